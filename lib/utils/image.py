@@ -1,0 +1,68 @@
+"""Images: reading, resizing and turning into network input. Training and inference share these."""
+import functools
+
+import cv2
+import numpy as np
+
+from lib.utils.errors import DataError
+
+
+def read_image(path):
+    """The image at `path` as BGR uint8 [H, W, 3]; DataError where it is missing or unreadable."""
+    # imdecode instead of imread: paths with any characters, and no warning of OpenCV's on stderr.
+    try:
+        data = np.fromfile(str(path), dtype=np.uint8)
+    except OSError as error:
+        raise DataError('cannot read image %s: %s' % (path, error.strerror or error)) from None
+    image = None
+    if data.size:
+        # As the data sets' boxes count pixels of the stored image, an EXIF rotation is not applied.
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise DataError('cannot decode image %s (%d bytes): not a whole JPEG or PNG file; replace it'
+                        % (path, data.size))
+    return image
+
+
+def resize_scale(height, width, size):
+    """The factor that brings the shorter side to size[0], the longer one to at most size[1]."""
+    shorter, longer = min(height, width), max(height, width)
+    scale = size[0] / shorter
+    if round(scale * longer) > size[1]:
+        scale = size[1] / longer
+    return scale
+
+
+def resize(frame, size, stride=0):
+    """Scale `frame`, uint8 [H, W, 3], to `size` = (shorter side, longest side); returns (image, scale).
+
+    Bilinear. With stride > 0 (network.IMAGE_STRIDE) zeros are added to the right and at the
+    bottom until both sides are multiples of it.
+    """
+    scale = resize_scale(frame.shape[0], frame.shape[1], size)
+    if scale != 1:
+        frame = cv2.resize(frame, None, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    if stride > 0:
+        bottom, right = -frame.shape[0] % stride, -frame.shape[1] % stride
+        if bottom or right:
+            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    return frame, scale
+
+
+@functools.lru_cache(maxsize=8)
+def _mean_tables(means):
+    """float32 [256] for each channel: what every byte becomes."""
+    return [(np.arange(256) - mean).astype(np.float32) for mean in means]
+
+
+def to_tensor(frame, pixel_means):
+    """BGR uint8 [H, W, 3] to network input: RGB minus means, float32 [1, 3, H, W].
+
+    pixel_means: three numbers, listed blue, green, red (network.PIXEL_MEANS).
+    """
+    tables = _mean_tables(tuple(float(mean) for mean in np.ravel(pixel_means)))
+    tensor = np.empty((1, 3) + frame.shape[:2], np.float32)
+    # A look-up per channel: the values of a float64 subtraction, in a seventh of its time.
+    for plane in range(3):
+        cv2.LUT(cv2.extractChannel(frame, 2 - plane), tables[2 - plane], dst=tensor[0, plane])
+    return tensor

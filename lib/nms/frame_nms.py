@@ -1,0 +1,104 @@
+"""Post-processing of one frame: network outputs to detections, over all classes in one call.
+
+Decodes the box regression, clips to the frame, divides by the scale, and runs greedy NMS in every
+class.  The NumPy code here says what the result is; where the native library is built, its kernel
+(lib/operator_cxx/box_nms) does the same several times faster.
+"""
+import numpy as np
+
+
+def frame_detections(rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh, max_per_image=300):
+    """Detections of one frame.
+
+    Args:
+        rois: [R, 4] boxes x1 y1 x2 y2 in pixels of the network's input, or [R, 5] with a first
+            column (the image index) that is ignored.
+        cls_prob: [R, C + 1] scores; column 0 is the background.
+        bbox_pred: [R, 8] class-agnostic regression (columns 4:8 are used), or [R, 4 * (C + 1)] with
+            columns of its own for every class.
+        im_info: height and width of the network's input, and the scale from the image to it.
+        score_thresh: a box is a detection of a class if its score is greater.
+        nms_thresh: a detection is dropped if its overlap with a better one of its class is greater.
+        max_per_image: at most so many detections, the best of the frame; 0 or less: no limit.
+
+    Returns:
+        float32 [n, 6]: class (from 1), score, x1, y1, x2, y2 in pixels of the original image, inclusive
+        corners; ordered by class, then by falling score, equal scores in the order of `rois`.
+        Boxes or scores that are not finite are never detections.
+
+    Raises:
+        ValueError: shapes that do not fit each other, or a scale that is not positive.
+    """
+    arguments = _checked(rois, cls_prob, bbox_pred, im_info) + (score_thresh, nms_thresh, max_per_image)
+    return _frame_detections_numpy(*arguments)
+
+
+def _checked(rois, cls_prob, bbox_pred, im_info):
+    """The four arrays as contiguous float32, their shapes verified; rois without the image index."""
+    rois, cls_prob, bbox_pred = (np.ascontiguousarray(a, dtype=np.float32) for a in (rois, cls_prob, bbox_pred))
+    im_info = np.ascontiguousarray(im_info, dtype=np.float32).reshape(-1)
+    count, columns = cls_prob.shape if cls_prob.ndim == 2 else (-1, -1)
+    if columns < 1:
+        raise ValueError('frame_detections: cls_prob must be [R, C + 1], not %s' % (cls_prob.shape,))
+    if rois.ndim != 2 or rois.shape[0] != count or rois.shape[1] not in (4, 5):
+        raise ValueError('frame_detections: rois must be [%d, 4 or 5] to fit cls_prob %s, not %s'
+                         % (count, cls_prob.shape, rois.shape))
+    if bbox_pred.shape not in ((count, 8), (count, 4 * columns)):
+        raise ValueError('frame_detections: bbox_pred must be [%d, 8] (class-agnostic) or [%d, %d] to fit '
+                         'cls_prob %s, not %s' % (count, count, 4 * columns, cls_prob.shape, bbox_pred.shape))
+    if im_info.size != 3 or not im_info[2] > 0:
+        raise ValueError('frame_detections: im_info must be height, width and a positive scale, not %s' % im_info)
+    return np.ascontiguousarray(rois[:, -4:]), cls_prob, bbox_pred, im_info
+
+
+def _frame_detections_numpy(rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh, max_per_image):
+    """The definition of the result, one class after another."""
+    score_thresh = np.float32(score_thresh)
+    agnostic = bbox_pred.shape[1] == 8
+    shared = _decode(rois, bbox_pred[:, 4:8], im_info) if agnostic else None
+    parts = []
+    for label in range(1, cls_prob.shape[1]):
+        scores = cls_prob[:, label]
+        boxes = shared if agnostic else _decode(rois, bbox_pred[:, 4 * label:4 * label + 4], im_info)
+        chosen = np.where((scores > score_thresh) & np.isfinite(scores) & np.isfinite(boxes).all(axis=1))[0]
+        order = chosen[np.argsort(-scores[chosen], kind='stable')]
+        keep = order[_greedy_nms(boxes[order], np.float32(nms_thresh))]
+        labels = np.full(len(keep), label, dtype=np.float32)
+        parts.append(np.column_stack((labels, scores[keep], boxes[keep])))
+    detections = np.concatenate(parts) if parts else np.empty((0, 6))
+    if 0 < max_per_image < len(detections):
+        best = np.argsort(-detections[:, 1], kind='stable')[:max_per_image]
+        detections = detections[np.sort(best)]
+    return detections.astype(np.float32)
+
+
+def _decode(rois, deltas, im_info):
+    """Boxes [R, 4] float32 in the original image; in float64 until the end, so that every
+    implementation of exp rounds to the same result."""
+    rois, deltas = rois.astype(np.float64), deltas.astype(np.float64)
+    height, width, scale = (float(v) for v in im_info)
+    size = rois[:, 2:] - rois[:, :2] + 1.0
+    centre = rois[:, :2] + 0.5 * (size - 1.0)
+    with np.errstate(over='ignore', invalid='ignore'):
+        new_centre = deltas[:, :2] * size + centre
+        half = 0.5 * (np.exp(deltas[:, 2:]) * size - 1.0)
+        boxes = np.hstack((new_centre - half, new_centre + half))
+        last = np.array([width, height, width, height]) - 1.0
+        return (np.maximum(np.minimum(boxes, last), 0.0) / scale).astype(np.float32)
+
+
+def _greedy_nms(boxes, thresh):
+    """Indices that greedy NMS keeps of boxes [n, 4] float32 in order of falling score."""
+    x1, y1, x2, y2 = boxes.T
+    areas = (x2 - x1 + 1) * (y2 - y1 + 1)
+    alive = np.ones(len(boxes), dtype=bool)
+    keep = []
+    for i in range(len(boxes)):
+        if not alive[i]:
+            continue
+        keep.append(i)
+        w = np.maximum(np.minimum(x2[i], x2[i + 1:]) - np.maximum(x1[i], x1[i + 1:]) + 1, 0)
+        h = np.maximum(np.minimum(y2[i], y2[i + 1:]) - np.maximum(y1[i], y1[i + 1:]) + 1, 0)
+        overlap = w * h
+        alive[i + 1:] &= ~(overlap > thresh * (areas[i] + areas[i + 1:] - overlap))
+    return np.array(keep, dtype=np.int64)

@@ -1,0 +1,28 @@
+"""Command-line flags that the train, test and demo scripts share."""
+import argparse
+import os
+
+from lib.config.config import resolve, update_from_settings
+
+
+def base_parser(description, default_cfg=None):
+    """A parser with --cfg, --gpus and --set."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--cfg', default=default_cfg, required=default_cfg is None, metavar='FILE.yaml', help='settings of the experiment')
+    parser.add_argument('--gpus', metavar='0,1|cpu', help='devices; overrides the `gpus` key')
+    parser.add_argument('--set', nargs='+', action='append', default=[], metavar='a.b=c', dest='settings',
+                        help='override single settings, as in --set TRAIN.lr=0.001 TRAIN.end_epoch=4')
+    return parser
+
+
+def apply_arguments(config, update_config, args):
+    """Load `args.cfg` (looked for here, then in the repository) into `config`, then --set, then --gpus.
+
+    Returns the path of the file. Raises ConfigError.
+    """
+    path = args.cfg if os.path.exists(args.cfg) else resolve(args.cfg)
+    update_config(path)
+    update_from_settings(config, [setting for group in args.settings for setting in group])
+    if args.gpus is not None:
+        config.gpus = args.gpus
+    return path

@@ -1,0 +1,169 @@
+"""Reading settings: YAML files and `--set a.b=c`, with strict keys and types."""
+import difflib
+import os
+
+import yaml
+
+from lib.utils.errors import ConfigError
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice; plain YAML would silently keep the last."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, "the key '%s' stands twice" % key, key_node.start_mark)
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def resolve(path):
+    """Absolute form of a path of a YAML file: relative ones start at the repository root."""
+    return os.path.normpath(os.path.join(ROOT, os.path.expanduser(path)))
+
+
+def load_yaml(path):
+    """Parse a YAML file into a dict.
+
+    Raises ConfigError naming the file, and the line where the syntax breaks.
+    """
+    try:
+        with open(path, encoding='utf-8') as stream:
+            tree = yaml.load(stream, Loader=_UniqueKeyLoader)  # a SafeLoader: builds plain values only
+    except OSError as error:
+        raise ConfigError('cannot read the config %s: %s' % (path, error.strerror))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError('%s is not valid YAML: %s' % (path, ' '.join(str(error).split())))
+    if not isinstance(tree, dict):
+        raise ConfigError('%s: expected `key: value` lines, found %s' % (path, 'nothing' if tree is None else type(tree).__name__))
+    return tree
+
+
+def update_from_file(config, path):
+    """Merge a YAML file into `config` (an EasyDict of defaults), in place, and check the outcome.
+
+    Raises ConfigError naming the file, the key and, for an unknown key, the nearest existing one.
+    """
+    merge(config, load_yaml(path), str(path))
+    validate(config, str(path))
+
+
+def update_from_settings(config, settings):
+    """Apply `section.key=value` strings (values in YAML syntax) to `config`, in place."""
+    for setting in settings:
+        name, equals, text = setting.partition('=')
+        source = '--set %s' % setting
+        if not equals:
+            raise ConfigError('%s: expected section.key=value, as in TRAIN.lr=0.001' % source)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        for part in reversed(name.split('.')):
+            value = {part: value}
+        merge(config, value, source)
+    validate(config, '--set')
+
+
+def merge(config, tree, source, prefix=''):
+    """Copy the values of `tree` into `config`, which must have all its keys already."""
+    for key, value in tree.items():
+        name = '%s%s' % (prefix, key)
+        if key not in config:
+            raise ConfigError("%s: there is no setting '%s'%s" % (source, name, _suggestion(key, config, prefix)))
+        if isinstance(config[key], dict):
+            if not isinstance(value, dict):
+                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %r" % (source, name, value))
+            merge(config[key], value, source, name + '.')
+        else:
+            config[key] = _convert(config[key], value, name, source)
+
+
+def _suggestion(key, config, prefix):
+    near = difflib.get_close_matches(str(key), [str(k) for k in config], n=1, cutoff=0.5)
+    if not near:
+        near = [k for k in config if str(k).lower() == str(key).lower()]
+    if near:
+        return "; did you mean '%s%s'?" % (prefix, near[0])
+    return '; the settings there are: %s' % ', '.join(sorted(map(str, config)))
+
+
+def _convert(default, value, name, source):
+    """`value` in the type of `default`, or ConfigError."""
+    if name == 'SCALES':
+        return _scales(value, source)
+    if name == 'dataset.CLASSES':
+        if value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+            return value
+        expected = 'a file name or a list of class names'
+    elif isinstance(default, list):
+        number = not any(isinstance(item, str) for item in default)
+        if isinstance(value, (list, tuple)):
+            return [_convert(0.0 if number else '', item, name, source) for item in value]
+        expected = 'a list of %s' % ('numbers' if number else 'names')
+    else:
+        converted = _scalar(default, value)
+        if converted is not None:
+            return converted
+        expected = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}[type(default)]
+    raise ConfigError("%s: '%s' must be %s, found %r" % (source, name, expected, value))
+
+
+def _scalar(default, value):
+    """`value` as bool, int, float or str like `default`; None where it does not fit."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        return value if isinstance(value, bool) else None
+    if isinstance(default, int):
+        return int(value) if is_number and float(value).is_integer() else None
+    if isinstance(default, float):
+        try:  # YAML reads 1e-3 (no dot) as text
+            return float(value) if is_number or isinstance(value, str) else None
+        except ValueError:
+            return None
+    if value is None:
+        return ''
+    return str(value) if is_number or isinstance(value, str) else None  # gpus: 0, lr_step: 1.333
+
+
+def _scales(value, source):
+    """[600, 1000] or [[600, 1000]] as [(600, 1000)]."""
+    pair = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(v, int) and v > 0 for v in pair) and pair[0] <= pair[1]:
+        return [tuple(pair)]
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %r" % (source, value))
+
+
+def validate(config, source):
+    """Check what single keys cannot show. Raises ConfigError naming the keys."""
+    network, train, test = config.network, config.TRAIN, config.TEST
+    anchors = len(network.ANCHOR_SCALES) * len(network.ANCHOR_RATIOS)
+    checks = [
+        (network.NUM_ANCHORS == anchors, 'network.NUM_ANCHORS is %d, but ANCHOR_SCALES x ANCHOR_RATIOS make %d' % (network.NUM_ANCHORS, anchors)),
+        (network.FIXED_PARAMS_RULE in ('prefix', 'substring'), "network.FIXED_PARAMS_RULE must be prefix or substring, found %r" % network.FIXED_PARAMS_RULE),
+        (len(network.PIXEL_MEANS) == 3, 'network.PIXEL_MEANS must hold 3 numbers (blue, green, red)'),
+        (network.DFF_FEAT_DIM > 0 and network.DFF_FEAT_DIM % 2 == 0, 'network.DFF_FEAT_DIM must be even and above 0: one half goes to the RPN, one to R-FCN'),
+        (train.MIN_OFFSET <= train.MAX_OFFSET, 'TRAIN.MIN_OFFSET (%d) is above TRAIN.MAX_OFFSET (%d)' % (train.MIN_OFFSET, train.MAX_OFFSET)),
+        (train.BATCH_IMAGES >= 1, 'TRAIN.BATCH_IMAGES must be at least 1'),
+        (test.KEY_FRAME_INTERVAL >= 1, 'TEST.KEY_FRAME_INTERVAL must be at least 1'),
+        (config.dataset.NUM_CLASSES >= 2, 'dataset.NUM_CLASSES counts the background too: at least 2'),
+        (config.default.frequent >= 1, 'default.frequent must be at least 1'),
+    ]
+    for good, message in checks:
+        if not good:
+            raise ConfigError('%s: %s' % (source, message))
+    lr_steps(train.lr_step, source)
+
+
+def lr_steps(text, source='TRAIN.lr_step'):
+    """The epochs, as floats, at which the learning rate falls: '1.333' or '2,3.5'; '' for never."""
+    try:
+        return [float(part) for part in text.split(',') if part.strip()]
+    except ValueError:
+        raise ConfigError("%s: 'TRAIN.lr_step' must be epochs separated by commas, as in '1.333' or '2,3'; found %r" % (source, text))

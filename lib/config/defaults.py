@@ -1,0 +1,73 @@
+"""Default settings of the detection tasks: every key that a YAML file may set, with its type.
+
+Keys in capitals and the section names are the original's; the YAML files written for it load unchanged.
+"""
+from easydict import EasyDict
+
+
+def detection_defaults():
+    """Settings of `rfcn` and `dff_rfcn` as a new EasyDict; the type of a default is the type of its key."""
+    return EasyDict({
+        'MXNET_VERSION': '',           # kept for old files; the wheel that init.sh installed is used
+        'output_path': './output',
+        'symbol': '',
+        'gpus': '',                    # '0,1' or '' / 'cpu'; 'cpu,cpu' makes two CPU devices
+        'CLASS_AGNOSTIC': True,
+        'SCALES': [(600, 1000)],       # shorter side, longest side allowed, pixels
+        'default': {'frequent': 20, 'kvstore': 'device'},
+        'network': _network(),
+        'dataset': _dataset(),
+        'TRAIN': _train(),
+        'TEST': _test(),
+    })
+
+
+def _network():
+    return {
+        'pretrained': '', 'pretrained_flow': '', 'pretrained_epoch': 0,
+        'PIXEL_MEANS': [103.06, 115.90, 123.15],     # blue, green, red
+        'IMAGE_STRIDE': 0, 'RPN_FEAT_STRIDE': 16, 'RCNN_FEAT_STRIDE': 16,
+        'FIXED_PARAMS': ['conv1', 'bn_conv1', 'res2', 'bn2', 'gamma', 'beta'],
+        'FIXED_PARAMS_RULE': 'prefix',               # or 'substring'; see docs of design in the README
+        'ANCHOR_SCALES': [8.0, 16.0, 32.0], 'ANCHOR_RATIOS': [0.5, 1.0, 2.0], 'NUM_ANCHORS': 9,
+        'NORMALIZE_RPN': True, 'ANCHOR_MEANS': [0.0, 0.0, 0.0, 0.0], 'ANCHOR_STDS': [0.1, 0.1, 0.4, 0.4],
+        'DFF_FEAT_DIM': 1024,                        # channels of feat_conv_3x3, which the flow carries
+        # For the symbols resnet_v1_rfcn and resnet_v1_flownet_rfcn, whose size is a setting:
+        'depth': 101, 'width': 1.0, 'flow_width': 1.0,
+        'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)
+    }
+
+
+def _dataset():
+    return {
+        'dataset': 'ImageNetVID', 'root_path': './data', 'dataset_path': './data/ILSVRC2015',
+        'image_set': 'DET_train_30classes+VID_train_15frames', 'test_image_set': 'VID_val_videos',
+        'NUM_CLASSES': 31, 'CLASSES': None,          # None: ImageNet VID; a list, or a file of `id name` lines
+        'proposal': 'rpn',
+    }
+
+
+def _train():
+    return {
+        'lr': 0.00025, 'lr_step': '1.333', 'lr_factor': 0.1, 'momentum': 0.9, 'wd': 0.0005,
+        'warmup': False, 'warmup_lr': 0.0, 'warmup_step': 0,
+        'begin_epoch': 0, 'end_epoch': 2, 'model_prefix': 'model', 'RESUME': False, 'SEED': 0,
+        'FLIP': True, 'SHUFFLE': True, 'ASPECT_GROUPING': True, 'BATCH_IMAGES': 1, 'END2END': True,
+        'ENABLE_OHEM': True, 'BATCH_ROIS': -1, 'BATCH_ROIS_OHEM': 128,
+        'FG_FRACTION': 0.25, 'FG_THRESH': 0.5, 'BG_THRESH_HI': 0.5, 'BG_THRESH_LO': 0.0,
+        'BBOX_REGRESSION_THRESH': 0.5, 'BBOX_WEIGHTS': [1.0, 1.0, 1.0, 1.0],
+        'RPN_BATCH_SIZE': 256, 'RPN_FG_FRACTION': 0.5, 'RPN_POSITIVE_OVERLAP': 0.7, 'RPN_NEGATIVE_OVERLAP': 0.3,
+        'RPN_CLOBBER_POSITIVES': False, 'RPN_BBOX_WEIGHTS': [1.0, 1.0, 1.0, 1.0], 'RPN_POSITIVE_WEIGHT': -1.0,
+        'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
+        'RPN_MIN_SIZE': 0,
+        'BBOX_NORMALIZATION_PRECOMPUTED': True, 'BBOX_MEANS': [0.0, 0.0, 0.0, 0.0], 'BBOX_STDS': [0.1, 0.1, 0.2, 0.2],
+        'MIN_OFFSET': -9, 'MAX_OFFSET': 0,           # reference frame minus labelled frame, frames
+    }
+
+
+def _test():
+    return {
+        'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
+        'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
+        'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300, 'test_epoch': 2,
+    }

@@ -1,0 +1,21 @@
+"""The errors that users can cause. Entry points print them as one line, without a traceback."""
+
+
+class DFFError(Exception):
+    """Base of every error that this project raises on bad input."""
+
+
+class ConfigError(DFFError):
+    """A setting does not exist, has the wrong type, or contradicts another."""
+
+
+class DataError(DFFError):
+    """A data-set file (image set, annotation, image, class list) is missing or malformed."""
+
+
+class CheckpointError(DFFError):
+    """A parameter file is missing, damaged, or does not fit the network."""
+
+
+class SetupError(DFFError):
+    """The installation lacks something that the command needs."""

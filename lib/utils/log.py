@@ -1,0 +1,42 @@
+"""One logger for a run: the terminal and a file in the output folder."""
+import logging
+import os
+import sys
+import time
+
+from lib.config.config import resolve
+from lib.utils.errors import SetupError
+
+
+def output_folder(config, cfg_path, image_set):
+    """<output_path>/<name of the config file>/<image sets joined by _>, as in the original."""
+    name = os.path.splitext(os.path.basename(cfg_path))[0]
+    return os.path.join(resolve(config.output_path), name, '_'.join(image_set.split('+')))
+
+
+def create_logger(config, cfg_path, image_set):
+    """(logger, output folder); the folder is made, and a dated log file in it.
+
+    Raises SetupError where the folder cannot be written.
+    """
+    folder = output_folder(config, cfg_path, image_set)
+    logger = logging.getLogger('dff')
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    try:
+        os.makedirs(folder, exist_ok=True)
+        name = '%s_%s.log' % (os.path.basename(os.path.dirname(folder)), time.strftime('%Y-%m-%d-%H-%M-%S'))
+        to_file = logging.FileHandler(os.path.join(folder, name), delay=True)
+        to_file.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, 'Permission denied')
+    except OSError as error:
+        raise SetupError('cannot write to the output folder %s (%s); choose another with --set output_path=FOLDER' % (folder, error.strerror))
+    to_terminal = logging.StreamHandler(sys.stdout)
+    to_terminal.setFormatter(logging.Formatter('%(message)s'))
+    for handler in (to_file, to_terminal):
+        logger.addHandler(handler)
+    return logger, folder

@@ -2,7 +2,7 @@
 import argparse
 import os
 
-from lib.config.config import resolve, update_from_settings
+from lib.config.config import resolve, update_from_settings, validate
 
 
 def base_parser(description, default_cfg=None):
@@ -16,7 +16,7 @@ def base_parser(description, default_cfg=None):
 
 
 def apply_arguments(config, update_config, args):
-    """Load `args.cfg` (looked for here, then in the repository) into `config`, then --set, then --gpus.
+    """Load `args.cfg` (looked for here, then in the repository) into `config`, then the other shared flags.
 
     Returns the path of the file. Raises ConfigError.
     """
@@ -25,4 +25,14 @@ def apply_arguments(config, update_config, args):
     update_from_settings(config, [setting for group in args.settings for setting in group])
     if args.gpus is not None:
         config.gpus = args.gpus
+    if getattr(args, 'frequent', None) is not None:
+        config.default.frequent = args.frequent
+        validate(config, '--frequent')
     return path
+
+
+def train_parser(description):
+    """The shared flags and those of training."""
+    parser = base_parser(description)
+    parser.add_argument('--frequent', type=int, metavar='N', help='batches between two lines of the log; overrides default.frequent')
+    return parser

@@ -1,0 +1,112 @@
+"""Training of both detection tasks: from settings to checkpoints."""
+import os
+import pprint
+
+import lib  # noqa: F401  (prepares the import of MXNet)
+import mxnet as mx
+import numpy as np
+
+from lib.config.config import lr_steps, resolve
+from lib.config.devices import contexts
+from lib.core.callback import Progress
+from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states
+from lib.core.loader import TrainLoader
+from lib.core.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
+from lib.core.metric import detection_metrics
+from lib.core.module import MutableModule
+from lib.dataset.roidb import load_roidb
+from lib.symbols.registry import get_symbol_instance
+from lib.utils.log import create_logger
+
+
+def train_net(config, cfg_path, with_reference):
+    """Train the network of `config` and write a checkpoint at the end of every epoch.
+
+    with_reference: DFF's training pairs (a labelled and a reference frame) instead of single frames.
+    Returns the prefix of the checkpoints. Raises ConfigError, DataError, CheckpointError, SetupError.
+    """
+    logger, folder = create_logger(config, cfg_path, config.dataset.image_set)
+    prefix = os.path.join(folder, config.TRAIN.model_prefix)
+    logger.info('settings of %s:\n%s', cfg_path, pprint.pformat(config))
+    devices = contexts(config.gpus, logger.info)
+    mx.random.seed(config.TRAIN.SEED)
+    np.random.seed(config.TRAIN.SEED)
+
+    start = find_checkpoint(prefix, config.TRAIN.begin_epoch) if config.TRAIN.RESUME else None
+    if config.TRAIN.RESUME:
+        config.TRAIN.begin_epoch = start.epoch if start else 0
+        logger.info('resuming from %s' % start.params_file if start else 'nothing to resume from in %s: starting anew' % folder)
+    roidb = load_roidb(config, logger)
+    loader = TrainLoader(roidb, config, len(devices), with_reference)
+
+    instance = get_symbol_instance(config)
+    symbol = instance.get_train_symbol(config)
+    arg_params, aux_params = initial_params(config, instance, symbol, loader, prefix, start, logger)
+    fixed = fixed_param_names(symbol, loader.data_names + loader.label_names, config.network)
+    logger.info(describe_fixed(fixed, len(arg_params), config.network))
+    logger.info(effective_lr_report(config.TRAIN.lr, len(devices), config.TRAIN.BATCH_IMAGES))
+
+    module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices,
+                           fixed_param_names=fixed, max_data_shapes=loader.max_shapes())
+    progress = Progress(loader.batches_per_epoch, loader.batch_size, config.default.frequent, logger, config.TRAIN.end_epoch)
+    module.fit(loader, eval_metric=detection_metrics(config), batch_end_callback=progress,
+               epoch_end_callback=do_checkpoint(module, prefix, config),
+               kvstore=config.default.kvstore, optimizer='sgd',
+               optimizer_params=optimizer_params(config, loader.batches_per_epoch),
+               arg_params=arg_params, aux_params=aux_params, begin_epoch=config.TRAIN.begin_epoch,
+               num_epoch=config.TRAIN.end_epoch)
+    return prefix
+
+
+def initial_params(config, instance, symbol, loader, prefix, start, logger):
+    """Parameters to start from: a checkpoint to resume, else the pretrained files, missing ones initialised."""
+    network = config.network
+    if start:
+        arg_params, aux_params = load_params(prefix, start.epoch)
+    else:
+        arg_params, aux_params = {}, {}
+        for name, epoch in ((network.pretrained, network.pretrained_epoch), (network.pretrained_flow, 0)):
+            if name:
+                args, auxs = load_params(resolve(name), epoch)
+                arg_params.update(args)
+                aux_params.update(auxs)
+                logger.info('%d parameters from %s-%04d.params', len(args) + len(auxs), name, epoch)
+    shapes = dict(loader.provide_data[0] + loader.provide_label[0])
+    instance.infer_shape(shapes)
+    if not start:
+        instance.init_weight(config, arg_params, aux_params)
+    instance.check_parameter_shapes(arg_params, aux_params, shapes)
+    return arg_params, aux_params
+
+
+def fixed_param_names(symbol, input_names, network):
+    """Parameters that training leaves as they are: by network.FIXED_PARAMS and FIXED_PARAMS_RULE.
+
+    The rule 'prefix' is the original's for detection and DFF, 'substring' its rule for DeepLab.
+    """
+    def is_fixed(name):
+        if network.FIXED_PARAMS_RULE == 'prefix':
+            return name.startswith(tuple(network.FIXED_PARAMS))
+        return any(part in name for part in network.FIXED_PARAMS)
+    return [name for name in symbol.list_arguments() if name not in input_names and network.FIXED_PARAMS and is_fixed(name)]
+
+
+def describe_fixed(fixed, total, network):
+    """One line for the log: how many parameters are frozen, by which rule, and which entries froze nothing."""
+    prefix = network.FIXED_PARAMS_RULE == 'prefix'
+    idle = [p for p in network.FIXED_PARAMS if not any(n.startswith(p) if prefix else p in n for n in fixed)]
+    line = '%d of %d parameters are frozen (network.FIXED_PARAMS as %s)' % (len(fixed), total, 'prefixes' if prefix else 'substrings')
+    if fixed:
+        line += ': %s ... %s' % (fixed[0], fixed[-1])
+    if idle:
+        line += '; no name matches %s' % ', '.join(idle)
+    return line
+
+
+def optimizer_params(config, batches_per_epoch):
+    """SGD's settings, with the learning-rate steps turned from epochs into batches."""
+    train = config.TRAIN
+    steps = [int(step * batches_per_epoch) for step in lr_steps(train.lr_step)]
+    return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr, 'rescale_grad': 1.0,
+            'begin_num_update': train.begin_epoch * batches_per_epoch,
+            'lr_scheduler': WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr, train.warmup_step)}

@@ -1,0 +1,149 @@
+"""Executors of one network on one device, one for each set of input shapes.
+
+An MXNet executor is bound to fixed shapes, while detection feeds images of many sizes. The pool binds an
+executor when a new set of shapes comes and keeps the most recently used ones. All of them use the same
+parameter, gradient and auxiliary arrays, the same input buffers and, through `shared_exec`, the same
+workspace memory, so that a new size costs a bind and next to no memory.
+"""
+from collections import OrderedDict
+
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+import numpy as np
+
+from lib.utils.errors import CheckpointError
+
+
+class ExecutorPool:
+    """Executors of `symbol` on `ctx`, by input shapes.
+
+    Args:
+        symbol: the network.
+        ctx: mx.Context.
+        max_shapes: {input name: shape}, every input of the network with the largest shape expected. Memory is
+            reserved for them at once; larger ones work later and re-allocate. All other arguments are parameters.
+        grad_req: 'null' (inference; the CPU then fuses layers), 'write', or {argument name: 'write'|'add'|'null'},
+            where names left out, inputs among them, get 'null'. As a plain string it holds for parameters only.
+        capacity: executors kept, the least recently used go first.
+
+    The workspace is shared: outputs are valid until the next forward of *any* executor of the pool. Copy what
+    must live longer. A pool is not for use from several threads at a time.
+    """
+
+    def __init__(self, symbol, ctx, max_shapes, grad_req='null', capacity=16):
+        self.symbol, self.ctx, self.capacity = symbol, ctx, capacity
+        self.input_names = list(max_shapes)
+        names = symbol.list_arguments()
+        unknown = [name for name in self.input_names if name not in names]
+        if unknown:
+            raise ValueError('not inputs of the network: %s' % ', '.join(unknown))
+        if isinstance(grad_req, str):
+            grad_req = {name: grad_req for name in names if name not in max_shapes}
+        self._grad_req = {name: grad_req.get(name, 'null') for name in names}
+        max_shapes = {name: tuple(shape) for name, shape in max_shapes.items()}
+        shapes, aux_shapes = self._infer(max_shapes)
+        types, aux_types = self._infer_types()
+        self._types = types
+        self.arg_params = {name: mx.nd.zeros(shapes[name], ctx, types[name])
+                           for name in names if name not in max_shapes}
+        self.aux_params = {name: mx.nd.zeros(shape, ctx, aux_types[name]) for name, shape in aux_shapes.items()}
+        self.grads = {name: mx.nd.zeros(array.shape, ctx, types[name])
+                      for name, array in self.arg_params.items() if self._grad_req[name] != 'null'}
+        self._executors = OrderedDict()
+        self._largest = None
+        self._largest_volume = 0
+        self._buffers = {}
+        self.get(max_shapes)
+
+    def get(self, shapes):
+        """The executor for `shapes`, {input name: shape} with every input; bound if it is new.
+
+        Its `arg_dict[name]` are the arrays to fill, see `forward`.
+        """
+        key = tuple(tuple(shapes[name]) for name in self.input_names)
+        executor = self._executors.get(key)
+        if executor is None:
+            executor = self._bind(dict(zip(self.input_names, key)))
+            self._executors[key] = executor
+            if len(self._executors) > self.capacity:
+                self._executors.popitem(last=False)
+        self._executors.move_to_end(key)
+        return executor
+
+    def forward(self, inputs, is_train=False):
+        """Copy `inputs`, {name: NDArray or NumPy array}, in and run; returns the executor, with its `outputs`."""
+        executor = self.get({name: value.shape for name, value in inputs.items()})
+        for name in self.input_names:
+            executor.arg_dict[name][:] = inputs[name]
+        executor.forward(is_train=is_train)
+        return executor
+
+    def set_params(self, arg_params, aux_params, allow_missing=False, source='the parameters given'):
+        """Copy parameters in. Those that the network does not have are ignored.
+
+        Raises:
+            CheckpointError: the network needs parameters that are not there (unless `allow_missing`), or one has
+                another shape. `source` is what the message calls the parameters' origin, such as a file name.
+        """
+        own = [(self.arg_params, arg_params), (self.aux_params, aux_params)]
+        missing = [name for mine, given in own for name in mine if name not in given]
+        if missing and not allow_missing:
+            raise CheckpointError(
+                '%s: %d of the %d parameters of the network are missing: %s%s. Is it a file of this network, '
+                'of the same symbol and depth?' % (
+                    source, len(missing), len(self.arg_params) + len(self.aux_params), ', '.join(missing[:5]),
+                    ', ...' if len(missing) > 5 else ''))
+        for mine, given in own:
+            for name in mine:
+                if name in given and given[name].shape != mine[name].shape:
+                    raise CheckpointError(
+                        '%s: parameter %s has shape %s, the network needs %s. The class list (NUM_CLASSES), the '
+                        'anchors or the network section of the config differ from those it was trained with' % (
+                            source, name, given[name].shape, mine[name].shape))
+        for mine, given in own:
+            for name in mine:
+                if name in given:
+                    mine[name][:] = given[name]
+
+    def _infer(self, input_shapes):
+        """({argument: shape}, {auxiliary state: shape}) for the given input shapes."""
+        arg_shapes, _, aux_shapes = self.symbol.infer_shape(**input_shapes)
+        return (dict(zip(self.symbol.list_arguments(), arg_shapes)),
+                dict(zip(self.symbol.list_auxiliary_states(), aux_shapes)))
+
+    def _infer_types(self):
+        """({argument: type}, {auxiliary state: type}); quantised networks hold int8 beside float32."""
+        arg_types, _, aux_types = self.symbol.infer_type(**{name: np.float32 for name in self.input_names})
+        return (dict(zip(self.symbol.list_arguments(), arg_types)),
+                dict(zip(self.symbol.list_auxiliary_states(), aux_types)))
+
+    def _bind(self, input_shapes):
+        """A new executor that shares all its memory with the others."""
+        shapes, _ = self._infer(input_shapes)
+        for name, array in self.arg_params.items():
+            if shapes[name] != array.shape:
+                raise ValueError('parameter %s would be %s for inputs %s but is %s: the network is bound to one '
+                                 'input size' % (name, shapes[name], input_shapes, array.shape))
+        volume = sum(int(np.prod(shape)) for shape in input_shapes.values())
+        if volume > self._largest_volume:
+            # Smaller executors would keep their own workspace beside the new, larger one: let them go.
+            self._executors.clear()
+            self._largest, self._buffers = None, {}
+        arguments, gradients = dict(self.arg_params), dict(self.grads)
+        for name, shape in input_shapes.items():
+            arguments[name] = self._input(name, shape)
+            if self._grad_req[name] != 'null':
+                gradients[name] = mx.nd.zeros(shape, self.ctx, self._types[name])
+        executor = self.symbol.bind(self.ctx, arguments, gradients, self._grad_req, self.aux_params,
+                                    shared_exec=self._largest)
+        if self._largest is None:
+            self._largest, self._largest_volume = executor, volume
+        return executor
+
+    def _input(self, name, shape):
+        """A view of the input's buffer in `shape`; the buffer grows where needed."""
+        size = int(np.prod(shape))
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers[name] = mx.nd.zeros((size,), self.ctx, self._types[name])
+        return buffer[:size].reshape(shape)

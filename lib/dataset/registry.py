@@ -1,0 +1,24 @@
+"""Data sets by the name that `dataset.dataset` gives."""
+from lib.utils.errors import ConfigError
+
+_DATASETS = {}
+
+
+def register(name):
+    """Class decorator: make a data set known as `name`. It needs the classmethod from_config(cfg, image_set)."""
+    def add(cls):
+        _DATASETS[name] = cls
+        return cls
+    return add
+
+
+def get_dataset(cfg, image_set):
+    """The data set `cfg.dataset.dataset` with one image set (no `+`).
+
+    Raises ConfigError for an unknown name, listing those that exist.
+    """
+    # Imported here, because these modules import this one to register.
+    from lib.dataset import imagenet_vid, toy_vid  # noqa: F401
+    if cfg.dataset.dataset not in _DATASETS:
+        raise ConfigError("dataset.dataset: there is no data set '%s'; there are %s" % (cfg.dataset.dataset, ', '.join(sorted(_DATASETS))))
+    return _DATASETS[cfg.dataset.dataset].from_config(cfg, image_set)

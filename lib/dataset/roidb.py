@@ -1,0 +1,36 @@
+"""The training set: image sets joined, mirrored and filtered."""
+import logging
+from collections import Counter
+
+from lib.dataset.registry import get_dataset
+from lib.utils.errors import DataError
+
+logger = logging.getLogger('dff')
+
+
+def load_roidb(cfg):
+    """The records to train on, [Record]: the image sets of `dataset.image_set`, split at `+`, in order.
+
+    Records without boxes are left out, with their number and the reasons in the log. With TRAIN.FLIP the mirrored
+    records follow. Raises ConfigError, DataError; also where no record is left.
+    """
+    records = []
+    for image_set in cfg.dataset.image_set.split('+'):
+        records.extend(get_dataset(cfg, image_set).gt_roidb())
+    records = filter_records(records, cfg.dataset.image_set)
+    if cfg.TRAIN.FLIP:
+        records += [record.flip() for record in records]
+        logger.info('%s: %d entries with the mirrored ones', cfg.dataset.image_set, len(records))
+    return records
+
+
+def filter_records(records, name):
+    """Those of `records` that have boxes; logs how many went and why. Raises DataError where none is left."""
+    kept = [record for record in records if not record.why_empty]
+    reasons = ', '.join('%d: %s' % (count, why) for why, count in Counter(r.why_empty for r in records if r.why_empty).most_common())
+    if not kept:
+        raise DataError('%s: none of the %d entries can be trained on (%s); check dataset.CLASSES against the <name> elements of the annotations'
+                        % (name, len(records), reasons))
+    if len(kept) < len(records):
+        logger.info('%s: filtered %d entries, %d -> %d (%s)', name, len(records) - len(kept), len(records), len(kept), reasons)
+    return kept

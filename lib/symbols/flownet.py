@@ -1,0 +1,81 @@
+"""FlowNet (the simple variant of Dosovitskiy et al., arXiv 1504.06852) with a head that predicts the scale map too."""
+import mxnet as mx
+
+from lib.symbols.resnet_v1 import channels
+
+SLOPE = 0.1        # of every LeakyReLU
+FLOW_UNIT = 2.5    # feature-map pixels for one unit of the last prediction
+PIXEL_UNIT = 1 / 255.0
+ENCODER = [('flow_conv1', 64, 7, 2), ('conv2', 128, 5, 2), ('conv3', 256, 5, 2), ('conv3_1', 256, 3, 1),
+           ('conv4', 512, 3, 2), ('conv4_1', 512, 3, 1), ('conv5', 512, 3, 2), ('conv5_1', 512, 3, 1),
+           ('conv6', 1024, 3, 2), ('conv6_1', 1024, 3, 1)]
+# skip connection, level of the flow predicted before, its layer, channels of the deconvolution
+DECODER = [('conv5_1', 6, 'Convolution1', 512), ('conv4_1', 5, 'Convolution2', 256),
+           ('conv3_1', 4, 'Convolution3', 128), ('conv2', 3, 'Convolution4', 64)]
+
+
+def flownet(current, reference, feature_dim, width=1.0, shared_reference=False):
+    """Flow and scale map between two sets of mean-subtracted RGB images [N, 3, H, W].
+
+    Args:
+        current, reference: symbols of the images. The flow leads from current to reference.
+        feature_dim: channels of the feature map to be warped.
+        width: factor on the number of channels of every layer but the predictions.
+        shared_reference: `reference` is one image, [1, 3, H, W], for all of `current`.
+
+    Returns:
+        (flow [N, 2, H/16, W/16] in feature-map pixels, x first; scale [N, feature_dim, H/16, W/16])
+    """
+    if shared_reference:
+        reference = mx.sym.broadcast_like(reference, current, lhs_axes=(0,), rhs_axes=(0,), name='reference_tile')
+    pair = mx.sym.Concat(current * PIXEL_UNIT, reference * PIXEL_UNIT, dim=1, name='flow_pair')
+    features = _encode(_halve(pair, 'resize_data'), width)
+    merged = features['conv6_1']
+    for skip, level, predictor, filters in DECODER:
+        merged = _decode(merged, features[skip], level, predictor, channels(filters, width, 'network.flow_width'))
+    merged = _halve(merged, 'resize_concat5')
+    flow = _predict(merged, 'Convolution5') * FLOW_UNIT
+    # The bias stays at 1 (lr_mult 0): the network learns deviations from an unscaled feature.
+    bias = mx.sym.Variable('Convolution5_scale_bias', lr_mult=0.0)
+    scale = mx.sym.Convolution(merged, bias=bias, num_filter=feature_dim, kernel=(1, 1), name='Convolution5_scale')
+    return flow, scale
+
+
+def _encode(body, width):
+    """All encoder features after their LeakyReLU, by layer name."""
+    features = {}
+    for name, filters, kernel, stride in ENCODER:
+        body = mx.sym.Convolution(body, num_filter=channels(filters, width, 'network.flow_width'), kernel=(kernel, kernel),
+                                  stride=(stride, stride), pad=(kernel // 2, kernel // 2), name=name)
+        body = features[name] = _leaky(body, name)
+    return features
+
+
+def _decode(body, skip, level, predictor, filters):
+    """[skip, deconvolution, upsampled flow] one level up, at the size of `skip`."""
+    flow = _predict(body, predictor)
+    name = 'deconv%d' % (level - 1)
+    up = _leaky(_double(body, skip, filters, name), name)
+    up_flow = _double(flow, skip, 2, 'upsample_flow%dto%d' % (level, level - 1))
+    return mx.sym.Concat(skip, up, up_flow, dim=1, name='concat%d' % (level - 1))
+
+
+def _double(body, like, filters, name):
+    """4x4 deconvolution of stride 2, cropped to the size of `like` (2n or 2n - 1).
+
+    Padding 1 takes away the border that the original crops at offset (1, 1).
+    """
+    body = mx.sym.Deconvolution(body, num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False, name=name)
+    return mx.sym.slice_like(body, like, axes=(2, 3), name='crop_' + name)
+
+
+def _predict(body, name):
+    return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), pad=(1, 1), name=name)
+
+
+def _leaky(body, name):
+    return mx.sym.LeakyReLU(body, act_type='leaky', slope=SLOPE, name=name + '_relu')
+
+
+def _halve(body, name):
+    return mx.sym.Pooling(body, pool_type='avg', kernel=(2, 2), stride=(2, 2), pooling_convention='full', name=name)

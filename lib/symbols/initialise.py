@@ -1,0 +1,48 @@
+"""First values of the parameters that no file provides."""
+import re
+import zlib
+
+import numpy as np
+
+RESIDUAL_GAMMA = 0.25   # of the last normalisation of a residual unit: dozens of units in a row keep their scale
+NEW_LAYER_STD = 0.01
+NEW_LAYERS = ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox',
+              'Convolution1', 'Convolution2', 'Convolution3', 'Convolution4', 'Convolution5')
+
+
+def initial_value(name, shape, seed=0):
+    """First value of a parameter or auxiliary state, float32; depends on `name`, `shape` and `seed` only.
+
+    Normal(0.01) for the layers of RPN, R-FCN and flow prediction (flow starts near 0), bilinear for the upsampling of
+    flow, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all other weights.
+    """
+    layer, kind = name.rsplit('_', 1)
+    if kind in ('beta', 'bias', 'mean'):
+        return np.full(shape, 1 if name == 'Convolution5_scale_bias' else 0, dtype=np.float32)
+    if kind == 'var':
+        return np.ones(shape, dtype=np.float32)
+    if kind == 'gamma':
+        return np.full(shape, RESIDUAL_GAMMA if layer.endswith('branch2c') else 1, dtype=np.float32)
+    if layer == 'Convolution5_scale':
+        return np.zeros(shape, dtype=np.float32)
+    if layer.startswith('upsample_flow'):
+        return _bilinear(shape)
+    if layer in NEW_LAYERS:
+        std = NEW_LAYER_STD
+    elif re.match('deconv[0-9]', layer):   # [in, out, k, k], stride 2: a quarter of the taps reach each output
+        std = np.sqrt(2.0 / (np.prod(shape) / shape[1] / 4))
+    else:
+        std = np.sqrt(2.0 / np.prod(shape[1:]))
+    random = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2 ** 32)
+    return (std * random.standard_normal(shape)).astype(np.float32)
+
+
+def _bilinear(shape):
+    """Deconvolution weight [C, C, k, k] that doubles the size of each channel by bilinear interpolation."""
+    size = shape[2]
+    centre = (size - 1) / 2.0
+    ramp = 1 - np.abs(np.arange(size) - centre) / (size / 2.0)
+    weight = np.zeros(shape, dtype=np.float32)
+    for channel in range(shape[0]):
+        weight[channel, channel] = np.outer(ramp, ramp)
+    return weight

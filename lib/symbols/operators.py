@@ -1,0 +1,67 @@
+"""The operators that DFF adds to a network, each in one place: which implementation runs is decided here."""
+import mxnet as mx
+
+
+def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
+    """Features fetched along a flow: out(x, y) = feature(x + flow_x, y + flow_y) * scale(x, y).
+
+    Bilinear, zero outside the map (Deep Feature Flow, arXiv 1611.07715, eq. 3 and section 3).
+
+    Args:
+        feature: [N, C, h, w], or [1, C, h, w] with `shared`.
+        flow: [N, 2, h, w] in pixels of this map, x first.
+        scale: [N, C, h, w] or None.
+        shared: one feature map serves every flow.
+
+    Returns:
+        [N, C, h, w]
+    """
+    if shared:
+        feature = mx.sym.broadcast_like(feature, flow, lhs_axes=(0,), rhs_axes=(0,), name='feature_tile')
+    grid = mx.sym.GridGenerator(flow, transform_type='warp', name='flow_grid')
+    warped = mx.sym.BilinearSampler(feature, grid, name=name)
+    return warped if scale is None else warped * scale
+
+
+def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size, name):
+    """Position-sensitive RoI pooling (R-FCN, arXiv 1605.06409, eq. 1).
+
+    Args:
+        data: score maps [N, output_dim * group_size^2, h, w].
+        rois: [R, 5], rows of image index and x1 y1 x2 y2 in image pixels.
+        spatial_scale: map pixels for one image pixel.
+
+    Returns:
+        [R, output_dim, pooled_size, pooled_size]
+    """
+    return mx.sym.contrib.PSROIPooling(data, rois, spatial_scale=spatial_scale, output_dim=output_dim,
+                                       pooled_size=pooled_size, group_size=group_size, name=name)
+
+
+def proposal(cls_prob, bbox_pred, im_info, batch_images, feature_stride, scales, ratios, rpn_pre_nms_top_n,
+             rpn_post_nms_top_n, threshold, rpn_min_size, name):
+    """Region proposals of every image of a batch; passes no gradient.
+
+    Args:
+        cls_prob: [N, 2A, h, w], the A foreground probabilities last.
+        bbox_pred: [N, 4A, h, w], box deltas.
+        im_info: [N, 3], height, width, scale.
+        batch_images: N.
+        threshold: IoU above which NMS drops a box.
+
+    Returns:
+        [N * rpn_post_nms_top_n, 5]: image index, x1 y1 x2 y2; padded with an image's own boxes where NMS leaves fewer.
+    """
+    settings = dict(feature_stride=feature_stride, scales=tuple(scales), ratios=tuple(ratios), threshold=threshold,
+                    rpn_pre_nms_top_n=rpn_pre_nms_top_n, rpn_post_nms_top_n=rpn_post_nms_top_n, rpn_min_size=rpn_min_size)
+    inputs = [mx.sym.BlockGrad(cls_prob), mx.sym.BlockGrad(bbox_pred), im_info]
+    if batch_images == 1:
+        return mx.sym.contrib.Proposal(*inputs, name=name, **settings)
+    # One Proposal an image: MultiProposal gives other boxes at every run on the CPU.
+    images = []
+    for index in range(batch_images):
+        image = [mx.sym.slice_axis(value, axis=0, begin=index, end=index + 1) for value in inputs]
+        rois = mx.sym.contrib.Proposal(*image, name='%s_image%d' % (name, index), **settings)
+        images.append(mx.sym.Concat(mx.sym.full((rpn_post_nms_top_n, 1), index),
+                                    mx.sym.slice_axis(rois, axis=1, begin=1, end=5), dim=1))
+    return mx.sym.Concat(*images, dim=0, name=name)

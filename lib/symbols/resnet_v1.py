@@ -1,0 +1,82 @@
+"""ResNet-v1 (He et al., arXiv 1512.03385, the Caffe release), with stage 5 dilated so that the stride stays 16."""
+import mxnet as mx
+
+from lib.utils.errors import ConfigError
+
+# depth: (units of stages 2 to 5, bottleneck blocks)
+STAGES = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False),
+          50: ((3, 4, 6, 3), True), 101: ((3, 4, 23, 3), True), 152: ((3, 8, 36, 3), True)}
+BN_EPS = 1e-5
+
+
+def resnet_v1(data, depth=101, width=1.0, global_stats=True):
+    """Feature map `res5c_relu` of images [N, 3, H, W]: [N, C, H/16, W/16], C = 2048 (512 below depth 50) * width.
+
+    Args:
+        data: symbol of the mean-subtracted RGB images.
+        depth: 18, 34, 50, 101 or 152; others raise ConfigError.
+        width: factor on the number of channels of every layer.
+        global_stats: batch normalisation uses the stored statistics in training too, else it learns them.
+    """
+    if depth not in STAGES:
+        raise ConfigError('network.depth is %s; ResNet-v1 exists in depths %s' % (depth, ', '.join(map(str, sorted(STAGES)))))
+    stages, bottleneck = STAGES[depth]
+    base = channels(64, width, 'network.width')
+
+    body = _conv_bn(data, 'conv1', 'bn_conv1', base, 7, stride=2, global_stats=global_stats)
+    body = mx.sym.Activation(body, act_type='relu', name='conv1_relu')
+    body = mx.sym.Pooling(body, pool_type='max', kernel=(3, 3), stride=(2, 2), pad=(1, 1), name='pool1')
+    filters_in = base
+    for stage, units in enumerate(stages, start=2):
+        filters = base * 2 ** (stage - 2)
+        for index in range(units):
+            unit = '%d%s' % (stage, _unit_name(depth, stage, index))
+            stride = 2 if index == 0 and stage in (3, 4) else 1
+            body = _unit(body, unit, filters, filters_in, stride, 2 if stage == 5 else 1, bottleneck, global_stats)
+            filters_in = filters * (4 if bottleneck else 1)
+    return body
+
+
+def channels(full, width, setting):
+    """`full` channels scaled by `width`; raises ConfigError, naming the setting, where that is no whole number."""
+    scaled = full * width
+    if scaled < 1 or scaled != int(scaled):
+        raise ConfigError('%s is %s, which makes %g of %d channels; choose a factor that gives whole numbers, as 0.25'
+                          % (setting, width, scaled, full))
+    return int(scaled)
+
+
+def _unit_name(depth, stage, index):
+    """a, b, c, ... or, in the long stages of ResNet-101 and 152, a, b1, b2, ..., as in the Caffe release."""
+    if index and depth > 50 and stage in (3, 4):
+        return 'b%d' % index
+    return 'abcdef'[index]
+
+
+def _unit(data, unit, filters, filters_in, stride, dilation, bottleneck, global_stats):
+    """One residual unit. The stride is in its first convolution, the dilation in the 3x3 ones."""
+    if bottleneck:
+        branches = [('2a', filters, 1, stride), ('2b', filters, 3, 1), ('2c', 4 * filters, 1, 1)]
+    else:
+        branches = [('2a', filters, 3, stride), ('2b', filters, 3, 1)]
+    shortcut = data
+    filters_out = branches[-1][1]
+    if stride > 1 or filters_in != filters_out:
+        shortcut = _conv_bn(data, 'res%s_branch1' % unit, 'bn%s_branch1' % unit, filters_out, 1, stride,
+                            global_stats=global_stats)
+    body = data
+    for branch, count, kernel, step in branches:
+        name = '%s_branch%s' % (unit, branch)
+        body = _conv_bn(body, 'res' + name, 'bn' + name, count, kernel, step, dilation, global_stats)
+        if branch != branches[-1][0]:
+            body = mx.sym.Activation(body, act_type='relu', name='res%s_relu' % name)
+    body = mx.sym.elemwise_add(shortcut, body, name='res' + unit)
+    return mx.sym.Activation(body, act_type='relu', name='res%s_relu' % unit)
+
+
+def _conv_bn(data, name, bn_name, filters, kernel, stride=1, dilation=1, global_stats=True):
+    """Convolution without bias that keeps the size (stride apart), then batch normalisation."""
+    dilation = dilation if kernel > 1 else 1
+    body = mx.sym.Convolution(data, num_filter=filters, kernel=(kernel, kernel), stride=(stride, stride), no_bias=True,
+                              dilate=(dilation, dilation), pad=(dilation * (kernel // 2),) * 2, name=name)
+    return mx.sym.BatchNorm(body, eps=BN_EPS, fix_gamma=False, use_global_stats=global_stats, name=bn_name)

@@ -1,0 +1,54 @@
+"""What every network class offers beside its symbols: shapes, their check, first parameter values."""
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+
+from lib.symbols.initialise import initial_value
+from lib.utils.errors import CheckpointError
+
+
+class SymbolBase:
+    """Base of the network classes. `sym` is the symbol that was built last; the methods here are about that one."""
+
+    def __init__(self):
+        self.sym = None
+        self.arg_shape_dict, self.out_shape_dict, self.aux_shape_dict = {}, {}, {}
+        self._inputs = ()
+
+    def infer_shape(self, data_shape_dict):
+        """Fill arg_shape_dict, out_shape_dict and aux_shape_dict, {name: shape}, from {input name: shape}."""
+        arg_shapes, out_shapes, aux_shapes = self.sym.infer_shape(**data_shape_dict)
+        self.arg_shape_dict = dict(zip(self.sym.list_arguments(), arg_shapes))
+        self.out_shape_dict = dict(zip(self.sym.list_outputs(), out_shapes))
+        self.aux_shape_dict = dict(zip(self.sym.list_auxiliary_states(), aux_shapes))
+        self._inputs = tuple(data_shape_dict)
+
+    def check_parameter_shapes(self, arg_params, aux_params, data_shape_dict, is_train=True):
+        """Compare parameters, {name: array}, with what the network needs; labels need not be given for testing.
+
+        Raises:
+            CheckpointError: one is missing, or has another shape; names it and both shapes.
+        """
+        self.infer_shape(data_shape_dict)
+        arguments = {name: shape for name, shape in self.arg_shape_dict.items()
+                     if name not in data_shape_dict and (is_train or 'label' not in name)}
+        for needed, given in ((arguments, arg_params), (self.aux_shape_dict, aux_params)):
+            for name, shape in needed.items():
+                if name not in given:
+                    raise CheckpointError('parameter %s, shape %s, is missing: the file is not of this network '
+                                          '(check symbol, depth and the flow network)' % (name, tuple(shape)))
+                if tuple(given[name].shape) != tuple(shape):
+                    raise CheckpointError('parameter %s has shape %s, the network needs %s: check NUM_CLASSES, anchors and '
+                                          'the network section of the config' % (name, tuple(given[name].shape), tuple(shape)))
+
+    def init_weight(self, cfg, arg_params, aux_params):
+        """Add first values, drawn with TRAIN.SEED, for all parameters that are absent; returns their names.
+
+        Call infer_shape (or check_parameter_shapes) before.
+        """
+        added = []
+        for needed, given in ((self.arg_shape_dict, arg_params), (self.aux_shape_dict, aux_params)):
+            for name, shape in needed.items():
+                if name not in given and name not in self._inputs:
+                    given[name] = mx.nd.array(initial_value(name, shape, cfg.TRAIN.SEED))
+                    added.append(name)
+        return added

@@ -1,0 +1,24 @@
+"""Features of other frames from those of a key frame (Deep Feature Flow, arXiv 1611.07715)."""
+import mxnet as mx
+
+from lib.symbols.flownet import flownet
+from lib.symbols.operators import flow_warp
+
+
+def propagate(feature, current, reference, feature_dim, flow_width=1.0, shared=False):
+    """Feature maps of the current frames, from those of the reference frames.
+
+    Args:
+        feature: [N, feature_dim, h, w], of `reference`; [1, feature_dim, h, w] with `shared`.
+        current: images [N, 3, H, W]; reference: the same, or [1, 3, H, W] with `shared`.
+
+    Returns:
+        [N, feature_dim, h, w]
+    """
+    flow, scale = flownet(current, reference, feature_dim, flow_width, shared)
+    return flow_warp(feature, flow, scale, name='warping_feat', shared=shared)
+
+
+def choose(eq_flag, feature, propagated):
+    """`feature` for images whose eq_flag [N] is 1 (reference and current frame coincide), else `propagated`."""
+    return mx.sym.where(eq_flag, feature, propagated, name='choose_feat')

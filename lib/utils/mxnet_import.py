@@ -67,8 +67,8 @@ def _explain(error):
     if isinstance(error, ModuleNotFoundError) and name:
         return SetupError('the Python package %s is not installed in %s: run `sh init.sh`' % (name, sys.prefix))
     if 'libGL' in text or 'libgthread' in text:
-        return SetupError('OpenCV needs a display library that is missing (%s): '
-                          '`pip uninstall -y opencv-python; pip install opencv-python-headless`' % text)
+        return SetupError('OpenCV needs a display library that is missing (%s): run `sh init.sh`, which then installs '
+                          'opencv-python-headless' % text)
     return SetupError(remedy(text) or 'MXNet cannot be imported (%s: %s): run `sh init.sh`; if it stays so, make a new '
                       'environment (python -m venv) and run it there' % (type(error).__name__, text))
 

@@ -1,0 +1,21 @@
+"""toy_vid: the embedded data set, drawn by lib/dataset/toy_generator.py on first use."""
+import os
+
+from lib.config.config import resolve
+from lib.dataset import toy_generator
+from lib.dataset.classes import classes_from_config
+from lib.dataset.imagenet_vid import ImageNetVID
+from lib.dataset.registry import register
+
+
+@register('ToyVID')
+class ToyVID(ImageNetVID):
+    """The ILSVRC2015 layout, made where it is missing. With dataset.CLASSES unset, the classes are its own."""
+
+    @classmethod
+    def from_config(cls, cfg, image_set):
+        """The data set at dataset.dataset_path, made first if need be. Raises ConfigError, DataError."""
+        path = resolve(cfg.dataset.dataset_path)
+        toy_generator.ensure(path)
+        classes = classes_from_config(cfg, default=os.path.join(path, 'classes.txt'))
+        return cls(image_set, path, classes, os.path.join(resolve(cfg.dataset.root_path), 'cache'))

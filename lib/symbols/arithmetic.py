@@ -26,8 +26,12 @@ def order_first(score):
 
 
 def rank(score):
-    """Place of every element of score [B, n] in its row, 0 for the highest, float32."""
-    return mx.sym.argsort(order_first(score), axis=1, is_ascend=True)
+    """Place of every element of score [B, n] in its row, 0 for the highest, float32; of equal ones the last comes first.
+
+    (The original's order: padding repeats RoIs, so that equal losses are common.)
+    """
+    order = mx.sym.reverse(mx.sym.argsort(score, axis=1, is_ascend=True), axis=1)
+    return mx.sym.argsort(order, axis=1, is_ascend=True)
 
 
 def row_index(data):

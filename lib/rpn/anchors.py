@@ -1,0 +1,35 @@
+"""Anchors of the region proposal network (Faster R-CNN, arXiv 1506.01497, section 3.1.1)."""
+import functools
+
+import numpy as np
+
+
+def base_anchors(stride, scales, ratios):
+    """Anchors of the map's first place: float64 [len(ratios) * len(scales), 4], ratios outermost.
+
+    Built on the box (0, 0, stride - 1, stride - 1); corners are inclusive image pixels. `ratios` are height / width,
+    and widths and heights of the unscaled boxes are rounded, as MXNet's Proposal operator does.
+    """
+    ratios, scales = np.asarray(ratios, np.float64), np.asarray(scales, np.float64)
+    widths = np.round(np.sqrt(stride * stride / ratios))
+    heights = np.round(widths * ratios)
+    half_width = (np.outer(widths, scales).ravel() - 1) / 2
+    half_height = (np.outer(heights, scales).ravel() - 1) / 2
+    centre = (stride - 1) / 2.0
+    return np.stack([centre - half_width, centre - half_height, centre + half_width, centre + half_height], axis=1)
+
+
+@functools.lru_cache(maxsize=16)
+def all_anchors(feature_size, stride, scales, ratios):
+    """Anchors of every place of a map, float64 [h * w * A, 4], row by row, read-only.
+
+    Args:
+        feature_size: (h, w) of the map.
+        stride: image pixels for one map pixel.
+        scales, ratios: tuples, see `base_anchors`.
+    """
+    shift_y, shift_x = np.mgrid[:feature_size[0], :feature_size[1]] * stride
+    shifts = np.stack([shift_x, shift_y, shift_x, shift_y], axis=2).reshape(-1, 1, 4)
+    anchors = (shifts + base_anchors(stride, scales, ratios)).reshape(-1, 4)
+    anchors.setflags(write=False)
+    return anchors

@@ -108,7 +108,7 @@ rm -f output/.writable
 active_environment || make_environment
 "$python" tools/install_packages.py || exit 2
 build_native
-"$python" tools/describe_setup.py
+"$python" tools/describe_setup.py || exit 2
 case $mode in
     --demo) exec "$python" tools/toy_demo.py "$@" ;;
     --test) exec "$python" -m pytest tests "$@" ;;

@@ -24,7 +24,7 @@ from lib.dataset.toy_shapes import CLASSES
 from lib.utils.cli import run
 from lib.utils.errors import DataError
 
-VERSION = 1                    # raise it when a frame would come out differently; older folders are then drawn anew
+VERSION = 2                    # raise it when a frame would come out differently; older folders are then drawn anew
 CLASS_IDS = tuple('toy%02d' % (i + 1) for i in range(len(CLASSES)))
 STAMP, CHECKSUMS = 'toy_vid.json', 'checksums.sha256'
 JPEG_QUALITY = 88
@@ -123,7 +123,7 @@ def _write(folder, size, workers):
 def _draw(folder, job):
     """Draw one scene's frames and annotations; returns how many."""
     kind, index, frames, speed = job
-    scene = Scene(np.random.RandomState([('train', 'val', 'still').index(kind), index]), speed)
+    scene = Scene(np.random.RandomState([('train', 'val', 'still').index(kind), index]), speed, index // (STILLS_PER_SCENE if kind == 'still' else 1))
     for t in range(frames):
         if kind == 'still':
             tree, path = 'DET', still_path(index + t)

@@ -118,14 +118,19 @@ def _paste(image, drawing, x, y):
 class Scene:
     """A background, its light, and sprites from back to front."""
 
-    def __init__(self, rng, speed):
-        """Draw all random choices of a clip from `rng`, a RandomState. speed: key of SPEEDS."""
+    def __init__(self, rng, speed, number):
+        """Draw all random choices of a clip from `rng`, a RandomState.
+
+        speed: key of SPEEDS. number: of the scene; the classes take turns by it, so that all come equally often.
+        """
         self.rng = rng
         self.canvas = make_background(rng, HEIGHT * 3 // 2, WIDTH * 3 // 2)
         heading, pace = rng.uniform(0, 2 * np.pi), rng.uniform(0, SPEEDS[speed][1])
         self.pan_start = rng.uniform(0, [WIDTH / 2.0, HEIGHT / 2.0])
         self.pan = pace * np.array([np.cos(heading), np.sin(heading)])
-        self.classes = [int(rng.randint(len(CLASSES))) for _ in range(rng.choice([1, 2, 2, 3, 3, 4]))]
+        self.classes = [(2 * number + i) % len(CLASSES) for i in range(rng.choice([1, 2, 2, 3, 3, 4]))]
+        if len(self.classes) > 2 and rng.rand() < 0.4:
+            self.classes[1] = self.classes[0]      # two of a kind in one picture
         self.sprites = [Sprite(rng, make_object(rng, c), i, speed, np.exp(rng.uniform(np.log(36), np.log(105)))) for i, c in enumerate(self.classes)]
         self.sprites += [Sprite(rng, make_distractor(rng), -1, speed, rng.uniform(28, 75)) for _ in range(rng.randint(1, 4))]
         rng.shuffle(self.sprites)

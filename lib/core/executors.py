@@ -56,10 +56,12 @@ class ExecutorPool:
         self.get(max_shapes)
 
     def get(self, shapes):
-        """The executor for `shapes`, {input name: shape} with every input; bound if it is new.
+        """The executor for `shapes`, {input name: shape}; bound if it is new. Shapes left out are inferred.
 
         Its `arg_dict[name]` are the arrays to fill, see `forward`.
         """
+        if len(shapes) < len(self.input_names):
+            shapes = dict(self._infer(shapes)[0], **shapes)
         key = tuple(tuple(shapes[name]) for name in self.input_names)
         executor = self._executors.get(key)
         if executor is None:
@@ -71,10 +73,13 @@ class ExecutorPool:
         return executor
 
     def forward(self, inputs, is_train=False):
-        """Copy `inputs`, {name: NDArray or NumPy array}, in and run; returns the executor, with its `outputs`."""
+        """Copy `inputs`, {name: NDArray or NumPy array}, in and run; returns the executor, with its `outputs`.
+
+        Inputs left out, such as labels in testing, hold arbitrary values of the shapes that fit the others.
+        """
         executor = self.get({name: value.shape for name, value in inputs.items()})
-        for name in self.input_names:
-            executor.arg_dict[name][:] = inputs[name]
+        for name, value in inputs.items():
+            executor.arg_dict[name][:] = value
         executor.forward(is_train=is_train)
         return executor
 

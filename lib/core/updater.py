@@ -1,0 +1,114 @@
+"""The optimizer's step on every device, from gradients summed over devices and workers."""
+import copy
+
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+
+from lib.utils.errors import CheckpointError, ConfigError
+
+
+def create_optimizer(optimizer, optimizer_params, symbol, param_names):
+    """An mx.optimizer.Optimizer from its name and settings, as given: rescale_grad stays 1 unless set.
+
+    Multipliers of learning rate and weight decay are those of the symbol's `lr_mult` and `wd_mult` attributes and
+    of MXNet's naming rule (no decay except for *_weight and *_gamma). A ready optimizer is returned as it is.
+    """
+    index_to_name = dict(enumerate(param_names))
+    if isinstance(optimizer, mx.optimizer.Optimizer):
+        if not optimizer.idx2name:
+            optimizer.idx2name = index_to_name
+        return optimizer
+    params = dict(optimizer_params)
+    if params.get('lr_scheduler') is not None and 'learning_rate' in params:
+        params['lr_scheduler'].base_lr = params['learning_rate']
+    return mx.optimizer.create(optimizer, sym=symbol, param_idx2name=index_to_name, **params)
+
+
+class DeviceUpdater:
+    """Sums gradients over the devices and lets each device make the same optimizer step.
+
+    The kvstore only sums: the optimizer and its states stay in this process, as named arrays that can be saved.
+
+    Args:
+        optimizer: mx.optimizer.Optimizer; further devices get copies of it.
+        pools: an ExecutorPool for each device; parameters with gradients are updated.
+        kvstore: name ('local', 'device', 'dist_sync') or KVStore; unused by one device alone. Workers of a
+            distributed store start from the parameters of worker 0.
+    """
+
+    def __init__(self, optimizer, pools, kvstore):
+        self.pools = pools
+        self.names = list(pools[0].grads)
+        self.kvstore = self._create_kvstore(kvstore)
+        self.optimizers = [optimizer] + [copy.deepcopy(optimizer) for _ in pools[1:]]
+        self._states = [[optimizer.create_state_multi_precision(index, pool.arg_params[name])
+                         for index, name in enumerate(self.names)] for pool in pools]
+        if self.kvstore:
+            for name in self.names:
+                self.kvstore.init(name, pools[0].arg_params[name])
+                self.kvstore.pull(name, [pool.arg_params[name] for pool in pools])
+
+    def _create_kvstore(self, kvstore):
+        kind = kvstore.type if isinstance(kvstore, mx.kv.KVStore) else kvstore or ''
+        if 'async' in kind:
+            raise ConfigError('default.kvstore is %s, but every worker makes the optimizer step itself here and so '
+                              'needs the summed gradients: use dist_sync' % kind)
+        if not kind or (len(self.pools) == 1 and 'dist' not in kind):
+            return None
+        return kvstore if isinstance(kvstore, mx.kv.KVStore) else mx.kv.create(kvstore)
+
+    @property
+    def num_update(self):
+        """Steps made so far, those before a resume included."""
+        return self.optimizers[0].num_update
+
+    def update(self):
+        """Sum the gradients and make one step on each device."""
+        if self.kvstore:
+            for index, name in enumerate(self.names):
+                gradients = [pool.grads[name] for pool in self.pools]
+                # The first layers are needed first by the next forward.
+                self.kvstore.push(name, gradients, priority=-index)
+                self.kvstore.pull(name, gradients, priority=-index)
+        for optimizer, pool, states in zip(self.optimizers, self.pools, self._states):
+            weights = [pool.arg_params[name] for name in self.names]
+            gradients = [pool.grads[name] for name in self.names]
+            group = max(1, optimizer.aggregate_num)
+            for start in range(0, len(weights), group):
+                part = slice(start, start + group)
+                arguments = list(range(len(weights)))[part], weights[part], gradients[part], states[part]
+                if group == 1:
+                    arguments = [values[0] for values in arguments]
+                optimizer.update_multi_precision(*arguments)
+
+    def states(self):
+        """{name: NDArray on the CPU}: the optimizer's states (momentum) under their parameters' names."""
+        return {key: array.copyto(mx.cpu()) for name, state in zip(self.names, self._states[0])
+                for key, array in _leaves(name, state)}
+
+    def set_states(self, states, num_update, source='the optimizer states'):
+        """Continue from `states` (see `states()`) after `num_update` steps.
+
+        Raises CheckpointError, naming `source`, where they do not fit the parameters that are trained.
+        """
+        for device in self._states:
+            for name, state in zip(self.names, device):
+                for key, array in _leaves(name, state):
+                    if key not in states or states[key].shape != array.shape:
+                        raise CheckpointError(
+                            '%s: the state of parameter %s is %s; the parameters that are trained (FIXED_PARAMS), or '
+                            'their shapes, differ from those of the run that wrote it' % (
+                                source, key, 'of shape %s instead of %s' % (states[key].shape, array.shape)
+                                if key in states else 'missing'))
+                    array[:] = states[key]
+        for optimizer in self.optimizers:
+            optimizer.begin_num_update = optimizer.num_update = num_update
+
+
+def _leaves(name, state):
+    """(key, NDArray) of a state, which is None, an array, or nested tuples of them."""
+    if isinstance(state, mx.nd.NDArray):
+        yield name, state
+    elif state is not None:
+        for index, part in enumerate(state):
+            yield from _leaves('%s.%d' % (name, index), part)

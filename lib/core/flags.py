@@ -1,0 +1,45 @@
+"""Command-line flags of the test and demo scripts."""
+import argparse
+
+from lib.config.cli import base_parser
+
+
+def score(text):
+    """A score threshold, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError('expected a score from 0 to 1, found %r' % text)
+    return value
+
+
+def positive(text):
+    """A whole number above 0, for argparse."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError('expected a whole number of 1 or more, found %r' % text)
+    return int(text)
+
+
+def test_parser(description):
+    """The shared flags and those of testing."""
+    parser = base_parser(description)
+    parser.add_argument('--interval', type=positive, metavar='N', help='frames from one key frame to the next; overrides TEST.KEY_FRAME_INTERVAL')
+    parser.add_argument('--thresh', type=score, default=1e-3, help='lowest score of a detection (default 0.001)')
+    parser.add_argument('--vis', action='store_true', help='also write every frame with its boxes into the output folder')
+    parser.add_argument('--ignore_cache', action='store_true', help='run again where detections of finished clips exist')
+    return parser
+
+
+def demo_parser(description, cfg, model, output):
+    """The shared flags and those of a demo, with its defaults."""
+    parser = base_parser(description, default_cfg=cfg)
+    parser.add_argument('--input', default='demo/ILSVRC2015_val_00007010', help='folder of frames or video file (default %(default)s)')
+    parser.add_argument('--output', default=output, help='folder, or .mp4 file, for the frames with boxes (default %(default)s)')
+    parser.add_argument('--json', metavar='FILE', help='also write the detections here')
+    parser.add_argument('--model', default=model, metavar='PREFIX', help='parameters are PREFIX-%%04d.params (default %(default)s)')
+    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the parameter file\'s name (default 0)')
+    parser.add_argument('--interval', type=positive, metavar='N', help='frames from one key frame to the next; overrides TEST.KEY_FRAME_INTERVAL')
+    parser.add_argument('--thresh', type=score, default=0.2, help='draw and write boxes of at least this score (default 0.2)')
+    return parser

@@ -1,0 +1,146 @@
+"""The test networks of a task, bound to a device: prepared frames in, outputs in host memory out.
+
+Outputs are a tuple for each frame: rois [R, 5], cls_prob [R, classes], bbox_pred [R, 8 or 4 * classes], NumPy float32.
+"""
+import copy
+from collections import namedtuple
+
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+import numpy as np
+
+from lib.core.executors import ExecutorPool
+from lib.utils.errors import ConfigError
+
+# What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
+Key = namedtuple('Key', 'tensor feature')
+
+
+def has_flow(symbol_instance):
+    """Whether a symbol class is one of DFF, with key and current frames, or the frame baseline."""
+    return hasattr(symbol_instance, 'get_key_test_symbol')
+
+
+def largest_input(cfg):
+    """(1, 3, h, w) of the largest frame that cfg.SCALES allows."""
+    stride = max(1, cfg.network.IMAGE_STRIDE)
+    height, width = (-(-side // stride) * stride for side in cfg.SCALES[0])
+    return (1, 3, height, width)
+
+
+def _with_test(cfg, **settings):
+    """A copy of `cfg` with other values in its TEST section."""
+    cfg = copy.deepcopy(cfg)
+    cfg.TEST.update(settings)
+    return cfg
+
+
+def _bind(symbol, shapes, ctx, arg_params, aux_params, source):
+    """An ExecutorPool of `symbol` with its parameters."""
+    pool = ExecutorPool(symbol, ctx, shapes)
+    pool.set_params(arg_params, aux_params, source=source)
+    return pool
+
+
+def _without_inputs(symbol):
+    """`symbol` without the outputs that only pass an input on: the original's key network returns two of them."""
+    inputs = set(symbol.list_inputs())
+    return mx.sym.Group([output for output in symbol if output.list_outputs()[0] not in inputs])
+
+
+def _to_host(outputs):
+    """rois, cls_prob, bbox_pred of one frame as NumPy arrays; returns when the network has finished."""
+    rois, cls_prob, bbox_pred = (output.asnumpy() for output in outputs)
+    return rois, cls_prob.reshape(-1, cls_prob.shape[-1]), bbox_pred.reshape(-1, bbox_pred.shape[-1])
+
+
+class FrameNetwork:
+    """The frame baseline as run_key: there is no feature to keep."""
+
+    def __init__(self, cfg, symbol_instance, *params):
+        shapes = {'data': largest_input(cfg), 'im_info': (1, 3)}
+        self._pool = _bind(symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=1)), shapes, *params)
+
+    def __call__(self, frame):
+        executor = self._pool.forward({'data': frame.tensor, 'im_info': frame.im_info})
+        return _to_host(executor.outputs), Key(frame.tensor, None)
+
+
+class KeyNetwork:
+    """DFF's network for key frames; the feature stays on the device."""
+
+    def __init__(self, cfg, symbol_instance, *params):
+        shapes = {'data': largest_input(cfg), 'im_info': (1, 3)}
+        symbol = _without_inputs(symbol_instance.get_key_test_symbol(cfg))
+        self.feature_shape = symbol.infer_shape(**shapes)[1][0]
+        self._pool = _bind(symbol, shapes, *params)
+
+    def __call__(self, frame):
+        outputs = self._pool.forward({'data': frame.tensor, 'im_info': frame.im_info}).outputs
+        # Copied, since outputs live in memory that the next forward uses again.
+        feature = outputs[0].copy()
+        host = _to_host(outputs[1:])
+        feature.wait_to_read()
+        return host, Key(frame.tensor, feature)
+
+
+class CurrentNetwork:
+    """DFF's network for all other frames. The key frame is copied to its inputs once, not for every frame."""
+
+    def __init__(self, cfg, symbol_instance, feature_shape, *params):
+        largest = largest_input(cfg)
+        shapes = {'data': largest, 'im_info': (1, 3), 'data_key': largest, 'feat_key': feature_shape}
+        self._pool = _bind(_without_inputs(symbol_instance.get_cur_test_symbol(cfg)), shapes, *params)
+        self._loaded = None
+
+    def __call__(self, frame, key):
+        executor = self._pool.get({'data': frame.tensor.shape, 'im_info': frame.im_info.shape,
+                                   'data_key': key.tensor.shape, 'feat_key': key.feature.shape})
+        inputs = executor.arg_dict
+        if key is not self._loaded:
+            inputs['data_key'][:] = key.tensor
+            inputs['feat_key'][:] = key.feature
+            self._loaded = key
+        inputs['data'][:] = frame.tensor
+        inputs['im_info'][:] = frame.im_info
+        executor.forward(is_train=False)
+        return _to_host(executor.outputs)
+
+
+def _split(outputs, size, count):
+    """Outputs of a batch of `size` frames as those of its first `count` frames."""
+    rois, cls_prob, bbox_pred = (output.asnumpy() for output in outputs)
+    parts = [array.reshape(size, -1, array.shape[-1]) for array in (rois, cls_prob, bbox_pred)]
+    return [tuple(part[i] for part in parts) for i in range(count)]
+
+
+class BatchNetwork:
+    """`size` frames in one forward: of DFF a key frame and those after it, of the baseline any frames."""
+
+    def __init__(self, cfg, symbol_instance, size, *params):
+        _, _, height, width = largest_input(cfg)
+        self._flow = has_flow(symbol_instance)
+        if self._flow and size < 2:
+            raise ConfigError('the batch network needs a key-frame interval of 2 or more, found %d; '
+                              'for key frames only, run demo.py --interval 1' % size)
+        if self._flow:
+            symbol = symbol_instance.get_batch_test_symbol(_with_test(cfg, KEY_FRAME_INTERVAL=size))
+        else:
+            symbol = symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=size))
+        data = {'data_key': 1, 'data_other': size - 1} if self._flow else {'data': size}
+        shapes = {name: (count, 3, height, width) for name, count in data.items()}
+        self._size = size
+        self._pool = _bind(symbol, dict(shapes, im_info=(size, 3)), *params)
+
+    def __call__(self, frames):
+        """[outputs] of up to `size` frames of one shape."""
+        # A short tail is filled up with its last frame; what comes out for those is dropped.
+        full = frames + frames[-1:] * (self._size - len(frames))
+        inputs = {'im_info': np.concatenate([frame.im_info for frame in full])}
+        if self._flow:
+            inputs.update(data_key=full[0].tensor, data_other=np.concatenate([frame.tensor for frame in full[1:]]))
+        else:
+            inputs['data'] = np.concatenate([frame.tensor for frame in full])
+        outputs = [output.asnumpy() for output in self._pool.forward(inputs).outputs]
+        parts = [array.reshape(self._size, -1, array.shape[-1]) for array in outputs]
+        return [tuple(part[i] for part in parts) for i in range(len(frames))]

@@ -1,0 +1,147 @@
+"""Detection in video: the key/current loop of Deep Feature Flow, and the networks that it runs.
+
+The loop is the paper's inference algorithm (arXiv 1611.07715, algorithm 1): the heavy network on every
+`interval`-th frame, on all others the flow network and the warped feature of the last key frame.
+"""
+import time
+from collections import namedtuple
+
+import numpy as np
+
+from lib.core.inference_networks import BatchNetwork, CurrentNetwork, FrameNetwork, KeyNetwork, has_flow
+from lib.core.video_io import read_ahead
+from lib.nms.frame_nms import frame_detections
+from lib.utils.errors import ConfigError
+from lib.utils.image import resize, to_tensor
+
+# image: BGR uint8 [H, W, 3]; tensor: float32 [1, 3, h, w], network input; im_info: float32 [1, 3], h, w, scale.
+Frame = namedtuple('Frame', 'image tensor im_info')
+# detections: float32 [n, 6], rows class (from 1), score, x1, y1, x2, y2 in pixels of `image`, inclusive corners;
+# seconds: Seconds. In a batch, every frame carries its share of the batch's time.
+Detected = namedtuple('Detected', 'index image detections is_key seconds')
+# reading: waiting for the next prepared frame; network: input in to output out; post: boxes, NMS.
+Seconds = namedtuple('Seconds', 'reading network post')
+
+
+def prepare(image, cfg):
+    """The Frame of a BGR uint8 [H, W, 3] image, scaled to cfg.SCALES and padded to cfg.network.IMAGE_STRIDE."""
+    scaled, scale = resize(image, cfg.SCALES[0], cfg.network.IMAGE_STRIDE)
+    im_info = np.array([[scaled.shape[0], scaled.shape[1], scale]], np.float32)
+    return Frame(image, to_tensor(scaled, cfg.network.PIXEL_MEANS), im_info)
+
+
+def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=time.perf_counter):
+    """Yield a Detected for each Frame of the clip `frames`.
+
+    Frame 0 and every `interval`-th after it are key frames. A frame of another size than its key frame cannot
+    use the key frame's feature: it becomes a key frame, and counting starts anew at it.
+
+    run_key(frame) -> (outputs, Key); run_current(frame, key) -> outputs; post_process(outputs, frame) -> detections.
+    """
+    key, age, index = None, 0, 0
+    frames = iter(frames)
+    while True:
+        start = clock()
+        frame = next(frames, None)
+        if frame is None:
+            return
+        read = clock()
+        is_key = key is None or age == interval or frame.tensor.shape != key.tensor.shape
+        if is_key:
+            outputs, key = run_key(frame)
+            age = 0
+        else:
+            outputs = run_current(frame, key)
+        age += 1
+        computed = clock()
+        detections = post_process(outputs, frame)
+        yield Detected(index, frame.image, detections, is_key, Seconds(read - start, computed - read, clock() - computed))
+        index += 1
+
+
+def batch_loop(frames, size, run_batch, post_process, clock=time.perf_counter):
+    """Yield a Detected for each Frame of the clip `frames`, computed in batches of up to `size` equally sized frames.
+
+    run_batch([frame]) -> [outputs of each]. The first frame of a batch is its key frame.
+    """
+    index = 0
+    groups = _groups(frames, size)
+    while True:
+        start = clock()
+        group = next(groups, None)
+        if group is None:
+            return
+        read = clock()
+        batch = run_batch(group)
+        computed = clock()
+        detections = [post_process(outputs, frame) for outputs, frame in zip(batch, group)]
+        ends = (start, read, computed, clock())
+        seconds = Seconds(*((end - begin) / len(group) for begin, end in zip(ends, ends[1:])))
+        for position, frame in enumerate(group):
+            yield Detected(index, frame.image, detections[position], position == 0, seconds)
+            index += 1
+
+
+def _groups(frames, size):
+    """Lists of up to `size` consecutive frames of one shape."""
+    group = []
+    for frame in frames:
+        if group and (len(group) == size or frame.tensor.shape != group[0].tensor.shape):
+            yield group
+            group = []
+        group.append(frame)
+    if group:
+        yield group
+
+
+class VideoDetector:
+    """Detections in clips, by the networks of one task on one device.
+
+    Args:
+        cfg: settings of the task.
+        symbol_instance: a symbol class of the task. With get_key_test_symbol (DFF) frames are key or current
+            frames; else (the frame baseline) its test network runs on every frame.
+        arg_params, aux_params: {name: NDArray}.
+        ctx: mx.Context.
+        interval: key frames are so far apart; None: cfg.TEST.KEY_FRAME_INTERVAL. The baseline ignores it, except
+            as the number of frames in a batch.
+        thresh: lowest score of a detection.
+        batch: use the batch network, which takes `interval` frames at a time.
+        source: what messages call the origin of the parameters.
+
+    Raises CheckpointError where parameters are missing or do not fit, ConfigError for a bad interval.
+    """
+
+    def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
+                 source='the parameters given'):
+        self.cfg, self.thresh, self._batch = cfg, thresh, batch
+        self.interval = cfg.TEST.KEY_FRAME_INTERVAL if interval is None else interval
+        if self.interval < 1:
+            raise ConfigError('the key-frame interval must be 1 or more, found %d' % self.interval)
+        if not batch and not has_flow(symbol_instance):
+            self.interval = 1
+        params = (ctx, arg_params, aux_params, source)
+        self._run_current = None     # not needed where every frame is a key frame
+        if batch:
+            self._run_batch = BatchNetwork(cfg, symbol_instance, self.interval, *params)
+        elif has_flow(symbol_instance):
+            self._run_key = KeyNetwork(cfg, symbol_instance, *params)
+            if self.interval > 1:
+                self._run_current = CurrentNetwork(cfg, symbol_instance, self._run_key.feature_shape, *params)
+        else:
+            self._run_key = FrameNetwork(cfg, symbol_instance, *params)
+
+    def detect(self, images):
+        """Yield a Detected for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
+        frames = read_ahead(prepare(image, self.cfg) for image in images)
+        try:
+            if self._batch:
+                yield from batch_loop(frames, self.interval, self._run_batch, self._post_process)
+            else:
+                yield from key_frame_loop(frames, self.interval, self._run_key, self._run_current, self._post_process)
+        finally:
+            frames.close()
+
+    def _post_process(self, outputs, frame):
+        test = self.cfg.TEST
+        return frame_detections(*outputs, frame.im_info, self.thresh, test.NMS, test.max_per_image)

@@ -9,7 +9,7 @@ import numpy as np
 from lib.config.config import lr_steps, resolve
 from lib.config.devices import contexts
 from lib.core.callback import Progress
-from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states
+from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch
 from lib.core.loader import TrainLoader
 from lib.core.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.core.metric import detection_metrics
@@ -32,11 +32,11 @@ def train_net(config, cfg_path, with_reference):
     mx.random.seed(config.TRAIN.SEED)
     np.random.seed(config.TRAIN.SEED)
 
-    start = find_checkpoint(prefix, config.TRAIN.begin_epoch) if config.TRAIN.RESUME else None
+    start = find_checkpoint(prefix, config.TRAIN.begin_epoch, logger.warning) if config.TRAIN.RESUME else None
     if config.TRAIN.RESUME:
         config.TRAIN.begin_epoch = start.epoch if start else 0
         logger.info('resuming from %s' % start.params_file if start else 'nothing to resume from in %s: starting anew' % folder)
-    roidb = load_roidb(config, logger)
+    roidb = load_roidb(config)
     loader = TrainLoader(roidb, config, len(devices), with_reference)
 
     instance = get_symbol_instance(config)
@@ -46,10 +46,14 @@ def train_net(config, cfg_path, with_reference):
     logger.info(describe_fixed(fixed, len(arg_params), config.network))
     logger.info(effective_lr_report(config.TRAIN.lr, len(devices), config.TRAIN.BATCH_IMAGES))
 
-    module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices,
-                           fixed_param_names=fixed, max_data_shapes=loader.max_shapes())
+    max_data_shapes, max_label_shapes = loader.max_shapes()
+    module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices, fixed_param_names=fixed,
+                           max_data_shapes=max_data_shapes, max_label_shapes=max_label_shapes)
+    if start:
+        module.preload_optimizer_states(*load_states(start))
+    seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch)
     progress = Progress(loader.batches_per_epoch, loader.batch_size, config.default.frequent, logger, config.TRAIN.end_epoch)
-    module.fit(loader, eval_metric=detection_metrics(config), batch_end_callback=progress,
+    module.fit(loader, eval_metric=detection_metrics(), batch_end_callback=progress,
                epoch_end_callback=do_checkpoint(module, prefix, config),
                kvstore=config.default.kvstore, optimizer='sgd',
                optimizer_params=optimizer_params(config, loader.batches_per_epoch),

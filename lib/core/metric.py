@@ -1,0 +1,126 @@
+"""The six training metrics of the original, computed on the device without holding it up.
+
+They read the outputs of the end-to-end training networks, in this order: rpn_cls_prob [B, 2, A*h, w],
+rpn_bbox_loss [B, 4A, h, w], cls_prob [B, R, classes], bbox_loss [B, R, 4 or 8 ...], rcnn_label [B, R]; and the label
+`label` [B, A*h*w], the first one. A label of -1 marks an anchor or RoI that takes no part in the loss.
+"""
+import collections
+import math
+
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+
+RPN_CLS_PROB, RPN_BBOX_LOSS, CLS_PROB, BBOX_LOSS, RCNN_LABEL = range(5)
+EPSILON = 1e-14
+# Batches whose values are still on the device. With one or two, training never waits for a metric, yet the
+# Python thread cannot run ahead of the device and pile up batches in memory.
+IN_FLIGHT = 2
+
+
+def detection_metrics():
+    """The mx.metric.CompositeEvalMetric of all six."""
+    return mx.metric.CompositeEvalMetric([
+        Accuracy('RPNAcc', _rpn), LogLoss('RPNLogLoss', _rpn), BoxLoss('RPNL1Loss', _rpn, RPN_BBOX_LOSS),
+        Accuracy('RCNNAcc', _rcnn), LogLoss('RCNNLogLoss', _rcnn), BoxLoss('RCNNL1Loss', _rcnn, BBOX_LOSS)])
+
+
+def _rpn(labels, outputs):
+    """(label [n], probability [n, 2]) of the anchors."""
+    prob = outputs[RPN_CLS_PROB]
+    prob = prob.reshape((0, 0, -1)).transpose((0, 2, 1)).reshape((-1, prob.shape[1]))
+    return labels[0].as_in_context(prob.context).reshape((-1,)), prob
+
+
+def _rcnn(labels, outputs):
+    """(label [n], probability [n, classes]) of the RoIs."""
+    prob = outputs[CLS_PROB]
+    return outputs[RCNN_LABEL].reshape((-1,)), prob.reshape((-1, prob.shape[-1]))
+
+
+class DeviceMetric(mx.metric.EvalMetric):
+    """Mean over the anchors or RoIs that count, of which every batch adds (sum, number) as one array.
+
+    Batches without a finite value are left out of the mean and counted in `skipped`, so that one bad batch does
+    not blank the report; where all are bad it is nan.
+    """
+
+    def __init__(self, name, select):
+        self._pending = collections.deque()
+        self._select = select
+        self.skipped = 0
+        super().__init__(name, has_global_stats=True)
+
+    def measure(self, label, prob, outputs):
+        """Sum over the valid labels, an NDArray of shape [1]."""
+        raise NotImplementedError
+
+    def update(self, labels, preds):
+        """Queue the values of one device's batch."""
+        label, prob = self._select(labels, preds)
+        self._pending.append(mx.nd.concat(self.measure(label, prob, preds), (label != -1).sum(), dim=0))
+        while len(self._pending) > IN_FLIGHT:
+            self._settle()
+
+    def _settle(self):
+        total, count = self._pending.popleft().asnumpy().tolist()
+        if not math.isfinite(total):
+            self.skipped += 1
+            return
+        self.sum_metric += total
+        self.num_inst += count
+        self.global_sum_metric += total
+        self.global_num_inst += count
+
+    def _settle_all(self):
+        while self._pending:
+            self._settle()
+
+    def get(self):
+        """(name, mean since the last reset_local)"""
+        self._settle_all()
+        return super().get()
+
+    def get_global(self):
+        """(name, mean since the last reset)"""
+        self._settle_all()
+        return super().get_global()
+
+    def reset(self):
+        """Forget everything."""
+        self._pending.clear()
+        self.skipped = 0
+        super().reset()
+
+    def reset_local(self):
+        """Begin a new mean for `get`; `get_global` goes on."""
+        self._settle_all()
+        self.skipped = 0
+        super().reset_local()
+
+
+class Accuracy(DeviceMetric):
+    """Share of valid labels that have the highest probability."""
+
+    def measure(self, label, prob, outputs):
+        # No class is -1, so that invalid labels never match.
+        return (prob.argmax(axis=1) == label).sum()
+
+
+class LogLoss(DeviceMetric):
+    """Mean of -log(probability of the label)."""
+
+    def measure(self, label, prob, outputs):
+        loss = -mx.nd.log(mx.nd.pick(prob, mx.nd.maximum(label, 0), axis=1) + EPSILON)
+        # where, not a product: 0 * nan of an invalid label would spoil the sum.
+        return mx.nd.where(label != -1, loss, mx.nd.zeros_like(loss)).sum()
+
+
+class BoxLoss(DeviceMetric):
+    """Box regression loss, an output of the network, by valid label."""
+
+    def __init__(self, name, select, output):
+        self._output = output
+        super().__init__(name, select)
+
+    def measure(self, label, prob, outputs):
+        return outputs[self._output].sum()

@@ -13,6 +13,7 @@ from lib.dataset.classes import classes_from_config
 from lib.dataset.image_sets import read_image_set
 from lib.dataset.records import Clip, Record
 from lib.dataset.registry import register
+from lib.dataset.vid_eval import GroundTruth, evaluate
 from lib.utils.errors import DataError
 
 EXTENSION = '.JPEG'
@@ -42,7 +43,12 @@ class ImageNetVID:
     @classmethod
     def from_config(cls, cfg, image_set):
         """The data set that `cfg.dataset` describes. Raises ConfigError, DataError."""
-        return cls(image_set, resolve(cfg.dataset.dataset_path), classes_from_config(cfg), os.path.join(resolve(cfg.dataset.root_path), 'cache'))
+        return cls(image_set, resolve(cfg.dataset.dataset_path), cls.class_list(cfg), os.path.join(resolve(cfg.dataset.root_path), 'cache'))
+
+    @classmethod
+    def class_list(cls, cfg):
+        """The ClassList that `cfg.dataset` names. Raises ConfigError, DataError."""
+        return classes_from_config(cfg)
 
     def image_path(self, path):
         """Path of an image, from its path in the image set."""
@@ -126,7 +132,6 @@ class ImageNetVID:
 
         numbers: (first, last) restricts the evaluation to frames with these numbers. Raises DataError.
         """
-        from lib.dataset.vid_eval import GroundTruth, evaluate
         table = self.annotations()
         frames = np.array([entry.number for entry in self.image_set.entries], dtype=np.int64)
         return evaluate(GroundTruth(frames, table.offsets, table.boxes, table.classes), detections_file, self.classes, numbers)

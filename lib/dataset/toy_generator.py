@@ -9,7 +9,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from xml.sax.saxutils import escape
@@ -208,4 +207,4 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(run(main))
+    run(main)

@@ -17,5 +17,9 @@ class ToyVID(ImageNetVID):
         """The data set at dataset.dataset_path, made first if need be. Raises ConfigError, DataError."""
         path = resolve(cfg.dataset.dataset_path)
         toy_generator.ensure(path)
-        classes = classes_from_config(cfg, default=os.path.join(path, 'classes.txt'))
-        return cls(image_set, path, classes, os.path.join(resolve(cfg.dataset.root_path), 'cache'))
+        return cls(image_set, path, cls.class_list(cfg), os.path.join(resolve(cfg.dataset.root_path), 'cache'))
+
+    @classmethod
+    def class_list(cls, cfg):
+        """Its own ClassList, or that of dataset.CLASSES. Raises ConfigError, DataError."""
+        return classes_from_config(cfg, default=['%s %s' % pair for pair in zip(toy_generator.CLASS_IDS, toy_generator.CLASSES)])

@@ -1,0 +1,78 @@
+"""Evaluate saved detections: AP of every class and their mean.
+
+    python tools/evaluate_vid.py --cfg FILE.yaml --image_set VID_val_videos --detections FILE [--json OUT]
+    python tools/evaluate_vid.py --dataset FOLDER --classes FILE --image_set VID_val_videos --detections FILE
+
+--numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists only some frames does too.
+"""
+import argparse
+import json
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+
+from lib.config.config import update_from_file  # noqa: E402
+from lib.config.defaults import detection_defaults  # noqa: E402
+from lib.dataset.classes import load_classes  # noqa: E402
+from lib.dataset.imagenet_vid import ImageNetVID  # noqa: E402
+from lib.dataset.registry import get_dataset  # noqa: E402
+from lib.utils.cli import run  # noqa: E402
+from lib.utils.errors import ConfigError  # noqa: E402
+from lib.utils.files import atomic_path  # noqa: E402
+
+
+def parse_arguments(arguments=None):
+    """The command line; raises ConfigError where neither --cfg nor --dataset says what to compare with."""
+    parser = argparse.ArgumentParser(description='Evaluate saved detections: AP of every class and their mean.')
+    parser.add_argument('--cfg', metavar='FILE.yaml', help='settings of the experiment, for the data set and its classes')
+    parser.add_argument('--dataset', metavar='FOLDER', help='instead of --cfg: a data set in the ILSVRC2015 layout')
+    parser.add_argument('--classes', metavar='FILE', help='with --dataset: `id name` lines; without, the 30 ImageNet VID classes')
+    parser.add_argument('--image_set', metavar='SET', help='as in ImageSets/SET.txt; with --cfg by default its dataset.test_image_set')
+    parser.add_argument('--detections', required=True, metavar='FILE', help='lines of `frame_number class_index score x1 y1 x2 y2`')
+    parser.add_argument('--numbers', metavar='FIRST-LAST', help='evaluate only the frames with these numbers')
+    parser.add_argument('--json', metavar='OUT', help='write the result to this file too')
+    args = parser.parse_args(arguments)
+    if (args.cfg is None) == (args.dataset is None):
+        raise ConfigError('give either --cfg FILE.yaml or --dataset FOLDER')
+    if args.cfg is not None and args.classes is not None:
+        raise ConfigError('--classes goes with --dataset; with --cfg, dataset.CLASSES says the classes')
+    if args.dataset is not None and args.image_set is None:
+        raise ConfigError('--dataset needs --image_set, for instance VID_val_videos')
+    args.numbers = _numbers(args.numbers)
+    return args
+
+
+def _numbers(text):
+    if text is None:
+        return None
+    match = re.fullmatch(r'(\d+)-(\d+)', text)
+    if not match or int(match.group(1)) > int(match.group(2)):
+        raise ConfigError('--numbers: expected FIRST-LAST, as in 51-101; found %r' % text)
+    return int(match.group(1)), int(match.group(2))
+
+
+def open_dataset(args):
+    """The data set that the command line names. Raises ConfigError, DataError."""
+    if args.cfg is None:
+        classes = load_classes(None if args.classes is None else os.path.abspath(args.classes))
+        return ImageNetVID(args.image_set, args.dataset, classes)
+    cfg = detection_defaults()
+    update_from_file(cfg, args.cfg)
+    return get_dataset(cfg, args.image_set or cfg.dataset.test_image_set)
+
+
+def main():
+    """Entry point."""
+    args = parse_arguments()
+    result = open_dataset(args).evaluate(args.detections, args.numbers)
+    print('\n'.join(result.lines()))
+    if args.json:
+        with atomic_path(args.json) as temporary:
+            with open(temporary, 'w', encoding='utf-8') as stream:
+                json.dump(result.as_dict(), stream, indent=1)
+
+
+if __name__ == '__main__':
+    run(main)

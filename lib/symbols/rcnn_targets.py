@@ -85,14 +85,15 @@ def _box_targets(table, label, cfg):
     if train.BBOX_NORMALIZATION_PRECOMPUTED:
         deltas = [(delta - mean) / std for delta, mean, std in zip(deltas, train.BBOX_MEANS, train.BBOX_STDS)]
     deltas = mx.sym.Reshape(mx.sym.stack(*deltas, axis=2), shape=(-1, 1, 4))
-    if cfg.CLASS_AGNOSTIC:
-        slot = mx.sym.one_hot(label > 0, depth=2)
-    else:
-        slot = mx.sym.one_hot(label, depth=cfg.dataset.NUM_CLASSES)
-    slot = mx.sym.expand_dims(mx.sym.broadcast_mul(slot, mx.sym.expand_dims(label > 0, axis=1)), axis=2)
-    target = mx.sym.Reshape(mx.sym.broadcast_mul(slot, deltas), shape=(0, -3), name='bbox_target_rois')
-    weights = mx.sym.Reshape(constant(train.BBOX_WEIGHTS), shape=(1, 1, 4))
-    return target, mx.sym.Reshape(mx.sym.broadcast_mul(slot, weights), shape=(0, -3), name='bbox_weight_rois')
+    sets = 2 if cfg.CLASS_AGNOSTIC else cfg.dataset.NUM_CLASSES
+    slot = mx.sym.one_hot(label > 0 if cfg.CLASS_AGNOSTIC else label, depth=sets)
+    slot = mx.sym.broadcast_mul(slot, mx.sym.expand_dims(label > 0, axis=1))
+    slot = mx.sym.broadcast_axis(mx.sym.expand_dims(slot, axis=2), axis=2, size=4)
+    # `where`, not a product: the deltas of degenerate background boxes are NaN.
+    target = mx.sym.where(slot, mx.sym.broadcast_axis(deltas, axis=1, size=sets), mx.sym.zeros_like(slot))
+    weight = mx.sym.broadcast_mul(slot, mx.sym.Reshape(constant(train.BBOX_WEIGHTS), shape=(1, 1, 4)))
+    return (mx.sym.Reshape(target, shape=(0, -3), name='bbox_target_rois'),
+            mx.sym.Reshape(weight, shape=(0, -3), name='bbox_weight_rois'))
 
 
 def _centres(left, top, right, bottom):

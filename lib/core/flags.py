@@ -32,14 +32,15 @@ def test_parser(description):
     return parser
 
 
-def demo_parser(description, cfg, model, output):
-    """The shared flags and those of a demo, with its defaults."""
-    parser = base_parser(description, default_cfg=cfg)
-    parser.add_argument('--input', default='demo/ILSVRC2015_val_00007010', help='folder of frames or video file (default %(default)s)')
-    parser.add_argument('--output', default=output, help='folder, or .mp4 file, for the frames with boxes (default %(default)s)')
+def demo_parser(description, defaults, batch=False):
+    """The shared flags and those of a demo; defaults: lib.core.demo.Defaults."""
+    parser = base_parser(description, default_cfg=defaults.cfg)
+    parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default %s)' % defaults.input)
+    parser.add_argument('--output', metavar='PATH', help='folder, or .mp4 file, for the frames with boxes (default %s)' % defaults.output)
     parser.add_argument('--json', metavar='FILE', help='also write the detections here')
-    parser.add_argument('--model', default=model, metavar='PREFIX', help='parameters are PREFIX-%%04d.params (default %(default)s)')
-    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the parameter file\'s name (default 0)')
-    parser.add_argument('--interval', type=positive, metavar='N', help='frames from one key frame to the next; overrides TEST.KEY_FRAME_INTERVAL')
-    parser.add_argument('--thresh', type=score, default=0.2, help='draw and write boxes of at least this score (default 0.2)')
+    parser.add_argument('--model', metavar='PREFIX', help='parameters are PREFIX-%%%%04d.params (default %s)' % defaults.model)
+    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of the parameters (default 0)')
+    parser.add_argument('--interval', type=positive, metavar='N', help=(
+        'frames of one forward' if batch else 'frames from one key frame to the next') + '; overrides TEST.KEY_FRAME_INTERVAL')
+    parser.add_argument('--thresh', type=score, default=0.7, help='lowest score of the boxes drawn and written (default 0.7)')
     return parser

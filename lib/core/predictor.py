@@ -8,6 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from lib.core.checkpoint import load_params, use_test_bbox
 from lib.core.inference_networks import BatchNetwork, CurrentNetwork, FrameNetwork, KeyNetwork, has_flow
 from lib.core.video_io import read_ahead
 from lib.nms.frame_nms import frame_detections
@@ -59,10 +60,10 @@ def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=t
         index += 1
 
 
-def batch_loop(frames, size, run_batch, post_process, clock=time.perf_counter):
+def batch_loop(frames, size, run_batch, post_process, has_current=True, clock=time.perf_counter):
     """Yield a Detected for each Frame of the clip `frames`, computed in batches of up to `size` equally sized frames.
 
-    run_batch([frame]) -> [outputs of each]. The first frame of a batch is its key frame.
+    run_batch([frame]) -> [outputs of each]. has_current: only the first frame of a batch is a key frame.
     """
     index = 0
     groups = _groups(frames, size)
@@ -78,7 +79,7 @@ def batch_loop(frames, size, run_batch, post_process, clock=time.perf_counter):
         ends = (start, read, computed, clock())
         seconds = Seconds(*((end - begin) / len(group) for begin, end in zip(ends, ends[1:])))
         for position, frame in enumerate(group):
-            yield Detected(index, frame.image, detections[position], position == 0, seconds)
+            yield Detected(index, frame.image, detections[position], position == 0 or not has_current, seconds)
             index += 1
 
 
@@ -121,10 +122,14 @@ class VideoDetector:
         if not batch and not has_flow(symbol_instance):
             self.interval = 1
         params = (ctx, arg_params, aux_params, source)
+        # Frames of each kind and size that include the time of binding a network; for Timing.
+        self.warm_up = {'key': 1, 'current': 1}
         self._run_current = None     # not needed where every frame is a key frame
+        self._has_current = has_flow(symbol_instance)
         if batch:
+            self.warm_up = {'key': 1, 'current': self.interval - 1} if self._has_current else {'key': self.interval, 'current': 0}
             self._run_batch = BatchNetwork(cfg, symbol_instance, self.interval, *params)
-        elif has_flow(symbol_instance):
+        elif self._has_current:
             self._run_key = KeyNetwork(cfg, symbol_instance, *params)
             if self.interval > 1:
                 self._run_current = CurrentNetwork(cfg, symbol_instance, self._run_key.feature_shape, *params)
@@ -136,7 +141,7 @@ class VideoDetector:
         frames = read_ahead(prepare(image, self.cfg) for image in images)
         try:
             if self._batch:
-                yield from batch_loop(frames, self.interval, self._run_batch, self._post_process)
+                yield from batch_loop(frames, self.interval, self._run_batch, self._post_process, self._has_current)
             else:
                 yield from key_frame_loop(frames, self.interval, self._run_key, self._run_current, self._post_process)
         finally:
@@ -145,3 +150,16 @@ class VideoDetector:
     def _post_process(self, outputs, frame):
         test = self.cfg.TEST
         return frame_detections(*outputs, frame.im_info, self.thresh, test.NMS, test.max_per_image)
+
+
+def load_test_params(prefix, epoch, report):
+    """(arg_params, aux_params) of <prefix>-<epoch>.params, with the box regression layer made for testing in its place.
+
+    report: called with a line where the file has no such layer. Raises CheckpointError.
+    """
+    arg_params, aux_params = load_params(prefix, epoch)
+    if any(name.endswith('_test') for name in arg_params):
+        return use_test_bbox(arg_params, '%s-%04d.params' % (prefix, epoch)), aux_params
+    report('%s-%04d.params holds no rfcn_bbox_weight_test, which training writes: rfcn_bbox_weight is used as it is. '
+           'Boxes are wrong if BBOX_STDS is not folded into it' % (prefix, epoch))
+    return arg_params, aux_params

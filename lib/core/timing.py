@@ -1,17 +1,22 @@
 """Where the time of detection goes: reading, key network, current network, post-processing."""
+from collections import Counter
 
 
 class Timing:
     """Sums over Detected results.
 
-    The first key frame and the first current frame of every image size are counted but not timed: there MXNet
-    binds the network. seen: a set shared by Timings of one detector, which remembers these sizes.
+    The first key and current frames of every image size are counted but not timed: there MXNet binds the networks.
+
+    Args:
+        seen: Counter of frames by kind and size, shared by the Timings of one detector.
+        warm_up: {'key', 'current'}: how many frames of each kind are not timed, as VideoDetector.warm_up.
     """
 
     PARTS = ('reading', 'key', 'current', 'post')
 
-    def __init__(self, seen=None):
-        self._seen = set() if seen is None else seen
+    def __init__(self, seen=None, warm_up=None):
+        self._seen = Counter() if seen is None else seen
+        self._warm_up = warm_up or {'key': 1, 'current': 1}
         self.counts = {'key': 0, 'current': 0}                    # frames
         self.timed = {'key': 0, 'current': 0}                     # those of them whose time is in seconds
         self.seconds = dict.fromkeys(self.PARTS, 0.0)
@@ -21,8 +26,8 @@ class Timing:
         kind = 'key' if result.is_key else 'current'
         self.counts[kind] += 1
         size = (kind, result.image.shape)
-        if size not in self._seen:
-            self._seen.add(size)
+        self._seen[size] += 1
+        if self._seen[size] <= self._warm_up[kind]:
             return
         self.timed[kind] += 1
         self.seconds['reading'] += result.seconds.reading
@@ -58,13 +63,16 @@ class Timing:
         return means
 
     def describe(self):
-        """One line for people: ms of each part and frames a second."""
+        """Two lines for people: ms of each part, and frames a second for key frames, others and all."""
         means = self.milliseconds()
         names = (('reading', 'reading'), ('key network', 'key'), ('current network', 'current'), ('post-processing', 'post'))
         parts = ['%s %.1f' % (name, means[key]) for name, key in names if means[key] is not None]
         if not parts:
-            return 'too few frames to measure the time'
-        line = 'ms a frame: %s' % ', '.join(parts)
-        if means['frame']:
-            line += '; mean %.1f (%.2f frames a second)' % (means['frame'], 1e3 / means['frame'])
-        return line
+            return 'too few frames to measure the time: the first of each size is left out'
+        rates = []
+        for name, key in (('key frames', 'key'), ('other frames', 'current')):
+            if means[key] is not None:
+                rates.append((name, means['reading'] + means[key] + means['post']))
+        if means['frame'] is not None:
+            rates.append(('mean', means['frame']))
+        return 'ms a frame: %s\n%s' % (', '.join(parts), ', '.join('%s %.1f ms (%.2f fps)' % (name, ms, 1e3 / ms) for name, ms in rates))

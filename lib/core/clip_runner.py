@@ -1,0 +1,84 @@
+"""Detection in many clips on several devices."""
+import contextlib
+import os
+import queue
+import sys
+import threading
+from collections import Counter
+
+from tqdm import tqdm
+
+from lib.core.timing import Timing
+from lib.core.video_io import image_frames, open_writer
+from lib.core.visualise import draw_detections
+
+VISIBLE = 0.2     # images with boxes show those of at least this score
+
+
+class _Stopped(Exception):
+    """Raised inside a clip under way to end it without a result."""
+
+
+def run_clips(clips, devices, make_detector, results, class_names=None):
+    """Detect in `clips` on all `devices` at once, a thread for each, and write the detections through `results`.
+
+    make_detector(device) -> VideoDetector. results: ClipResults. class_names: also write images with boxes.
+    The first error of any thread, or Ctrl-C, stops all of them; a clip under way then leaves no file.
+    """
+    # Longest first, so that the devices end together. The threads share one iterator.
+    jobs = iter(sorted(clips, key=lambda clip: -clip.length))
+    messages, stop = queue.Queue(), threading.Event()
+
+    def tick():
+        if stop.is_set():
+            raise _Stopped
+        messages.put(1)
+
+    def work(device):
+        """Puts 1 for every frame, at the end None or the error."""
+        outcome, seen = None, Counter()
+        try:
+            detector = make_detector(device)
+            for clip in jobs:
+                _detect(detector, clip, results, Timing(seen), tick, class_names)
+        except Exception as error:    # whatever it is: the main thread raises it
+            outcome = error
+        messages.put(outcome)
+
+    threads = [threading.Thread(target=work, args=(device,), name=str(device)) for device in devices]
+    interval = 0.2 if sys.stderr.isatty() else 20
+    with tqdm(total=sum(clip.length for clip in clips), unit='frame', desc='testing', mininterval=interval) as bar:
+        try:
+            for thread in threads:
+                thread.start()
+            _watch(messages, len(threads), bar)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+def _watch(messages, running, bar):
+    """Move the bar until `running` threads have ended; raise the first error of theirs."""
+    while running:
+        message = messages.get()
+        if isinstance(message, Exception):
+            raise message
+        if message is None:
+            running -= 1
+        else:
+            bar.update(message)
+
+
+def _detect(detector, clip, results, timing, tick, class_names):
+    """Write the clip's detections frame by frame; tick() is called after each."""
+    source = image_frames(clip.frame_path(i) for i in range(clip.length))
+    drawn = class_names is not None
+    with results.writing(clip, timing, drawn) as write, contextlib.closing(detector.detect(source)) as detected:
+        for result in detected:
+            timing.add(result)
+            write(clip.first_number + result.index, result.detections)
+            if drawn:
+                with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
+                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE), source.name(result.index))
+            tick()

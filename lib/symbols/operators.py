@@ -1,5 +1,20 @@
-"""The operators that DFF adds to a network, each in one place: which implementation runs is decided here."""
+"""The operators that DFF adds to a network, each in one place: which implementation runs is decided here.
+
+The native ones (lib/operator_cxx) where they are built and fit, else MXNet's own with the same results.
+"""
 import mxnet as mx
+
+from lib.operator_cxx import loader
+
+
+def _differentiable(symbol):
+    """`symbol` as the input of a native operator.
+
+    MXNet does not tell a native operator whether to write or to add its gradient, so it always writes. That is wrong
+    for a variable bound with grad_req='add'; a copy in between does the adding. (Gradients of inner tensors are summed
+    apart, see MXNET_EXEC_INPLACE_GRAD_SUM_CAP in lib/utils/mxnet_import.py.)
+    """
+    return mx.sym.identity(symbol) if symbol.get_children() is None else symbol
 
 
 def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
@@ -16,6 +31,9 @@ def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
     Returns:
         [N, C, h, w]
     """
+    if loader.load():
+        inputs = [_differentiable(symbol) for symbol in (feature, flow, scale) if symbol is not None]
+        return mx.sym.DFFFlowWarp(*inputs, has_scale=int(scale is not None), name=name)
     if shared:
         feature = mx.sym.broadcast_like(feature, flow, lhs_axes=(0,), rhs_axes=(0,), name='feature_tile')
     grid = mx.sym.GridGenerator(flow, transform_type='warp', name='flow_grid')
@@ -34,8 +52,10 @@ def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size
     Returns:
         [R, output_dim, pooled_size, pooled_size]
     """
-    return mx.sym.contrib.PSROIPooling(data, rois, spatial_scale=spatial_scale, output_dim=output_dim,
-                                       pooled_size=pooled_size, group_size=group_size, name=name)
+    settings = dict(spatial_scale=spatial_scale, output_dim=output_dim, pooled_size=pooled_size, group_size=group_size)
+    if loader.load():
+        return mx.sym.DFFPSROIPooling(_differentiable(data), _differentiable(rois), name=name, **settings)
+    return mx.sym.contrib.PSROIPooling(data, rois, name=name, **settings)
 
 
 def proposal(cls_prob, bbox_pred, im_info, batch_images, feature_stride, scales, ratios, rpn_pre_nms_top_n,

@@ -1,0 +1,92 @@
+// What the CPU kernels share: one binary for every x86-64, scratch memory, and channels as vector lanes.
+#pragma once
+#include <stddef.h>
+#include <string.h>
+
+#include <vector>
+
+// The functions so marked exist several times in the library and the loader picks the best for this processor.
+// OpenMP bodies are outlined before cloning, so a parallel loop calls a marked function instead of being in one.
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(DFF_NO_CLONES)
+#define DFF_CLONES __attribute__((target_clones("avx512f", "avx2", "default"), noinline))
+#else
+#define DFF_CLONES __attribute__((noinline))
+#endif
+#define DFF_INLINE inline __attribute__((always_inline))
+
+namespace dff {
+
+// Memory of this thread that grows and is kept: fresh megabytes on every call would cost page faults.
+// `slot` tells buffers apart that are in use at the same time; what was in a buffer is not kept.
+template <typename T>
+T* scratch(int slot, size_t count) {
+  static thread_local std::vector<std::vector<T> > buffers;
+  if (buffers.size() <= static_cast<size_t>(slot)) buffers.resize(slot + 1);
+  if (buffers[slot].size() < count) buffers[slot].resize(count);
+  return buffers[slot].data();
+}
+
+// Channels are handled eight at a time as the lanes of a vector: [8][n] in the tensor, [n][8] in scratch memory.
+const int kLanes = 8;
+typedef float Four __attribute__((vector_size(16)));
+
+DFF_INLINE Four load_four(const float* p) {
+  Four v;
+  memcpy(&v, p, sizeof(v));
+  return v;
+}
+DFF_INLINE void store_four(float* p, const Four& v) { memcpy(p, &v, sizeof(v)); }
+
+DFF_INLINE void transpose_four(Four* r) {
+#if defined(__clang__)
+#define DFF_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+  typedef int Mask __attribute__((vector_size(16)));
+#define DFF_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, Mask{i, j, k, l})
+#endif
+  const Four a = DFF_SHUFFLE(r[0], r[1], 0, 4, 1, 5), b = DFF_SHUFFLE(r[0], r[1], 2, 6, 3, 7);
+  const Four c = DFF_SHUFFLE(r[2], r[3], 0, 4, 1, 5), d = DFF_SHUFFLE(r[2], r[3], 2, 6, 3, 7);
+  r[0] = DFF_SHUFFLE(a, c, 0, 1, 4, 5);
+  r[1] = DFF_SHUFFLE(a, c, 2, 3, 6, 7);
+  r[2] = DFF_SHUFFLE(b, d, 0, 1, 4, 5);
+  r[3] = DFF_SHUFFLE(b, d, 2, 3, 6, 7);
+#undef DFF_SHUFFLE
+}
+
+// to[i][lane] = from[lane][i] for i < count; lanes from `lanes` on become 0.  `stride`: from one channel to the next.
+DFF_INLINE void load_lanes(const float* from, size_t stride, int lanes, int count, float* to) {
+  int i = 0;
+  if (lanes == kLanes) {
+    for (; i + 4 <= count; i += 4) {
+      for (int half = 0; half < kLanes; half += 4) {
+        Four rows[4];
+        for (int k = 0; k < 4; ++k) rows[k] = load_four(from + (half + k) * stride + i);
+        transpose_four(rows);
+        for (int k = 0; k < 4; ++k) store_four(to + (i + k) * kLanes + half, rows[k]);
+      }
+    }
+  }
+  for (; i < count; ++i) {
+    for (int lane = 0; lane < kLanes; ++lane) to[i * kLanes + lane] = lane < lanes ? from[lane * stride + i] : 0.0f;
+  }
+}
+
+// to[lane][i] = from[i][lane] for i < count and lane < lanes.
+DFF_INLINE void store_lanes(const float* from, size_t stride, int lanes, int count, float* to) {
+  int i = 0;
+  if (lanes == kLanes) {
+    for (; i + 4 <= count; i += 4) {
+      for (int half = 0; half < kLanes; half += 4) {
+        Four rows[4];
+        for (int k = 0; k < 4; ++k) rows[k] = load_four(from + (i + k) * kLanes + half);
+        transpose_four(rows);
+        for (int k = 0; k < 4; ++k) store_four(to + (half + k) * stride + i, rows[k]);
+      }
+    }
+  }
+  for (; i < count; ++i) {
+    for (int lane = 0; lane < lanes; ++lane) to[lane * stride + i] = from[i * kLanes + lane];
+  }
+}
+
+}  // namespace dff

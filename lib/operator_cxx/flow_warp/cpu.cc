@@ -1,0 +1,171 @@
+#include "cpu.h"
+
+#include <omp.h>
+
+#include "../common/cpu.h"
+
+namespace dff {
+namespace {
+
+const int kChunk = 32;  // pixels that go through the vector loops at a time: their lanes stay in the first-level cache
+
+enum { kFeature, kGradFeature, kTaps, kFlowParts };  // scratch slots
+
+// The taps of every pixel of every image; shared by all channels.
+void fill_taps(const WarpShape& s, const float* flow, WarpTap* taps) {
+  const int plane = s.height * s.width;
+#pragma omp parallel for
+  for (int row = 0; row < s.images * s.height; ++row) {
+    const int n = row / s.height, y = row % s.height;
+    const float* flow_x = flow + (static_cast<size_t>(n) * 2 * s.height + y) * s.width;
+    for (int x = 0; x < s.width; ++x) {
+      taps[static_cast<size_t>(row) * s.width + x] = warp_tap(x, y, flow_x[x], flow_x[x + plane], s.height, s.width);
+    }
+  }
+}
+
+// Pointers to one block of channels of one image (null where a tensor is absent).
+struct Block {
+  size_t plane;
+  int lanes;
+  const float *scale, *grad_out;
+  float *out, *grad_scale, *grad_flow;
+};
+
+DFF_CLONES void load_block(const float* from, size_t plane, int lanes, float* to) {
+  load_lanes(from, plane, lanes, static_cast<int>(plane), to);
+}
+
+DFF_CLONES void store_block(const float* from, size_t plane, int lanes, float* to) {
+  store_lanes(from, plane, lanes, static_cast<int>(plane), to);
+}
+
+DFF_CLONES void forward_block(const Block& b, const WarpTap* taps, const float* feature) {
+  float value[kChunk * kLanes], scale[kChunk * kLanes];
+  for (size_t start = 0; start < b.plane; start += kChunk) {
+    const int count = static_cast<int>(b.plane - start < kChunk ? b.plane - start : kChunk);
+    if (b.scale) load_lanes(b.scale + start, b.plane, b.lanes, count, scale);
+    for (int i = 0; i < count; ++i) {
+      const WarpTap& tap = taps[start + i];
+      const float *f0 = feature + tap.offset[0] * kLanes, *f1 = feature + tap.offset[1] * kLanes;
+      const float *f2 = feature + tap.offset[2] * kLanes, *f3 = feature + tap.offset[3] * kLanes;
+#pragma omp simd
+      for (int l = 0; l < kLanes; ++l) {
+        value[i * kLanes + l] = tap.weight[0] * f0[l] + tap.weight[1] * f1[l] + tap.weight[2] * f2[l] + tap.weight[3] * f3[l];
+      }
+    }
+    if (b.scale) {
+#pragma omp simd
+      for (int i = 0; i < count * kLanes; ++i) value[i] *= scale[i];
+    }
+    store_lanes(value, b.plane, b.lanes, count, b.out + start);
+  }
+}
+
+// to[i] += sum of from[i][lane].
+DFF_INLINE void add_lanes(const float* from, int count, float* to) {
+  for (int i = 0; i < count; ++i) {
+    const Four sum = load_four(from + i * kLanes) + load_four(from + i * kLanes + 4);
+    to[i] += (sum[0] + sum[2]) + (sum[1] + sum[3]);
+  }
+}
+
+// Gradients of eight channels of one image.  `gradient` holds d out / d warped on entry to the pixel loop (grad_out * scale).
+DFF_CLONES void backward_block(const Block& b, const WarpTap* taps, const float* feature, float* grad_feature) {
+  float gradient[kChunk * kLanes], scale[kChunk * kLanes], value[kChunk * kLanes];
+  float along_x[kChunk * kLanes], along_y[kChunk * kLanes];
+  for (size_t start = 0; start < b.plane; start += kChunk) {
+    const int count = static_cast<int>(b.plane - start < kChunk ? b.plane - start : kChunk);
+    load_lanes(b.grad_out + start, b.plane, b.lanes, count, gradient);
+    if (b.scale) {
+      load_lanes(b.scale + start, b.plane, b.lanes, count, scale);
+#pragma omp simd
+      for (int i = 0; i < count * kLanes; ++i) {
+        value[i] = gradient[i];
+        gradient[i] *= scale[i];
+      }
+    }
+    for (int i = 0; i < count; ++i) {
+      const WarpTap& tap = taps[start + i];
+      const float* g = gradient + i * kLanes;
+      const float *f0 = feature + tap.offset[0] * kLanes, *f1 = feature + tap.offset[1] * kLanes;
+      const float *f2 = feature + tap.offset[2] * kLanes, *f3 = feature + tap.offset[3] * kLanes;
+#pragma omp simd
+      for (int l = 0; l < kLanes; ++l) {
+        const float w = tap.weight[0] * f0[l] + tap.weight[1] * f1[l] + tap.weight[2] * f2[l] + tap.weight[3] * f3[l];
+        const float x = tap.slope_x[0] * f0[l] + tap.slope_x[1] * f1[l] + tap.slope_x[2] * f2[l] + tap.slope_x[3] * f3[l];
+        const float y = tap.slope_y[0] * f0[l] + tap.slope_y[1] * f1[l] + tap.slope_y[2] * f2[l] + tap.slope_y[3] * f3[l];
+        value[i * kLanes + l] *= w;
+        along_x[i * kLanes + l] = x * g[l];
+        along_y[i * kLanes + l] = y * g[l];
+      }
+      if (!reads_map(tap)) continue;
+      for (int k = 0; k < 4; ++k) {
+        float* d = grad_feature + tap.offset[k] * kLanes;
+#pragma omp simd
+        for (int l = 0; l < kLanes; ++l) d[l] += tap.weight[k] * g[l];
+      }
+    }
+    add_lanes(along_x, count, b.grad_flow + start);
+    add_lanes(along_y, count, b.grad_flow + start + b.plane);
+    if (b.scale) store_lanes(value, b.plane, b.lanes, count, b.grad_scale + start);
+  }
+}
+
+}  // namespace
+
+void warp_forward_cpu(const WarpShape& s, const float* feature, const float* flow, const float* scale, float* out) {
+  const size_t plane = static_cast<size_t>(s.height) * s.width;
+  WarpTap* taps = scratch<WarpTap>(kTaps, plane * s.images);
+  fill_taps(s, flow, taps);
+#pragma omp parallel for
+  for (int channel = 0; channel < s.channels; channel += kLanes) {
+    float* lanes = scratch<float>(kFeature, plane * kLanes);
+    for (int n = 0; n < s.images; ++n) {
+      const size_t at = (static_cast<size_t>(n) * s.channels + channel) * plane;
+      const Block block = {plane, min_int(kLanes, s.channels - channel), scale ? scale + at : nullptr, nullptr,
+                           out + at, nullptr, nullptr};
+      if (n < s.feature_images) load_block(feature + at, plane, block.lanes, lanes);
+      forward_block(block, taps + n * plane, lanes);
+    }
+  }
+}
+
+void warp_backward_cpu(const WarpShape& s, const float* grad_out, const float* feature, const float* flow,
+                       const float* scale, float* grad_feature, float* grad_flow, float* grad_scale) {
+  const size_t plane = static_cast<size_t>(s.height) * s.width, flow_size = plane * 2 * s.images;
+  WarpTap* taps = scratch<WarpTap>(kTaps, plane * s.images);
+  fill_taps(s, flow, taps);
+  // Every thread sums the flow gradient of its channels; the parts are added in order, so that equal runs give equal bits.
+  const int threads = omp_get_max_threads();
+  float* parts = scratch<float>(kFlowParts, flow_size * threads);
+  memset(parts, 0, flow_size * threads * sizeof(float));
+#pragma omp parallel for schedule(static)
+  for (int channel = 0; channel < s.channels; channel += kLanes) {
+    float* lanes = scratch<float>(kFeature, plane * kLanes);
+    float* grad_lanes = scratch<float>(kGradFeature, plane * kLanes);
+    float* my_part = parts + flow_size * omp_get_thread_num();
+    for (int n = 0; n < s.images; ++n) {
+      const size_t at = (static_cast<size_t>(n) * s.channels + channel) * plane;
+      const Block block = {plane, min_int(kLanes, s.channels - channel), scale ? scale + at : nullptr, grad_out + at,
+                           nullptr, scale ? grad_scale + at : nullptr, my_part + n * plane * 2};
+      if (n < s.feature_images) {
+        load_block(feature + at, plane, block.lanes, lanes);
+        memset(grad_lanes, 0, plane * kLanes * sizeof(float));
+      }
+      backward_block(block, taps + n * plane, lanes, grad_lanes);
+      // A shared feature map collects the gradients of all images before it is written.
+      if (s.feature_images > 1 || n + 1 == s.images) {
+        store_block(grad_lanes, plane, block.lanes, grad_feature + (s.feature_images > 1 ? at : channel * plane));
+      }
+    }
+  }
+#pragma omp parallel for
+  for (long long i = 0; i < static_cast<long long>(flow_size); ++i) {
+    float sum = 0.0f;
+    for (int t = 0; t < threads; ++t) sum += parts[flow_size * t + i];
+    grad_flow[i] = sum;
+  }
+}
+
+}  // namespace dff

@@ -1,0 +1,79 @@
+// Registration of DFFPSROIPooling(data, rois); see README.md beside this file.
+#include "../common/op.h"
+#include "cpu.h"
+
+namespace dff {
+namespace {
+
+const char* const kOp = "DFFPSROIPooling";
+
+// The attributes; sizes that come from the inputs are 0.
+PsroiShape settings(const AttributeMap& map) {
+  const Attributes a(kOp, map, {"spatial_scale", "output_dim", "pooled_size", "group_size"});
+  PsroiShape s = {};
+  s.output_dim = a.integer("output_dim", 1);
+  s.pooled = a.integer("pooled_size", 1);
+  s.group = a.integer("group_size", 1);
+  s.spatial_scale = a.real("spatial_scale");
+  if (!(s.spatial_scale > 0)) throw Error(std::string(kOp) + ": attribute spatial_scale must be positive");
+  return s;
+}
+
+PsroiShape shape_of(const AttributeMap& map, const mxnet::ext::MXTensor& data, const mxnet::ext::MXTensor& rois) {
+  PsroiShape s = settings(map);
+  s.images = dim(data, 0);
+  s.height = dim(data, 2);
+  s.width = dim(data, 3);
+  s.rois = dim(rois, 0);
+  return s;
+}
+
+MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
+  return guarded([&] {
+    settings(map);
+    *inputs = 2;
+    *outputs = 1;
+  });
+}
+
+MXReturnValue infer_type(const AttributeMap&, std::vector<int>* in, std::vector<int>* out) {
+  return infer_float32(kOp, in, out);
+}
+
+MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
+  return guarded([&] {
+    const PsroiShape s = settings(map);
+    const unsigned channels = s.channels(), output_dim = s.output_dim, pooled = s.pooled;
+    check_shape(kOp, "data", (*in)[0], {0, channels, 0, 0},
+                "output_dim " + std::to_string(s.output_dim) + " with group_size " + std::to_string(s.group));
+    check_shape(kOp, "rois", (*in)[1], {0, 5}, "data " + describe((*in)[0]));
+    (*out)[0] = {(*in)[1][0], output_dim, pooled, pooled};
+  });
+}
+
+MXReturnValue forward_cpu(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource&) {
+  return guarded([&] {
+    const Tensors& i = *in;
+    psroi_forward_cpu(shape_of(map, i[0], i[1]), floats(i[0]), floats(i[1]), writable((*out)[0]));
+  });
+}
+
+// Inputs: the output's gradient, the inputs, the output.
+MXReturnValue backward_cpu(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource&) {
+  return guarded([&] {
+    const Tensors &i = *in, &o = *out;
+    psroi_backward_cpu(shape_of(map, i[1], i[2]), floats(i[0]), floats(i[2]), writable(o[0]));
+    std::fill(writable(o[1]), writable(o[1]) + o[1].size(), 0.0f);
+  });
+}
+
+}  // namespace
+
+REGISTER_OP(DFFPSROIPooling)
+    .setParseAttrs(parse)
+    .setInferType(infer_type)
+    .setInferShape(infer_shape)
+    .setForward(forward_cpu, "cpu")
+    .setBackward(backward_cpu, "cpu");
+
+}  // namespace dff

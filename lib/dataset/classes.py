@@ -72,19 +72,20 @@ def load_classes(setting=None):
         with open(path, encoding='utf-8-sig') as stream:
             lines = list(enumerate(stream, 1))
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError('class list %s cannot be read as UTF-8 text: %s' % (path, error))
+        raise DataError('class list %s cannot be read as UTF-8 text: %s' % (path, error)) from None
     return _parse(lines, path, DataError)
 
 
 def classes_from_config(cfg, default=None):
     """The ClassList of `cfg.dataset`; ConfigError unless dataset.NUM_CLASSES is its length.
 
-    default: the setting where dataset.CLASSES is unset.
+    default: `id name` lines for where dataset.CLASSES is unset; None for ImageNet VID.
     """
     setting = default if cfg.dataset.CLASSES is None else cfg.dataset.CLASSES
     classes = load_classes(setting)
     if cfg.dataset.NUM_CLASSES != len(classes):
-        source = 'ImageNet VID, the default' if setting is None else setting if isinstance(setting, str) else 'dataset.CLASSES'
+        own = cfg.dataset.CLASSES
+        source = 'the default of %s' % cfg.dataset.dataset if own is None else own if isinstance(own, str) else 'dataset.CLASSES'
         raise ConfigError('dataset.NUM_CLASSES is %d, but the class list (%s) has %d classes, which make %d with the background; '
                           'set dataset.NUM_CLASSES to %d or correct dataset.CLASSES'
                           % (cfg.dataset.NUM_CLASSES, source, len(classes) - 1, len(classes), len(classes)))

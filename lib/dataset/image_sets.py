@@ -79,12 +79,12 @@ def _read_lines(file):
     folder = os.path.dirname(file)
     if not os.path.isfile(file):
         found = sorted(f[:-4] for f in os.listdir(folder) if f.endswith('.txt')) if os.path.isdir(folder) else []
-        raise DataError('image set %s does not exist; %s' % (file, 'that folder has %s' % ', '.join(found) if found else 'nor does any other there'))
+        raise DataError('image set %s does not exist; %s' % (file, 'there are %s' % ', '.join(found) if found else 'nor does any other there'))
     try:
         with open(file, encoding='utf-8-sig') as stream:
             lines = [(i, text.rstrip()) for i, text in enumerate(stream, 1) if text.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError('image set %s cannot be read as UTF-8 text: %s' % (file, error))
+        raise DataError('image set %s cannot be read as UTF-8 text: %s' % (file, error)) from None
     if not lines:
         raise DataError('image set %s is empty' % file)
     return lines

@@ -95,14 +95,16 @@ def _contains(ordered, values):
 
 
 def match(truth_frames, truth_boxes, frames, scores, boxes):
-    """Which detections of one class hit a ground truth: (scores, hits), by falling score (ties in the given order).
+    """Which detections of one class hit a ground truth: (scores, hits), by falling score.
+
+    Ties go by frame number, then by the given order, so that the order of frames in the file changes nothing.
 
     truth_frames [g], truth_boxes [g, 4], frames [d], scores [d], boxes [d, 4].
 
     Frames do not touch each other, so every round settles, in all frames at once, the best detection that still has a
     free ground truth in reach; a round uses up one ground truth in each, so there are as many rounds as a frame has boxes.
     """
-    order = np.argsort(-scores, kind='stable')
+    order = np.lexsort((frames, -scores))
     hits = np.zeros(len(order), bool)
     by_frame = np.argsort(truth_frames, kind='stable')
     truth_frames, truth_boxes = truth_frames[by_frame], truth_boxes[by_frame]

@@ -1,17 +1,19 @@
-"""Train the dff_rfcn task end to end: python dff_rfcn/train_end2end.py --cfg FILE.yaml"""
+"""Train DFF R-FCN, end to end: python dff_rfcn/train_end2end.py --cfg FILE.yaml"""
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
+import lib  # noqa: E402,F401  (prepares the import of MXNet)
+import dff_rfcn.symbols  # noqa: E402,F401  (makes the networks known)
 from dff_rfcn.config.config import config, update_config  # noqa: E402
 from lib.config.cli import apply_arguments, train_parser  # noqa: E402
+from lib.core.trainer import train_net  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 
 def train(args):
     """Train with the settings that `args` names; returns (config, path of the config file)."""
-    from lib.core.trainer import train_net
     cfg_path = apply_arguments(config, update_config, args)
     train_net(config, cfg_path, with_reference=True)
     return config, cfg_path

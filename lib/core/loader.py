@@ -43,9 +43,9 @@ def load_sample(record, cfg, rng, with_reference):
         if same:
             sample['data_ref'] = sample['data']
         else:
-            reference, _ = _read(record.pattern % frame_id, record, cfg)
+            reference, _ = _read(record.frame_path(frame_id), record, cfg)
             if reference.shape != image.shape:
-                raise DataError('%s and %s belong to one clip but differ in size' % (record.image, record.pattern % frame_id))
+                raise DataError('%s and %s belong to one clip but differ in size' % (record.image, record.frame_path(frame_id)))
             sample['data_ref'] = to_tensor(reference, cfg.network.PIXEL_MEANS)
         sample['eq_flag'] = np.array([same], np.float32)
     return sample
@@ -125,10 +125,17 @@ class TrainLoader(mx.io.DataIter):
         return self._first.provide_label
 
     def max_shapes(self):
-        """{name: shape} of the largest image batch that SCALES allows, so that memory is planned once."""
-        size, batch = self.cfg.SCALES[0], self.cfg.TRAIN.BATCH_IMAGES
-        image = (batch, 3) + ((size[1],) * 2)
-        return {name: image for name in self.data_names if name.startswith('data')}
+        """({input: shape}, {label: shape}) of the largest batch of a device, so that memory is planned once."""
+        cfg, batch = self.cfg, self.cfg.TRAIN.BATCH_IMAGES
+        size = [-(-side // max(1, cfg.network.IMAGE_STRIDE)) * max(1, cfg.network.IMAGE_STRIDE) for side in cfg.SCALES[0]]
+        height, width = (-(-side // cfg.network.RPN_FEAT_STRIDE) for side in size)
+        anchors = cfg.network.NUM_ANCHORS
+        shapes = {'data': (batch, 3) + tuple(size), 'im_info': (batch, 3), 'eq_flag': (batch,),
+                  'gt_boxes': (batch, max(1, max(len(record.boxes) for record in self.roidb)), 5),
+                  'label': (batch, anchors * height * width)}
+        shapes['data_ref'] = shapes['data']
+        shapes['bbox_target'] = shapes['bbox_weight'] = (batch, 4 * anchors, height, width)
+        return {name: shapes[name] for name in self.data_names}, {name: shapes[name] for name in self.label_names}
 
     def reset(self):
         """Go to the next epoch."""

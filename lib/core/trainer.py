@@ -2,14 +2,10 @@
 import os
 import pprint
 
-import lib  # noqa: F401  (prepares the import of MXNet)
-import mxnet as mx
-import numpy as np
-
 from lib.config.config import lr_steps, resolve
 from lib.config.devices import contexts
 from lib.core.callback import Progress
-from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch
+from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch, seed_epoch
 from lib.core.loader import TrainLoader
 from lib.core.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.core.metric import detection_metrics
@@ -29,26 +25,20 @@ def train_net(config, cfg_path, with_reference):
     prefix = os.path.join(folder, config.TRAIN.model_prefix)
     logger.info('settings of %s:\n%s', cfg_path, pprint.pformat(config))
     devices = contexts(config.gpus, logger.info)
-    mx.random.seed(config.TRAIN.SEED)
-    np.random.seed(config.TRAIN.SEED)
 
-    start = find_checkpoint(prefix, config.TRAIN.begin_epoch, logger.warning) if config.TRAIN.RESUME else None
-    if config.TRAIN.RESUME:
-        config.TRAIN.begin_epoch = start.epoch if start else 0
-        logger.info('resuming from %s' % start.params_file if start else 'nothing to resume from in %s: starting anew' % folder)
+    start = find_start(config, prefix, logger)
     roidb = load_roidb(config)
     loader = TrainLoader(roidb, config, len(devices), with_reference)
-
     instance = get_symbol_instance(config)
     symbol = instance.get_train_symbol(config)
-    arg_params, aux_params = initial_params(config, instance, symbol, loader, prefix, start, logger)
+    arg_params, aux_params = initial_params(config, instance, loader, prefix, start, logger)
     fixed = fixed_param_names(symbol, loader.data_names + loader.label_names, config.network)
     logger.info(describe_fixed(fixed, len(arg_params), config.network))
     logger.info(effective_lr_report(config.TRAIN.lr, len(devices), config.TRAIN.BATCH_IMAGES))
 
-    max_data_shapes, max_label_shapes = loader.max_shapes()
-    module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices, fixed_param_names=fixed,
-                           max_data_shapes=max_data_shapes, max_label_shapes=max_label_shapes)
+    data_shapes, label_shapes = loader.max_shapes()
+    module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices,
+                           fixed_param_names=fixed, max_data_shapes=data_shapes, max_label_shapes=label_shapes)
     if start:
         module.preload_optimizer_states(*load_states(start))
     seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch)
@@ -62,7 +52,20 @@ def train_net(config, cfg_path, with_reference):
     return prefix
 
 
-def initial_params(config, instance, symbol, loader, prefix, start, logger):
+def find_start(config, prefix, logger):
+    """The checkpoint that TRAIN.RESUME continues from, else None; sets TRAIN.begin_epoch to its epoch.
+
+    It is the one of TRAIN.begin_epoch where that is set, else the newest whole one.
+    """
+    if not config.TRAIN.RESUME:
+        return None
+    start = find_checkpoint(prefix, config.TRAIN.begin_epoch, logger.info)
+    config.TRAIN.begin_epoch = start.epoch if start else 0
+    logger.info('resuming from %s' % start.params_file if start else 'TRAIN.RESUME: no checkpoint at %s yet, starting anew' % prefix)
+    return start
+
+
+def initial_params(config, instance, loader, prefix, start, logger):
     """Parameters to start from: a checkpoint to resume, else the pretrained files, missing ones initialised."""
     network = config.network
     if start:
@@ -112,5 +115,4 @@ def optimizer_params(config, batches_per_epoch):
     train = config.TRAIN
     steps = [int(step * batches_per_epoch) for step in lr_steps(train.lr_step)]
     return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr, 'rescale_grad': 1.0,
-            'begin_num_update': train.begin_epoch * batches_per_epoch,
             'lr_scheduler': WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr, train.warmup_step)}

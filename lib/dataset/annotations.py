@@ -1,7 +1,6 @@
 """Annotations: one XML file an image, as ImageNet VID and PASCAL VOC write them."""
 import functools
 import math
-import multiprocessing
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from lib.utils.errors import DataError
 from lib.utils.image import read_image
+from lib.utils.parallel import process_map
 
 # Below this many files one process is done before others have started (0.12 ms a file; threads are slower).
 PARALLEL_FROM = 20000
@@ -109,12 +109,7 @@ def read_annotations(sources, class_ids, description, workers=None):
     if workers is None:
         workers = 1 if len(sources) < PARALLEL_FROM else os.cpu_count() or 1
     with tqdm(total=len(sources), desc=description, unit='file', disable=len(sources) < 1000, leave=False) as bar:
-        if workers == 1:
-            parsed = [_advance(bar, work(source)) for source in sources]
-        else:
-            # Fresh processes, not forks: MXNet's threads do not survive a fork.
-            with multiprocessing.get_context('spawn').Pool(workers) as pool:
-                parsed = [_advance(bar, item) for item in pool.imap(work, sources, chunksize=256)]
+        parsed = [_advance(bar, item) for item in process_map(work, sources, workers, chunksize=256)]
     return _table(parsed)
 
 

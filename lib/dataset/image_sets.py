@@ -79,7 +79,7 @@ def _read_lines(file):
     folder = os.path.dirname(file)
     if not os.path.isfile(file):
         found = sorted(f[:-4] for f in os.listdir(folder) if f.endswith('.txt')) if os.path.isdir(folder) else []
-        raise DataError('image set %s does not exist; %s' % (file, 'there are %s' % ', '.join(found) if found else 'nor does any other there'))
+        raise DataError('image set %s does not exist; there %s' % (file, 'are %s' % ', '.join(found) if found else 'is none in its folder'))
     try:
         with open(file, encoding='utf-8-sig') as stream:
             lines = [(i, text.rstrip()) for i, text in enumerate(stream, 1) if text.strip()]

@@ -33,7 +33,8 @@ class ImageNetVID:
         Raises DataError where the folder or the image set is missing or malformed.
         """
         if not os.path.isdir(dataset_path):
-            raise DataError('the data set folder %s (dataset.dataset_path) does not exist; data/README.md says what belongs there' % dataset_path)
+            raise DataError('the data set folder %s (dataset.dataset_path) does not exist; data/README.md says what belongs there'
+                            % dataset_path)
         self.path = dataset_path
         self.cache_path = cache_path
         self.classes, self.class_ids, self.num_classes = classes.names, classes.ids, len(classes)
@@ -120,7 +121,8 @@ class ImageNetVID:
                             % (self.image_set.file, 'still images' if kind == 'stills' else 'single training frames'))
         for entry in entries:
             if entry.clip is None:
-                raise DataError('%s: a frame of a clip is named with six digits, as in clip/000012; found %r' % (self.image_set.where(entry), entry.path))
+                raise DataError('%s: a frame of a clip is named with six digits, as in clip/000012; found %r'
+                                % (self.image_set.where(entry), entry.path))
         clips = []
         for _, run in groupby(enumerate(entries), key=lambda item: (item[1].clip, item[1].frame_id - item[0], item[1].number - item[0])):
             run = [entry for _, entry in run]

@@ -29,8 +29,8 @@ def filter_records(records, name):
     kept = [record for record in records if not record.why_empty]
     reasons = ', '.join('%d: %s' % (count, why) for why, count in Counter(r.why_empty for r in records if r.why_empty).most_common())
     if not kept:
-        raise DataError('%s: none of the %d entries can be trained on (%s); check dataset.CLASSES against the <name> elements of the annotations'
-                        % (name, len(records), reasons))
+        raise DataError('%s: none of the %d entries can be trained on (%s); check dataset.CLASSES against the <name> elements '
+                        'of the annotations' % (name, len(records), reasons))
     if len(kept) < len(records):
         logger.info('%s: filtered %d entries, %d -> %d (%s)', name, len(records) - len(kept), len(records), len(kept), reasons)
     return kept

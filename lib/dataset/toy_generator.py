@@ -6,7 +6,6 @@ import argparse
 import functools
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from lib.dataset.toy_scene import HEIGHT, SPEEDS, WIDTH, Scene
 from lib.dataset.toy_shapes import CLASSES
 from lib.utils.cli import run
 from lib.utils.errors import DataError
+from lib.utils.parallel import process_map
 
 VERSION = 2                    # raise it when a frame would come out differently; older folders are then drawn anew
 CLASS_IDS = tuple('toy%02d' % (i + 1) for i in range(len(CLASSES)))
@@ -52,7 +52,8 @@ def ensure(folder, size=Size()):
     if version == VERSION:
         return
     if version is None and os.path.isdir(folder) and os.listdir(folder):
-        raise DataError('%s is not empty and was not made by the toy generator (no %s): choose another dataset.dataset_path, or remove it' % (folder, STAMP))
+        raise DataError('%s is not empty and was not made by the toy generator (no %s): choose another dataset.dataset_path, or remove it'
+                        % (folder, STAMP))
     generate(folder, size)
 
 
@@ -75,7 +76,7 @@ def generate(folder, size=Size(), workers=None):
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         temporary = tempfile.mkdtemp(prefix='.toy_vid.', dir=os.path.dirname(folder))
     except OSError as error:
-        raise DataError('cannot make toy_vid at %s: %s' % (folder, error.strerror))
+        raise DataError('cannot make toy_vid at %s: %s' % (folder, error.strerror)) from None
     try:
         os.chmod(temporary, 0o755)
         _write(temporary, size, workers)
@@ -83,7 +84,7 @@ def generate(folder, size=Size(), workers=None):
             shutil.rmtree(folder)
         os.rename(temporary, folder)
     except OSError as error:
-        raise DataError('cannot make toy_vid at %s: %s' % (folder, error.strerror))
+        raise DataError('cannot make toy_vid at %s: %s' % (folder, error.strerror)) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -104,14 +105,8 @@ def _write(folder, size, workers):
         workers = 1 if frames < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
     draw = functools.partial(_draw, folder)
     with tqdm(total=frames, desc='drawing toy_vid', unit='frame', disable=frames < PARALLEL_FROM) as bar:
-        if workers == 1:
-            for job in jobs:
-                bar.update(draw(job))
-        else:
-            # Fresh processes, not forks: MXNet's threads do not survive a fork.
-            with multiprocessing.get_context('spawn').Pool(workers, cv2.setNumThreads, (1,)) as pool:
-                for done in pool.imap_unordered(draw, jobs):
-                    bar.update(done)
+        for done in process_map(draw, jobs, workers):
+            bar.update(done)
     _write_lists(folder, size)
     with open(os.path.join(folder, CHECKSUMS), 'w', encoding='utf-8') as stream:
         stream.writelines('%s  %s\n' % line for line in checksums(folder))
@@ -122,7 +117,8 @@ def _write(folder, size, workers):
 def _draw(folder, job):
     """Draw one scene's frames and annotations; returns how many."""
     kind, index, frames, speed = job
-    scene = Scene(np.random.RandomState([('train', 'val', 'still').index(kind), index]), speed, index // (STILLS_PER_SCENE if kind == 'still' else 1))
+    number = index // STILLS_PER_SCENE if kind == 'still' else index
+    scene = Scene(np.random.RandomState([('train', 'val', 'still').index(kind), index]), speed, number)
     for t in range(frames):
         if kind == 'still':
             tree, path = 'DET', still_path(index + t)
@@ -156,7 +152,8 @@ def annotation_xml(path, things):
     folder, name = path.rsplit('/', 1)
     objects = ''.join(
         '\t<object>\n\t\t<trackid>%d</trackid>\n\t\t<name>%s</name>\n\t\t<bndbox>\n\t\t\t<xmax>%d</xmax>\n\t\t\t<xmin>%d</xmin>\n'
-        '\t\t\t<ymax>%d</ymax>\n\t\t\t<ymin>%d</ymin>\n\t\t</bndbox>\n\t\t<occluded>%d</occluded>\n\t\t<generated>0</generated>\n\t</object>\n'
+        '\t\t\t<ymax>%d</ymax>\n\t\t\t<ymin>%d</ymin>\n\t\t</bndbox>\n\t\t<occluded>%d</occluded>\n'
+        '\t\t<generated>0</generated>\n\t</object>\n'
         % (thing.track, CLASS_IDS[thing.class_index], thing.box[2], thing.box[0], thing.box[3], thing.box[1], thing.occluded)
         for thing in things)
     return ('<annotation>\n\t<folder>%s</folder>\n\t<filename>%s</filename>\n\t<source>\n\t\t<database>toy_vid</database>\n\t</source>\n'
@@ -171,12 +168,16 @@ def _write_lists(folder, size):
     sets = os.path.join(folder, 'ImageSets')
     write_image_set(sets, 'DET_train_toy', 'stills', [Entry(still_path(i), i + 1, None, 0, 1, 0) for i in range(size.stills)])
     labelled = sorted({int(round(i)) for i in np.linspace(0, size.train_length - 1, LABELLED)})
-    train = [Entry('', 1, clip_path('train', clip), frame, size.train_length, 0) for clip in range(size.train_clips) for frame in labelled]
+    train = [_clip_entry('train', clip, frame, size.train_length) for clip in range(size.train_clips) for frame in labelled]
     write_image_set(sets, 'VID_train_15frames', 'training', train)
-    val = [Entry('%s/%06d' % (clip_path('val', clip), frame), 1 + clip * size.val_length + frame, clip_path('val', clip), frame, size.val_length, 0)
-           for clip in range(size.val_clips) for frame in range(size.val_length)]
+    val = [_clip_entry('val', clip, frame, size.val_length) for clip in range(size.val_clips) for frame in range(size.val_length)]
     write_image_set(sets, 'VID_val_frames', 'frames', val)
     write_image_set(sets, 'VID_val_videos', 'videos', val)
+
+
+def _clip_entry(part, clip, frame, length):
+    path = clip_path(part, clip)
+    return Entry('%s/%06d' % (path, frame), 1 + clip * length + frame, path, frame, length, 0)
 
 
 def checksums(folder):

@@ -76,7 +76,7 @@ class Sprite:
         x1, y1 = np.maximum(np.floor(corners.min(axis=1)).astype(int) - 1, 0)
         x2, y2 = np.minimum(np.ceil(corners.max(axis=1)).astype(int) + 2, (WIDTH, HEIGHT))
         matrix[:, 2] -= (x1, y1)
-        out = cv2.warpAffine(patch, matrix, (int(x2 - x1), int(y2 - y1)), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        out = cv2.warpAffine(patch, matrix, (int(x2 - x1), int(y2 - y1)), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         out[..., :3] *= out[..., 3:]
         return out, int(x1), int(y1)
 
@@ -131,7 +131,8 @@ class Scene:
         self.classes = [(2 * number + i) % len(CLASSES) for i in range(rng.choice([1, 2, 2, 3, 3, 4]))]
         if len(self.classes) > 2 and rng.rand() < 0.4:
             self.classes[1] = self.classes[0]      # two of a kind in one picture
-        self.sprites = [Sprite(rng, make_object(rng, c), i, speed, np.exp(rng.uniform(np.log(36), np.log(105)))) for i, c in enumerate(self.classes)]
+        self.sprites = [Sprite(rng, make_object(rng, class_index), track, speed, np.exp(rng.uniform(np.log(36), np.log(105))))
+                        for track, class_index in enumerate(self.classes)]
         self.sprites += [Sprite(rng, make_distractor(rng), -1, speed, rng.uniform(28, 75)) for _ in range(rng.randint(1, 4))]
         rng.shuffle(self.sprites)
         self.shutter = {'slow': 0.5, 'medium': 1.0, 'fast': 1.6}[speed]    # exposure, frames

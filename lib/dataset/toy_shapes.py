@@ -77,7 +77,8 @@ def _finish(rng, mask, texture):
     size = (PATCH, PATCH)
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.35)
     axis = np.linspace(-1, 1, PATCH, dtype=np.float32)
-    light = 1 + strength * (np.cos(angle) * axis + np.sin(angle) * axis[:, None]) + rng.uniform(0.1, 0.3) * (_blotches(rng, 12, PATCH) - 0.5)
+    light = 1 + strength * (np.cos(angle) * axis + np.sin(angle) * axis[:, None])
+    light += rng.uniform(0.1, 0.3) * (_blotches(rng, 12, PATCH) - 0.5)
     colours = cv2.resize(texture.astype(np.float32), size, interpolation=cv2.INTER_AREA) * light[..., None]
     alpha = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) / np.float32(255)
     return np.dstack([np.clip(colours, 0, 255), alpha]).astype(np.float32)

@@ -15,14 +15,16 @@ from lib.utils.cuda_libraries import gpu_wheel  # noqa: E402
 
 
 def gpus():
-    """Number of GPUs that MXNet can use, in words."""
+    """Which GPUs MXNet can use, in words."""
+    if gpu_wheel() is None:
+        return 'CPU'
     try:
-        return '%d GPU(s)' % mx.context.num_gpus()
+        return 'GPU build, %s GPU found' % (mx.context.num_gpus() or 'no')
     except mx.MXNetError as error:
-        return 'no GPU: %s' % str(error).splitlines()[-1].strip()
+        return 'GPU build, no GPU: %s' % str(error).splitlines()[-1].strip()
 
 
 if __name__ == '__main__':
     print('ready: Python %s, MXNet %s (%s, %s cores), NumPy %s, OpenCV %s, boxes by %s' % (
-        platform.python_version(), mx.__version__, gpus() if gpu_wheel() else 'CPU', os.environ['OMP_NUM_THREADS'],
+        platform.python_version(), mx.__version__, gpus(), os.environ['OMP_NUM_THREADS'],
         np.__version__, cv2.__version__, 'Cython' if built() else 'NumPy'))

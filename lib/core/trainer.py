@@ -5,7 +5,7 @@ import pprint
 from lib.config.config import lr_steps, resolve
 from lib.config.devices import contexts
 from lib.core.callback import Progress
-from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch, seed_epoch
+from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch
 from lib.core.loader import TrainLoader
 from lib.core.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.core.metric import detection_metrics
@@ -23,7 +23,7 @@ def train_net(config, cfg_path, with_reference):
     """
     logger, folder = create_logger(config, cfg_path, config.dataset.image_set)
     prefix = os.path.join(folder, config.TRAIN.model_prefix)
-    logger.info('settings of %s:\n%s', cfg_path, pprint.pformat(config))
+    logger.debug('settings of %s:\n%s', cfg_path, pprint.pformat(config))
     devices = contexts(config.gpus, logger.info)
 
     start = find_start(config, prefix, logger)

@@ -21,7 +21,7 @@ def create_logger(config, cfg_path, image_set):
     """
     folder = output_folder(config, cfg_path, image_set)
     logger = logging.getLogger('dff')
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
@@ -36,6 +36,7 @@ def create_logger(config, cfg_path, image_set):
     except OSError as error:
         raise SetupError('cannot write to the output folder %s (%s); choose another with --set output_path=FOLDER' % (folder, error.strerror))
     to_terminal = logging.StreamHandler(sys.stdout)
+    to_terminal.setLevel(logging.INFO)   # debug lines, such as all settings, go to the file only
     to_terminal.setFormatter(logging.Formatter('%(message)s'))
     for handler in (to_file, to_terminal):
         logger.addHandler(handler)

@@ -1,0 +1,121 @@
+"""Training batches: what they hold, that they repeat exactly, and what goes wrong with a clear message."""
+import cv2
+import numpy as np
+import pytest
+
+from lib.config.defaults import detection_defaults
+from lib.core.loader import TrainLoader, epoch_order, load_sample, reference_frame_id
+from lib.dataset.records import Record
+from lib.utils.errors import DataError
+
+HEIGHT, WIDTH = 90, 120
+
+
+def frame(t):
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    return np.stack([(x * 2 + 9 * t) % 256, (y * 2) % 256, (x + y) % 256], axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def cfg():
+    config = detection_defaults()
+    config.SCALES = [(90, 160)]
+    config.network.ANCHOR_SCALES = [2.0, 4.0, 8.0]
+    return config
+
+
+@pytest.fixture
+def roidb(tmp_path):
+    """Ten frames of a clip and two stills, with one to three boxes."""
+    pattern = str(tmp_path / '%06d.png')
+    for t in range(10):
+        cv2.imwrite(pattern % t, frame(t))
+    boxes = [np.array([[10, 20, 50, 70], [60, 10, 100, 60], [5, 5, 30, 30]][:1 + t % 3], np.float32) for t in range(12)]
+    records = [Record(pattern % t, HEIGHT, WIDTH, boxes[t], np.arange(1, 1 + len(boxes[t])), False, pattern, t, 10, '') for t in range(10)]
+    return records + [Record(pattern % t, HEIGHT, WIDTH, boxes[t], np.arange(1, 1 + len(boxes[t])), False, None, 0, 1, '') for t in range(2)]
+
+
+def arrays(batch):
+    return [array.asnumpy() for device in batch.data + batch.label for array in device]
+
+
+def test_batches_hold_what_the_training_symbols_want(cfg, roidb):
+    cfg.TRAIN.BATCH_IMAGES = 2
+    batch = next(TrainLoader(roidb, cfg, 2, with_reference=True))
+    shapes = dict(batch.provide_data[1] + batch.provide_label[1])
+    assert len(batch.data) == 2 and shapes['data'] == shapes['data_ref'] == (2, 3, 90, 120)
+    assert shapes['eq_flag'] == (2,) and shapes['im_info'] == (2, 3) and shapes['gt_boxes'][::2] == (2, 5)
+    assert shapes['label'] == (2, 9 * 6 * 8) and shapes['bbox_target'] == shapes['bbox_weight'] == (2, 36, 6, 8)
+
+
+def test_planned_shapes_are_those_of_the_largest_images(cfg, roidb):
+    cfg.SCALES = [(90, 120)]
+    loader = TrainLoader(roidb, cfg, 1, with_reference=True)
+    data, labels = loader.max_shapes()
+    batches = list(loader)
+    for name, shape in list(data.items()) + list(labels.items()):
+        seen = [dict(b.provide_data[0] + b.provide_label[0])[name] for b in batches]
+        assert all(np.all(np.array(s) <= shape) for s in seen) and tuple(np.max(seen, axis=0)) == shape
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_epoch_others(cfg, roidb):
+    first, again = TrainLoader(roidb, cfg, 1, True), TrainLoader(roidb, cfg, 1, True, workers=1)
+    one, two = [arrays(b) for b in first], [arrays(b) for b in again]
+    assert len(one) == first.batches_per_epoch == 12
+    assert all(np.array_equal(x, y) for a, b in zip(one, two) for x, y in zip(a, b))
+    first.reset()
+    assert not all(np.array_equal(x[0], y[0]) for x, y in zip(one, [arrays(b) for b in first]))
+    cfg.TRAIN.begin_epoch = 1                    # a resumed run starts there
+    first.epoch = 0
+    first.reset()
+    resumed = TrainLoader(roidb, cfg, 1, True)
+    assert all(np.array_equal(x, y) for a, b in zip(first, resumed) for x, y in zip(arrays(a), arrays(b)))
+
+
+def test_every_record_comes_once_an_epoch(cfg, roidb):
+    for batch_size in (1, 2, 5):
+        order = epoch_order(roidb, cfg, 3, batch_size)
+        assert len(order) % batch_size == 0 and set(order) == set(range(12)) and len(order) < 12 + batch_size
+
+
+def test_reference_frames_keep_to_the_clip(roidb):
+    rng = np.random.RandomState(0)
+    seen = {reference_frame_id(roidb[2], -9, 0, rng) for _ in range(100)}
+    assert seen == {0, 1, 2}
+    assert {reference_frame_id(roidb[9], -2, 1, rng) for _ in range(100)} == {7, 8, 9}
+
+
+def test_reference_frame_and_flag(cfg, roidb):
+    cfg.TRAIN.MIN_OFFSET = cfg.TRAIN.MAX_OFFSET = -3
+    sample = load_sample(roidb[7], cfg, np.random.RandomState(0), True)
+    other = load_sample(roidb[4], cfg, np.random.RandomState(0), True)
+    assert sample['eq_flag'] == 0 and np.array_equal(sample['data_ref'], other['data'])
+    still = load_sample(roidb[10], cfg, np.random.RandomState(0), True)
+    assert still['eq_flag'] == 1 and still['data_ref'] is still['data']
+
+
+def test_mirrored_records_mirror_the_image(cfg, roidb):
+    plain, mirrored = (load_sample(record, cfg, np.random.RandomState(0), False) for record in (roidb[0], roidb[0].flip()))
+    assert np.array_equal(plain['data'][..., ::-1], mirrored['data'])
+    left, right = plain['gt_boxes'][0, 0], mirrored['gt_boxes'][0, 0]
+    patch = plain['data'][0, :, int(left[1]):int(left[3]) + 1, int(left[0]):int(left[2]) + 1]
+    assert np.array_equal(patch[..., ::-1], mirrored['data'][0, :, int(right[1]):int(right[3]) + 1, int(right[0]):int(right[2]) + 1])
+
+
+def test_boxes_follow_the_scale_and_are_padded(cfg, roidb):
+    cfg.SCALES, cfg.TRAIN.BATCH_IMAGES, cfg.TRAIN.SHUFFLE = [(45, 80)], 3, False
+    batch = next(TrainLoader(roidb, cfg, 1, with_reference=False))
+    boxes = batch.data[0][2].asnumpy()
+    assert boxes.shape == (3, 3, 5)
+    assert boxes[0, 0].tolist() == [5, 10, 25, 35, 1] and (boxes[0, 1:] == -1).all() and (boxes[2, :, 4] == [1, 2, 3]).all()
+
+
+def test_wrong_images_are_named(cfg, roidb):
+    roidb[0].height = 91
+    with pytest.raises(DataError, match='000000.png is 120 x 90 pixels, but its annotation says 120 x 91'):
+        load_sample(roidb[0], cfg, np.random.RandomState(0), False)
+    roidb[1].image += 'x'
+    with pytest.raises(DataError, match='cannot read image .*000001.pngx'):
+        list(TrainLoader(roidb[1:], cfg, 1, False))
+    with pytest.raises(DataError, match='nothing to train on'):
+        TrainLoader([], cfg, 1, False)

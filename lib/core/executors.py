@@ -86,6 +86,9 @@ class ExecutorPool:
     def set_params(self, arg_params, aux_params, allow_missing=False, source='the parameters given'):
         """Copy parameters in. Those that the network does not have are ignored.
 
+        This is the way to change them: MXNet's fused layers notice a new convolution weight, but not a new batch-norm
+        parameter written into `arg_params` alone.
+
         Raises:
             CheckpointError: the network needs parameters that are not there (unless `allow_missing`), or one has
                 another shape. `source` is what the message calls the parameters' origin, such as a file name.
@@ -106,9 +109,11 @@ class ExecutorPool:
                         'anchors or the network section of the config differ from those it was trained with' % (
                             source, name, given[name].shape, mine[name].shape))
         for mine, given in own:
-            for name in mine:
+            for name, array in mine.items():
                 if name in given:
-                    mine[name][:] = given[name]
+                    array[:] = given[name]
+                else:
+                    array += 0   # a write, by which a fused layer notices that one of its other parameters changed
 
     def _infer(self, input_shapes):
         """({argument: shape}, {auxiliary state: shape}) for the given input shapes."""

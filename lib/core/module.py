@@ -155,6 +155,8 @@ class MutableModule(mx.mod.BaseModule):
         Auxiliary states, such as batch-norm statistics, are averaged over the devices; parameters are the same on all.
         """
         assert self.binded and self.params_initialized
+        # Batch norm's backward writes its statistics without telling MXNet's scheduler: reading them alone does not wait.
+        mx.nd.waitall()
         first = self._pools[0]
         arg_params = {name: array.copyto(mx.cpu()) for name, array in first.arg_params.items()}
         aux_params = {}

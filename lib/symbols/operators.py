@@ -74,6 +74,9 @@ def proposal(cls_prob, bbox_pred, im_info, batch_images, feature_stride, scales,
     """
     settings = dict(feature_stride=feature_stride, scales=tuple(scales), ratios=tuple(ratios), threshold=threshold,
                     rpn_pre_nms_top_n=rpn_pre_nms_top_n, rpn_post_nms_top_n=rpn_post_nms_top_n, rpn_min_size=rpn_min_size)
+    if loader.load():
+        rois = mx.sym.DFFProposal(cls_prob, bbox_pred, im_info, name=name + '_native', **settings)
+        return mx.sym.BlockGrad(rois, name=name)
     inputs = [mx.sym.BlockGrad(cls_prob), mx.sym.BlockGrad(bbox_pred), im_info]
     if batch_images == 1:
         return mx.sym.contrib.Proposal(*inputs, name=name, **settings)

@@ -1,0 +1,79 @@
+// Registration of DFFProposal(cls_prob, bbox_pred, im_info); see README.md beside this file.  It has no gradient.
+#include "../common/op.h"
+#include "cpu.h"
+
+namespace dff {
+namespace {
+
+const char* const kOp = "DFFProposal";
+
+// The attributes; sizes that come from the inputs are 0.
+ProposalShape settings(const AttributeMap& map) {
+  const Attributes a(kOp, map, {"feature_stride", "scales", "ratios", "rpn_pre_nms_top_n", "rpn_post_nms_top_n",
+                                "threshold", "rpn_min_size"});
+  ProposalShape s = {};
+  s.stride = static_cast<float>(a.integer("feature_stride", 1));
+  s.before_nms = a.integer("rpn_pre_nms_top_n", -(1 << 30));
+  s.after_nms = a.integer("rpn_post_nms_top_n", 1);
+  s.threshold = a.real("threshold");
+  s.min_size = a.real("rpn_min_size");
+  if (!(s.threshold >= 0)) throw Error(std::string(kOp) + ": attribute threshold must not be negative");
+  const std::vector<float> ratios = a.reals("ratios");
+  for (const float ratio : ratios) {
+    if (!(ratio > 0)) throw Error(std::string(kOp) + ": attribute ratios must be positive");
+  }
+  if (!make_anchors(ratios, a.reals("scales"), &s)) {
+    throw Error(std::string(kOp) + ": scales times ratios give more than " + std::to_string(kMaxAnchors) + " anchors");
+  }
+  return s;
+}
+
+MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
+  return guarded([&] {
+    settings(map);
+    *inputs = 3;
+    *outputs = 1;
+  });
+}
+
+MXReturnValue infer_type(const AttributeMap&, std::vector<int>* in, std::vector<int>* out) {
+  return infer_float32(kOp, in, out);
+}
+
+MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
+  return guarded([&] {
+    const ProposalShape s = settings(map);
+    const Shape& cls_prob = (*in)[0];
+    const unsigned anchors = s.anchors;
+    check_shape(kOp, "cls_prob", cls_prob, {0, 2 * anchors, 0, 0}, std::to_string(anchors) + " anchors (scales times ratios)");
+    const std::string why = "cls_prob " + describe(cls_prob);
+    check_shape(kOp, "bbox_pred", (*in)[1], {cls_prob[0], 4 * anchors, cls_prob[2], cls_prob[3]}, why);
+    check_shape(kOp, "im_info", (*in)[2], {cls_prob[0], 3}, why);
+    (*out)[0] = {cls_prob[0] * static_cast<unsigned>(s.after_nms), 5};
+  });
+}
+
+ProposalShape shape_of(const AttributeMap& map, const mxnet::ext::MXTensor& cls_prob) {
+  ProposalShape s = settings(map);
+  s.images = dim(cls_prob, 0);
+  s.height = dim(cls_prob, 2);
+  s.width = dim(cls_prob, 3);
+  return s;
+}
+
+MXReturnValue forward_cpu(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource&) {
+  return guarded([&] {
+    const Tensors& i = *in;
+    proposal_cpu(shape_of(map, i[0]), floats(i[0]), floats(i[1]), floats(i[2]), writable((*out)[0]));
+  });
+}
+
+}  // namespace
+
+REGISTER_OP(DFFProposal)
+    .setParseAttrs(parse)
+    .setInferType(infer_type)
+    .setInferShape(infer_shape)
+    .setForward(forward_cpu, "cpu");
+
+}  // namespace dff

@@ -1,0 +1,271 @@
+"""Evaluation: the recorded example, the rules one by one, and the files it reads."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from dataset_tools import DatasetFolder, annotation, object_xml
+
+from lib.dataset import detections as detections_module
+from lib.dataset.classes import load_classes
+from lib.dataset.detections import read_detections
+from lib.dataset.imagenet_vid import ImageNetVID
+from lib.dataset.vid_eval import GroundTruth, average_precision, evaluate, match
+from lib.utils.errors import DataError
+
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data', 'vid_eval.json')
+
+
+@pytest.fixture(scope='module')
+def example(tmp_path_factory):
+    """(data set folder, detections file, recorded values): the recorded example, written out again."""
+    with open(DATA, encoding='utf-8') as stream:
+        recorded = json.load(stream)
+    path = tmp_path_factory.mktemp('vid_eval')
+    folder = DatasetFolder(path / 'data')
+    folder.image_set('VID_val_videos', *recorded['videos'])
+    frames = []
+    for line in recorded['videos']:
+        clip, first, _, length = line.split()
+        frames += ['%s/%06d %d' % (clip, i, int(first) + i) for i in range(int(length))]
+    folder.image_set('VID_val_frames', *frames)
+    size = '<size><width>%d</width><height>%d</height></size>' % tuple(recorded['size'])
+    for name, objects in recorded['annotations'].items():
+        file = folder.path / 'Annotations' / 'VID' / (name + '.xml')
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(annotation(*(object_xml(*values) for values in objects), size=size))
+    (path / 'detections.txt').write_text('\n'.join(recorded['detections']) + '\n')
+    return folder, str(path / 'detections.txt'), recorded
+
+
+def agrees(result, recorded):
+    assert list(result.ap.values()) == [None if ap is None else pytest.approx(ap, abs=1e-12) for ap in recorded['ap_per_class']]
+    assert result.mean_ap == pytest.approx(recorded['mean_ap'], abs=1e-12)
+
+
+@pytest.mark.parametrize('image_set', ['VID_val_videos', 'VID_val_frames'])
+def test_recorded_example(example, image_set):
+    folder, file, recorded = example
+    result = ImageNetVID(image_set, str(folder.path), load_classes()).evaluate(file)
+    agrees(result, recorded)
+    lines = result.lines()
+    assert lines[0] == 'AP for airplane = 0.4522' and lines[11] == 'AP for fox = nan' and lines[-1] == 'Mean AP@0.5 = 0.3371'
+
+
+def test_reference_folder(reference):
+    with open(str(reference / 'vid_eval' / 'expected_ap.json')) as stream:
+        expected = json.load(stream)
+    dataset = ImageNetVID('VID_val_videos', str(reference / 'vid_eval'), load_classes())
+    assert dataset.class_ids[1:] == expected['classes_wnid']
+    agrees(dataset.evaluate(str(reference / 'vid_eval' / 'detections.txt')),
+           {'ap_per_class': expected['ap_per_class'], 'mean_ap': expected['mean_ap_over_classes_with_ground_truth']})
+
+
+def test_order_of_frames_and_blocks_change_nothing(example, tmp_path, monkeypatch):
+    folder, file, recorded = example
+    with open(file) as stream:
+        lines = stream.read().splitlines()
+    frames = np.array([int(line.split()[0]) for line in lines])
+    shuffled = np.random.RandomState(0).permutation(frames.max() + 1)[frames]
+    moved = [lines[i] for i in np.argsort(shuffled, kind='stable')]
+    (tmp_path / 'moved.txt').write_text('\n'.join(moved))    # no newline at the end either
+    monkeypatch.setattr(detections_module, 'BLOCK', 1000)
+    agrees(ImageNetVID('VID_val_frames', str(folder.path), load_classes()).evaluate(str(tmp_path / 'moved.txt')), recorded)
+
+
+def per_box_loop(truth, found, num_classes):
+    """The rules as loops over single boxes: [AP] by class from 1."""
+    rows = []
+    for i, frame in enumerate(truth.frames):
+        own = range(truth.offsets[i], truth.offsets[i + 1])
+        for c in range(1, num_classes):
+            inside = np.flatnonzero(found[c].frames == frame)
+            taken = set()
+            for k in inside[np.argsort(-found[c].scores[inside], kind='stable')]:
+                x1, y1, x2, y2 = found[c].boxes[k]
+                best, best_overlap = None, -1
+                for j in own:
+                    a1, b1, a2, b2 = truth.boxes[j]
+                    width, height = min(x2, a2) - max(x1, a1) + 1, min(y2, b2) - max(y1, b1) + 1
+                    if truth.classes[j] != c or j in taken or width <= 0 or height <= 0:
+                        continue
+                    w, h = a2 - a1 + 1, b2 - b1 + 1
+                    overlap = width * height / ((x2 - x1 + 1) * (y2 - y1 + 1) + w * h - width * height)
+                    if overlap >= min(0.5, w * h / ((w + 10) * (h + 10))) and overlap > best_overlap:
+                        best, best_overlap = j, overlap
+                taken.add(best)
+                rows.append((c, -found[c].scores[k], best is not None))
+    result = []
+    for c in range(1, num_classes):
+        hits = np.array([hit for d, _, hit in sorted((row for row in rows if row[0] == c), key=lambda row: row[1])], bool)
+        result.append(average_precision(hits, int((truth.classes == c).sum())))
+    return result
+
+
+def test_agrees_with_a_loop_over_boxes(tmp_path):
+    rng = np.random.RandomState(3)
+    counts = rng.randint(0, 7, 40)
+    total = counts.sum()
+    corners = rng.randint(0, 60, (total, 2))
+    boxes = np.hstack([corners, corners + rng.randint(5, 50, (total, 2))]).astype(float)
+    truth = GroundTruth(rng.permutation(40) + 1, np.concatenate([[0], np.cumsum(counts)]), boxes, rng.randint(1, 4, total))
+    owners = np.repeat(truth.frames, counts)
+    lines = []
+    for _ in range(6):     # near every box six detections, some of the wrong class, and few different scores
+        for i in range(total):
+            values = boxes[i] + rng.normal(0, 4, 4)
+            lines.append('%d %d %.1f %.2f %.2f %.2f %.2f\n' % ((owners[i], truth.classes[i] if rng.rand() < 0.8 else 2, rng.rand()) + tuple(values)))
+    (tmp_path / 'detections.txt').write_text(''.join(lines))
+    result = evaluate(truth, str(tmp_path / 'detections.txt'), ['__background__', 'a', 'b', 'c'])
+    order = np.argsort(truth.frames)   # ties go by frame number
+    offsets = np.concatenate([[0], np.cumsum(counts[order])])
+    rows = np.concatenate([np.arange(truth.offsets[i], truth.offsets[i + 1]) for i in order])
+    truth = GroundTruth(truth.frames[order], offsets, boxes[rows], truth.classes[rows])
+    assert list(result.ap.values()) == pytest.approx(per_box_loop(truth, read_detections(str(tmp_path / 'detections.txt'), 4), 4), abs=1e-12)
+    assert 0.1 < result.mean_ap < 0.9
+
+
+def hits(truth, found, scores=None):
+    """Hits, by falling score, of boxes in one frame."""
+    truth, found = np.array(truth, float).reshape(-1, 4), np.array(found, float)
+    scores = np.arange(len(found), 0, -1.0) if scores is None else np.array(scores)
+    return match(np.ones(len(truth), int), truth, np.ones(len(found), int), scores, found)[1].tolist()
+
+
+def test_matching_rules():
+    box, other = [0, 0, 99, 99], [200, 200, 299, 299]
+    assert hits([box], [box, box]) == [True, False]                        # a second detection of one box is false
+    assert hits([box], [other, box], scores=[0.5, 0.9]) == [True, False]   # by score
+    assert hits([box], [[0, 0, 99, 49]]) == [True]                         # IoU 0.5 is enough
+    assert hits([box], [[0, 0, 99, 48]]) == [False]
+    assert hits([], [box]) == [False]
+    # The first detection takes the box it overlaps most, the second the one that is left.
+    assert hits([[0, 0, 99, 99], [10, 0, 109, 99]], [[9, 0, 108, 99], [8, 0, 107, 99]]) == [True, True]
+    # Where the best box is taken, the next best in reach counts.
+    assert hits([[0, 0, 99, 99], [30, 0, 129, 99]], [[0, 0, 99, 99], [1, 0, 100, 99]]) == [True, True]
+
+
+def test_small_boxes_may_be_off_by_pixels():
+    assert hits([[0, 0, 9, 9]], [[5, 0, 14, 9]]) == [True]                 # 10x10: threshold 0.25, IoU 1/3
+    assert hits([[0, 0, 9, 9]], [[7, 0, 16, 9]]) == [False]                # IoU 3/17
+
+
+def test_average_precision():
+    assert average_precision(np.array([True, False, True]), 2) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert average_precision(np.array([False, True]), 4) == pytest.approx(0.25 * 0.5)
+    assert average_precision(np.array([], bool), 3) == 0
+    assert average_precision(np.array([False]), 0) is None
+    assert average_precision(np.array([], bool), 0) == 0
+
+
+@pytest.fixture
+def two_frames(tmp_path):
+    """A data set of two frames, a cat in each, and a function that writes detections."""
+    folder = DatasetFolder(tmp_path / 'a folder')
+    folder.image_set('VID_val_videos', 'v 1 0 2')
+    folder.image_set('VID_val_frames', 'v/000001 2')
+    for i in range(2):
+        folder.image('VID', 'v/%06d' % i, annotation(object_xml('cat', 1, 2, 30, 20)))
+    (folder.path / 'classes.txt').write_text('cat\ndog\n')
+
+    def write(*lines):
+        (tmp_path / 'detections.txt').write_text('\n'.join(lines))
+        return str(tmp_path / 'detections.txt')
+    return ImageNetVID('VID_val_videos', str(folder.path), load_classes(['cat', 'dog'])), write
+
+
+def test_some_frames_only(two_frames):
+    dataset, write = two_frames
+    file = write('1 1 0.9 1 2 30 20', '2 1 0.8 50 2 59 20', '2 2 0.8 50 2 59 20')
+    assert dataset.evaluate(file).mean_ap == 0.5
+    first = dataset.evaluate(file, numbers=(1, 1))
+    assert (first.ap['cat'], first.frames, first.ignored, first.detections['cat']) == (1.0, 1, 2, 1)
+    assert '2 detections are of frames that are not evaluated' in first.lines()
+    assert dataset.evaluate(file, numbers=(2, 9)).ap == {'cat': 0.0, 'dog': None}
+    listed = ImageNetVID('VID_val_frames', dataset.path, load_classes(['cat', 'dog'])).evaluate(file)
+    assert listed.as_dict() == dataset.evaluate(file, numbers=(2, 2)).as_dict()
+    with pytest.raises(DataError, match='nothing to evaluate: no box of a listed class in the 0 frames numbered 5 to 9'):
+        dataset.evaluate(file, numbers=(5, 9))
+
+
+def test_classes_without_ground_truth_are_named(two_frames):
+    dataset, write = two_frames
+    assert 'no ground truth, left out of the mean, having detections: dog' in dataset.evaluate(write('1 2 0.9 1 2 30 20')).lines()
+    assert 'no ground truth, counted as 0, having no detections: dog' in dataset.evaluate(write('1 1 0.9 1 2 30 20')).lines()
+
+
+def test_an_empty_file_is_no_detection(two_frames):
+    dataset, write = two_frames
+    assert dataset.evaluate(write()).mean_ap == 0
+
+
+@pytest.mark.parametrize('line, expected', [
+    ('1 1 0.9 1 2 30', "expected 'frame_number class_index score x1 y1 x2 y2', found '1 1 0.9 1 2 30'"),
+    ('1 1 0.9 1 2 30 20 5', 'expected '),
+    ('1 1 0.9 1 2 30 20,5', 'expected '),
+    ('1 1 high 1 2 30 20', 'expected '),
+    ('1 1 nan 1 2 30 20', 'expected '),
+    ('1 1 0.9 1 2 inf 20', 'expected '),
+    ('1.5 1 0.9 1 2 30 20', 'expected '),
+    ('-1 1 0.9 1 2 30 20', 'expected '),
+    ('1 3 0.9 1 2 30 20', 'class index 3 is not one of 1 to 2, the classes of the class list; found '),
+    ('1 0 0.9 1 2 30 20', 'class index 0 is not one of 1 to 2'),
+])
+@pytest.mark.parametrize('block', [20, 1 << 20])
+def test_malformed_detections(two_frames, monkeypatch, line, expected, block):
+    dataset, write = two_frames
+    monkeypatch.setattr(detections_module, 'BLOCK', block)
+    with pytest.raises(DataError) as error:
+        dataset.evaluate(write('1 1 0.9 1 2 30 20', '1 1 0.8 1 2 30 20', line, '1 1 0.7 1 2 30 20'))
+    assert 'detections.txt, line 3: ' + expected in str(error.value)
+
+
+def test_a_short_and_a_long_line_do_not_make_up_for_each_other(two_frames):
+    dataset, write = two_frames
+    with pytest.raises(DataError, match='detections.txt, line 1: expected'):
+        dataset.evaluate(write('1 1 0.9 1 2 30', '20 1 1 0.8 1 2 30 20'))
+
+
+def test_other_white_space_and_number_forms(two_frames):
+    dataset, write = two_frames
+    expected = read_detections(write('1 1 0.9 1 2 30 20', '2 1 0.25 1 2 30 20'), 3)
+    found = read_detections(write('1\t1  0.9 1e0 2 30. 20\r', '', ' 2 1.0 2.5e-1 +1 2 30 20 '), 3)
+    assert all((a == b).all() for a, b in zip(expected[1], found[1])) and len(found[2].frames) == 0
+
+
+def test_missing_detections(two_frames):
+    with pytest.raises(DataError, match='cannot read the detections file none.txt: No such file'):
+        two_frames[0].evaluate('none.txt')
+
+
+def run_tool(root, *arguments):
+    return subprocess.run([sys.executable, str(root / 'tools' / 'evaluate_vid.py')] + list(arguments), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True, cwd=os.path.dirname(DATA))
+
+
+def test_command_line(two_frames, root, tmp_path):
+    dataset, write = two_frames
+    file = write('1 1 0.9 1 2 30 20', '2 2 0.8 50 2 59 20')
+    common = ['--detections', file, '--image_set', 'VID_val_videos']
+    done = run_tool(root, '--dataset', dataset.path, '--classes', dataset.path + '/classes.txt', '--json', str(tmp_path / 'out' / 'r.json'), *common)
+    assert done.stderr == '' and done.returncode == 0
+    assert done.stdout.splitlines()[0] == 'AP for cat = 0.5000' and done.stdout.splitlines()[-1] == 'Mean AP@0.5 = 0.5000'
+    with open(str(tmp_path / 'out' / 'r.json')) as stream:
+        assert json.load(stream) == {'mean_ap': 0.5, 'ap': {'cat': 0.5, 'dog': None}, 'ground_truths': {'cat': 2, 'dog': 0},
+                                     'detections': {'cat': 1, 'dog': 1}, 'frames': 2, 'ignored_detections': 0}
+    (tmp_path / 'x.yaml').write_text('dataset:\n  dataset_path: "%s"\n  root_path: "%s"\n  CLASSES: [cat, dog]\n  NUM_CLASSES: 3\n' % (dataset.path, tmp_path))
+    done = run_tool(root, '--cfg', str(tmp_path / 'x.yaml'), '--detections', file, '--numbers', '1-1')
+    assert done.stdout.splitlines()[0] == 'AP for cat = 1.0000'
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    ([], 'give either --cfg FILE.yaml or --dataset FOLDER'),
+    (['--dataset', 'x'], '--dataset needs --image_set, for instance VID_val_videos'),
+    (['--cfg', 'x.yaml', '--classes', 'c'], '--classes goes with --dataset; with --cfg, dataset.CLASSES says the classes'),
+    (['--cfg', 'x.yaml', '--numbers', '9-1'], "--numbers: expected FIRST-LAST, as in 51-101; found '9-1'"),
+])
+def test_command_line_errors(root, arguments, expected):
+    done = run_tool(root, '--detections', 'd.txt', *arguments)
+    assert (done.returncode, done.stderr) == (2, 'error: %s\n' % expected)

@@ -27,13 +27,14 @@ def test_only_name_and_box_are_needed(source):
 
 
 def test_elements_of_imagenet_are_accepted_in_any_order(source):
-    xml = ('<annotation><folder>f</folder><object><trackid>1</trackid><bndbox><xmax>3</xmax><xmin>1</xmin><ymax>4</ymax><ymin>2</ymin></bndbox>'
-           '<name> n02691156 </name><occluded>1</occluded><generated>0</generated></object>'
+    xml = ('<annotation><folder>f</folder><object><trackid>1</trackid>'
+           '<bndbox><xmax>3</xmax><xmin>1</xmin><ymax>4</ymax><ymin>2</ymin></bndbox><name> n02691156 </name><occluded>1</occluded><generated>0</generated></object>'
            '<size><width>60</width><height>40</height></size></annotation>')
     assert parse_annotation(source(xml)) == ((40, 60), [('n02691156', 1, 2, 3, 4)])
 
 
-@pytest.mark.parametrize('size', ['', '<size/>', '<size><width>0</width><height>0</height></size>', '<size><width>x</width><height>4</height></size>'])
+@pytest.mark.parametrize('size', ['', '<size/>', '<size><width>0</width><height>0</height></size>',
+                                  '<size><width>x</width><height>4</height></size>'])
 def test_missing_size_is_read_from_the_image(source, size):
     assert parse_annotation(source(annotation(size=size), 31, 47))[0] == (31, 47)
 
@@ -81,7 +82,8 @@ def test_external_entity_is_refused(source, tmp_path):
 @pytest.mark.parametrize('workers', [1, 2])
 def test_table(tmp_path, workers):
     folder = DatasetFolder(tmp_path / 'data')
-    texts = [annotation(object_xml('cat', 1, 2, 3, 4), object_xml('cow', 1, 2, 3, 4)), annotation(), annotation(object_xml('dog', -5, 6, 70, 8))]
+    texts = [annotation(object_xml('cat', 1, 2, 3, 4), object_xml('cow', 1, 2, 3, 4)), annotation(),
+             annotation(object_xml('dog', -5, 6, 70, 8))]
     sources = [Source(str(folder.image('DET', str(i), text)), '', WHERE) for i, text in enumerate(texts)]
     table = read_annotations(sources, ['__background__', 'cat', 'dog'], 'test', workers)
     assert table.sizes.tolist() == [[40, 60]] * 3

@@ -84,7 +84,8 @@ def test_clips(folder, image_set):
 def test_a_list_of_frames_is_cut_where_frames_or_numbers_jump(folder):
     folder.image_set('VID_val_frames', 'v/000003 4', 'v/000004 5', 'v/000006 7', 'v/000007 9', 'w/000008 10')
     clips = get_dataset(folder.config(''), 'VID_val_frames').clips()
-    assert [(c.name, c.first_number, c.length, c.first_frame) for c in clips] == [('v', 4, 2, 3), ('v', 7, 1, 6), ('v', 9, 1, 7), ('w', 10, 1, 8)]
+    assert [(c.name, c.first_number, c.length, c.first_frame) for c in clips] == [
+        ('v', 4, 2, 3), ('v', 7, 1, 6), ('v', 9, 1, 7), ('w', 10, 1, 8)]
     assert clips[0].frame_path(1).endswith('/v/000004.JPEG')
 
 
@@ -141,8 +142,8 @@ def test_roidb_joins_and_mirrors(folder, caplog):
 def test_filter_says_how_many_and_why(folder, caplog):
     folder.image_set('DET_own', 'x/a 1', 'x/b 2', 'x/c 3', 'x/d 4', 'x/e 5')
     outside = object_xml('cat', 70, 2, 80, 20)
-    for path, objects in (('x/a', [CAT, outside, object_xml('cat', -4, 2, 30, 20)]), ('x/b', []), ('x/c', [object_xml('cow', 1, 2, 3, 4)] * 2),
-                          ('x/d', [object_xml('elk', 1, 2, 3, 4)]), ('x/e', [outside])):
+    for path, objects in (('x/a', [CAT, outside, object_xml('cat', -4, 2, 30, 20)]), ('x/b', []),
+                          ('x/c', [object_xml('cow', 1, 2, 3, 4)] * 2), ('x/d', [object_xml('elk', 1, 2, 3, 4)]), ('x/e', [outside])):
         folder.image('DET', path, annotation(*objects))
     cfg = folder.config('DET_own')
     cfg.TRAIN.FLIP = False
@@ -160,8 +161,8 @@ def test_nothing_left_stops_with_the_reasons(folder):
     cfg = folder.config('DET_train_30classes', classes=['cow'])
     with pytest.raises(DataError) as error:
         load_roidb(cfg)
-    assert str(error.value) == ('DET_train_30classes: none of the 2 entries can be trained on (2: only objects of classes that are not in the '
-                                'class list); check dataset.CLASSES against the <name> elements of the annotations')
+    assert str(error.value) == ('DET_train_30classes: none of the 2 entries can be trained on (2: only objects of classes that are not '
+                                'in the class list); check dataset.CLASSES against the <name> elements of the annotations')
 
 
 @pytest.fixture
@@ -280,10 +281,10 @@ def test_number_of_classes_must_agree(folder):
     cfg.dataset.NUM_CLASSES = 31
     with pytest.raises(ConfigError) as error:
         get_class_list(cfg)
-    assert str(error.value) == ('dataset.NUM_CLASSES is 31, but the class list (dataset.CLASSES) has 2 classes, which make 3 with the background; '
-                                'set dataset.NUM_CLASSES to 3 or correct dataset.CLASSES')
+    assert str(error.value) == ('dataset.NUM_CLASSES is 31, but the class list (dataset.CLASSES) has 2 classes, which make 3 with the '
+                                'background; set dataset.NUM_CLASSES to 3 or correct dataset.CLASSES')
     cfg.dataset.CLASSES, cfg.dataset.NUM_CLASSES = None, 3
-    with pytest.raises(ConfigError, match=r'NUM_CLASSES is 3, but the class list \(the default of ImageNetVID\) has 30 classes, which make 31'):
+    with pytest.raises(ConfigError, match=r'is 3, but the class list \(the default of ImageNetVID\) has 30 classes, which make 31'):
         get_dataset(cfg, 'VID_val_videos')
 
 

@@ -175,8 +175,9 @@ def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_command_line(root, tmp_path):
     command = [sys.executable, '-m', 'lib.dataset.toy_generator', str(tmp_path / 'toy'), '--train_clips', '1', '--train_length', '2',
                '--stills', '1', '--val_clips', '1', '--val_length', '2']
+    pipes = dict(cwd=str(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     for _ in range(2):     # the second time it replaces the first
-        done = subprocess.run(command, cwd=str(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        done = subprocess.run(command, **pipes)
         assert (done.returncode, done.stdout, done.stderr) == (0, 'toy_vid is at %s\n' % (tmp_path / 'toy'), '')
-    done = subprocess.run(command[:3] + [str(root / 'lib')], cwd=str(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run(command[:3] + [str(root / 'lib')], **pipes)
     assert done.returncode == 2 and done.stderr == 'error: %s is not empty and holds no toy_vid; give another folder\n' % (root / 'lib')

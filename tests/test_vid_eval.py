@@ -115,15 +115,16 @@ def test_agrees_with_a_loop_over_boxes(tmp_path):
     lines = []
     for _ in range(6):     # near every box six detections, some of the wrong class, and few different scores
         for i in range(total):
-            values = boxes[i] + rng.normal(0, 4, 4)
-            lines.append('%d %d %.1f %.2f %.2f %.2f %.2f\n' % ((owners[i], truth.classes[i] if rng.rand() < 0.8 else 2, rng.rand()) + tuple(values)))
+            head = (owners[i], truth.classes[i] if rng.rand() < 0.8 else 2, rng.rand())
+            lines.append('%d %d %.1f %.2f %.2f %.2f %.2f\n' % (head + tuple(boxes[i] + rng.normal(0, 4, 4))))
     (tmp_path / 'detections.txt').write_text(''.join(lines))
     result = evaluate(truth, str(tmp_path / 'detections.txt'), ['__background__', 'a', 'b', 'c'])
     order = np.argsort(truth.frames)   # ties go by frame number
     offsets = np.concatenate([[0], np.cumsum(counts[order])])
     rows = np.concatenate([np.arange(truth.offsets[i], truth.offsets[i + 1]) for i in order])
     truth = GroundTruth(truth.frames[order], offsets, boxes[rows], truth.classes[rows])
-    assert list(result.ap.values()) == pytest.approx(per_box_loop(truth, read_detections(str(tmp_path / 'detections.txt'), 4), 4), abs=1e-12)
+    found = read_detections(str(tmp_path / 'detections.txt'), 4)
+    assert list(result.ap.values()) == pytest.approx(per_box_loop(truth, found, 4), abs=1e-12)
     assert 0.1 < result.mean_ap < 0.9
 
 
@@ -249,13 +250,15 @@ def test_command_line(two_frames, root, tmp_path):
     dataset, write = two_frames
     file = write('1 1 0.9 1 2 30 20', '2 2 0.8 50 2 59 20')
     common = ['--detections', file, '--image_set', 'VID_val_videos']
-    done = run_tool(root, '--dataset', dataset.path, '--classes', dataset.path + '/classes.txt', '--json', str(tmp_path / 'out' / 'r.json'), *common)
+    done = run_tool(root, '--dataset', dataset.path, '--classes', dataset.path + '/classes.txt',
+                    '--json', str(tmp_path / 'out' / 'r.json'), *common)
     assert done.stderr == '' and done.returncode == 0
     assert done.stdout.splitlines()[0] == 'AP for cat = 0.5000' and done.stdout.splitlines()[-1] == 'Mean AP@0.5 = 0.5000'
     with open(str(tmp_path / 'out' / 'r.json')) as stream:
         assert json.load(stream) == {'mean_ap': 0.5, 'ap': {'cat': 0.5, 'dog': None}, 'ground_truths': {'cat': 2, 'dog': 0},
                                      'detections': {'cat': 1, 'dog': 1}, 'frames': 2, 'ignored_detections': 0}
-    (tmp_path / 'x.yaml').write_text('dataset:\n  dataset_path: "%s"\n  root_path: "%s"\n  CLASSES: [cat, dog]\n  NUM_CLASSES: 3\n' % (dataset.path, tmp_path))
+    settings = 'dataset:\n  dataset_path: "%s"\n  root_path: "%s"\n  CLASSES: [cat, dog]\n  NUM_CLASSES: 3\n'
+    (tmp_path / 'x.yaml').write_text(settings % (dataset.path, tmp_path))
     done = run_tool(root, '--cfg', str(tmp_path / 'x.yaml'), '--detections', file, '--numbers', '1-1')
     assert done.stdout.splitlines()[0] == 'AP for cat = 1.0000'
 

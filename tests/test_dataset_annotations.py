@@ -28,7 +28,8 @@ def test_only_name_and_box_are_needed(source):
 
 def test_elements_of_imagenet_are_accepted_in_any_order(source):
     xml = ('<annotation><folder>f</folder><object><trackid>1</trackid>'
-           '<bndbox><xmax>3</xmax><xmin>1</xmin><ymax>4</ymax><ymin>2</ymin></bndbox><name> n02691156 </name><occluded>1</occluded><generated>0</generated></object>'
+           '<bndbox><xmax>3</xmax><xmin>1</xmin><ymax>4</ymax><ymin>2</ymin></bndbox>'
+           '<name> n02691156 </name><occluded>1</occluded><generated>0</generated></object>'
            '<size><width>60</width><height>40</height></size></annotation>')
     assert parse_annotation(source(xml)) == ((40, 60), [('n02691156', 1, 2, 3, 4)])
 

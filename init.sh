@@ -48,6 +48,9 @@ make_environment() {
     if suits "$python" && "$python" -m pip --version >/dev/null 2>&1; then
         return 0
     fi
+    if "$python" -c pass 2>/dev/null && ! suits "$python"; then
+        die "./.venv has Python $(version "$python"), MXNet needs 3.8 to 3.12: remove or rename ./.venv and run init.sh again"
+    fi
     if ! base=$(find_python 'import venv, ensurepip'); then
         if base=$(find_python 'pass'); then
             short=$("$base" -c 'import sys; print("%d.%d" % sys.version_info[:2])')

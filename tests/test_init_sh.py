@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from tools import install_packages
+
 
 def init_sh(root, *arguments, path=None, **environment):
     """Run `sh init.sh ARGUMENTS`; `path` is a folder put in front of PATH."""
@@ -111,6 +113,37 @@ def test_active_environment_with_an_unsuitable_python(bare_checkout, tmp_path):
     assert 'has Python 3.13.0, MXNet needs 3.8 to 3.12: deactivate it' in line
 
 
+def test_venv_with_an_unsuitable_python_is_left_alone(bare_checkout):
+    folder = bare_checkout[0] / '.venv' / 'bin'
+    folder.mkdir(parents=True)
+    command(folder, 'python', 'case $2 in pass) ;; *platform*) echo 3.13.0 ;; *) exit 1 ;; esac\n')
+    assert './.venv has Python 3.13.0, MXNet needs 3.8 to 3.12: remove or rename' in bare_init(*bare_checkout)
+    assert (folder / 'python').exists()
+
+
 def test_folder_that_cannot_be_written(bare_checkout):
     (bare_checkout[0] / 'output').write_text('a file where the folder should be')
     assert 'cannot write in' in bare_init(*bare_checkout)
+
+
+@pytest.mark.parametrize('present, display, expected', [
+    ([], True, 'opencv-python'),
+    ([], False, 'opencv-python-headless'),
+    (['opencv-python'], False, 'opencv-python-headless'),
+    (['opencv-contrib-python'], True, 'opencv-contrib-python'),
+    (['opencv-python-headless'], True, 'opencv-python-headless'),
+])
+def test_opencv_build(monkeypatch, present, display, expected):
+    monkeypatch.setattr(install_packages, 'installed', lambda names: [name for name in present if names(name)])
+    monkeypatch.setattr(install_packages, 'loads', lambda library: display)
+    assert install_packages.opencv_name() == expected
+
+
+def test_requirements_for_a_machine(root):
+    lines = install_packages.wanted('mxnet==1.9.1', 'opencv-python-headless')
+    assert 'mxnet==1.9.1' in lines and 'opencv-python-headless>=4.5,<4.12' in lines
+    assert not any('nvidia' in line for line in lines)
+    for gpu_package in ('mxnet-cu112==1.9.1', 'wheels/mxnet_cu117-1.9.1-py3-none-manylinux2014_x86_64.whl'):
+        lines = install_packages.wanted(gpu_package, 'opencv-python')
+        assert gpu_package in lines and 'mxnet==1.9.1' not in lines
+        assert any(line.startswith('nvidia-cudnn-cu11==8.') for line in lines)

@@ -144,7 +144,7 @@ def test_images_survive_the_disk(toy):
 
 def test_made_on_first_use_and_kept(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(toy_generator, 'generate', lambda folder, size: calls.append(folder))
+    monkeypatch.setattr(toy_generator, 'generate', lambda folder, size, replace: calls.append(folder))
     ensure(str(tmp_path / 'new'))
     assert calls == [str(tmp_path / 'new')]
     (tmp_path / 'old').mkdir()
@@ -154,6 +154,27 @@ def test_made_on_first_use_and_kept(tmp_path, monkeypatch):
     (tmp_path / 'old' / 'toy_vid.json').write_text(json.dumps({'version': 0}))
     ensure(str(tmp_path / 'old'))
     assert len(calls) == 2
+
+
+def test_another_process_may_be_first(tmp_path, monkeypatch):
+    size = Size(0, 1, 1, 0, 1)
+    generate(str(tmp_path / 'first'), size)
+    original = toy_generator._write
+
+    def write(*args):
+        original(*args)
+        os.rename(str(tmp_path / 'first'), str(tmp_path / 'toy'))
+        (tmp_path / 'toy' / 'mark').touch()
+    monkeypatch.setattr(toy_generator, '_write', write)
+    ensure(str(tmp_path / 'toy'), size)
+    assert os.listdir(str(tmp_path)) == ['toy'] and (tmp_path / 'toy' / 'mark').exists()
+
+
+def test_a_link_keeps_pointing_to_its_disk(tmp_path):
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'toy').symlink_to(tmp_path / 'disk')
+    ensure(str(tmp_path / 'toy'), Size(0, 1, 1, 0, 1))
+    assert (tmp_path / 'toy').is_symlink() and (tmp_path / 'disk' / 'toy_vid.json').exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

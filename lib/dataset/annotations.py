@@ -107,7 +107,7 @@ def read_annotations(sources, class_ids, description, workers=None):
     indices = {identifier: i for i, identifier in enumerate(class_ids) if i}
     work = functools.partial(_parse_indexed, indices)
     if workers is None:
-        workers = 1 if len(sources) < PARALLEL_FROM else os.cpu_count() or 1
+        workers = 1 if len(sources) < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
     with tqdm(total=len(sources), desc=description, unit='file', disable=len(sources) < 1000, leave=False) as bar:
         parsed = [_advance(bar, item) for item in process_map(work, sources, workers, chunksize=256)]
     return _table(parsed)

@@ -54,7 +54,7 @@ def ensure(folder, size=Size()):
     if version is None and os.path.isdir(folder) and os.listdir(folder):
         raise DataError('%s is not empty and was not made by the toy generator (no %s): choose another dataset.dataset_path, or remove it'
                         % (folder, STAMP))
-    generate(folder, size)
+    generate(folder, size, replace=False)
 
 
 def _stamped_version(folder):
@@ -66,12 +66,13 @@ def _stamped_version(folder):
         return None
 
 
-def generate(folder, size=Size(), workers=None):
-    """Draw toy_vid in a temporary folder, then put it at `folder`, replacing what is there.
+def generate(folder, size=Size(), workers=None, replace=True):
+    """Draw toy_vid in a temporary folder, then put it at `folder`, where it replaces what is there.
 
-    workers: processes; by default one a core, or one for a small data set. Raises DataError where the disk refuses.
+    workers: processes; by default one a core, or one for a small data set. replace=False: keep a current data set that
+    another process put there meanwhile. Raises DataError where the disk refuses.
     """
-    folder = os.path.abspath(folder)
+    folder = os.path.realpath(folder)      # where `folder` is a link, its target is what gets replaced
     try:
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         temporary = tempfile.mkdtemp(prefix='.toy_vid.', dir=os.path.dirname(folder))
@@ -80,9 +81,10 @@ def generate(folder, size=Size(), workers=None):
     try:
         os.chmod(temporary, 0o755)
         _write(temporary, size, workers)
-        if os.path.isdir(folder):
-            shutil.rmtree(folder)
-        os.rename(temporary, folder)
+        if replace or _stamped_version(folder) != VERSION:
+            if os.path.isdir(folder):
+                shutil.rmtree(folder)
+            os.rename(temporary, folder)
     except OSError as error:
         raise DataError('cannot make toy_vid at %s: %s' % (folder, error.strerror)) from None
     finally:

@@ -15,6 +15,7 @@ MAX_DIMENSIONS = 32
 # Bytes of an element by MXNet's type number; names as NumPy has them.
 TYPES = {0: ('float32', 4), 1: ('float64', 8), 2: ('float16', 2), 3: ('uint8', 1), 4: ('int32', 4), 5: ('int8', 1),
          6: ('int64', 8), 7: ('bool', 1), 12: ('bfloat16', 2)}
+DEVICES = (1, 2, 3, 5)   # CPU, GPU, pinned and shared CPU memory
 
 ArrayInfo = namedtuple('ArrayInfo', 'shape dtype')
 
@@ -73,10 +74,9 @@ class _Reader:
         if not 0 <= dimensions <= MAX_DIMENSIONS:
             raise self._damaged('%s would have %d dimensions' % (where, dimensions))
         shape = tuple(self._unpack(side, where) for _ in range(dimensions))
-        self._skip(8, where)   # device type and number
-        kind = self._unpack('<i', where)
-        if kind not in TYPES or min(shape, default=1) < 0:
-            raise self._damaged('%s would have type %d and shape %s' % (where, kind, shape))
+        device, _, kind = (self._unpack('<i', where) for _ in range(3))
+        if kind not in TYPES or device not in DEVICES or min(shape, default=1) < 0:
+            raise self._damaged('%s would have type %d and shape %s, on device type %d' % (where, kind, shape, device))
         dtype, width = TYPES[kind]
         for length in shape:
             width *= length

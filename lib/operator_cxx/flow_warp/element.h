@@ -9,6 +9,8 @@ struct WarpShape {
   int images, channels, height, width;
 };
 
+const int kWarpChannels = 8;  // that one thread of the GPU takes
+
 // The two neighbours along one axis: index (clamped into the map), weight and slope of the weight (both 0 outside).
 struct AxisTap {
   int index[2];

@@ -1,6 +1,7 @@
 // Registration of DFFFlowWarp(feature, flow[, scale]); see README.md beside this file.
 #include "../common/op.h"
 #include "cpu.h"
+#include "gpu.h"
 
 namespace dff {
 namespace {
@@ -56,6 +57,23 @@ MXReturnValue backward_cpu(const AttributeMap&, Tensors* in, Tensors* out, const
   });
 }
 
+MXReturnValue forward_gpu(const AttributeMap&, Tensors* in, Tensors* out, const OpResource& resource) {
+  const Tensors& i = *in;
+  return guarded([&] {
+    warp_forward_gpu(GpuQueue(resource.get_cuda_stream()), shape_of(i[0], i[1]), floats(i[0]), floats(i[1]),
+                     i.size() > 2 ? floats(i[2]) : nullptr, writable((*out)[0]));
+  });
+}
+
+MXReturnValue backward_gpu(const AttributeMap&, Tensors* in, Tensors* out, const OpResource& resource) {
+  const Tensors &i = *in, &o = *out;
+  const bool scaled = o.size() > 2;
+  return guarded([&] {
+    warp_backward_gpu(GpuQueue(resource.get_cuda_stream()), shape_of(i[1], i[2]), floats(i[0]), floats(i[1]), floats(i[2]),
+                      scaled ? floats(i[3]) : nullptr, writable(o[0]), writable(o[1]), scaled ? writable(o[2]) : nullptr);
+  });
+}
+
 }  // namespace
 
 REGISTER_OP(DFFFlowWarp)
@@ -63,6 +81,8 @@ REGISTER_OP(DFFFlowWarp)
     .setInferType(infer_type)
     .setInferShape(infer_shape)
     .setForward(forward_cpu, "cpu")
-    .setBackward(backward_cpu, "cpu");
+    .setForward(forward_gpu, "gpu")
+    .setBackward(backward_cpu, "cpu")
+    .setBackward(backward_gpu, "gpu");
 
 }  // namespace dff

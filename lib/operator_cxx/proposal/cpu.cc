@@ -8,8 +8,6 @@
 namespace dff {
 namespace {
 
-typedef unsigned long long Key;
-
 enum { kCandidates, kKeys, kKept };  // scratch slots
 
 // Candidates of one row of cells, in MXNet's order: by row, column, anchor.

@@ -6,6 +6,10 @@ namespace dff {
 
 const int kMaxAnchors = 64;  // shapes of anchors at one place
 
+// Of the GPU's kernels: keys that one block sorts, candidates in one word of a mask, words that one block can hold.
+typedef unsigned long long Key;
+const int kSortChunk = 1024, kWordBits = 64, kMaxWords = 4096;
+
 struct ProposalShape {
   int images, anchors, height, width;
   int before_nms, after_nms;  // candidates for NMS (0 or less: all), rows of an image in the result

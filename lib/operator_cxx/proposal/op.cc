@@ -1,6 +1,7 @@
 // Registration of DFFProposal(cls_prob, bbox_pred, im_info); see README.md beside this file.  It has no gradient.
 #include "../common/op.h"
 #include "cpu.h"
+#include "gpu.h"
 
 namespace dff {
 namespace {
@@ -68,12 +69,25 @@ MXReturnValue forward_cpu(const AttributeMap& map, Tensors* in, Tensors* out, co
   });
 }
 
+MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource& resource) {
+  return guarded([&] {
+    const Tensors& i = *in;
+    const ProposalShape s = shape_of(map, i[0]);
+    const size_t bytes = proposal_workspace(s);
+    if (bytes > 0x7fffffffu) throw Error(std::string(kOp) + ": more than 2 GiB of work space; lower rpn_pre_nms_top_n");
+    // MXNet gives one work space an operator call: a second request would return the same memory.
+    void* workspace = resource.alloc_gpu(static_cast<int>(bytes));
+    proposal_gpu(GpuQueue(resource.get_cuda_stream()), s, floats(i[0]), floats(i[1]), floats(i[2]), workspace, writable((*out)[0]));
+  });
+}
+
 }  // namespace
 
 REGISTER_OP(DFFProposal)
     .setParseAttrs(parse)
     .setInferType(infer_type)
     .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu");
+    .setForward(forward_cpu, "cpu")
+    .setForward(forward_gpu, "gpu");
 
 }  // namespace dff

@@ -1,6 +1,7 @@
 // Registration of DFFPSROIPooling(data, rois); see README.md beside this file.
 #include "../common/op.h"
 #include "cpu.h"
+#include "gpu.h"
 
 namespace dff {
 namespace {
@@ -67,6 +68,23 @@ MXReturnValue backward_cpu(const AttributeMap& map, Tensors* in, Tensors* out, c
   });
 }
 
+MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource& resource) {
+  return guarded([&] {
+    const Tensors& i = *in;
+    psroi_forward_gpu(GpuQueue(resource.get_cuda_stream()), shape_of(map, i[0], i[1]), floats(i[0]), floats(i[1]),
+                      writable((*out)[0]));
+  });
+}
+
+MXReturnValue backward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource& resource) {
+  return guarded([&] {
+    const Tensors &i = *in, &o = *out;
+    GpuQueue queue(resource.get_cuda_stream());
+    psroi_backward_gpu(queue, shape_of(map, i[1], i[2]), floats(i[0]), floats(i[2]), writable(o[0]));
+    queue.zero(writable(o[1]), o[1].size() * sizeof(float));
+  });
+}
+
 }  // namespace
 
 REGISTER_OP(DFFPSROIPooling)
@@ -74,6 +92,8 @@ REGISTER_OP(DFFPSROIPooling)
     .setInferType(infer_type)
     .setInferShape(infer_shape)
     .setForward(forward_cpu, "cpu")
-    .setBackward(backward_cpu, "cpu");
+    .setForward(forward_gpu, "gpu")
+    .setBackward(backward_cpu, "cpu")
+    .setBackward(backward_gpu, "gpu");
 
 }  // namespace dff

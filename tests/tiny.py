@@ -1,9 +1,17 @@
 """Networks small enough for tests, with random parameters, and a made-up clip."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import cv2
 import mxnet as mx
 import numpy as np
+import yaml
 
 from lib.config.defaults import detection_defaults
+from lib.core.checkpoint import fold_bbox_normalisation, save_checkpoint
+from lib.dataset import toy_generator
 from lib.symbols.registry import get_symbol_instance
 import dff_rfcn.symbols  # noqa: F401  (registers)
 import rfcn.symbols  # noqa: F401
@@ -50,6 +58,58 @@ def tiny_params(cfg, seed=0):
         return gain * np.sqrt(2.0 / np.prod(shape[1:])) * random.standard_normal(shape)
     return tuple({name: mx.nd.array(value(name, shape)) for name, shape in sorted(shapes.items()) if name not in inputs}
                  for shapes in (instance.arg_shape_dict, instance.aux_shape_dict))
+
+
+def write_experiment(folder, task, clips=3, length=5, **changes):
+    """A test set of `clips` clips, a checkpoint of random parameters and the YAML file of both; returns its path.
+
+    Everything lies below `folder`, which must be absolute.
+    """
+    data = folder / 'toy_vid'
+    if not data.exists():
+        toy_generator.generate(str(data), toy_generator.Size(train_clips=0, stills=0, val_clips=clips, val_length=length), workers=1)
+    cfg = tiny_config(task, dataset__NUM_CLASSES=6, **changes)
+    values = dict(SETTINGS, symbol=cfg.symbol, output_path=str(folder / 'output'))
+    values.update({'dataset.dataset': 'ToyVID', 'dataset.dataset_path': str(data), 'dataset.root_path': str(folder), 'dataset.NUM_CLASSES': 6,
+                   'dataset.image_set': 'VID_train_15frames', 'dataset.test_image_set': 'VID_val_videos', 'TRAIN.model_prefix': 'tiny',
+                   'TEST.test_epoch': 1, 'gpus': 'cpu'})
+    values.update({name.replace('__', '.'): value for name, value in changes.items()})
+    path = folder / ('tiny_%s.yaml' % task)
+    path.write_text(yaml.safe_dump(_nested(values)))
+    save_params(prefix(folder, task), cfg)
+    return path
+
+
+def save_params(where, cfg, seed=0, epoch=1):
+    """A checkpoint of random parameters, as training writes it."""
+    arg_params, aux_params = tiny_params(cfg, seed)
+    save_checkpoint(where, epoch, fold_bbox_normalisation(arg_params, cfg.TRAIN.BBOX_MEANS, cfg.TRAIN.BBOX_STDS), aux_params)
+
+
+def prefix(folder, task):
+    """Prefix of the checkpoint that write_experiment makes."""
+    return str(folder / 'output' / ('tiny_%s' % task) / 'VID_train_15frames' / 'tiny')
+
+
+def run_script(script, *arguments, cwd=None):
+    """Run a script of the repository; returns (status, stdout, stderr without MXNet's own lines)."""
+    root = Path(__file__).resolve().parent.parent
+    command = [sys.executable, str(root / script)] + [str(argument) for argument in arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=600,
+                          cwd=str(cwd) if cwd else None, env=dict(os.environ, PYTHONWARNINGS='ignore'))
+    return done.returncode, done.stdout, '\n'.join(line for line in done.stderr.splitlines() if 'MKLDNN' not in line)
+
+
+def _nested(values):
+    """{'a.b': c} as {'a': {'b': c}}."""
+    tree = {}
+    for name, value in values.items():
+        *sections, key = name.split('.')
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[key] = value
+    return tree
 
 
 def frame(t, height=64, width=96):

@@ -37,12 +37,14 @@ class ClipResults:
 
     def __init__(self, folder, origin, report, ignore=False):
         self.folder, self._ignore = folder, ignore
+        origin = json.loads(json.dumps(origin))      # as it will be read back: lists for tuples
         self._digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, 'made_with.json')
         before = _read_json(path)
-        if before is not None and before != json.loads(json.dumps(origin)):
-            changed = sorted(key for key in set(before) | set(origin) if before.get(key) != origin.get(key))
+        if before is not None and before != origin:
+            old, new = (dict(_leaves(tree)) for tree in (before, origin))
+            changed = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
             report('detections in %s were made with other settings (%s): all clips run again' % (folder, ', '.join(changed)))
         write_json(path, origin)
 
@@ -82,13 +84,23 @@ def _identity(clip):
     return [clip.name, clip.first_number, clip.length, clip.frame_path(0)]
 
 
+def _leaves(tree, prefix=''):
+    """('a.b', value) for every value of a nested dict."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, '%s%s.' % (prefix, key))
+        else:
+            yield prefix + key, value
+
+
 def _read_json(path):
-    """The file's content; None where it is missing or not JSON."""
+    """The dict in the file; None where there is none."""
     try:
         with open(path, encoding='utf-8') as stream:
-            return json.load(stream)
+            content = json.load(stream)
     except (OSError, ValueError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def write_json(path, content):

@@ -10,7 +10,8 @@ from dff_rfcn.config.config import config, update_config  # noqa: E402
 from lib.core.demo import CLIP, Defaults, run_demo  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
-DEFAULTS = Defaults(cfg='experiments/dff_rfcn/cfgs/dff_rfcn_vid_demo.yaml', model='model/rfcn_dff_flownet_vid', input=CLIP, output='demo/rfcn_dff', symbol='resnet_v1_101_flownet_rfcn')
+DEFAULTS = Defaults(cfg='experiments/dff_rfcn/cfgs/dff_rfcn_vid_demo.yaml', model='model/rfcn_dff_flownet_vid',
+                    input=CLIP, output='demo/rfcn_dff', symbol='resnet_v1_101_flownet_rfcn')
 
 
 def main(batch=False):

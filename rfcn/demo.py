@@ -10,7 +10,8 @@ from rfcn.config.config import config, update_config  # noqa: E402
 from lib.core.demo import CLIP, Defaults, run_demo  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
-DEFAULTS = Defaults(cfg='experiments/rfcn/cfgs/rfcn_vid_demo.yaml', model='model/rfcn_vid', input=CLIP, output='demo/rfcn', symbol='resnet_v1_101_rfcn')
+DEFAULTS = Defaults(cfg='experiments/rfcn/cfgs/rfcn_vid_demo.yaml', model='model/rfcn_vid',
+                    input=CLIP, output='demo/rfcn', symbol='resnet_v1_101_rfcn')
 
 
 def main(batch=False):

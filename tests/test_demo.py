@@ -37,7 +37,8 @@ def frames(tmp_path):
 def run_demo(models, task, *arguments, script='demo', cwd=None):
     """As users do: (status, stdout, stderr)."""
     path, prefix = models[task]
-    return tiny.run_script('%s/%s.py' % (task, script), '--cfg', path, '--model', prefix, '--epoch', 1, '--thresh', 0.05, *arguments, cwd=cwd)
+    return tiny.run_script('%s/%s.py' % (task, script), '--cfg', path, '--model', prefix, '--epoch', 1, '--thresh', 0.05, *arguments,
+                           cwd=cwd)
 
 
 def run_here(models, task, monkeypatch, *arguments):
@@ -55,7 +56,8 @@ def read_json(path):
 
 
 def test_folder_to_video_and_json(models, frames, tmp_path):
-    status, printed, errors = run_demo(models, 'dff_rfcn', '--input', frames, '--output', tmp_path / 'out.mp4', '--json', tmp_path / 'new' / 'out.json')
+    status, printed, errors = run_demo(models, 'dff_rfcn', '--input', frames, '--output', tmp_path / 'out.mp4',
+                                       '--json', tmp_path / 'new' / 'out.json')
     assert status == 0, errors
     assert 'key frames' in printed and 'other frames' in printed and 'fps' in printed and 'out.mp4' in printed
     assert '7/7' in errors, 'a progress bar'
@@ -72,7 +74,8 @@ def test_video_to_folder_at_another_interval(models, tmp_path):
     with open_writer(tmp_path / 'in.mp4', 10) as write:
         for t in range(5):
             write(tiny.frame(t), '')
-    status, _, errors = run_demo(models, 'dff_rfcn', '--input', 'in.mp4', '--output', 'out', '--json', 'out.json', '--interval', 4, cwd=tmp_path)
+    status, _, errors = run_demo(models, 'dff_rfcn', '--input', 'in.mp4', '--output', 'out', '--json', 'out.json', '--interval', 4,
+                                 cwd=tmp_path)
     assert status == 0, errors
     assert sorted(os.listdir(str(tmp_path / 'out'))) == ['%06d.jpg' % i for i in range(5)]
     assert [frame['key'] for frame in read_json(tmp_path / 'out.json')['frames']] == [True, False, False, False, True]
@@ -128,14 +131,15 @@ def test_errors(models, frames, tmp_path, monkeypatch, capsys, arguments, messag
     (tmp_path / 'broken' / '2.jpg').write_bytes(b'x')
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
-        run_here(models, 'rfcn', monkeypatch, *arguments)
+        run_here(models, 'rfcn', monkeypatch, '--output', 'out', *arguments)
     assert end.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_drawing_keeps_the_frame_and_uses_class_colours():
     image = tiny.frame(0)
     before = image.copy()
-    drawn = draw_detections(image, np.array([[1, 0.9, 10, 30, 40, 60], [2, 0.4, -5, -9, 200, 200]], np.float32), ['bg', 'ball', 'bus'], thresh=0.5)
+    detections = np.array([[1, 0.9, 10, 30, 40, 60], [2, 0.4, -5, -9, 200, 200]], np.float32)
+    drawn = draw_detections(image, detections, ['bg', 'ball', 'bus'], thresh=0.5)
     np.testing.assert_array_equal(image, before)
     assert tuple(drawn[45, 10]) == class_colour(1)
     assert not (drawn == class_colour(2)).all(axis=2).any()

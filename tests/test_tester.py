@@ -140,10 +140,12 @@ def test_devices_share_the_clips(experiment):
 
 
 def test_missing_parameters(experiment, tmp_path):
-    with pytest.raises(CheckpointError, match=r'no parameters of epoch 7 \(TEST.test_epoch\) at .*tiny-0007.params; set TEST.test_epoch to one that is there \(1\)'):
+    message = r'no parameters of epoch 7 \(TEST.test_epoch\) at .*tiny-0007.params; set TEST.test_epoch to one that is there \(1\)'
+    with pytest.raises(CheckpointError, match=message):
         run_test(experiment, settings={'TEST.test_epoch': 7})
     os.remove(tiny.prefix(tmp_path, 'dff_rfcn') + '-0001.params')
-    with pytest.raises(CheckpointError, match=r'train first: python experiments/dff_rfcn/dff_rfcn_end2end_train_test.py --cfg .*tiny_dff_rfcn.yaml'):
+    message = 'train first: python experiments/dff_rfcn/dff_rfcn_end2end_train_test.py --cfg .*tiny_dff_rfcn.yaml'
+    with pytest.raises(CheckpointError, match=message):
         run_test(experiment)
 
 

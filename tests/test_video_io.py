@@ -185,7 +185,8 @@ def test_closing_read_ahead_ends_its_thread_and_its_source():
 
 
 @pytest.mark.parametrize('height, width, shape, scale', [
-    (720, 1280, (562, 1000), 1000 / 1280), (600, 800, (600, 800), 1.0), (480, 500, (600, 625), 1.25), (1280, 720, (1000, 562), 1000 / 1280)])
+    (720, 1280, (562, 1000), 1000 / 1280), (600, 800, (600, 800), 1.0), (480, 500, (600, 625), 1.25),
+    (1280, 720, (1000, 562), 1000 / 1280)])
 def test_resize_follows_shorter_and_longer_side(height, width, shape, scale):
     image, found = resize(np.zeros((height, width, 3), np.uint8), (600, 1000))
     assert image.shape[:2] == shape and found == pytest.approx(scale)

@@ -70,8 +70,9 @@ def write_experiment(folder, task, clips=3, length=5, **changes):
         toy_generator.generate(str(data), toy_generator.Size(train_clips=0, stills=0, val_clips=clips, val_length=length), workers=1)
     cfg = tiny_config(task, dataset__NUM_CLASSES=6, **changes)
     values = dict(SETTINGS, symbol=cfg.symbol, output_path=str(folder / 'output'))
-    values.update({'dataset.dataset': 'ToyVID', 'dataset.dataset_path': str(data), 'dataset.root_path': str(folder), 'dataset.NUM_CLASSES': 6,
-                   'dataset.image_set': 'VID_train_15frames', 'dataset.test_image_set': 'VID_val_videos', 'TRAIN.model_prefix': 'tiny',
+    values.update({'dataset.dataset': 'ToyVID', 'dataset.dataset_path': str(data), 'dataset.root_path': str(folder),
+                   'dataset.NUM_CLASSES': 6, 'dataset.image_set': 'VID_train_15frames', 'dataset.test_image_set': 'VID_val_videos',
+                   'TRAIN.model_prefix': 'tiny',
                    'TEST.test_epoch': 1, 'gpus': 'cpu'})
     values.update({name.replace('__', '.'): value for name, value in changes.items()})
     path = folder / ('tiny_%s.yaml' % task)

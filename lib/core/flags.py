@@ -25,7 +25,8 @@ def positive(text):
 def test_parser(description):
     """The shared flags and those of testing."""
     parser = base_parser(description)
-    parser.add_argument('--interval', type=positive, metavar='N', help='frames from one key frame to the next; overrides TEST.KEY_FRAME_INTERVAL')
+    parser.add_argument('--interval', type=positive, metavar='N',
+                        help='frames from one key frame to the next; overrides TEST.KEY_FRAME_INTERVAL')
     parser.add_argument('--thresh', type=score, default=1e-3, help='lowest score of a detection (default 0.001)')
     parser.add_argument('--vis', action='store_true', help='also write every frame with its boxes into the output folder')
     parser.add_argument('--ignore_cache', action='store_true', help='run again where detections of finished clips exist')

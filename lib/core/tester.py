@@ -49,9 +49,12 @@ def parameter_file(config, cfg_path, task):
     prefix = os.path.join(output_folder(config, cfg_path, config.dataset.image_set), config.TRAIN.model_prefix)
     file = '%s-%04d.params' % (prefix, config.TEST.test_epoch)
     if not os.path.isfile(file):
-        there = sorted(int(match.group(1)) for match in (re.search(r'-(\d{4})\.params$', name) for name in glob.glob(glob.escape(prefix) + '-*')) if match)
-        hint = ('set TEST.test_epoch to one that is there (%s)' % ', '.join(map(str, there)) if there else
-                'train first: python experiments/%s/%s_end2end_train_test.py --cfg %s' % (task, task, cfg_path))
+        found = (re.search(r'-(\d{4})\.params$', name) for name in glob.glob(glob.escape(prefix) + '-*'))
+        epochs = sorted(int(match.group(1)) for match in found if match)
+        if epochs:
+            hint = 'set TEST.test_epoch to one that is there (%s)' % ', '.join(map(str, epochs))
+        else:
+            hint = 'train first: python experiments/%s/%s_end2end_train_test.py --cfg %s' % (task, task, cfg_path)
         raise CheckpointError('no parameters of epoch %d (TEST.test_epoch) at %s; %s' % (config.TEST.test_epoch, file, hint))
     return file, prefix
 

@@ -43,7 +43,8 @@ def rcnn_targets(rois, gt_boxes, cfg):
     label = foreground * (_column(matched, 4) + 1) + background - 1
     table = mx.sym.Concat(boxes, mx.sym.expand_dims(label, axis=2), matched, dim=2)
     table = gather_rows(table, order)
-    rois = mx.sym.Concat(mx.sym.expand_dims(row_index(order), axis=2), mx.sym.slice_axis(table, axis=2, begin=0, end=4), dim=2)
+    image = mx.sym.expand_dims(row_index(order), axis=2)
+    rois = mx.sym.Concat(image, mx.sym.slice_axis(table, axis=2, begin=0, end=4), dim=2)
     label = mx.sym.Reshape(_column(table, 4), shape=(-1,), name='label_rois')
     target, weight = _box_targets(table, label, cfg)
     return mx.sym.Reshape(rois, shape=(-1, 5), name='rois_chosen'), label, target, weight
@@ -52,8 +53,8 @@ def rcnn_targets(rois, gt_boxes, cfg):
 def _choose(foreground, background, train):
     """Foreground [B, n] that may stay, and the indices [B, m] of the RoIs to keep, foreground first."""
     if train.BATCH_ROIS == -1:
-        position = mx.sym.broadcast_like(mx.sym.expand_dims(mx.sym.contrib.arange_like(foreground, axis=1), axis=0), foreground)
-        return foreground, order_first((2 * foreground + background) * FAR - position)
+        position = mx.sym.expand_dims(mx.sym.contrib.arange_like(foreground, axis=1), axis=0)
+        return foreground, order_first(mx.sym.broadcast_minus((2 * foreground + background) * FAR, position))
     share, rest = divmod(train.BATCH_ROIS, train.BATCH_IMAGES)
     if rest or not 0 < share <= train.RPN_POST_NMS_TOP_N:
         raise ConfigError('TRAIN.BATCH_ROIS is %d; it must be -1 (all), or a multiple of BATCH_IMAGES (%d) of at most '

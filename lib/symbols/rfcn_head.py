@@ -60,4 +60,5 @@ def _pooled(feature, rois, cfg, layer, outputs, pooling, name):
     maps = mx.sym.Convolution(feature, kernel=(1, 1), num_filter=GROUPS * GROUPS * outputs, name=layer)
     bins = psroi_pooling(maps, rois, spatial_scale=1.0 / cfg.network.RCNN_FEAT_STRIDE, output_dim=outputs,
                          pooled_size=GROUPS, group_size=GROUPS, name=pooling)
-    return mx.sym.mean(bins, axis=(2, 3), name=name)
+    score = mx.sym.Pooling(bins, pool_type='avg', kernel=(GROUPS, GROUPS), global_pool=True, name=name + '_bins')
+    return mx.sym.Flatten(score, name=name)

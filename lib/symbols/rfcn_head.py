@@ -60,5 +60,7 @@ def _pooled(feature, rois, cfg, layer, outputs, pooling, name):
     maps = mx.sym.Convolution(feature, kernel=(1, 1), num_filter=GROUPS * GROUPS * outputs, name=layer)
     bins = psroi_pooling(maps, rois, spatial_scale=1.0 / cfg.network.RCNN_FEAT_STRIDE, output_dim=outputs,
                          pooled_size=GROUPS, group_size=GROUPS, name=pooling)
-    score = mx.sym.Pooling(bins, pool_type='avg', kernel=(GROUPS, GROUPS), global_pool=True, name=name + '_bins')
-    return mx.sym.Flatten(score, name=name)
+    # The mean as a product with a vector: faster than a mean over axes, and than oneDNN's pooling backwards.
+    mean = mx.sym.full((GROUPS * GROUPS, 1), 1.0 / (GROUPS * GROUPS))
+    score = mx.sym.dot(mx.sym.Reshape(bins, shape=(-1, GROUPS * GROUPS)), mean)
+    return mx.sym.Reshape(score, shape=(-1, outputs), name=name)

@@ -1,0 +1,201 @@
+// Random, degenerate and hostile inputs for every native kernel: the CPU kernels against plain loops, the CUDA kernels
+// (emulated) against the CPU kernels.  Built with AddressSanitizer and UBSan by tests/test_native_kernels.py.
+// usage: kernels_test ROUNDS; prints what it ran; exit status 1 at the first difference.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <limits>
+#include <random>
+
+#include "box_nms/cpu.h"
+#include "emulate_cuda.h"
+#include "flow_warp/cpu.h"
+#include "flow_warp/gpu.h"
+#include "flow_warp/kernels.cu"
+#include "proposal/cpu.h"
+#include "proposal/gpu.h"
+#include "proposal/kernels.cu"
+#include "psroi_pooling/cpu.h"
+#include "psroi_pooling/gpu.h"
+#include "psroi_pooling/kernels.cu"
+
+namespace dff {
+
+void GpuQueue::run(const char* name, Grid grid, unsigned int threads, void** arguments) {
+  emulation::launch(name, {grid.x, grid.y, grid.z}, threads, arguments);
+}
+void GpuQueue::zero(void* memory, size_t bytes) { memset(memory, 0, bytes); }
+
+}  // namespace dff
+
+namespace {
+
+using namespace dff;
+typedef std::vector<float> Floats;
+
+std::mt19937 random_bits(1);
+const float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
+const float kHostile[] = {kNaN, kInf, -kInf, 1e30f, -1e30f, 3e9f, -3e9f, 0.0f, -0.0f, -1.0f, 1e-30f};
+
+int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_bits); }
+float uniform(float low, float high) { return std::uniform_real_distribution<float>(low, high)(random_bits); }
+
+// `count` numbers; one in `hostile` is taken from kHostile (0: none).
+Floats numbers(size_t count, float low, float high, int hostile = 0) {
+  Floats values(count);
+  for (float& v : values) v = hostile && pick(1, hostile) == 1 ? kHostile[pick(0, 10)] : uniform(low, high);
+  return values;
+}
+
+void expect_equal(const char* what, const Floats& a, const Floats& b, float tolerance) {
+  for (size_t i = 0; i < a.size(); ++i) {
+    const bool same = a[i] == b[i] || (isnan(a[i]) && isnan(b[i])) || fabsf(a[i] - b[i]) <= tolerance * (1 + fabsf(a[i]));
+    if (same && a.size() == b.size()) continue;
+    printf("%s: %g instead of %g at %zu of %zu\n", what, b[i], a[i], i, a.size());
+    exit(1);
+  }
+}
+
+// The warp as it is defined, for finite flow.
+float warped(const WarpShape& s, const float* map, int x, int y, float flow_x, float flow_y) {
+  const double at_x = x + flow_x, at_y = y + flow_y;
+  double sum = 0;
+  for (int v = 0; v < s.height; ++v) {
+    for (int u = 0; u < s.width; ++u) {
+      sum += map[v * s.width + u] * fmax(0, 1 - fabs(u - at_x)) * fmax(0, 1 - fabs(v - at_y));
+    }
+  }
+  return static_cast<float>(sum);
+}
+
+void test_warp() {
+  WarpShape s = {1, pick(0, 1) ? 1 : pick(2, 10), pick(1, 20), pick(1, 12), pick(1, 40)};
+  if (pick(0, 1)) s.feature_images = s.images;
+  const size_t plane = s.height * s.width, all = plane * s.channels * s.images;
+  const int hostile = pick(0, 1) * 10;
+  const Floats feature = numbers(plane * s.channels * s.feature_images, -1, 1), scale = numbers(all, -1, 1);
+  const Floats grad = numbers(all, -1, 1);
+  Floats flow = numbers(plane * 2 * s.images, -9, 9, hostile);
+  const bool scaled = pick(0, 1) == 1;
+  const float* scale_data = scaled ? scale.data() : nullptr;
+
+  Floats out(all), gpu_out(all), gf(feature.size()), gw(flow.size()), gs(scaled ? all : 0);
+  Floats gpu_gf(gf.size(), 7), gpu_gw(gw.size(), 7), gpu_gs(gs.size(), 7);
+  warp_forward_cpu(s, feature.data(), flow.data(), scale_data, out.data());
+  warp_forward_gpu(GpuQueue(nullptr), s, feature.data(), flow.data(), scale_data, gpu_out.data());
+  expect_equal("warp forward, GPU", out, gpu_out, 1e-5f);
+  if (!hostile) {
+    Floats expected(all);
+    for (size_t i = 0; i < all; ++i) {
+      const int n = i / plane / s.channels, c = i / plane % s.channels, pixel = i % plane;
+      const float* map = feature.data() + ((s.feature_images > 1 ? n : 0) * s.channels + c) * plane;
+      const float* at = flow.data() + n * 2 * plane + pixel;
+      expected[i] = warped(s, map, pixel % s.width, pixel / s.width, at[0], at[plane]) * (scaled ? scale[i] : 1);
+    }
+    expect_equal("warp forward", expected, out, 1e-5f);
+  }
+  warp_backward_cpu(s, grad.data(), feature.data(), flow.data(), scale_data, gf.data(), gw.data(), gs.data());
+  warp_backward_gpu(GpuQueue(nullptr), s, grad.data(), feature.data(), flow.data(), scale_data, gpu_gf.data(), gpu_gw.data(),
+                    gpu_gs.data());
+  expect_equal("warp feature gradient, GPU", gf, gpu_gf, 1e-4f);
+  expect_equal("warp flow gradient, GPU", gw, gpu_gw, 1e-4f);
+  expect_equal("warp scale gradient, GPU", gs, gpu_gs, 1e-4f);
+}
+
+void test_psroi() {
+  PsroiShape s = {pick(0, 1) ? 1 : 10, pick(1, 12), pick(1, 20), pick(0, 30), pick(1, 17), pick(1, 7), pick(1, 7), 0.0625f};
+  if (pick(0, 3) == 0) s.spatial_scale = uniform(0.01f, 1);
+  Floats data = numbers(static_cast<size_t>(s.images) * s.channels() * s.height * s.width, -1, 1);
+  Floats grad = numbers(static_cast<size_t>(s.rois) * s.output_dim * s.pooled * s.pooled, -1, 1);
+  for (float* spoil : {data.data(), grad.data()}) {
+    const float odd[] = {kNaN, kInf, -kInf};
+    if (pick(0, 3) == 0 && !(spoil == grad.data() && grad.empty())) spoil[0] = odd[pick(0, 2)];
+  }
+  Floats rois = numbers(static_cast<size_t>(s.rois) * 5, -100, 400, pick(0, 1) * 10);
+  for (int r = 0; r < s.rois; ++r) {
+    if (pick(0, 9)) rois[r * 5] = pick(0, s.images - 1);
+  }
+  Floats out(grad.size(), 7), gpu_out(grad.size(), 7), gd(data.size(), 7), gpu_gd(data.size(), 7);
+  psroi_forward_cpu(s, data.data(), rois.data(), out.data());
+  psroi_forward_gpu(GpuQueue(nullptr), s, data.data(), rois.data(), gpu_out.data());
+  expect_equal("psroi forward, GPU", out, gpu_out, 1e-5f);
+  psroi_backward_cpu(s, grad.data(), rois.data(), gd.data());
+  psroi_backward_gpu(GpuQueue(nullptr), s, grad.data(), rois.data(), gpu_gd.data());
+  expect_equal("psroi gradient, GPU", gd, gpu_gd, 1e-4f);
+}
+
+void test_proposal() {
+  ProposalShape s = {};
+  s.images = pick(0, 2) ? 1 : 10;
+  s.height = pick(1, 14);
+  s.width = pick(1, 20);
+  s.stride = 16;
+  s.before_nms = pick(-1, 600);
+  s.after_nms = pick(1, 100);
+  s.threshold = uniform(0, 1);
+  s.min_size = pick(0, 1) * 16;
+  make_anchors({0.5f, 1, 2}, pick(0, 1) ? std::vector<float>{8, 16, 32} : std::vector<float>{2.5f}, &s);
+  const size_t plane = s.height * s.width;
+  const int hostile = pick(0, 2) * 20;
+  Floats scores = numbers(s.images * 2 * s.anchors * plane, 0, 1, hostile);
+  if (pick(0, 1)) {
+    for (float& score : scores) score = roundf(score * 4) / 4;  // many ties
+  }
+  const Floats deltas = numbers(s.images * 4 * s.anchors * plane, -1, 1, hostile);
+  Floats im_info = numbers(s.images * 3, 50, 300, hostile);
+  for (int n = 0; n < s.images; ++n) im_info[n * 3 + 2] = pick(0, 9) ? 1.5f : kNaN;
+  Floats rois(static_cast<size_t>(s.images) * s.after_nms * 5, 7), gpu_rois(rois.size(), 7);
+  std::vector<char> workspace(proposal_workspace(s));
+  proposal_cpu(s, scores.data(), deltas.data(), im_info.data(), rois.data());
+  proposal_gpu(GpuQueue(nullptr), s, scores.data(), deltas.data(), im_info.data(), workspace.data(), gpu_rois.data());
+  expect_equal("proposal, GPU", rois, gpu_rois, 0);
+  for (const float value : rois) {
+    if (!(value - value == 0)) {
+      printf("proposal: a box is not finite\n");
+      exit(1);
+    }
+  }
+}
+
+void test_detections() {
+  const int count = pick(0, 60), classes = pick(1, 12), columns = pick(0, 1) ? 8 : 4 * classes, limit = pick(0, 30);
+  const int hostile = pick(0, 1) * 20;
+  const Floats rois = numbers(count * 4, 0, 300, hostile), scores = numbers(static_cast<size_t>(count) * classes, 0, 1, hostile);
+  const Floats deltas = numbers(static_cast<size_t>(count) * columns, -1, 1, hostile);
+  const float im_info[] = {200, 300, 1.5f};
+  const int capacity = count * (classes - 1);
+  Floats found(6 * static_cast<size_t>(limit > 0 && limit < capacity ? limit : capacity), 7);
+  const int rows = dff_frame_detections(count, classes, columns, rois.data(), scores.data(), deltas.data(), im_info, 0.1f,
+                                        uniform(0, 1), limit, found.data());
+  for (int i = 0; i < rows * 6; ++i) {
+    if (found[i] - found[i] == 0) continue;
+    printf("detections: a value is not finite\n");
+    exit(1);
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const int rounds = count > 1 ? atoi(arguments[1]) : 50;
+#define DFF_KERNEL(name) emulation::kernels[#name] = emulation::wrap(name)
+  DFF_KERNEL(dff_warp_forward);
+  DFF_KERNEL(dff_warp_backward);
+  DFF_KERNEL(dff_psroi_forward);
+  DFF_KERNEL(dff_psroi_backward);
+  DFF_KERNEL(dff_decode_anchors);
+  DFF_KERNEL(dff_sort_chunks);
+  DFF_KERNEL(dff_sort_step);
+  DFF_KERNEL(dff_overlap_masks);
+  DFF_KERNEL(dff_select_boxes);
+  for (int round = 0; round < rounds; ++round) {
+    test_warp();
+    test_psroi();
+    test_proposal();
+    test_detections();
+  }
+  printf("%d rounds of every kernel, on the CPU and as emulated CUDA: no difference\n", rounds);
+  return 0;
+}

@@ -20,7 +20,8 @@ from lib.core.lr_scheduler import WarmupMultiFactorScheduler
 from lib.core.module import MutableModule
 
 BATCHES = 3
-CONFIG = SimpleNamespace(TRAIN=SimpleNamespace(BBOX_MEANS=[0, 0, 0, 0], BBOX_STDS=[.1, .1, .2, .2], SEED=3))
+CONFIG = SimpleNamespace(network=SimpleNamespace(RFCN_GROUP_SIZE=7),
+                         TRAIN=SimpleNamespace(BBOX_MEANS=[0, 0, 0, 0], BBOX_STDS=[.1, .1, .2, .2], SEED=3))
 
 
 def small_symbol(dropout=0.3):

@@ -217,7 +217,8 @@ def test_parameters_without_the_test_layer_are_refused():
 
 def test_epoch_end_callback_writes_all_three_files(prefix, tmp_path):
     module = SimpleNamespace(optimizer_states=lambda: {'fc_bias': mx.nd.ones((3,))}, num_update=12)
-    config = SimpleNamespace(TRAIN=SimpleNamespace(BBOX_MEANS=[0] * 4, BBOX_STDS=[.1, .1, .2, .2], SEED=1))
+    config = SimpleNamespace(network=SimpleNamespace(RFCN_GROUP_SIZE=7),
+                             TRAIN=SimpleNamespace(BBOX_MEANS=[0] * 4, BBOX_STDS=[.1, .1, .2, .2], SEED=1))
     args = dict(ARGS, rfcn_bbox_weight=mx.nd.ones((392, 2, 1, 1)), rfcn_bbox_bias=mx.nd.ones((392,)))
     checkpoint.do_checkpoint(module, prefix, config)(0, None, args, AUXS)
     saved = load_params(prefix, 1)[0]['rfcn_bbox_bias_test'].asnumpy()

@@ -47,7 +47,11 @@ def run_demo(description, config, update_config, defaults, batch=False):
     detector = VideoDetector(config, get_symbol_instance(config), *params, contexts(config.gpus)[0], args.interval, args.thresh,
                              batch, '%s-%04d.params' % (prefix, args.epoch))
     timing = detect_and_draw(detector, source, output, args.json, get_class_list(config).names)
-    print(timing.describe())
+    mean = timing.milliseconds()['frame']
+    if batch and mean is not None:
+        print('%.1f ms a frame (%.2f fps) in batches of %d' % (mean, 1e3 / mean, detector.interval))
+    else:
+        print(timing.describe())
     print('frames with boxes: %s' % output)
     if args.json:
         print('detections: %s' % args.json)

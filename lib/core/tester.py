@@ -61,8 +61,9 @@ def parameter_file(config, cfg_path, task):
 
 def origin(config, file, thresh, interval):
     """Everything that the detections depend on, for ClipResults."""
-    parts = {key: config[key] for key in ('symbol', 'CLASS_AGNOSTIC', 'SCALES', 'network')}
-    parts.update(dataset={key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
+    parts = {key: config[key] for key in ('symbol', 'CLASS_AGNOSTIC', 'SCALES')}
+    parts.update(network={key: value for key, value in config.network.items() if not key.startswith(('pretrained', 'FIXED_PARAMS'))},
+                 dataset={key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
                  TEST={key: value for key, value in config.TEST.items() if key not in ('KEY_FRAME_INTERVAL', 'test_epoch')},
                  thresh=thresh, interval=interval, parameters=file_digest(file))
     return parts

@@ -14,9 +14,10 @@ import pytest
 from lib.config.config import update_from_file
 from lib.config.defaults import detection_defaults
 from lib.core import tester
+from lib.core.checkpoint import save_checkpoint
 from lib.core.clip_results import ClipResults, format_detections
 from lib.core.clip_runner import run_clips
-from lib.core.predictor import Detected, Seconds
+from lib.core.predictor import Detected, Seconds, load_test_params
 from lib.core.timing import Timing
 from lib.core.video_io import open_writer
 from lib.dataset.records import Clip
@@ -147,6 +148,21 @@ def test_missing_parameters(experiment, tmp_path):
     message = 'train first: python experiments/dff_rfcn/dff_rfcn_end2end_train_test.py --cfg .*tiny_dff_rfcn.yaml'
     with pytest.raises(CheckpointError, match=message):
         run_test(experiment)
+
+
+def test_box_regression_for_testing_takes_the_place_of_the_plain_one(tmp_path):
+    cfg, lines = tiny.tiny_config('rfcn'), []
+    plain, aux_params = tiny.tiny_params(cfg)
+    tiny.save_params(str(tmp_path / 'trained'), cfg)
+    found, _ = load_test_params(str(tmp_path / 'trained'), 1, lines.append)
+    assert lines == [] and not [name for name in found if name.endswith('_test')]
+    ratio = (found['rfcn_bbox_weight'] / plain['rfcn_bbox_weight']).asnumpy().reshape(8, -1)
+    np.testing.assert_allclose(ratio[4:], np.broadcast_to(np.array([[0.1], [0.1], [0.2], [0.2]]), ratio[4:].shape), rtol=1e-5)
+    # Parameters without it are used as they are, not without a word.
+    save_checkpoint(str(tmp_path / 'plain'), 0, plain, aux_params)
+    found, _ = load_test_params(str(tmp_path / 'plain'), 0, lines.append)
+    np.testing.assert_array_equal(found['rfcn_bbox_weight'].asnumpy(), plain['rfcn_bbox_weight'].asnumpy())
+    assert len(lines) == 1 and 'plain-0000.params holds no rfcn_bbox_weight_test' in lines[0]
 
 
 class FakeDetector:

@@ -2,9 +2,10 @@
 import importlib
 import zlib
 
-import lib  # noqa: F401
 import mxnet as mx
 import numpy as np
+
+import lib  # noqa: F401
 
 INPUTS = ('data', 'data_ref', 'data_key', 'data_other', 'feat_key', 'im_info', 'gt_boxes', 'label', 'bbox_target',
           'bbox_weight', 'eq_flag')
@@ -59,7 +60,7 @@ def run(symbol, inputs, args=None, auxs=None, train=False, more=()):
     inner = symbol.get_internals()
     extra = [name for name in more if name in inner.list_outputs()]
     if extra:
-        symbol = mx.sym.Group([symbol] + [inner[name] for name in extra])
+        symbol = mx.sym.Group([symbol] + [mx.sym.BlockGrad(inner[name]) for name in extra])
     values = {name: mx.nd.array(value) for name, value in {**args, **inputs}.items() if name in symbol.list_arguments()}
     gradients = {name: mx.nd.zeros(value.shape) for name, value in args.items() if name in values} if train else {}
     request = {name: 'write' if name in gradients else 'null' for name in values}

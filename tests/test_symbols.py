@@ -2,6 +2,8 @@
 import copy
 import json
 
+import mxnet as mx
+import numpy as np
 import pytest
 
 from dff_rfcn.config.config import config as default_config
@@ -10,9 +12,6 @@ from lib.symbols.registry import get_symbol_instance
 from lib.symbols.resnet_v1 import resnet_v1
 from lib.utils.errors import CheckpointError, ConfigError
 from tests.symbol_tools import INPUTS, METHODS, network, run, small
-
-import mxnet as mx
-import numpy as np
 
 NAMES = {'rfcn': 'resnet_v1_101_rfcn', 'dff_rfcn': 'resnet_v1_101_flownet_rfcn'}
 SYMBOLS = ['rfcn.test', 'rfcn.train', 'dff_rfcn.key_test', 'dff_rfcn.cur_test', 'dff_rfcn.batch_test', 'dff_rfcn.train']
@@ -141,7 +140,8 @@ def test_initial_values(cfg):
     assert set(added) == set(args) | set(auxs) and not set(args) & set(shapes)
     values = {name: value.asnumpy() for name, value in {**args, **auxs}.items()}
     assert (values['Convolution5_scale_weight'] == 0).all() and (values['Convolution5_scale_bias'] == 1).all()
-    assert (values['bn_conv1_gamma'] == 1).all() and (values['bn_conv1_moving_var'] == 1).all()
+    assert (values['bn_conv1_gamma'] == 1).all() and (values['bn2a_branch2a_moving_var'] == 1).all()
+    assert (values['bn_conv1_moving_var'] == 7200).all() and (values['bn_conv1_moving_mean'] == 0).all()
     assert (values['bn_conv1_beta'] == 0).all() and (values['rfcn_cls_bias'] == 0).all()
     assert 0.009 < values['rfcn_cls_weight'].std() < 0.011
     assert values['res5a_branch2b_weight'].std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.05)

@@ -6,6 +6,7 @@ import numpy as np
 
 RESIDUAL_GAMMA = 0.25   # of the last normalisation of a residual unit: dozens of units in a row keep their scale
 NEW_LAYER_STD = 0.01
+PIXEL_STD = 60.0        # of mean-subtracted images
 NEW_LAYERS = ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox',
               'Convolution1', 'Convolution2', 'Convolution3', 'Convolution4', 'Convolution5')
 
@@ -14,13 +15,14 @@ def initial_value(name, shape, seed=0):
     """First value of a parameter or auxiliary state, float32; depends on `name`, `shape` and `seed` only.
 
     Normal(0.01) for the layers of RPN, R-FCN and flow prediction (flow starts near 0), bilinear for the upsampling of
-    flow, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all other weights.
+    flow, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all other
+    weights; flow_conv1 makes up for images in units of 255, without which a flow network hardly learns from scratch.
     """
     layer, kind = name.rsplit('_', 1)
     if kind in ('beta', 'bias', 'mean'):
         return np.full(shape, 1 if name == 'Convolution5_scale_bias' else 0, dtype=np.float32)
-    if kind == 'var':
-        return np.ones(shape, dtype=np.float32)
+    if kind == 'var':   # conv1 below doubles the images' variance; all other layers start at 1
+        return np.full(shape, 2 * PIXEL_STD ** 2 if layer == 'bn_conv1_moving' else 1, dtype=np.float32)
     if kind == 'gamma':
         return np.full(shape, RESIDUAL_GAMMA if layer.endswith('branch2c') else 1, dtype=np.float32)
     if layer == 'Convolution5_scale':
@@ -32,7 +34,7 @@ def initial_value(name, shape, seed=0):
     elif re.match('deconv[0-9]', layer):   # [in, out, k, k], stride 2: a quarter of the taps reach each output
         std = np.sqrt(2.0 / (np.prod(shape) / shape[1] / 4))
     else:
-        std = np.sqrt(2.0 / np.prod(shape[1:]))
+        std = np.sqrt(2.0 / np.prod(shape[1:])) * (255.0 / PIXEL_STD if layer == 'flow_conv1' else 1)
     random = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2 ** 32)
     return (std * random.standard_normal(shape)).astype(np.float32)
 

@@ -15,8 +15,8 @@ def initial_value(name, shape, seed=0):
     """First value of a parameter or auxiliary state, float32; depends on `name`, `shape` and `seed` only.
 
     Normal(0.01) for the layers of RPN, R-FCN and flow prediction (flow starts near 0), bilinear for the upsampling of
-    flow, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all other
-    weights; flow_conv1 makes up for images in units of 255, without which a flow network hardly learns from scratch.
+    flow, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all other weights; flow_conv1 makes up
+    for images in units of 255.
     """
     layer, kind = name.rsplit('_', 1)
     if kind in ('beta', 'bias', 'mean'):

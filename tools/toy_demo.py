@@ -96,7 +96,7 @@ def plot(rows, path):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--data', default='toy_vid', metavar='NAME', help='the settings experiments/<task>/cfgs/NAME_<task>.yaml (default toy_vid)')
-    parser.add_argument('--clip', default='data/toy_vid/Data/VID/val/toy_val_0000', help='folder of frames for the demo video')
+    parser.add_argument('--clip', default='data/toy_vid/Data/VID/val/toy_val_000', help='folder of frames for the demo video')
     parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='settings', help='settings for every command')
     return parser.parse_args()
 

@@ -32,6 +32,7 @@ def _network():
         'ANCHOR_SCALES': [8.0, 16.0, 32.0], 'ANCHOR_RATIOS': [0.5, 1.0, 2.0], 'NUM_ANCHORS': 9,
         'NORMALIZE_RPN': True, 'ANCHOR_MEANS': [0.0, 0.0, 0.0, 0.0], 'ANCHOR_STDS': [0.1, 0.1, 0.4, 0.4],
         'DFF_FEAT_DIM': 1024,                        # channels of feat_conv_3x3, which the flow carries
+        'RFCN_GROUP_SIZE': 7,                        # bins along each side of a RoI
         # For the symbols resnet_v1_rfcn and resnet_v1_flownet_rfcn, whose size is a setting:
         'depth': 101, 'width': 1.0, 'flow_width': 1.0,
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)

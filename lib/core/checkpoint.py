@@ -158,10 +158,11 @@ def seed_epoch(seed, epoch):
 def do_checkpoint(module, prefix, config):
     """An epoch_end_callback for `fit` that writes a checkpoint of `module` and seeds the next epoch.
 
-    config: TRAIN.BBOX_MEANS, TRAIN.BBOX_STDS (folded into the *_test parameters), TRAIN.SEED.
+    config: TRAIN.BBOX_MEANS, TRAIN.BBOX_STDS (folded into the *_test parameters), network.RFCN_GROUP_SIZE, TRAIN.SEED.
     """
     def callback(epoch, symbol, arg_params, aux_params):
-        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS)
+        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS,
+                                             config.network.RFCN_GROUP_SIZE ** 2)
         save_checkpoint(prefix, epoch + 1, arg_params, aux_params, module.optimizer_states(), module.num_update,
                         {'seed': config.TRAIN.SEED})
         seed_epoch(config.TRAIN.SEED, epoch + 1)

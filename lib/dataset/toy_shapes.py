@@ -1,8 +1,11 @@
 """What toy scenes are made of: textured objects of five classes, distractors of none, cluttered backgrounds.
 
-Objects differ by shape and texture; their colours are drawn anew for every instance and say nothing of the class.
+Objects differ by shape and texture. Their colours are drawn anew for every instance; each class prefers a range of hues,
+which overlaps its neighbours' and which distractors and backgrounds use, too: a hint, not an answer.
 All randomness comes from the numpy RandomState that callers pass.
 """
+import colorsys
+
 import cv2
 import numpy as np
 
@@ -10,11 +13,12 @@ CLASSES = ('ball', 'crate', 'cone', 'star', 'bus')
 PATCH = 128                # pixels of the square patch that holds an object
 SIDE = 2 * PATCH           # ... and of the one it is drawn in, before edges are smoothed by halving it
 _CENTRE = SIDE / 2.0
+HUE_RANGE = 0.12           # of a class to either side, of a full turn; the classes are 0.2 apart
 
 
 def make_object(rng, class_index):
     """Draw an instance of CLASSES[class_index]: float32 BGRA [PATCH, PATCH, 4], colours 0-255, alpha 0-1."""
-    first, second = _colour_pair(rng)
+    first, second = _colour_pair(rng, class_index / len(CLASSES))
     mask, texture = (_ball, _crate, _cone, _star, _bus)[class_index](rng, first, second)
     return _finish(rng, mask, texture)
 
@@ -64,12 +68,17 @@ def _clutter(rng, canvas):
                     colour, int(rng.randint(1, 6)), cv2.LINE_AA)
 
 
-def _colour_pair(rng):
-    """Two BGR colours, float [3] each, that differ clearly in brightness."""
-    bright, dark = rng.uniform(60, 255, 3), rng.uniform(0, 200, 3)
-    bright *= rng.uniform(170, 250) / bright.max()
-    dark *= rng.uniform(25, 110) / max(dark.max(), 1.0)
-    return (bright, dark) if rng.randint(2) else (dark, bright)
+def _colour_pair(rng, hue=None):
+    """Two BGR colours, float [3] each, that differ clearly in brightness; the first near `hue`, 0-1, where given."""
+    hue = rng.rand() if hue is None else hue + rng.uniform(-HUE_RANGE, HUE_RANGE)
+    first, second = _colour(hue, rng.uniform(0.5, 1.0)), _colour(rng.rand(), rng.uniform(0.0, 0.7))
+    bright, dark = rng.uniform(170, 250), rng.uniform(25, 110)
+    return (first * bright, second * dark) if rng.randint(2) else (first * dark * 1.4, second * bright)
+
+
+def _colour(hue, saturation):
+    """BGR, float [3] in 0-1, of full brightness."""
+    return np.array(colorsys.hsv_to_rgb(hue % 1.0, saturation, 1.0)[::-1])
 
 
 def _finish(rng, mask, texture):

@@ -6,8 +6,6 @@ from lib.symbols.ohem import mine_hard
 from lib.symbols.operators import psroi_pooling
 from lib.symbols.rcnn_targets import rcnn_targets
 
-GROUPS = 7   # bins along each side of a RoI
-
 
 def rfcn_test(feature, rois, cfg):
     """Detections of RoIs [N * R, 5], R = TEST.RPN_POST_NMS_TOP_N, on feature [N, C, h, w].
@@ -57,10 +55,11 @@ def _head(feature, rois, cfg):
 
 def _pooled(feature, rois, cfg, layer, outputs, pooling, name):
     """Mean over the bins of the position-sensitive pooling of 1x1 convolution `layer`: [R, outputs]."""
-    maps = mx.sym.Convolution(feature, kernel=(1, 1), num_filter=GROUPS * GROUPS * outputs, name=layer)
+    side = cfg.network.RFCN_GROUP_SIZE
+    maps = mx.sym.Convolution(feature, kernel=(1, 1), num_filter=side * side * outputs, name=layer)
     bins = psroi_pooling(maps, rois, spatial_scale=1.0 / cfg.network.RCNN_FEAT_STRIDE, output_dim=outputs,
-                         pooled_size=GROUPS, group_size=GROUPS, name=pooling)
+                         pooled_size=side, group_size=side, name=pooling)
     # The mean as a product with a vector: faster than a mean over axes, and than oneDNN's pooling backwards.
-    mean = mx.sym.full((GROUPS * GROUPS, 1), 1.0 / (GROUPS * GROUPS))
-    score = mx.sym.dot(mx.sym.Reshape(bins, shape=(-1, GROUPS * GROUPS)), mean)
+    mean = mx.sym.full((side * side, 1), 1.0 / (side * side))
+    score = mx.sym.dot(mx.sym.Reshape(bins, shape=(-1, side * side)), mean)
     return mx.sym.Reshape(score, shape=(-1, outputs), name=name)

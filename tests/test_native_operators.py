@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.operator_cxx import loader
+from lib.rpn.anchors import base_anchors
 from lib.symbols import operators
 from tests import native_oracles as oracles
 
@@ -146,6 +147,13 @@ def test_proposals_are_those_of_mxnet(builtin, images, changes):
     expected = run(builtin(lambda: proposal_symbol(images, **changes)), arrays)[0]
     np.testing.assert_array_equal(run(proposal_symbol(images, **changes), arrays)[0], expected)
     assert proposal_symbol(images).list_outputs() == ['rois_output']
+
+
+def test_proposals_are_those_of_the_oracle():
+    arrays = {name: value.astype(np.float32) for name, value in proposal_arrays(np.random.RandomState(10), 2).items()}
+    expected = oracles.proposal(arrays['cls_prob'], arrays['bbox_pred'], arrays['im_info'], base_anchors(16, (8, 16, 32), (.5, 1, 2)),
+                                16, PROPOSAL['rpn_pre_nms_top_n'], PROPOSAL['rpn_post_nms_top_n'], PROPOSAL['threshold'])
+    close(run(proposal_symbol(2), arrays)[0], expected, 1e-5)
 
 
 def test_proposals_of_hostile_deltas_are_finite_and_pass_no_gradient():

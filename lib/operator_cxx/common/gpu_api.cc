@@ -1,0 +1,55 @@
+// The GPU operators as plain C functions on device memory, for callers without MXNet (tests/gpu).
+// Each returns null, or the message of what went wrong, which stays valid until the thread's next call.
+#include <exception>
+#include <string>
+
+#include "../flow_warp/gpu.h"
+#include "../proposal/gpu.h"
+#include "../psroi_pooling/gpu.h"
+
+namespace {
+
+template <typename Body>
+const char* message_of(Body body) {
+  static thread_local std::string message;
+  try {
+    body();
+    return nullptr;
+  } catch (const std::exception& error) {
+    message = error.what();
+    return message.c_str();
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* dff_gpu_warp_forward(void* stream, const dff::WarpShape* shape, const float* feature, const float* flow,
+                                 const float* scale, float* out) {
+  return message_of([=] { warp_forward_gpu(dff::GpuQueue(stream), *shape, feature, flow, scale, out); });
+}
+
+const char* dff_gpu_warp_backward(void* stream, const dff::WarpShape* shape, const float* grad_out, const float* feature,
+                                  const float* flow, const float* scale, float* grad_feature, float* grad_flow, float* grad_scale) {
+  return message_of([=] {
+    warp_backward_gpu(dff::GpuQueue(stream), *shape, grad_out, feature, flow, scale, grad_feature, grad_flow, grad_scale);
+  });
+}
+
+const char* dff_gpu_psroi_forward(void* stream, const dff::PsroiShape* shape, const float* data, const float* rois, float* out) {
+  return message_of([=] { psroi_forward_gpu(dff::GpuQueue(stream), *shape, data, rois, out); });
+}
+
+const char* dff_gpu_psroi_backward(void* stream, const dff::PsroiShape* shape, const float* grad_out, const float* rois,
+                                   float* grad_data) {
+  return message_of([=] { psroi_backward_gpu(dff::GpuQueue(stream), *shape, grad_out, rois, grad_data); });
+}
+
+size_t dff_gpu_proposal_workspace(const dff::ProposalShape* shape) { return proposal_workspace(*shape); }
+
+const char* dff_gpu_proposal(void* stream, const dff::ProposalShape* shape, const float* cls_prob, const float* bbox_pred,
+                             const float* im_info, void* workspace, float* rois) {
+  return message_of([=] { proposal_gpu(dff::GpuQueue(stream), *shape, cls_prob, bbox_pred, im_info, workspace, rois); });
+}
+}

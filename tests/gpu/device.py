@@ -1,0 +1,80 @@
+"""The native GPU operators on CuPy arrays, through the C functions of lib/operator_cxx/common/gpu_api.cc."""
+import ctypes
+
+import cupy
+import numpy as np
+
+
+class WarpShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('feature_images', 'images', 'channels', 'height', 'width')]
+
+
+class PsroiShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'height', 'width', 'rois', 'output_dim', 'pooled', 'group')]
+    _fields_ += [('spatial_scale', ctypes.c_float)]
+
+
+class ProposalShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'anchors', 'height', 'width', 'before_nms', 'after_nms')]
+    _fields_ += [(name, ctypes.c_float) for name in ('stride', 'threshold', 'min_size')] + [('anchor', ctypes.c_float * 4 * 64)]
+
+
+class Device:
+    """Calls the operators on CuPy's current stream; inputs and results are CuPy float32 arrays. Raises RuntimeError."""
+
+    def __init__(self, library):
+        self._library = library
+        library.dff_gpu_proposal_workspace.restype = ctypes.c_size_t
+
+    def _call(self, name, shape, *arrays):
+        function = getattr(self._library, name)
+        function.restype = ctypes.c_char_p
+        pointers = [ctypes.c_void_p(None if array is None else array.data.ptr) for array in arrays]
+        message = function(ctypes.c_void_p(cupy.cuda.get_current_stream().ptr), ctypes.byref(shape), *pointers)
+        if message:
+            raise RuntimeError(message.decode())
+
+    @staticmethod
+    def _warp_shape(feature, flow):
+        return WarpShape(feature.shape[0], flow.shape[0], *feature.shape[1:])
+
+    def warp(self, feature, flow, scale=None, out=None):
+        if out is None:
+            out = cupy.empty((flow.shape[0],) + feature.shape[1:], np.float32)
+        self._call('dff_gpu_warp_forward', self._warp_shape(feature, flow), feature, flow, scale, out)
+        return out
+
+    def warp_gradients(self, grad_out, feature, flow, scale=None, out=None):
+        """[grad_feature, grad_flow, grad_scale or None]"""
+        if out is None:
+            out = [None if array is None else cupy.full(array.shape, 7, np.float32) for array in (feature, flow, scale)]
+        self._call('dff_gpu_warp_backward', self._warp_shape(feature, flow), grad_out, feature, flow, scale, *out)
+        return out
+
+    @staticmethod
+    def _psroi_shape(data_shape, rois, spatial_scale, output_dim, pooled_size, group_size):
+        images, _, height, width = data_shape
+        return PsroiShape(images, height, width, len(rois), output_dim, pooled_size, group_size, spatial_scale)
+
+    def psroi(self, data, rois, out=None, **settings):
+        shape = self._psroi_shape(data.shape, rois, **settings)
+        if out is None:
+            out = cupy.empty((len(rois), shape.output_dim, shape.pooled, shape.pooled), np.float32)
+        self._call('dff_gpu_psroi_forward', shape, data, rois, out)
+        return out
+
+    def psroi_gradient(self, grad_out, rois, data_shape, out=None, **settings):
+        if out is None:
+            out = cupy.full(data_shape, 7, np.float32)
+        self._call('dff_gpu_psroi_backward', self._psroi_shape(data_shape, rois, **settings), grad_out, rois, out)
+        return out
+
+    def proposal(self, cls_prob, bbox_pred, im_info, anchors, stride, before_nms, after_nms, threshold):
+        images, _, height, width = cls_prob.shape
+        shape = ProposalShape(images, len(anchors), height, width, before_nms, after_nms, stride, threshold, 0)
+        for to, anchor in zip(shape.anchor, anchors):
+            to[:] = [float(value) for value in anchor]
+        workspace = cupy.empty(self._library.dff_gpu_proposal_workspace(ctypes.byref(shape)), np.uint8)
+        out = cupy.empty((images * after_nms, 5), np.float32)
+        self._call('dff_gpu_proposal', shape, cls_prob, bbox_pred, im_info, workspace, out)
+        return out

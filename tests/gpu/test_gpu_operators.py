@@ -1,0 +1,114 @@
+"""The CUDA kernels on a GPU, with CuPy, against the NumPy oracles. Skipped, saying so, where there is no GPU or no CuPy.
+
+Needs the built library (lib/operator_cxx/build.py) and CuPy, not MXNet: MXNet's own wheels cannot run on GPUs newer than Ada.
+"""
+import numpy as np
+import pytest
+
+from lib.operator_cxx import loader
+from lib.rpn.anchors import base_anchors
+from tests import native_oracles as oracles
+
+cupy = pytest.importorskip('cupy', reason='CuPy is not installed: the CUDA kernels are not run')
+try:
+    cupy.cuda.runtime.getDeviceCount()
+except cupy.cuda.runtime.CUDARuntimeError as error:
+    pytest.skip('no GPU (%s): the CUDA kernels are not run' % error, allow_module_level=True)
+if loader.c_library() is None:
+    pytest.skip('the native library is not built: the CUDA kernels are not run', allow_module_level=True)
+
+from tests.gpu.device import Device  # noqa: E402
+
+device = Device(loader.c_library())
+
+
+def close(actual, expected, tolerance):
+    np.testing.assert_allclose(cupy.asnumpy(actual), expected, rtol=0, atol=tolerance * max(1, abs(np.asarray(expected)).max()))
+
+
+def on_device(*arrays):
+    return [None if array is None else cupy.asarray(array, np.float32) for array in arrays]
+
+
+def warp_inputs(rng, images, feature_images, channels, height, width, scaled):
+    flow = np.floor(rng.randn(images, 2, height, width) * 4) + rng.uniform(0.1, 0.9, (images, 2, height, width))
+    scale = rng.randn(images, channels, height, width) if scaled else None
+    return rng.randn(feature_images, channels, height, width), flow, scale
+
+
+@pytest.mark.parametrize('images, feature_images, scaled', [(1, 1, True), (1, 1, False), (10, 1, True), (3, 3, True)])
+@pytest.mark.parametrize('size', [(1024, 36, 63), (13, 7, 5), (1, 1, 1)])
+def test_warp(images, feature_images, scaled, size):
+    feature, flow, scale = warp_inputs(np.random.RandomState(0), images, feature_images, *size, scaled=scaled)
+    close(device.warp(*on_device(feature, flow, scale)), oracles.flow_warp(feature, flow, scale), 1e-5)
+
+
+def test_warp_gradients():
+    rng = np.random.RandomState(1)
+    inputs = warp_inputs(rng, 2, 1, 11, 6, 9, True)
+    grad = rng.randn(2, 11, 6, 9)
+    gradients = device.warp_gradients(*on_device(grad, *inputs))
+    for number, (value, gradient) in enumerate(zip(inputs, gradients)):
+        places = [tuple(rng.randint(0, n) for n in value.shape) for _ in range(40)]
+
+        def loss(moved, number=number):
+            return (oracles.flow_warp(*(moved if k == number else other for k, other in enumerate(inputs))) * grad).sum()
+        gradient = cupy.asnumpy(gradient)
+        close(np.array([gradient[place] for place in places]), oracles.central_difference(loss, value, places), 1e-4)
+
+
+def test_warp_of_flow_that_is_not_finite():
+    feature, flow, scale = warp_inputs(np.random.RandomState(2), 1, 1, 4, 3, 5, True)
+    flow[0, 0, 1] = [np.nan, np.inf, -np.inf, 1e30, 0]
+    out = cupy.asnumpy(device.warp(*on_device(feature, flow, scale)))
+    assert np.isnan(out[0, :, 1, 0]).all() and (out[0, :, 1, 1:4] == 0).all() and np.isfinite(out[0, :, [0, 2]]).all()
+    gradients = device.warp_gradients(*on_device(np.ones((1, 4, 3, 5)), feature, flow, scale))
+    assert np.isfinite(cupy.asnumpy(gradients[0])).all()
+
+
+def random_rois(rng, count, images, height, width):
+    corners = rng.uniform(-40, 1.1 * max(height, width), (count, 2, 2))
+    return np.hstack((rng.randint(0, images, (count, 1)), corners.min(axis=1), corners.max(axis=1))).astype(np.float32)
+
+
+@pytest.mark.parametrize('images, output_dim, pooled, group, size', [(1, 31, 7, 7, (36, 63)), (10, 5, 7, 7, (5, 7)), (2, 2, 6, 3, (9, 4))])
+def test_psroi(images, output_dim, pooled, group, size):
+    rng = np.random.RandomState(3)
+    settings = dict(spatial_scale=1 / 16, output_dim=output_dim, pooled_size=pooled, group_size=group)
+    data = rng.randn(images, output_dim * group ** 2, *size).astype(np.float32)
+    rois = random_rois(rng, 50, images, size[0] * 16, size[1] * 16)
+    rois[:3] = [[-1, 0, 0, 50, 50], [images, 0, 0, 50, 50], [0, np.nan, 0, np.inf, 50]]
+    expected = oracles.psroi_pooling(data, rois[3:], **settings)
+    out = device.psroi(*on_device(data, rois), **settings)
+    close(out[3:], expected, 1e-5)
+    assert not out[:2].any() and np.isfinite(cupy.asnumpy(out)).all()
+    grad = rng.randn(*out.shape).astype(np.float32)
+    grad[:3] = 0
+    gradient = cupy.asnumpy(device.psroi_gradient(*on_device(grad, rois), data_shape=data.shape, **settings))
+    # The operator is linear in the data: <grad, pool(d)> = <gradient, d> for every d.
+    for _ in range(5):
+        other = rng.randn(*data.shape)
+        expected = (grad[3:] * oracles.psroi_pooling(other, rois[3:], **settings)).sum()
+        assert abs((gradient.astype(np.float64) * other).sum() - expected) <= 1e-4 * max(1, abs(expected))
+
+
+@pytest.mark.parametrize('images, size, before_nms', [(1, (36, 63), 6000), (10, (12, 20), 600), (2, (3, 3), -1)])
+def test_proposal(images, size, before_nms):
+    rng = np.random.RandomState(4)
+    anchors = base_anchors(16, (8, 16, 32), (0.5, 1, 2))
+    scores = rng.permutation(images * 18 * size[0] * size[1]).reshape(images, 18, *size).astype(np.float32) / 1e5
+    deltas = (rng.randn(images, 36, *size) * 0.3).astype(np.float32)
+    im_info = np.tile(np.float32([size[0] * 16 - 10, size[1] * 16 - 20, 1]), (images, 1))
+    settings = dict(anchors=anchors, stride=16, before_nms=before_nms, after_nms=100, threshold=0.7)
+    expected = oracles.proposal(scores, deltas, im_info, **settings)
+    rois = cupy.asnumpy(device.proposal(*on_device(scores, deltas, im_info), **settings))
+    # exp rounds differently on the device, so an overlap right at the threshold may be decided otherwise.
+    assert (abs(rois - expected).max(axis=1) <= 1e-2).mean() > 0.95
+    deltas[:, :, 0] = np.nan
+    assert np.isfinite(cupy.asnumpy(device.proposal(*on_device(scores, deltas, im_info), **settings))).all()
+
+
+def test_too_many_candidates_are_an_error():
+    with pytest.raises(RuntimeError, match='at most 262144 boxes before NMS on the GPU'):
+        device.proposal(*on_device(np.zeros((1, 18, 300, 300)), np.zeros((1, 36, 300, 300)), np.ones((1, 3))),
+                        anchors=base_anchors(16, (8, 16, 32), (0.5, 1, 2)), stride=16, before_nms=-1, after_nms=10, threshold=0.7)

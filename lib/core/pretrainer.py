@@ -24,7 +24,7 @@ BACKGROUND_SHARE = 0.25       # of the windows
 BACKGROUND_OVERLAP = 0.1      # a background window overlaps no object more than this
 
 
-def pretrain(config, path, batches, batch_size, window, lr, logger, context):
+def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, context):
     """Train the backbone of `config` and write its parameters to `path`, a .params file.
 
     batches of batch_size square windows of `window` pixels of the scaled image, each around a jittered object or on
@@ -94,36 +94,46 @@ def cut(image, x, y, window):
     return image[rows[:, None], columns]
 
 
-class WindowLoader(mx.io.DataIter):
-    """`batches` batches of windows [batch_size, 3, window, window] and their classes, prepared by two threads."""
+class ThreadedBatches(mx.io.DataIter):
+    """`batches` batches, made by two threads. A subclass sets provide_data, provide_label and defines make(number),
+    which returns the arrays of both, in order, and depends on nothing but the number."""
 
-    PER_IMAGE = 4
-
-    def __init__(self, roidb, config, batches, batch_size, window):
+    def __init__(self, batches, batch_size):
         super().__init__(batch_size)
-        self.roidb, self.config, self.batches, self.window = roidb, config, batches, window
-        self.provide_data = [('data', (batch_size, 3, window, window))]
-        self.provide_label = [('softmax_label', (batch_size,))]
+        self.batches = batches
         self._pool = concurrent.futures.ThreadPoolExecutor(2)
         self.reset()
 
     def reset(self):
-        """Start again, with the same windows."""
+        """Start again, with the same batches."""
         self._started = 0
         self._pending = collections.deque()
 
     def next(self):
         """The next mx.io.DataBatch; StopIteration after the last."""
         while self._started < self.batches and len(self._pending) < 3:
-            self._pending.append(self._pool.submit(self._make, self._started))
+            self._pending.append(self._pool.submit(self.make, self._started))
             self._started += 1
         if not self._pending:
             raise StopIteration
-        data, label = self._pending.popleft().result()
-        return mx.io.DataBatch([mx.nd.array(data)], [mx.nd.array(label)], pad=0,
+        arrays = [mx.nd.array(array) for array in self._pending.popleft().result()]
+        inputs = len(self.provide_data)
+        return mx.io.DataBatch(arrays[:inputs], arrays[inputs:], pad=0,
                                provide_data=self.provide_data, provide_label=self.provide_label)
 
-    def _make(self, number):
+
+class WindowLoader(ThreadedBatches):
+    """Batches of windows [batch_size, 3, window, window] and their classes [batch_size]."""
+
+    PER_IMAGE = 4
+
+    def __init__(self, roidb, config, batches, batch_size, window):
+        self.roidb, self.config, self.window = roidb, config, window
+        self.provide_data = [('data', (batch_size, 3, window, window))]
+        self.provide_label = [('softmax_label', (batch_size,))]
+        super().__init__(batches, batch_size)
+
+    def make(self, number):
         rng = np.random.RandomState(zlib.crc32(b'windows %d %d' % (self.config.TRAIN.SEED, number)))
         windows, labels = [], []
         while len(labels) < self.batch_size:

@@ -1,7 +1,7 @@
 """What toy scenes are made of: textured objects of five classes, distractors of none, cluttered backgrounds.
 
-Objects differ by shape and texture. Their colours are drawn anew for every instance; each class prefers a range of hues,
-which overlaps its neighbours' and which distractors and backgrounds use, too: a hint, not an answer.
+Objects differ by shape and texture. Their colours are drawn anew for every instance; each class prefers a range of hues, which
+distractors and backgrounds use, too: a hint, not an answer.
 All randomness comes from the numpy RandomState that callers pass.
 """
 import colorsys
@@ -13,7 +13,7 @@ CLASSES = ('ball', 'crate', 'cone', 'star', 'bus')
 PATCH = 128                # pixels of the square patch that holds an object
 SIDE = 2 * PATCH           # ... and of the one it is drawn in, before edges are smoothed by halving it
 _CENTRE = SIDE / 2.0
-HUE_RANGE = 0.12           # of a class to either side, of a full turn; the classes are 0.2 apart
+HUE_RANGE = 0.08           # of a class to either side, of a full turn; the classes are 0.2 apart
 
 
 def make_object(rng, class_index):

@@ -1,0 +1,61 @@
+"""Pre-train a part of a network on its own training images, where no ImageNet or FlyingChairs model is to be had.
+
+    python tools/pretrain.py backbone --cfg experiments/rfcn/cfgs/toy_vid_rfcn.yaml
+    python tools/pretrain.py flow --cfg experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml
+
+Writes the file that network.pretrained (backbone) or network.pretrained_flow (flow) names.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+
+import lib  # noqa: E402,F401  (prepares the import of MXNet)
+from dff_rfcn.config.config import config, update_config  # noqa: E402
+from lib.config.cli import apply_arguments, base_parser  # noqa: E402
+from lib.config.config import resolve  # noqa: E402
+from lib.config.devices import contexts  # noqa: E402
+from lib.core.checkpoint import file_name, seed_epoch  # noqa: E402
+from lib.core.flow_pretrainer import pretrain_flow  # noqa: E402
+from lib.core.pretrainer import pretrain_backbone  # noqa: E402
+from lib.utils.cli import run  # noqa: E402
+from lib.utils.errors import ConfigError  # noqa: E402
+from lib.utils.log import create_logger  # noqa: E402
+
+WINDOW = 96                   # pixels: side of what the backbone learns to classify
+LARGEST_MOTION = 32           # pixels that something moves between the frames of a pair
+
+
+def parse_arguments():
+    parser = base_parser(__doc__.split('\n')[0])
+    parser.add_argument('part', choices=['backbone', 'flow'])
+    parser.add_argument('--batches', type=int, default=600, metavar='N')
+    parser.add_argument('--batch_size', type=int, metavar='N', help='windows (default 32) or pairs (default 8) a batch')
+    parser.add_argument('--lr', type=float, help='default 0.05 (backbone, SGD) or 0.001 (flow, Adam)')
+    args = parser.parse_args()
+    if args.batches < 1 or (args.batch_size or 2) < 2:
+        raise ConfigError('--batches must be at least 1 and --batch_size at least 2')
+    return args
+
+
+def main():
+    args = parse_arguments()
+    cfg_path = apply_arguments(config, update_config, args)
+    network, backbone = config.network, args.part == 'backbone'
+    key, prefix, epoch = ('pretrained', network.pretrained, network.pretrained_epoch) if backbone else ('pretrained_flow', network.pretrained_flow, 0)
+    if not prefix:
+        raise ConfigError('%s: network.%s is empty; it names the file to write' % (cfg_path, key))
+    logger, _ = create_logger(config, cfg_path, config.dataset.image_set)
+    context = contexts(config.gpus, logger.info)[0]
+    seed_epoch(config.TRAIN.SEED, 0)
+    path = file_name(resolve(prefix), epoch)
+    if backbone:
+        accuracy = pretrain_backbone(config, path, args.batches, args.batch_size or 32, WINDOW, args.lr or 0.05, logger, context)
+        logger.info('accuracy %.3f: %s' % (accuracy, path))
+    else:
+        errors = pretrain_flow(config, path, args.batches, args.batch_size or 8, LARGEST_MOTION, args.lr or 0.001, logger, context)
+        logger.info('end-point error %.3f, zero flow %.3f feature-map pixels: %s' % (errors + (path,)))
+
+
+if __name__ == '__main__':
+    run(main)

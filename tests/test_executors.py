@@ -65,7 +65,7 @@ def test_fused_layers_notice_a_changed_batch_norm():
 
 
 def test_inference_is_fused_for_every_size():
-    if not mx.runtime.Features().is_enabled('MKLDNN') or tuple(map(int, mx.__version__.split('.')[:2])) < (1, 9):
+    if not mx.runtime.Features().is_enabled('MKLDNN'):
         pytest.skip('this build of MXNet fuses nothing by itself')
     pool = ExecutorPool(convolutions(), mx.cpu(), {'data': (1, 3, 40, 40)})
     for size in SIZES:

@@ -27,6 +27,10 @@ def prepare():
     # A library operator always writes its gradient. With 8 or more contributions to one tensor MXNet would ask it to
     # add instead and the gradient would be silently wrong; above this count only.
     os.environ['MXNET_EXEC_INPLACE_GRAD_SUM_CAP'] = '1000000'
+    # One line on stderr for every image size that is bound, otherwise.
+    os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')
+    # cuDNN would time all its algorithms anew for every image size; the original turns this off too.
+    os.environ.setdefault('MXNET_CUDNN_AUTOTUNE_DEFAULT', '0')
     try:
         import numpy
         for name, builtin in NUMPY_ALIASES.items():

@@ -41,14 +41,14 @@ def parse_arguments():
 def main():
     args = parse_arguments()
     cfg_path = apply_arguments(config, update_config, args)
-    network, backbone = config.network, args.part == 'backbone'
-    key, prefix, epoch = ('pretrained', network.pretrained, network.pretrained_epoch) if backbone else ('pretrained_flow', network.pretrained_flow, 0)
-    if not prefix:
+    backbone = args.part == 'backbone'
+    key = 'pretrained' if backbone else 'pretrained_flow'
+    if not config.network[key]:
         raise ConfigError('%s: network.%s is empty; it names the file to write' % (cfg_path, key))
+    path = file_name(resolve(config.network[key]), 0)
     logger, _ = create_logger(config, cfg_path, config.dataset.image_set)
     context = contexts(config.gpus, logger.info)[0]
     seed_epoch(config.TRAIN.SEED, 0)
-    path = file_name(resolve(prefix), epoch)
     if backbone:
         accuracy = pretrain_backbone(config, path, args.batches, args.batch_size or 32, WINDOW, args.lr or 0.05, logger, context)
         logger.info('accuracy %.3f: %s' % (accuracy, path))

@@ -29,21 +29,24 @@ class Task:
     def __init__(self, task, cfg, settings):
         self.task, self.cfg, self.settings = task, cfg, settings
         tree = load_yaml(resolve(cfg))
-        train_sets = tree['dataset']['image_set'].replace('+', '_')
+        self.network, prefix, self.epoch = tree['network'], tree['TRAIN']['model_prefix'], tree['TEST']['test_epoch']
         folder = os.path.join(resolve(tree['output_path']), os.path.splitext(os.path.basename(cfg))[0])
-        self.prefix = os.path.join(folder, train_sets, tree['TRAIN']['model_prefix'])
-        self.epoch = tree['TEST']['test_epoch']
-        self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d' % (tree['TRAIN']['model_prefix'], self.epoch), 'results.json')
+        self.prefix = os.path.join(folder, tree['dataset']['image_set'].replace('+', '_'), prefix)
+        self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d' % (prefix, self.epoch), 'results.json')
+
+    def pretrain(self, part, key):
+        """Make the file that network.<key> names, unless it is there."""
+        self._make('%s-0000.params' % resolve(self.network[key]), 'tools/pretrain.py', part)
 
     def train(self):
-        """Train unless the parameters are there; returns the seconds it took."""
-        start = time.time()
-        parameters = '%s-%04d.params' % (self.prefix, self.epoch)
+        """Train, unless the parameters are there."""
+        self._make('%s-%04d.params' % (self.prefix, self.epoch), '%s/train_end2end.py' % self.task)
+
+    def _make(self, parameters, script, *arguments):
         if os.path.exists(parameters):
-            print('trained already: %s' % os.path.relpath(parameters, ROOT))
+            print('there already: %s' % os.path.relpath(parameters, ROOT))
         else:
-            self.command('%s/train_end2end.py' % self.task)
-        return time.time() - start
+            self.command(script, *arguments)
 
     def test(self, interval):
         """Test with a key frame every `interval` frames; returns the numbers of results.json."""
@@ -58,11 +61,9 @@ class Task:
 
     def command(self, script, *arguments):
         """Run a script of the repository with this task's settings. Raises DFFError where it fails."""
-        words = [sys.executable, os.path.join(ROOT, script), '--cfg', self.cfg] + list(arguments)
-        if self.settings:
-            words += ['--set'] + self.settings
-        print('\n$ python %s' % ' '.join([script] + words[2:]), flush=True)
-        status = subprocess.call(words)
+        words = list(arguments) + ['--cfg', self.cfg] + (['--set'] + self.settings if self.settings else [])
+        print('\n$ python %s' % ' '.join([script] + words), flush=True)
+        status = subprocess.call([sys.executable, os.path.join(ROOT, script)] + words)
         if status:
             raise DFFError('%s ended with status %d; its message stands above' % (script, status))
 
@@ -95,8 +96,8 @@ def plot(rows, path):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--data', default='toy_vid', metavar='NAME', help='the settings experiments/<task>/cfgs/NAME_<task>.yaml (default toy_vid)')
-    parser.add_argument('--clip', default='data/toy_vid/Data/VID/val/toy_val_000', help='folder of frames for the demo video')
+    parser.add_argument('--data', default='toy_vid', metavar='NAME', help='use experiments/<task>/cfgs/NAME_<task>.yaml (default toy_vid)')
+    parser.add_argument('--clip', default='data/toy_vid/Data/VID/val/toy_val_002', help='folder of frames for the demo video')
     parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='settings', help='settings for every command')
     return parser.parse_args()
 
@@ -104,7 +105,13 @@ def parse_arguments():
 def main():
     start, args = time.time(), parse_arguments()
     baseline, dff = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, args.data, task), args.settings) for task in ('rfcn', 'dff_rfcn'))
-    baseline_seconds, dff_seconds = baseline.train(), dff.train()
+    steps = [('pre-training the backbone', lambda: baseline.pretrain('backbone', 'pretrained')), ('training R-FCN', baseline.train),
+             ('pre-training the flow network', lambda: dff.pretrain('flow', 'pretrained_flow')), ('training DFF R-FCN', dff.train)]
+    times = []
+    for name, step in steps:
+        began = time.time()
+        step()
+        times.append('%s %.1f' % (name, (time.time() - began) / 60))
     rows = [('R-FCN, every frame', baseline.test(1))]
     rows += [('DFF R-FCN, key frame every %d' % interval, dff.test(interval)) for interval in INTERVALS]
     folder = resolve('output/demo_%s' % args.data)
@@ -113,8 +120,8 @@ def main():
     text = table(rows)
     with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
         stream.write(text + '\n')
-    print('\n%s\n\ntraining took %.1f + %.1f minutes, everything %.1f; table, plot and video: %s'
-          % (text, baseline_seconds / 60, dff_seconds / 60, (time.time() - start) / 60, os.path.relpath(folder, ROOT)))
+    print('\n%s\n\nminutes: %s; everything %.1f\ntable, plot and video: %s'
+          % (text, ', '.join(times), (time.time() - start) / 60, os.path.relpath(folder, ROOT)))
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.core.checkpoint import save_arrays
+from lib.core.lr_scheduler import WarmupMultiFactorScheduler
 from lib.core.module import MutableModule
 from lib.core.pretrainer import ThreadedBatches
 from lib.dataset.roidb import load_roidb
@@ -43,7 +44,7 @@ def pretrain_flow(config, path, batches, batch_size, largest_motion, lr, logger,
     module.init_params(arg_params=args, aux_params={})
     steps = [batches * part // 8 for part in (4, 5, 6, 7)]
     module.init_optimizer(optimizer='adam', optimizer_params={
-        'learning_rate': lr, 'lr_scheduler': mx.lr_scheduler.MultiFactorScheduler(steps, 0.5, base_lr=lr)})
+        'learning_rate': lr, 'lr_scheduler': WarmupMultiFactorScheduler(steps, 0.5)})
     errors = []
     for number, batch in enumerate(pairs, start=1):
         module.forward(batch)

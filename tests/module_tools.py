@@ -69,7 +69,8 @@ class Batches(mx.io.DataIter):
 
 
 def make_module(devices=1, symbol=None, **arguments):
-    return MutableModule(small_symbol() if symbol is None else symbol, ['data'], ['label'], context=[mx.cpu(i) for i in range(devices)], **arguments)
+    symbol = small_symbol() if symbol is None else symbol
+    return MutableModule(symbol, ['data'], ['label'], context=[mx.cpu(i) for i in range(devices)], **arguments)
 
 
 def train(prefix, devices, epochs, resume=False, kill_in=None):

@@ -106,8 +106,8 @@ def test_boxes_follow_the_scale_and_are_padded(cfg, roidb):
     cfg.SCALES, cfg.TRAIN.BATCH_IMAGES, cfg.TRAIN.SHUFFLE = [(45, 80)], 3, False
     batch = next(TrainLoader(roidb, cfg, 1, with_reference=False))
     boxes = batch.data[0][2].asnumpy()
-    assert boxes.shape == (3, 3, 5)
-    assert boxes[0, 0].tolist() == [5, 10, 25, 35, 1] and (boxes[0, 1:] == -1).all() and (boxes[2, :, 4] == [1, 2, 3]).all()
+    assert boxes.shape == (3, 4, 5)
+    assert boxes[0, 0].tolist() == [5, 10, 25, 35, 1] and (boxes[0, 1:] == -1).all() and (boxes[2, :, 4] == [1, 2, 3, -1]).all()
 
 
 def test_wrong_images_are_named(cfg, roidb):

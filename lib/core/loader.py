@@ -68,7 +68,7 @@ def collate(samples, cfg, seeds):
     Returns a dict of float32 arrays.
     """
     height, width = np.max([s['data'].shape[2:] for s in samples], axis=0)
-    boxes = max(1, max(s['gt_boxes'].shape[1] for s in samples))
+    boxes = padded_count(max(s['gt_boxes'].shape[1] for s in samples))
     stride = cfg.network.RPN_FEAT_STRIDE
     feature_size = (-(-int(height) // stride), -(-int(width) // stride))
     for sample, seed in zip(samples, seeds):
@@ -78,6 +78,11 @@ def collate(samples, cfg, seeds):
                 sample[name] = _pad(sample[name], (1, 3, height, width), 0)
         sample['gt_boxes'] = _pad(sample['gt_boxes'], (1, boxes, 5), -1)
     return {name: np.concatenate([s[name] for s in samples]) for name in samples[0]}
+
+
+def padded_count(boxes):
+    """Rows of gt_boxes for so many boxes: a multiple of 4, because every other count means another bound network."""
+    return max(1, -(-boxes // 4)) * 4
 
 
 def _pad(array, shape, value):
@@ -131,7 +136,7 @@ class TrainLoader(mx.io.DataIter):
         height, width = (-(-side // cfg.network.RPN_FEAT_STRIDE) for side in size)
         anchors = cfg.network.NUM_ANCHORS
         shapes = {'data': (batch, 3) + tuple(size), 'im_info': (batch, 3), 'eq_flag': (batch,),
-                  'gt_boxes': (batch, max(1, max(len(record.boxes) for record in self.roidb)), 5),
+                  'gt_boxes': (batch, padded_count(max(len(record.boxes) for record in self.roidb)), 5),
                   'label': (batch, anchors * height * width)}
         shapes['data_ref'] = shapes['data']
         shapes['bbox_target'] = shapes['bbox_weight'] = (batch, 4 * anchors, height, width)

@@ -12,7 +12,7 @@ from lib.operator_cxx.build import BuildError
 
 SANITIZERS = ['-fsanitize=address,undefined,float-cast-overflow', '-fno-sanitize-recover=undefined']
 # Function clones are chosen before the sanitizer is ready; one version of each is what can be watched.
-FLAGS = ['-std=c++14', '-g', '-O1', '-ffp-contract=off', '-fopenmp', '-Wno-unknown-pragmas', '-DDFF_NO_CLONES']
+FLAGS = ['-std=c++14', '-g', '-O1', '-ffp-contract=off', '-fopenmp', '-Wno-unknown-pragmas', '-Wno-psabi', '-DDFF_NO_CLONES']
 ROUNDS = os.environ.get('DFF_KERNEL_ROUNDS', '10')
 
 

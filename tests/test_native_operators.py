@@ -27,14 +27,10 @@ def run(symbol, arrays, out_grad=None, grad_req='write', steps=1):
     return executor.outputs[0].asnumpy(), {name: value.asnumpy() for name, value in (gradients or {}).items()}
 
 
-@pytest.fixture
-def builtin(monkeypatch):
-    """A function that builds a symbol from MXNet's own operators."""
-    def build(make):
-        with monkeypatch.context() as patch:
-            patch.setattr(loader, 'load', lambda: False)
-            return make()
-    return build
+def builtin(make):
+    """The symbol that `make()` builds, from MXNet's own operators."""
+    with loader.built_in():
+        return make()
 
 
 def close(actual, expected, tolerance):
@@ -60,7 +56,7 @@ def warp_symbol(scaled, shared=False):
 
 @pytest.mark.parametrize('images, shared, scaled', [(1, False, True), (1, False, False), (10, True, True), (3, False, True)])
 @pytest.mark.parametrize('size', [(37, 13, 21), (8, 2, 3)])
-def test_warp_agrees_with_mxnet(builtin, images, shared, scaled, size):
+def test_warp_agrees_with_mxnet(images, shared, scaled, size):
     rng = np.random.RandomState(0)
     arrays = warp_arrays(rng, images, 1 if shared else images, *size, scaled=scaled)
     grad = rng.randn(images, *size)
@@ -98,7 +94,7 @@ def test_warp_of_flow_that_is_not_finite():
 
 
 @pytest.mark.parametrize('images, size', [(1, (36, 63)), (10, (5, 7)), (2, (1, 1))])
-def test_psroi_agrees_with_mxnet(builtin, images, size):
+def test_psroi_agrees_with_mxnet(images, size):
     rng = np.random.RandomState(3)
     arrays = dict(data=rng.randn(images, 245, *size).astype(np.float32), rois=random_rois(rng, 40, images, size[0] * 16, size[1] * 16))
     grad = rng.randn(40, 5, 7, 7)
@@ -140,7 +136,7 @@ def proposal_symbol(images, **changes):
 @pytest.mark.parametrize('changes', [{}, dict(rpn_min_size=16), dict(scales=(2.52, 3.7)), dict(rpn_pre_nms_top_n=-1),
                                      dict(rpn_pre_nms_top_n=20, threshold=0.1)])
 @pytest.mark.parametrize('images', [1, 4])
-def test_proposals_are_those_of_mxnet(builtin, images, changes):
+def test_proposals_are_those_of_mxnet(images, changes):
     arrays = proposal_arrays(np.random.RandomState(5), images)
     anchors = 3 * len(changes.get('scales', PROPOSAL['scales']))
     arrays['cls_prob'], arrays['bbox_pred'] = arrays['cls_prob'][:, -2 * anchors:], arrays['bbox_pred'][:, -4 * anchors:]

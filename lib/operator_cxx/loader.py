@@ -3,6 +3,7 @@
 `load()` brings the native library into MXNet, once per process, if it is built and fits; one log line says which operators
 serve and why.  The environment variable DFF_NATIVE=0 forces MXNet's own, for comparisons.
 """
+import contextlib
 import ctypes
 import functools
 import logging
@@ -13,6 +14,7 @@ from lib.operator_cxx import sources
 
 MARK = 'DFFFlowWarp'  # an operator that exists in MXNet once the library is loaded
 _lock = threading.Lock()
+_forced_off = []  # one entry for every built_in() that is entered
 _log = logging.getLogger('dff.native')
 
 
@@ -26,7 +28,17 @@ def load():
     Call it before loading a symbol from JSON that may hold native operators.
     """
     with _lock:
-        return _load_once()
+        return not _forced_off and _load_once()
+
+
+@contextlib.contextmanager
+def built_in():
+    """While this lasts, symbols are built from MXNet's own operators (in every thread), for comparisons within one process."""
+    _forced_off.append(True)
+    try:
+        yield
+    finally:
+        _forced_off.pop()
 
 
 @functools.lru_cache(maxsize=None)

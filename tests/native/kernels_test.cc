@@ -14,12 +14,18 @@
 #include "flow_warp/cpu.h"
 #include "flow_warp/gpu.h"
 #include "flow_warp/kernels.cu"
+#include "hard_examples/cpu.h"
+#include "hard_examples/gpu.h"
+#include "hard_examples/kernels.cu"
 #include "proposal/cpu.h"
 #include "proposal/gpu.h"
 #include "proposal/kernels.cu"
 #include "psroi_pooling/cpu.h"
 #include "psroi_pooling/gpu.h"
 #include "psroi_pooling/kernels.cu"
+#include "rcnn_targets/cpu.h"
+#include "rcnn_targets/gpu.h"
+#include "rcnn_targets/kernels.cu"
 
 namespace dff {
 
@@ -159,6 +165,47 @@ void test_proposal() {
   }
 }
 
+void test_targets() {
+  TargetShape s = {pick(1, 3), pick(0, 40), pick(1, 6), 0, -1, pick(2, 6), pick(0, 1), 0.5f, 0.5f, pick(0, 1) * 0.1f, {0}, {1, 1, 1, 1}, {1, 1, 1, 1}};
+  const bool sampled = pick(0, 1) == 1;
+  s.kept = sampled ? pick(1, s.candidates()) : s.candidates();
+  if (sampled) s.foreground_limit = pick(0, s.kept);
+  const int hostile = pick(0, 1) * 20;
+  const Floats rois = numbers(static_cast<size_t>(s.images) * s.proposals * 5, 0, 60, hostile);
+  Floats truths = numbers(static_cast<size_t>(s.images) * s.boxes * 5, 0, 60, hostile);
+  for (size_t i = 4; i < truths.size(); i += 5) {
+    if (pick(0, 9)) truths[i] = pick(-1, 6);  // -1: padding; 6: more classes than there are sets
+  }
+  const Floats chance = numbers(static_cast<size_t>(s.images) * s.candidates(), 0, 1);
+  const size_t rows = static_cast<size_t>(s.images) * s.kept, columns = 4 * s.sets;
+  std::vector<Floats> cpu(4), gpu(4);
+  for (auto* out : {&cpu, &gpu}) *out = {Floats(rows * 5, 7), Floats(rows, 7), Floats(rows * columns, 7), Floats(rows * columns, 7)};
+  std::vector<char> workspace(rcnn_targets_workspace(s));
+  const float* drawn = sampled ? chance.data() : nullptr;
+  rcnn_targets_cpu(s, rois.data(), truths.data(), drawn, {cpu[0].data(), cpu[1].data(), cpu[2].data(), cpu[3].data()});
+  rcnn_targets_gpu(GpuQueue(nullptr), s, rois.data(), truths.data(), drawn, workspace.data(),
+                   {gpu[0].data(), gpu[1].data(), gpu[2].data(), gpu[3].data()});
+  const char* const names[] = {"target rois, GPU", "target labels, GPU", "box targets, GPU", "box weights, GPU"};
+  for (int k = 0; k < 4; ++k) expect_equal(names[k], cpu[k], gpu[k], 1e-5f);
+}
+
+void test_mining() {
+  MiningShape s = {pick(1, 3), pick(1, 50), pick(1, 8), 4 * pick(1, 3), pick(0, 60)};
+  const size_t rows = static_cast<size_t>(s.images) * s.rois;
+  const int hostile = pick(0, 1) * 30;
+  const Floats score = numbers(rows * s.classes, -3, 3, hostile), deltas = numbers(rows * s.deltas, -2, 2, hostile);
+  const Floats target = numbers(rows * s.deltas, -2, 2), weight = numbers(rows * s.deltas, 0, 1);
+  Floats label = numbers(rows, -1, 1, hostile);
+  for (float& l : label) l = pick(0, 20) ? pick(-1, s.classes - 1) : l;
+  const MiningInputs in = {score.data(), deltas.data(), label.data(), target.data(), weight.data()};
+  Floats out_label(rows, 7), out_weight(weight.size(), 7), gpu_label(rows, 7), gpu_weight(weight.size(), 7);
+  std::vector<char> workspace(hard_examples_workspace(s));
+  hard_examples_cpu(s, in, out_label.data(), out_weight.data());
+  hard_examples_gpu(GpuQueue(nullptr), s, in, workspace.data(), gpu_label.data(), gpu_weight.data());
+  expect_equal("hard labels, GPU", out_label, gpu_label, 0);
+  expect_equal("hard weights, GPU", out_weight, gpu_weight, 0);
+}
+
 void test_detections() {
   const int count = pick(0, 60), classes = pick(1, 12), columns = pick(0, 1) ? 8 : 4 * classes, limit = pick(0, 30);
   const int hostile = pick(0, 1) * 20;
@@ -190,10 +237,17 @@ int main(int count, char** arguments) {
   DFF_KERNEL(dff_sort_step);
   DFF_KERNEL(dff_overlap_masks);
   DFF_KERNEL(dff_select_boxes);
+  DFF_KERNEL(dff_match_candidates);
+  DFF_KERNEL(dff_limit_foreground);
+  DFF_KERNEL(dff_write_targets);
+  DFF_KERNEL(dff_rank_losses);
+  DFF_KERNEL(dff_keep_hard);
   for (int round = 0; round < rounds; ++round) {
     test_warp();
     test_psroi();
     test_proposal();
+    test_targets();
+    test_mining();
     test_detections();
   }
   printf("%d rounds of every kernel, on the CPU and as emulated CUDA: no difference\n", rounds);

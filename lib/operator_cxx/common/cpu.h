@@ -37,6 +37,16 @@ DFF_INLINE Four load_four(const float* p) {
 }
 DFF_INLINE void store_four(float* p, const Four& v) { memcpy(p, &v, sizeof(v)); }
 
+// Eight lanes as one value; a processor without such registers takes them in halves.
+typedef float Eight __attribute__((vector_size(32)));
+
+DFF_INLINE Eight load_eight(const float* p) {
+  Eight v;
+  memcpy(&v, p, sizeof(v));
+  return v;
+}
+DFF_INLINE void store_eight(float* p, const Eight& v) { memcpy(p, &v, sizeof(v)); }
+
 DFF_INLINE void transpose_four(Four* r) {
 #if defined(__clang__)
 #define DFF_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)

@@ -47,16 +47,14 @@ DFF_CLONES void forward_block(const Block& b, const WarpTap* taps, const float* 
     if (b.scale) load_lanes(b.scale + start, b.plane, b.lanes, count, scale);
     for (int i = 0; i < count; ++i) {
       const WarpTap& tap = taps[start + i];
-      const float *f0 = feature + tap.offset[0] * kLanes, *f1 = feature + tap.offset[1] * kLanes;
-      const float *f2 = feature + tap.offset[2] * kLanes, *f3 = feature + tap.offset[3] * kLanes;
-#pragma omp simd
-      for (int l = 0; l < kLanes; ++l) {
-        value[i * kLanes + l] = tap.weight[0] * f0[l] + tap.weight[1] * f1[l] + tap.weight[2] * f2[l] + tap.weight[3] * f3[l];
-      }
+      Eight sum = tap.weight[0] * load_eight(feature + tap.offset[0] * kLanes);
+      for (int k = 1; k < 4; ++k) sum += tap.weight[k] * load_eight(feature + tap.offset[k] * kLanes);
+      store_eight(value + i * kLanes, sum);
     }
     if (b.scale) {
-#pragma omp simd
-      for (int i = 0; i < count * kLanes; ++i) value[i] *= scale[i];
+      for (int i = 0; i < count * kLanes; i += kLanes) {
+        store_eight(value + i, load_eight(value + i) * load_eight(scale + i));
+      }
     }
     store_lanes(value, b.plane, b.lanes, count, b.out + start);
   }
@@ -74,36 +72,34 @@ DFF_INLINE void add_lanes(const float* from, int count, float* to) {
 DFF_CLONES void backward_block(const Block& b, const WarpTap* taps, const float* feature, float* grad_feature) {
   float gradient[kChunk * kLanes], scale[kChunk * kLanes], value[kChunk * kLanes];
   float along_x[kChunk * kLanes], along_y[kChunk * kLanes];
+  memset(value, 0, sizeof(value));  // the last chunk may not fill it
   for (size_t start = 0; start < b.plane; start += kChunk) {
     const int count = static_cast<int>(b.plane - start < kChunk ? b.plane - start : kChunk);
-    load_lanes(b.grad_out + start, b.plane, b.lanes, count, gradient);
+    load_lanes(b.grad_out + start, b.plane, b.lanes, count, value);
+    memcpy(gradient, value, sizeof(gradient));
     if (b.scale) {
       load_lanes(b.scale + start, b.plane, b.lanes, count, scale);
-#pragma omp simd
-      for (int i = 0; i < count * kLanes; ++i) {
-        value[i] = gradient[i];
-        gradient[i] *= scale[i];
+      for (int i = 0; i < count * kLanes; i += kLanes) {
+        store_eight(gradient + i, load_eight(value + i) * load_eight(scale + i));
       }
     }
     for (int i = 0; i < count; ++i) {
       const WarpTap& tap = taps[start + i];
-      const float* g = gradient + i * kLanes;
-      const float *f0 = feature + tap.offset[0] * kLanes, *f1 = feature + tap.offset[1] * kLanes;
-      const float *f2 = feature + tap.offset[2] * kLanes, *f3 = feature + tap.offset[3] * kLanes;
-#pragma omp simd
-      for (int l = 0; l < kLanes; ++l) {
-        const float w = tap.weight[0] * f0[l] + tap.weight[1] * f1[l] + tap.weight[2] * f2[l] + tap.weight[3] * f3[l];
-        const float x = tap.slope_x[0] * f0[l] + tap.slope_x[1] * f1[l] + tap.slope_x[2] * f2[l] + tap.slope_x[3] * f3[l];
-        const float y = tap.slope_y[0] * f0[l] + tap.slope_y[1] * f1[l] + tap.slope_y[2] * f2[l] + tap.slope_y[3] * f3[l];
-        value[i * kLanes + l] *= w;
-        along_x[i * kLanes + l] = x * g[l];
-        along_y[i * kLanes + l] = y * g[l];
-      }
-      if (!reads_map(tap)) continue;
+      const Eight g = load_eight(gradient + i * kLanes);
+      Eight sum = {0}, x = {0}, y = {0};
       for (int k = 0; k < 4; ++k) {
-        float* d = grad_feature + tap.offset[k] * kLanes;
-#pragma omp simd
-        for (int l = 0; l < kLanes; ++l) d[l] += tap.weight[k] * g[l];
+        const Eight f = load_eight(feature + tap.offset[k] * kLanes);
+        sum += tap.weight[k] * f;
+        x += tap.slope_x[k] * f;
+        y += tap.slope_y[k] * f;
+      }
+      store_eight(value + i * kLanes, load_eight(value + i * kLanes) * sum);
+      store_eight(along_x + i * kLanes, x * g);
+      store_eight(along_y + i * kLanes, y * g);
+      if (!reads_map(tap)) continue;
+      for (int k = 0; k < 4; ++k) {  // one after the other: at the border two of them may be the same cell
+        float* to = grad_feature + tap.offset[k] * kLanes;
+        store_eight(to, load_eight(to) + tap.weight[k] * g);
       }
     }
     add_lanes(along_x, count, b.grad_flow + start);

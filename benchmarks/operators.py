@@ -1,0 +1,201 @@
+"""Times the native operators against what they replace: OMP_NUM_THREADS=2 python benchmarks/operators.py [--steps]
+
+Each row runs both sides in turn, in one process, and gives medians and the median of the pairwise ratios, so that a busy machine
+slows both sides alike.  --steps adds a whole training step and a whole current-frame step of DFF R-FCN at 600x1000, before and after.
+"""
+import argparse
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import lib  # noqa: E402,F401  before MXNet
+import mxnet as mx  # noqa: E402
+import numpy as np  # noqa: E402
+
+from benchmarks import python_operators  # noqa: E402,F401  (registers)
+from lib.config.defaults import detection_defaults  # noqa: E402
+from lib.nms import frame_nms  # noqa: E402
+from lib.operator_cxx import loader  # noqa: E402
+from lib.symbols import ohem, operators, rcnn_targets  # noqa: E402
+from lib.utils.cli import run as run_main  # noqa: E402
+from lib.utils.errors import SetupError  # noqa: E402
+
+SIZE = (36, 63)  # of the feature map of a 562x1000 image
+PROPOSAL = dict(batch_images=1, feature_stride=16, scales=(8, 16, 32), ratios=(0.5, 1, 2), rpn_pre_nms_top_n=6000,
+                rpn_post_nms_top_n=300, threshold=0.7, rpn_min_size=0, name='rois')
+PSROI = dict(spatial_scale=1 / 16, output_dim=31, pooled_size=7, group_size=7, name='pooled')
+
+
+def compare(name, aim, before, after, repeats):
+    """Run the two callables in turn and print their row of the table."""
+    times = []
+    for _ in range(repeats + 1):
+        pair = []
+        for call in (before, after):
+            start = time.perf_counter()
+            call()
+            pair.append(1000 * (time.perf_counter() - start))
+        times.append(pair)
+    times = np.array(times[1:])  # the first run allocates
+    medians, ratio = np.median(times, axis=0), np.median(times[:, 0] / times[:, 1])
+    print('| %s | %.2f | %.2f | %.1fx | %s |' % (name, medians[0], medians[1], ratio, aim), flush=True)
+
+
+def step(symbol, arrays, train):
+    """A callable that runs a symbol forward, and backward with `train`."""
+    arguments = {name: mx.nd.array(arrays[name]) for name in symbol.list_arguments()}
+    gradients = {name: mx.nd.zeros(value.shape) for name, value in arguments.items()} if train else None
+    executor = symbol.bind(mx.cpu(), arguments, gradients, 'write' if train else 'null')
+    head_gradients = [mx.nd.ones(output.shape) for output in executor.forward(is_train=train)]
+
+    def run():
+        executor.forward(is_train=train)
+        if train:
+            executor.backward(head_gradients)
+        mx.nd.waitall()
+    return run
+
+
+def both(make, native, arrays, train=False):
+    """Steps of the symbol that `make()` builds from MXNet's own operators, and of `native`.
+
+    `native` is the operator itself: lib.symbols.operators puts a copy between it and a variable, which networks do not need.
+    """
+    with loader.built_in():
+        before = step(make(), arrays, train)
+    return before, step(native, arrays, train)
+
+
+def variables(*names):
+    return [mx.sym.Variable(name) for name in names]
+
+
+def random_boxes(rng, count, height=562, width=1000):
+    corners = rng.uniform(0, (width, height), (count, 2, 2))
+    return np.hstack((corners.min(axis=1), corners.max(axis=1)))
+
+
+def time_networks_operators(rng, repeats):
+    """Rows of flow warp, PS-RoI pooling and proposals."""
+    rois = np.hstack((np.zeros((300, 1)), random_boxes(rng, 300)))
+    arrays = dict(data=rng.randn(1, 31 * 49, *SIZE), rois=rois)
+    for train, aim in ((False, '>= 9x'), (True, '>= 8x')):
+        compare('PS-RoI pooling, 300 RoIs, 31 classes, 7x7: forward' + ' + backward' * train, aim,
+                *both(lambda: operators.psroi_pooling(*variables('data', 'rois'), **PSROI),
+                      mx.sym.DFFPSROIPooling(*variables('data', 'rois'), **PSROI), arrays, train), repeats=repeats)
+    arrays = dict(feature=rng.randn(1, 1024, *SIZE), flow=3 * rng.randn(1, 2, *SIZE), scale=rng.randn(1, 1024, *SIZE))
+    for train, aim in ((False, '>= 9x'), (True, '>= 8x')):
+        compare('warp x scale, 1024x36x63: forward' + ' + backward' * train, aim,
+                *both(lambda: operators.flow_warp(*variables('feature', 'flow', 'scale')),
+                      mx.sym.DFFFlowWarp(*variables('feature', 'flow', 'scale'), has_scale=1), arrays, train), repeats=repeats)
+    arrays = dict(cls_prob=rng.rand(1, 18, *SIZE), bbox_pred=0.3 * rng.randn(1, 36, *SIZE), im_info=[[562, 1000, 1]])
+
+    def proposal():
+        return operators.proposal(*variables('cls_prob', 'bbox_pred', 'im_info'), **PROPOSAL)
+    compare('Proposal 6000 -> 300, 36x63x9', '>= 3x',
+            *both(proposal, proposal(), arrays), repeats=repeats)
+
+
+def time_targets(rng, repeats):
+    """Row of proposal targets and OHEM, plain symbols against Python CustomOps."""
+    cfg = detection_defaults()
+    cfg.CLASS_AGNOSTIC, cfg.TRAIN.BATCH_IMAGES, cfg.TRAIN.BATCH_ROIS, cfg.dataset.NUM_CLASSES = True, 1, -1, 31
+    truth = np.hstack((random_boxes(rng, 8), rng.randint(1, 31, (8, 1))))
+    rois = np.vstack((random_boxes(rng, 200), np.repeat(truth[:, :4], 13, axis=0)[:100] + rng.uniform(-20, 20, (100, 4))))
+    arrays = dict(rois=np.hstack((np.zeros((300, 1)), rois)), gt_boxes=truth[None], score=rng.randn(308, 31), pred=rng.randn(308, 8))
+
+    def composed():
+        rois, gt_boxes, score, pred = variables('rois', 'gt_boxes', 'score', 'pred')
+        chosen, label, target, weight = rcnn_targets.rcnn_targets(rois, gt_boxes, cfg)
+        return mx.sym.Group([chosen] + list(ohem.mine_hard(score, pred, label, target, weight, 1, 128)))
+
+    def python():
+        rois, gt_boxes, score, pred = variables('rois', 'gt_boxes', 'score', 'pred')
+        targets = mx.sym.Custom(rois, gt_boxes, op_type='benchmark_proposal_target')
+        hard = mx.sym.Custom(score, pred, *list(targets)[1:], op_type='benchmark_hard_examples', keep=128)
+        return mx.sym.Group([targets[0]] + list(hard))
+    compare('proposal target + OHEM, 300 RoIs, 8 boxes', '>= 10x', step(python(), arrays, False), step(composed(), arrays, False), repeats)
+
+
+def time_post_processing(rng, repeats):
+    """Row of the detections of one frame, the native kernel against NumPy class by class."""
+    rois, scores = random_boxes(rng, 300), rng.dirichlet(np.full(31, 0.1), 300)
+    arguments = frame_nms._checked(rois, scores, 0.2 * rng.randn(300, 8), (562, 1000, 1.6)) + (1e-3, 0.3, 300)
+    compare('post-processing, 300 boxes, 30 classes', '>= 10x', lambda: frame_nms._frame_detections_numpy(*arguments),
+            lambda: frame_nms._frame_detections_native(loader.c_library(), *arguments), repeats)
+
+
+def network_inputs(rng, phase):
+    """Arrays of one image, 562x1000, for the train or the cur_test symbol."""
+    image, anchors = (1, 3, 562, 1000), (1, 9 * SIZE[0] * SIZE[1])
+    arrays = dict(data=60 * rng.randn(*image), data_ref=60 * rng.randn(*image), data_key=60 * rng.randn(*image), im_info=[[562, 1000, 1]])
+    if phase == 'train':
+        truth = np.hstack((random_boxes(rng, 3), rng.randint(1, 31, (3, 1))))
+        arrays.update(gt_boxes=truth[None], label=rng.randint(-1, 2, anchors), bbox_target=rng.randn(1, 36, *SIZE),
+                      bbox_weight=rng.rand(1, 36, *SIZE) < 0.01, eq_flag=[0])
+    else:
+        arrays['feat_key'] = abs(rng.randn(1, 1024, *SIZE))
+    return arrays
+
+
+def time_steps(rng, repeats):
+    """Rows of a whole training step and a whole current-frame step."""
+    from dff_rfcn.symbols.resnet_v1_101_flownet_rfcn import resnet_v1_101_flownet_rfcn
+    cfg = detection_defaults()
+    cfg.CLASS_AGNOSTIC, cfg.TRAIN.BATCH_ROIS, cfg.TRAIN.BATCH_IMAGES, cfg.dataset.NUM_CLASSES = True, -1, 1, 31
+
+    def symbol_for(phase):
+        instance = resnet_v1_101_flownet_rfcn()
+        return (instance.get_train_symbol if phase == 'train' else instance.get_cur_test_symbol)(cfg)
+
+    def make(phase, native):
+        inputs = network_inputs(rng, phase)
+        if native:
+            symbol = symbol_for(phase)
+        else:
+            with loader.built_in():
+                symbol = symbol_for(phase)
+        names = symbol.list_arguments()
+        executor = symbol.simple_bind(mx.cpu(), grad_req={n: 'write' if phase == 'train' and n not in inputs else 'null' for n in names},
+                                      **{n: np.shape(inputs[n]) for n in names if n in inputs})
+        for name, array in list(executor.arg_dict.items()) + list(executor.aux_dict.items()):
+            if name in inputs:
+                array[:] = mx.nd.array(inputs[name])
+            elif name.endswith(('gamma', 'var')):
+                array[:] = 1
+            elif name.endswith('weight'):
+                array[:] = mx.nd.random.normal(0, np.sqrt(0.5 / np.prod(array.shape[1:])), array.shape)
+
+        def run():
+            executor.forward(is_train=phase == 'train')
+            if phase == 'train':
+                executor.backward()
+            mx.nd.waitall()
+        return run
+
+    for phase, name in (('cur_test', 'current-frame step'), ('train', 'training step')):
+        compare('%s of DFF R-FCN, ResNet-101, 562x1000' % name, 'report', make(phase, False), make(phase, True), repeats)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--repeats', type=int, default=15, help='timed pairs of a row (default 15)')
+    parser.add_argument('--steps', action='store_true', help='also whole network steps (minutes, 12 GB of memory)')
+    arguments = parser.parse_args()
+    if not loader.load():
+        raise SetupError('the native operators are not loaded, there is nothing to compare: run `sh init.sh`')
+    print('MXNet %s, OMP_NUM_THREADS=%s, %d timed pairs a row, times in milliseconds\n' % (
+        mx.__version__, os.environ.get('OMP_NUM_THREADS'), arguments.repeats))
+    print('| operator | before | native | ratio | aim |\n|---|---|---|---|---|')
+    rng = np.random.RandomState(0)
+    time_networks_operators(rng, arguments.repeats)
+    time_targets(rng, arguments.repeats)
+    time_post_processing(rng, arguments.repeats)
+    if arguments.steps:
+        time_steps(rng, 3)
+
+
+if __name__ == '__main__':
+    run_main(main)

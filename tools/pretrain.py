@@ -29,11 +29,11 @@ LARGEST_MOTION = 32           # pixels that something moves between the frames o
 def parse_arguments():
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('part', choices=['backbone', 'flow'])
-    parser.add_argument('--batches', type=int, default=600, metavar='N')
+    parser.add_argument('--batches', type=int, metavar='N', help='default 600 (backbone) or 1500 (flow)')
     parser.add_argument('--batch_size', type=int, metavar='N', help='windows (default 32) or pairs (default 8) a batch')
-    parser.add_argument('--lr', type=float, help='default 0.05 (backbone, SGD) or 0.001 (flow, Adam)')
+    parser.add_argument('--lr', type=float, help='default 0.05 (backbone, SGD) or 0.002 (flow, Adam)')
     args = parser.parse_args()
-    if args.batches < 1 or (args.batch_size or 2) < 2:
+    if (args.batches or 1) < 1 or (args.batch_size or 2) < 2:
         raise ConfigError('--batches must be at least 1 and --batch_size at least 2')
     return args
 
@@ -50,10 +50,10 @@ def main():
     context = contexts(config.gpus, logger.info)[0]
     seed_epoch(config.TRAIN.SEED, 0)
     if backbone:
-        accuracy = pretrain_backbone(config, path, args.batches, args.batch_size or 32, WINDOW, args.lr or 0.05, logger, context)
+        accuracy = pretrain_backbone(config, path, args.batches or 600, args.batch_size or 32, WINDOW, args.lr or 0.05, logger, context)
         logger.info('accuracy %.3f: %s' % (accuracy, path))
     else:
-        errors = pretrain_flow(config, path, args.batches, args.batch_size or 8, LARGEST_MOTION, args.lr or 0.001, logger, context)
+        errors = pretrain_flow(config, path, args.batches or 1500, args.batch_size or 8, LARGEST_MOTION, args.lr or 0.002, logger, context)
         logger.info('end-point error %.3f, zero flow %.3f feature-map pixels: %s' % (errors + (path,)))
 
 

@@ -31,8 +31,10 @@ def roidb(tmp_path):
     for t in range(10):
         cv2.imwrite(pattern % t, frame(t))
     boxes = [np.array([[10, 20, 50, 70], [60, 10, 100, 60], [5, 5, 30, 30]][:1 + t % 3], np.float32) for t in range(12)]
-    records = [Record(pattern % t, HEIGHT, WIDTH, boxes[t], np.arange(1, 1 + len(boxes[t])), False, pattern, t, 10, '') for t in range(10)]
-    return records + [Record(pattern % t, HEIGHT, WIDTH, boxes[t], np.arange(1, 1 + len(boxes[t])), False, None, 0, 1, '') for t in range(2)]
+
+    def record(t, clip, frame_id, length):
+        return Record(pattern % t, HEIGHT, WIDTH, boxes[t], np.arange(1, 1 + len(boxes[t])), False, clip, frame_id, length, '')
+    return [record(t, pattern, t, 10) for t in range(10)] + [record(t, None, 0, 1) for t in range(2)]
 
 
 def arrays(batch):

@@ -37,9 +37,9 @@ def load_yaml(path):
         with open(path, encoding='utf-8') as stream:
             tree = yaml.load(stream, Loader=_UniqueKeyLoader)  # a SafeLoader: builds plain values only
     except OSError as error:
-        raise ConfigError('cannot read the config %s: %s' % (path, error.strerror))
+        raise ConfigError('cannot read the config %s: %s' % (path, error.strerror)) from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise ConfigError('%s is not valid YAML: %s' % (path, ' '.join(str(error).split())))
+        raise ConfigError('%s is not valid YAML: %s' % (path, ' '.join(str(error).split()))) from error
     if not isinstance(tree, dict):
         raise ConfigError('%s: expected `key: value` lines, found %s' % (path, 'nothing' if tree is None else type(tree).__name__))
     return tree
@@ -137,7 +137,8 @@ def _scales(value, source):
     pair = value[0] if isinstance(value, list) and len(value) == 1 else value
     if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(v, int) and v > 0 for v in pair) and pair[0] <= pair[1]:
         return [tuple(pair)]
-    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %r" % (source, value))
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %r"
+                      % (source, value))
 
 
 def validate(config, source):
@@ -145,11 +146,15 @@ def validate(config, source):
     network, train, test = config.network, config.TRAIN, config.TEST
     anchors = len(network.ANCHOR_SCALES) * len(network.ANCHOR_RATIOS)
     checks = [
-        (network.NUM_ANCHORS == anchors, 'network.NUM_ANCHORS is %d, but ANCHOR_SCALES x ANCHOR_RATIOS make %d' % (network.NUM_ANCHORS, anchors)),
-        (network.FIXED_PARAMS_RULE in ('prefix', 'substring'), "network.FIXED_PARAMS_RULE must be prefix or substring, found %r" % network.FIXED_PARAMS_RULE),
+        (network.NUM_ANCHORS == anchors,
+         'network.NUM_ANCHORS is %d, but ANCHOR_SCALES x ANCHOR_RATIOS make %d' % (network.NUM_ANCHORS, anchors)),
+        (network.FIXED_PARAMS_RULE in ('prefix', 'substring'),
+         'network.FIXED_PARAMS_RULE must be prefix or substring, found %r' % network.FIXED_PARAMS_RULE),
         (len(network.PIXEL_MEANS) == 3, 'network.PIXEL_MEANS must hold 3 numbers (blue, green, red)'),
-        (network.DFF_FEAT_DIM > 0 and network.DFF_FEAT_DIM % 2 == 0, 'network.DFF_FEAT_DIM must be even and above 0: one half goes to the RPN, one to R-FCN'),
-        (train.MIN_OFFSET <= train.MAX_OFFSET, 'TRAIN.MIN_OFFSET (%d) is above TRAIN.MAX_OFFSET (%d)' % (train.MIN_OFFSET, train.MAX_OFFSET)),
+        (network.DFF_FEAT_DIM > 0 and network.DFF_FEAT_DIM % 2 == 0,
+         'network.DFF_FEAT_DIM must be even and above 0: one half goes to the RPN, one to R-FCN'),
+        (train.MIN_OFFSET <= train.MAX_OFFSET,
+         'TRAIN.MIN_OFFSET (%d) is above TRAIN.MAX_OFFSET (%d)' % (train.MIN_OFFSET, train.MAX_OFFSET)),
         (train.BATCH_IMAGES >= 1, 'TRAIN.BATCH_IMAGES must be at least 1'),
         (test.KEY_FRAME_INTERVAL >= 1, 'TEST.KEY_FRAME_INTERVAL must be at least 1'),
         (config.dataset.NUM_CLASSES >= 2, 'dataset.NUM_CLASSES counts the background too: at least 2'),
@@ -166,4 +171,5 @@ def lr_steps(text, source='TRAIN.lr_step'):
     try:
         return [float(part) for part in text.split(',') if part.strip()]
     except ValueError:
-        raise ConfigError("%s: 'TRAIN.lr_step' must be epochs separated by commas, as in '1.333' or '2,3'; found %r" % (source, text))
+        raise ConfigError("%s: 'TRAIN.lr_step' must be epochs separated by commas, as in '1.333' or '2,3'; found %r"
+                          % (source, text)) from None

@@ -124,6 +124,7 @@ class PairLoader(ThreadedBatches):
         fitted[:image.shape[0], :image.shape[1]] = image[:height, :width]
         current, flow = moved_pair(fitted, record.boxes * scale, self.largest_motion, rng)
         unit = FLOW_UNIT * self.config.network.RCNN_FEAT_STRIDE   # image pixels
-        targets = [cv2.resize(flow, size[::-1], interpolation=cv2.INTER_AREA).transpose(2, 0, 1)[None] / np.float32(unit) for size in self.sizes]
+        targets = [cv2.resize(flow, size[::-1], interpolation=cv2.INTER_AREA).transpose(2, 0, 1)[None] / np.float32(unit)
+                   for size in self.sizes]
         means = self.config.network.PIXEL_MEANS
         return [to_tensor(current, means), to_tensor(fitted, means)] + targets

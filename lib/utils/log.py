@@ -34,7 +34,8 @@ def create_logger(config, cfg_path, image_set):
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, 'Permission denied')
     except OSError as error:
-        raise SetupError('cannot write to the output folder %s (%s); choose another with --set output_path=FOLDER' % (folder, error.strerror))
+        raise SetupError('cannot write to the output folder %s (%s); choose another with --set output_path=FOLDER'
+                         % (folder, error.strerror)) from error
     to_terminal = logging.StreamHandler(sys.stdout)
     to_terminal.setLevel(logging.INFO)   # debug lines, such as all settings, go to the file only
     to_terminal.setFormatter(logging.Formatter('%(message)s'))

@@ -3,9 +3,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from lib.config.defaults import detection_defaults
+from lib.nms.frame_nms import frame_detections
 from lib.operator_cxx import loader
 from lib.rpn.anchors import base_anchors
 from lib.symbols import operators
+from lib.symbols.ohem import mine_hard
+from lib.symbols.rcnn_targets import rcnn_targets
 from tests import native_oracles as oracles
 
 pytestmark = pytest.mark.skipif(not loader.load(), reason='the native operators are not built (sh init.sh builds them)')
@@ -162,6 +166,41 @@ def test_proposals_of_hostile_deltas_are_finite_and_pass_no_gradient():
     assert np.isfinite(rois).all() and rois[:50, 1:].any()
     assert (rois[50:, 1:] == 0).all()  # an image without any finite box
     assert all((value == 0).all() for value in gradients.values())
+
+
+@pytest.mark.parametrize('columns', [8, 24])
+def test_detections_of_a_batch_are_those_of_its_frames(columns):
+    rng = np.random.RandomState(11)
+    rois = np.concatenate([random_rois(rng, 50, 1, 300, 400) for _ in range(3)])
+    arrays = dict(rois=rois, cls_prob=rng.dirichlet(np.ones(6), (3, 50)), bbox_pred=0.3 * rng.randn(3, 50, columns),
+                  im_info=np.tile([300, 400, 1.5], (3, 1)))
+    symbol = mx.sym.DFFDetections(*[mx.sym.Variable(name) for name in arrays], score_threshold=0.3, nms_threshold=0.4, limit=30)
+    found = run(symbol, arrays)[0]
+    assert found.shape == (3, 30, 6)
+    for n in range(3):
+        expected = frame_detections(rois[50 * n:50 * n + 50], arrays['cls_prob'][n], arrays['bbox_pred'][n], (300, 400, 1.5), 0.3, 0.4, 30)
+        assert 5 < len(expected)
+        np.testing.assert_array_equal(found[n, :len(expected)], expected)
+        assert (found[n, len(expected):] == [-1, 0, 0, 0, 0, 0]).all()
+
+
+def test_targets_and_mining_agree_with_plain_symbols():
+    rng = np.random.RandomState(12)
+    cfg = detection_defaults()
+    cfg.TRAIN.BATCH_IMAGES, cfg.TRAIN.BATCH_ROIS, cfg.dataset.NUM_CLASSES, cfg.CLASS_AGNOSTIC = 2, -1, 6, False
+    truths = np.dstack((np.stack([random_rois(rng, 4, 1, 200, 200)[:, 1:] for _ in range(2)]), rng.randint(-1, 6, (2, 4, 1)))) + [0, 0, 30, 30, 0]
+    rois = np.vstack([np.repeat(truths[n, :, :4], 10, axis=0) + rng.uniform(-12, 12, (40, 4)) for n in range(2)])
+    arrays = dict(rois=np.hstack((np.repeat([[0], [1]], 40, axis=0), rois)), gt_boxes=truths, score=rng.randn(88, 6), deltas=rng.randn(88, 24))
+
+    def make():
+        rois, gt_boxes, score, deltas = (mx.sym.Variable(name) for name in arrays)
+        chosen, label, target, weight = rcnn_targets(rois, gt_boxes, cfg)
+        return mx.sym.Group([chosen, label, target, weight] + list(mine_hard(score, deltas, label, target, weight, 2, 20)))
+    arguments = {name: mx.nd.array(value) for name, value in arrays.items()}
+    native, plain = (symbol.bind(mx.cpu(), arguments, grad_req='null').forward() for symbol in (make(), builtin(make)))
+    assert (plain[1].asnumpy() > 0).sum() > 10
+    for found, expected in zip(native, plain):
+        close(found.asnumpy(), expected.asnumpy(), 1e-5)
 
 
 @pytest.mark.parametrize('build, shapes, message', [

@@ -19,12 +19,26 @@ class ProposalShape(ctypes.Structure):
     _fields_ += [(name, ctypes.c_float) for name in ('stride', 'threshold', 'min_size')] + [('anchor', ctypes.c_float * 4 * 64)]
 
 
+class TargetShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'proposals', 'boxes', 'kept', 'foreground_limit', 'sets', 'agnostic')]
+    _fields_ += [(name, ctypes.c_float) for name in ('foreground', 'background_high', 'background_low')]
+    _fields_ += [(name, ctypes.c_float * 4) for name in ('mean', 'std', 'weight')]
+
+
+class MiningShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'rois', 'classes', 'deltas', 'keep')]
+
+
+class FrameShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'rois', 'classes', 'delta_columns', 'limit')]
+    _fields_ += [(name, ctypes.c_float) for name in ('score_threshold', 'nms_threshold')]
+
+
 class Device:
     """Calls the operators on CuPy's current stream; inputs and results are CuPy float32 arrays. Raises RuntimeError."""
 
     def __init__(self, library):
         self._library = library
-        library.dff_gpu_proposal_workspace.restype = ctypes.c_size_t
 
     def _call(self, name, shape, *arrays):
         function = getattr(self._library, name)
@@ -33,6 +47,11 @@ class Device:
         message = function(ctypes.c_void_p(cupy.cuda.get_current_stream().ptr), ctypes.byref(shape), *pointers)
         if message:
             raise RuntimeError(message.decode())
+
+    def _workspace(self, name, shape):
+        function = getattr(self._library, name + '_workspace')
+        function.restype = ctypes.c_size_t
+        return cupy.empty(function(ctypes.byref(shape)), np.uint8)
 
     @staticmethod
     def _warp_shape(feature, flow):
@@ -74,7 +93,31 @@ class Device:
         shape = ProposalShape(images, len(anchors), height, width, before_nms, after_nms, stride, threshold, 0)
         for to, anchor in zip(shape.anchor, anchors):
             to[:] = [float(value) for value in anchor]
-        workspace = cupy.empty(self._library.dff_gpu_proposal_workspace(ctypes.byref(shape)), np.uint8)
         out = cupy.empty((images * after_nms, 5), np.float32)
-        self._call('dff_gpu_proposal', shape, cls_prob, bbox_pred, im_info, workspace, out)
+        self._call('dff_gpu_proposal', shape, cls_prob, bbox_pred, im_info, self._workspace('dff_gpu_proposal', shape), out)
+        return out
+
+    def targets(self, rois, truths, foreground=0.5):
+        """All candidates, class-agnostic, means 0, stds and weights 1: [rois, label, target, weight]"""
+        images, boxes, _ = truths.shape
+        rows = len(rois) + images * boxes
+        four = ctypes.c_float * 4
+        shape = TargetShape(images, len(rois) // images, boxes, rows // images, -1, 2, 1, foreground, foreground, 0, four(), four(1, 1, 1, 1),
+                            four(1, 1, 1, 1))
+        out = [cupy.empty(size, np.float32) for size in ((rows, 5), (rows,), (rows, 8), (rows, 8))]
+        self._call('dff_gpu_rcnn_targets', shape, rois, truths, None, self._workspace('dff_gpu_rcnn_targets', shape), *out)
+        return out
+
+    def hard_examples(self, score, deltas, label, target, weight, images, keep):
+        """[label, weight]"""
+        shape = MiningShape(images, len(score) // images, score.shape[1], deltas.shape[1], keep)
+        out = [cupy.empty_like(label), cupy.empty_like(weight)]
+        self._call('dff_gpu_hard_examples', shape, score, deltas, label, target, weight, self._workspace('dff_gpu_hard_examples', shape), *out)
+        return out
+
+    def detections(self, rois, scores, deltas, im_info, score_threshold, nms_threshold, limit):
+        images, count, classes = scores.shape
+        shape = FrameShape(images, count, classes, deltas.shape[2], limit, score_threshold, nms_threshold)
+        out = cupy.empty((images, limit, 6), np.float32)
+        self._call('dff_gpu_detections', shape, rois, scores, deltas, im_info, self._workspace('dff_gpu_detections', shape), out)
         return out

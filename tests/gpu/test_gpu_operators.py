@@ -5,6 +5,8 @@ Needs the built library (lib/operator_cxx/build.py) and CuPy, not MXNet: MXNet's
 import numpy as np
 import pytest
 
+from lib.bbox.transform import bbox_overlaps, bbox_transform
+from lib.nms import frame_nms
 from lib.operator_cxx import loader
 from lib.rpn.anchors import base_anchors
 from tests import native_oracles as oracles
@@ -108,7 +110,37 @@ def test_proposal(images, size, before_nms):
     assert np.isfinite(cupy.asnumpy(device.proposal(*on_device(scores, deltas, im_info), **settings))).all()
 
 
-def test_too_many_candidates_are_an_error():
-    with pytest.raises(RuntimeError, match='at most 262144 boxes before NMS on the GPU'):
-        device.proposal(*on_device(np.zeros((1, 18, 300, 300)), np.zeros((1, 36, 300, 300)), np.ones((1, 3))),
-                        anchors=base_anchors(16, (8, 16, 32), (0.5, 1, 2)), stride=16, before_nms=-1, after_nms=10, threshold=0.7)
+def test_targets_and_mining():
+    rng = np.random.RandomState(5)
+    truth = np.hstack((random_rois(rng, 4, 1, 200, 200)[:, 1:] + [0, 0, 30, 30], rng.randint(1, 6, (4, 1)))).astype(np.float32)
+    rois = np.repeat(truth[:, :4], 20, axis=0) + rng.uniform(-15, 15, (80, 4)).astype(np.float32)
+    chosen, label, target, weight = (cupy.asnumpy(a) for a in device.targets(*on_device(np.insert(rois, 0, 0, axis=1), truth[None])))
+    candidates = np.vstack((rois, truth[:, :4]))
+    overlaps = bbox_overlaps(candidates, truth[:, :4])
+    foreground = overlaps.max(axis=1) >= 0.5
+    order = np.append(np.flatnonzero(foreground), np.flatnonzero(~foreground))
+    np.testing.assert_array_equal(chosen[:, 1:], candidates[order])
+    best = overlaps.argmax(axis=1)[order]
+    np.testing.assert_array_equal(label, np.where(foreground[order], truth[best, 4], 0))
+    count = foreground.sum()
+    np.testing.assert_allclose(target[:count, 4:], bbox_transform(candidates[order[:count]], truth[best[:count], :4]), atol=1e-4)
+    assert not target[count:].any() and (weight[:count, 4:] == 1).all() and weight.sum() == 4 * count
+
+    score, deltas = rng.randn(84, 6).astype(np.float32), rng.randn(84, 8).astype(np.float32)
+    found = [cupy.asnumpy(a) for a in device.hard_examples(*on_device(score, deltas, label, target, weight), images=1, keep=30)]
+    difference = abs(deltas - target)
+    loss = (weight * np.where(difference < 1, difference ** 2 / 2, difference - 0.5)).sum(axis=1)
+    loss += np.log(np.exp(score).sum(axis=1)) - score[np.arange(84), label.astype(int)]
+    hard = np.isin(np.arange(84), np.argsort(-loss)[:30])
+    np.testing.assert_array_equal(found[0], np.where(hard, label, -1))
+    np.testing.assert_array_equal(found[1], weight * hard[:, None])
+
+
+def test_detections():
+    rng = np.random.RandomState(6)
+    rois, scores = random_rois(rng, 300, 1, 562, 1000), rng.dirichlet(np.full(31, 0.1), 300).astype(np.float32)
+    deltas = (0.2 * rng.randn(300, 8)).astype(np.float32)
+    scores[0], deltas[1] = np.nan, np.nan
+    expected = frame_nms._frame_detections_numpy(*frame_nms._checked(rois, scores, deltas, (562, 1000, 1.6)), 1e-3, 0.3, 100)
+    found = cupy.asnumpy(device.detections(*on_device(rois, scores[None], deltas[None], [[562, 1000, 1.6]]), 1e-3, 0.3, 100))[0]
+    np.testing.assert_allclose(found, expected, atol=1e-3)

@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <algorithm>
 #include <limits>
 #include <random>
 
-#include "box_nms/cpu.h"
 #include "emulate_cuda.h"
+// The kernels need the emulation before them.
+#include "box_nms/cpu.h"
+#include "box_nms/gpu.h"
+#include "box_nms/kernels.cu"
 #include "flow_warp/cpu.h"
 #include "flow_warp/gpu.h"
 #include "flow_warp/kernels.cu"
@@ -207,17 +211,27 @@ void test_mining() {
 }
 
 void test_detections() {
-  const int count = pick(0, 60), classes = pick(1, 12), columns = pick(0, 1) ? 8 : 4 * classes, limit = pick(0, 30);
+  const int count = pick(1, 60), classes = pick(1, 12), columns = pick(0, 1) ? 8 : 4 * classes, limit = pick(1, 200);
   const int hostile = pick(0, 1) * 20;
-  const Floats rois = numbers(count * 4, 0, 300, hostile), scores = numbers(static_cast<size_t>(count) * classes, 0, 1, hostile);
+  const Floats rois = numbers(count * 4, 0, 300, hostile);
+  Floats scores = numbers(static_cast<size_t>(count) * classes, 0, 1, hostile);
+  for (float& score : scores) score = pick(0, 3) ? score : roundf(score * 4) / 4;  // some ties
   const Floats deltas = numbers(static_cast<size_t>(count) * columns, -1, 1, hostile);
-  const float im_info[] = {200, 300, 1.5f};
-  const int capacity = count * (classes - 1);
-  Floats found(6 * static_cast<size_t>(limit > 0 && limit < capacity ? limit : capacity), 7);
-  const int rows = dff_frame_detections(count, classes, columns, rois.data(), scores.data(), deltas.data(), im_info, 0.1f,
-                                        uniform(0, 1), limit, found.data());
-  for (int i = 0; i < rows * 6; ++i) {
-    if (found[i] - found[i] == 0) continue;
+  const Floats im_info = {200, 300, 1.5f};
+  const FrameShape s = {1, count, classes, columns, limit, 0.1f, uniform(0, 1)};
+  const size_t capacity = static_cast<size_t>(count) * (classes - 1);
+  Floats found(6 * std::min(capacity, static_cast<size_t>(limit)), 7), padded(6 * static_cast<size_t>(limit), 7);
+  const int rows = dff_frame_detections(count, classes, columns, rois.data(), scores.data(), deltas.data(), im_info.data(),
+                                        s.score_threshold, s.nms_threshold, limit, found.data());
+  Floats with_index(static_cast<size_t>(count) * 5);
+  for (size_t i = 0; i < with_index.size(); ++i) with_index[i] = i % 5 ? rois[i / 5 * 4 + i % 5 - 1] : 0;
+  std::vector<char> workspace(detections_workspace(s) + 1);
+  detections_gpu(GpuQueue(nullptr), s, with_index.data(), scores.data(), deltas.data(), im_info.data(), workspace.data(), padded.data());
+  found.resize(static_cast<size_t>(rows) * 6);
+  for (int row = rows; row < limit; ++row) found.insert(found.end(), {-1, 0, 0, 0, 0, 0});
+  expect_equal("detections, GPU", found, padded, 0);
+  for (const float value : found) {
+    if (value - value == 0) continue;
     printf("detections: a value is not finite\n");
     exit(1);
   }
@@ -240,6 +254,12 @@ int main(int count, char** arguments) {
   DFF_KERNEL(dff_match_candidates);
   DFF_KERNEL(dff_limit_foreground);
   DFF_KERNEL(dff_write_targets);
+  DFF_KERNEL(dff_clear_detections);
+  DFF_KERNEL(dff_decode_detections);
+  DFF_KERNEL(dff_rank_scores);
+  DFF_KERNEL(dff_suppress);
+  DFF_KERNEL(dff_choose_detections);
+  DFF_KERNEL(dff_write_detections);
   DFF_KERNEL(dff_rank_losses);
   DFF_KERNEL(dff_keep_hard);
   for (int round = 0; round < rounds; ++round) {

@@ -3,9 +3,12 @@
 #include <exception>
 #include <string>
 
+#include "../box_nms/gpu.h"
 #include "../flow_warp/gpu.h"
+#include "../hard_examples/gpu.h"
 #include "../proposal/gpu.h"
 #include "../psroi_pooling/gpu.h"
+#include "../rcnn_targets/gpu.h"
 
 namespace {
 
@@ -51,5 +54,31 @@ size_t dff_gpu_proposal_workspace(const dff::ProposalShape* shape) { return prop
 const char* dff_gpu_proposal(void* stream, const dff::ProposalShape* shape, const float* cls_prob, const float* bbox_pred,
                              const float* im_info, void* workspace, float* rois) {
   return message_of([=] { proposal_gpu(dff::GpuQueue(stream), *shape, cls_prob, bbox_pred, im_info, workspace, rois); });
+}
+
+size_t dff_gpu_rcnn_targets_workspace(const dff::TargetShape* shape) { return rcnn_targets_workspace(*shape); }
+
+const char* dff_gpu_rcnn_targets(void* stream, const dff::TargetShape* shape, const float* rois, const float* truths,
+                                 const float* chance, void* workspace, float* kept_rois, float* label, float* target, float* weight) {
+  return message_of([=] {
+    rcnn_targets_gpu(dff::GpuQueue(stream), *shape, rois, truths, chance, workspace, {kept_rois, label, target, weight});
+  });
+}
+
+size_t dff_gpu_hard_examples_workspace(const dff::MiningShape* shape) { return hard_examples_workspace(*shape); }
+
+const char* dff_gpu_hard_examples(void* stream, const dff::MiningShape* shape, const float* score, const float* deltas,
+                                  const float* label, const float* target, const float* weight, void* workspace,
+                                  float* kept_label, float* kept_weight) {
+  return message_of([=] {
+    hard_examples_gpu(dff::GpuQueue(stream), *shape, {score, deltas, label, target, weight}, workspace, kept_label, kept_weight);
+  });
+}
+
+size_t dff_gpu_detections_workspace(const dff::FrameShape* shape) { return detections_workspace(*shape); }
+
+const char* dff_gpu_detections(void* stream, const dff::FrameShape* shape, const float* rois, const float* scores,
+                               const float* deltas, const float* im_info, void* workspace, float* detections) {
+  return message_of([=] { detections_gpu(dff::GpuQueue(stream), *shape, rois, scores, deltas, im_info, workspace, detections); });
 }
 }

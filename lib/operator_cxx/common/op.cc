@@ -97,6 +97,11 @@ void report(const std::string& message) {
   stream.str(message);
 }
 
+void* gpu_workspace(const char* op, const OpResource& resource, size_t bytes) {
+  if (bytes > 0x7fffffffu) throw Error(std::string(op) + ": needs more than 2 GiB of work space for inputs of this size");
+  return resource.alloc_gpu(static_cast<int>(bytes));
+}
+
 }  // namespace dff
 
 // MXNet calls this first.  The interface has a version of its own; within 1.9 it is the one compiled against.

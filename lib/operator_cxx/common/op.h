@@ -61,6 +61,9 @@ MXReturnValue guarded(Body body) {
 
 inline const float* floats(const mxnet::ext::MXTensor& tensor) { return static_cast<const float*>(tensor.data_ptr); }
 inline float* writable(const mxnet::ext::MXTensor& tensor) { return static_cast<float*>(tensor.data_ptr); }
+// The work space of a GPU operator. One request a call: MXNet would return the same memory for a second.
+void* gpu_workspace(const char* op, const OpResource& resource, size_t bytes);
+
 inline int dim(const mxnet::ext::MXTensor& tensor, int axis) { return static_cast<int>(tensor.shape[axis]); }
 
 }  // namespace dff

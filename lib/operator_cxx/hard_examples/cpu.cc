@@ -9,7 +9,8 @@ void hard_examples_cpu(const MiningShape& s, const MiningInputs& in, float* labe
   typedef unsigned long long Key;
   const size_t total = static_cast<size_t>(s.images) * s.rois;
   std::vector<Key> keys(total);
-#pragma omp parallel for
+  // One image's regions are done before a second thread is awake.
+#pragma omp parallel for if (total * s.classes > 100000)
   for (long long row = 0; row < static_cast<long long>(total); ++row) {
     keys[row] = loss_key(s, loss_of(s, in, row), static_cast<int>(row % s.rois));
   }

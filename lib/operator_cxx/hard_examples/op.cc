@@ -62,7 +62,7 @@ MXReturnValue forward_cpu(const AttributeMap& map, Tensors* in, Tensors* out, co
 MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource& resource) {
   return guarded([&] {
     const MiningShape s = shape_of(map, *in);
-    void* workspace = resource.alloc_gpu(static_cast<int>(hard_examples_workspace(s)));
+    void* workspace = gpu_workspace(kOp, resource, hard_examples_workspace(s));
     hard_examples_gpu(GpuQueue(resource.get_cuda_stream()), s, inputs_of(*in), workspace, writable((*out)[0]), writable((*out)[1]));
   });
 }

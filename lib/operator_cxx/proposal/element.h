@@ -8,7 +8,7 @@ const int kMaxAnchors = 64;  // shapes of anchors at one place
 
 // Of the GPU's kernels: keys that one block sorts, candidates in one word of a mask, words that one block can hold.
 typedef unsigned long long Key;
-const int kSortChunk = 1024, kWordBits = 64, kMaxWords = 4096;
+const int kSortChunk = 1024, kWordBits = 64, kMaxWords = 2048;
 
 struct ProposalShape {
   int images, anchors, height, width;

@@ -73,10 +73,7 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
   return guarded([&] {
     const Tensors& i = *in;
     const ProposalShape s = shape_of(map, i[0]);
-    const size_t bytes = proposal_workspace(s);
-    if (bytes > 0x7fffffffu) throw Error(std::string(kOp) + ": more than 2 GiB of work space; lower rpn_pre_nms_top_n");
-    // MXNet gives one work space an operator call: a second request would return the same memory.
-    void* workspace = resource.alloc_gpu(static_cast<int>(bytes));
+    void* workspace = gpu_workspace(kOp, resource, proposal_workspace(s));
     proposal_gpu(GpuQueue(resource.get_cuda_stream()), s, floats(i[0]), floats(i[1]), floats(i[2]), workspace, writable((*out)[0]));
   });
 }

@@ -24,7 +24,7 @@ void limit_foreground(const TargetShape& s, const float* chance, std::vector<Mat
 
 void rcnn_targets_cpu(const TargetShape& s, const float* rois, const float* truths, const float* chance, const TargetRows& out) {
   const int count = s.candidates();
-#pragma omp parallel for
+#pragma omp parallel for if (s.images > 1)
   for (int image = 0; image < s.images; ++image) {
     const float* mine = chance ? chance + static_cast<size_t>(image) * count : nullptr;
     std::vector<Match> matches(count);

@@ -85,7 +85,7 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
   const Tensors& i = *in;
   return guarded([&] {
     const TargetShape s = shape_of(map, i);
-    void* workspace = resource.alloc_gpu(static_cast<int>(rcnn_targets_workspace(s)));
+    void* workspace = gpu_workspace(kOp, resource, rcnn_targets_workspace(s));
     rcnn_targets_gpu(GpuQueue(resource.get_cuda_stream()), s, floats(i[0]), floats(i[1]), i.size() > 2 ? floats(i[2]) : nullptr,
                      workspace, rows_of(*out));
   });

@@ -19,18 +19,6 @@ FrameShape settings(const AttributeMap& map) {
   return s;
 }
 
-MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
-  return guarded([&] {
-    settings(map);
-    *inputs = 4;
-    *outputs = 1;
-  });
-}
-
-MXReturnValue infer_type(const AttributeMap&, std::vector<int>* in, std::vector<int>* out) {
-  return infer_float32(kOp, in, out);
-}
-
 MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const unsigned limit = settings(map).limit;
@@ -87,8 +75,8 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
 }  // namespace
 
 REGISTER_OP(DFFDetections)
-    .setParseAttrs(parse)
-    .setInferType(infer_type)
+    .setParseAttrs(parse_fixed<FrameShape, settings, 4, 1>)
+    .setInferType(infer_float32)
     .setInferShape(infer_shape)
     .setForward(forward_cpu, "cpu")
     .setForward(forward_gpu, "gpu");

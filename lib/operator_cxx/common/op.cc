@@ -76,13 +76,13 @@ void check_shape(const char* op, const char* input, const Shape& shape, const Sh
   throw Error(std::string(op) + ": input " + input + has + ", but " + why + " needs " + wanted + ")");
 }
 
-MXReturnValue infer_float32(const char* op, std::vector<int>* in_types, std::vector<int>* out_types) {
+MXReturnValue infer_float32(const AttributeMap&, std::vector<int>* in_types, std::vector<int>* out_types) {
   return guarded([&] {
     for (size_t i = 0; i < in_types->size(); ++i) {
       int& type = (*in_types)[i];
       if (type == -1) type = mxnet::ext::kFloat32;
       if (type != mxnet::ext::kFloat32) {
-        throw Error(std::string(op) + ": input " + std::to_string(i) + " must be float32 (cast it first)");
+        throw Error("input " + std::to_string(i) + " must be float32 (cast it first)");
       }
     }
     std::fill(out_types->begin(), out_types->end(), static_cast<int>(mxnet::ext::kFloat32));

@@ -42,7 +42,7 @@ std::string describe(const Shape& shape);
 void check_shape(const char* op, const char* input, const Shape& shape, const Shape& expected, const std::string& why);
 
 // Every operator here takes and gives float32.
-MXReturnValue infer_float32(const char* op, std::vector<int>* in_types, std::vector<int>* out_types);
+MXReturnValue infer_float32(const AttributeMap& attributes, std::vector<int>* in_types, std::vector<int>* out_types);
 
 // Hands a message to MXNet, which raises it as MXNetError.
 void report(const std::string& message);
@@ -57,6 +57,16 @@ MXReturnValue guarded(Body body) {
     report(error.what());
     return mxnet::ext::MX_FAIL;
   }
+}
+
+// ParseAttrs of an operator with fixed numbers of inputs and outputs: `settings` throws where an attribute is wrong.
+template <typename Settings, Settings (*settings)(const AttributeMap&), int kInputs, int kOutputs>
+MXReturnValue parse_fixed(const AttributeMap& attributes, int* inputs, int* outputs) {
+  return guarded([&] {
+    settings(attributes);
+    *inputs = kInputs;
+    *outputs = kOutputs;
+  });
 }
 
 inline const float* floats(const mxnet::ext::MXTensor& tensor) { return static_cast<const float*>(tensor.data_ptr); }

@@ -19,10 +19,6 @@ MXReturnValue parse(const AttributeMap& attributes, int* inputs, int* outputs) {
   });
 }
 
-MXReturnValue infer_type(const AttributeMap&, std::vector<int>* in, std::vector<int>* out) {
-  return infer_float32(kOp, in, out);
-}
-
 MXReturnValue infer_shape(const AttributeMap&, Shapes* in, Shapes* out) {
   return guarded([&] {
     const Shape &feature = (*in)[0], &flow = (*in)[1];
@@ -78,7 +74,7 @@ MXReturnValue backward_gpu(const AttributeMap&, Tensors* in, Tensors* out, const
 
 REGISTER_OP(DFFFlowWarp)
     .setParseAttrs(parse)
-    .setInferType(infer_type)
+    .setInferType(infer_float32)
     .setInferShape(infer_shape)
     .setForward(forward_cpu, "cpu")
     .setForward(forward_gpu, "gpu")

@@ -16,18 +16,6 @@ MiningShape settings(const AttributeMap& map) {
   return s;
 }
 
-MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
-  return guarded([&] {
-    settings(map);
-    *inputs = 5;
-    *outputs = 2;
-  });
-}
-
-MXReturnValue infer_type(const AttributeMap&, std::vector<int>* in, std::vector<int>* out) {
-  return infer_float32(kOp, in, out);
-}
-
 MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const unsigned images = settings(map).images;
@@ -70,8 +58,8 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
 }  // namespace
 
 REGISTER_OP(DFFHardExamples)
-    .setParseAttrs(parse)
-    .setInferType(infer_type)
+    .setParseAttrs(parse_fixed<MiningShape, settings, 5, 2>)
+    .setInferType(infer_float32)
     .setInferShape(infer_shape)
     .setForward(forward_cpu, "cpu")
     .setForward(forward_gpu, "gpu");

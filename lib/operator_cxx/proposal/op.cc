@@ -29,18 +29,6 @@ ProposalShape settings(const AttributeMap& map) {
   return s;
 }
 
-MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
-  return guarded([&] {
-    settings(map);
-    *inputs = 3;
-    *outputs = 1;
-  });
-}
-
-MXReturnValue infer_type(const AttributeMap&, std::vector<int>* in, std::vector<int>* out) {
-  return infer_float32(kOp, in, out);
-}
-
 MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const ProposalShape s = settings(map);
@@ -81,8 +69,8 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
 }  // namespace
 
 REGISTER_OP(DFFProposal)
-    .setParseAttrs(parse)
-    .setInferType(infer_type)
+    .setParseAttrs(parse_fixed<ProposalShape, settings, 3, 1>)
+    .setInferType(infer_float32)
     .setInferShape(infer_shape)
     .setForward(forward_cpu, "cpu")
     .setForward(forward_gpu, "gpu");

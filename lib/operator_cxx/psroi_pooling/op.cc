@@ -29,18 +29,6 @@ PsroiShape shape_of(const AttributeMap& map, const mxnet::ext::MXTensor& data, c
   return s;
 }
 
-MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
-  return guarded([&] {
-    settings(map);
-    *inputs = 2;
-    *outputs = 1;
-  });
-}
-
-MXReturnValue infer_type(const AttributeMap&, std::vector<int>* in, std::vector<int>* out) {
-  return infer_float32(kOp, in, out);
-}
-
 MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const PsroiShape s = settings(map);
@@ -88,8 +76,8 @@ MXReturnValue backward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, c
 }  // namespace
 
 REGISTER_OP(DFFPSROIPooling)
-    .setParseAttrs(parse)
-    .setInferType(infer_type)
+    .setParseAttrs(parse_fixed<PsroiShape, settings, 2, 1>)
+    .setInferType(infer_float32)
     .setInferShape(infer_shape)
     .setForward(forward_cpu, "cpu")
     .setForward(forward_gpu, "gpu")

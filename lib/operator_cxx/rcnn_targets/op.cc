@@ -40,10 +40,6 @@ MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
   });
 }
 
-MXReturnValue infer_type(const AttributeMap&, std::vector<int>* in, std::vector<int>* out) {
-  return infer_float32(kOp, in, out);
-}
-
 MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const TargetShape s = settings(map);
@@ -95,7 +91,7 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
 
 REGISTER_OP(DFFRCNNTargets)
     .setParseAttrs(parse)
-    .setInferType(infer_type)
+    .setInferType(infer_float32)
     .setInferShape(infer_shape)
     .setForward(forward_cpu, "cpu")
     .setForward(forward_gpu, "gpu");

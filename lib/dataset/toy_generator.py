@@ -23,7 +23,7 @@ from lib.utils.cli import run
 from lib.utils.errors import DataError
 from lib.utils.parallel import process_map
 
-VERSION = 6                    # raise it when a frame would come out differently; older folders are then drawn anew
+VERSION = 7                    # raise it when a frame would come out differently; older folders are then drawn anew
 CLASS_IDS = tuple('toy%02d' % (i + 1) for i in range(len(CLASSES)))
 STAMP, CHECKSUMS = 'toy_vid.json', 'checksums.sha256'
 JPEG_QUALITY = 88
@@ -38,7 +38,7 @@ class Size:
 
     train_clips: int = 80
     train_length: int = 25     # frames a clip
-    stills: int = 1400
+    stills: int = 800
     val_clips: int = 12
     val_length: int = 36
 

@@ -12,10 +12,10 @@ import numpy as np
 from lib.dataset.toy_shapes import CLASSES, PATCH, make_background, make_distractor, make_object
 
 HEIGHT, WIDTH = 192, 320
-SPEEDS = {'slow': (0.1, 0.5), 'medium': (0.5, 1.4), 'fast': (1.4, 3.2)}   # pixels a frame
+SPEEDS = {'slow': (0.1, 0.5), 'medium': (0.5, 1.1), 'fast': (1.1, 2.0)}   # pixels a frame
 MARGIN = 14                    # a centre stays this far inside the picture, pixels
 OCCLUDED_BELOW = 0.7           # visible share under which an object counts as occluded
-HIDDEN_BELOW = 0.12            # ... and under which it is not annotated
+HIDDEN_BELOW = 0.35            # ... and under which it is not annotated
 SMALLEST_SIDE = 6              # a visible part with a shorter side is not annotated, pixels
 
 

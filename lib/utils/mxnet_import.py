@@ -21,9 +21,6 @@ def prepare():
     """
     # MXNet takes half of the processors it sees, a loss of up to 1.8x where these are real cores.
     os.environ.setdefault('OMP_NUM_THREADS', str(physical_cores()))
-    # Idle OpenMP threads would spin for milliseconds and take the cores from loader threads and other processes: on a
-    # busy machine small networks ran 3 to 13 times slower.
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     # A library operator always writes its gradient. With 8 or more contributions to one tensor MXNet would ask it to
     # add instead and the gradient would be silently wrong; above this count only.
     os.environ['MXNET_EXEC_INPLACE_GRAD_SUM_CAP'] = '1000000'

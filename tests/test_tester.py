@@ -226,7 +226,9 @@ def test_timing_without_timed_frames():
 def test_ctrl_c_leaves_whole_files(tmp_path, root):
     path = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=12, length=8)
     process = subprocess.Popen([sys.executable, str(root / 'experiments' / 'dff_rfcn' / 'dff_rfcn_test.py'), '--cfg', str(path)],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                               # A process in the background of a script ignores Ctrl-C, and so would this one.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     folder = tmp_path / 'output' / 'tiny_dff_rfcn' / 'VID_val_videos' / 'tiny-0001_interval3' / 'clips'
     deadline = time.time() + 120
     while time.time() < deadline and process.poll() is None and not list(folder.glob('*.json')):

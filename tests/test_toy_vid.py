@@ -94,8 +94,8 @@ def test_occluded_and_hidden_objects():
     cover[0].size, cover[0].velocity = 110, np.zeros(2)
     scene.sprites = own + cover
     seen = []
-    for x in (20.0, 110.0, 130.0, 160.0):
-        cover[0].start = np.array([x, 96.0])
+    for x in range(20, 161, 5):
+        cover[0].start = np.array([float(x), 96.0])
         seen.append([thing.occluded for thing in scene.render(0).things])
     assert 0 < HIDDEN_BELOW < OCCLUDED_BELOW < 1
     assert seen[0] == [False] and [True] in seen and seen[-1] == []
@@ -139,7 +139,8 @@ def test_distractors_and_backgrounds():
 def test_images_survive_the_disk(toy):
     image = cv2.imread(str(toy / 'Data/VID/val/toy_val_000/000000.JPEG'))
     drawn = Scene(np.random.RandomState([1, 0]), 'slow', 0).render(0).image
-    assert image.shape == drawn.shape and np.abs(image.astype(int) - drawn).mean() < 4
+    # JPEG keeps half the resolution of the colours, which are strong here.
+    assert image.shape == drawn.shape and np.abs(image.astype(int) - drawn).mean() < 8
 
 
 def test_made_on_first_use_and_kept(tmp_path, monkeypatch):

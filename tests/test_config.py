@@ -89,3 +89,9 @@ def test_tasks_have_separate_settings():
     from dff_rfcn.config.config import config as dff
     from rfcn.config.config import config as rfcn
     assert dff is not rfcn and dff.TRAIN is not rfcn.TRAIN
+
+
+def test_list_of_names_that_was_emptied_takes_names_again(config):
+    update_from_settings(config, ['network.FIXED_PARAMS=[]'])
+    update_from_settings(config, ['network.FIXED_PARAMS=[conv1, res2]'])
+    assert config.network.FIXED_PARAMS == ['conv1', 'res2']

@@ -6,6 +6,7 @@ import yaml
 
 from lib.utils.errors import ConfigError
 
+NAME_LISTS = ('network.FIXED_PARAMS',)    # all other lists hold numbers; an empty one does not show its kind
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 
 
@@ -103,7 +104,7 @@ def _convert(default, value, name, source):
             return value
         expected = 'a file name or a list of class names'
     elif isinstance(default, list):
-        number = not any(isinstance(item, str) for item in default)
+        number = name not in NAME_LISTS
         if isinstance(value, (list, tuple)):
             return [_convert(0.0 if number else '', item, name, source) for item in value]
         expected = 'a list of %s' % ('numbers' if number else 'names')

@@ -28,7 +28,7 @@ def _network():
         'PIXEL_MEANS': [103.06, 115.90, 123.15],     # blue, green, red
         'IMAGE_STRIDE': 0, 'RPN_FEAT_STRIDE': 16, 'RCNN_FEAT_STRIDE': 16,
         'FIXED_PARAMS': ['conv1', 'bn_conv1', 'res2', 'bn2', 'gamma', 'beta'],
-        'FIXED_PARAMS_RULE': 'prefix',               # or 'substring'; see docs of design in the README
+        'FIXED_PARAMS_RULE': 'prefix',               # or substring: which names an entry freezes
         'ANCHOR_SCALES': [8.0, 16.0, 32.0], 'ANCHOR_RATIOS': [0.5, 1.0, 2.0], 'NUM_ANCHORS': 9,
         'NORMALIZE_RPN': True, 'ANCHOR_MEANS': [0.0, 0.0, 0.0, 0.0], 'ANCHOR_STDS': [0.1, 0.1, 0.4, 0.4],
         'DFF_FEAT_DIM': 1024,                        # channels of feat_conv_3x3, which the flow carries

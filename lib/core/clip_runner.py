@@ -2,15 +2,13 @@
 import contextlib
 import os
 import queue
-import sys
 import threading
 from collections import Counter
-
-from tqdm import tqdm
 
 from lib.core.timing import Timing
 from lib.core.video_io import image_frames, open_writer
 from lib.core.visualise import draw_detections
+from lib.utils.progress import progress_bar
 
 VISIBLE = 0.2     # images with boxes show those of at least this score
 
@@ -46,8 +44,7 @@ def run_clips(clips, devices, make_detector, results, class_names=None):
         messages.put(outcome)
 
     threads = [threading.Thread(target=work, args=(device,), name=str(device)) for device in devices]
-    interval = 0.2 if sys.stderr.isatty() else 20
-    with tqdm(total=sum(clip.length for clip in clips), unit='frame', desc='testing', mininterval=interval) as bar:
+    with progress_bar(total=sum(clip.length for clip in clips), unit='frame', desc='testing') as bar:
         try:
             for thread in threads:
                 thread.start()

@@ -5,7 +5,6 @@ import os
 from collections import namedtuple
 
 import lib  # noqa: F401  (prepares the import of MXNet)
-from tqdm import tqdm
 
 from lib.config.cli import apply_arguments
 from lib.config.config import resolve
@@ -19,6 +18,7 @@ from lib.dataset.registry import get_class_list
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.errors import DataError
 from lib.utils.files import atomic_path
+from lib.utils.progress import progress_bar
 
 # What a task's demo does without flags; paths start at the repository root. symbol: for configs that name none.
 Defaults = namedtuple('Defaults', 'cfg model input output symbol')
@@ -61,7 +61,7 @@ def detect_and_draw(detector, source, output, json_path, class_names):
     """Run `detector` over the FrameSource `source`, write frames and detections as they come; returns the Timing."""
     timing = Timing(warm_up=detector.warm_up)
     with open_writer(output, source.fps) as draw, _json_writer(json_path, class_names) as record, \
-            contextlib.closing(detector.detect(source)) as results, tqdm(total=source.length, unit='frame', desc='detecting') as bar:
+            contextlib.closing(detector.detect(source)) as results, progress_bar(total=source.length, unit='frame', desc='detecting') as bar:
         for result in results:
             name = source.name(result.index)
             record(result, name)

@@ -10,11 +10,11 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
-from tqdm import tqdm
 
 from lib.utils.errors import DataError
 from lib.utils.image import read_image
 from lib.utils.parallel import process_map
+from lib.utils.progress import progress_bar
 
 # Below this many files one process is done before others have started (0.12 ms a file; threads are slower).
 PARALLEL_FROM = 20000
@@ -108,7 +108,7 @@ def read_annotations(sources, class_ids, description, workers=None):
     work = functools.partial(_parse_indexed, indices)
     if workers is None:
         workers = 1 if len(sources) < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
-    with tqdm(total=len(sources), desc=description, unit='file', disable=len(sources) < 1000, leave=False) as bar:
+    with progress_bar(total=len(sources), desc=description, unit='file', disable=len(sources) < 1000, leave=False) as bar:
         parsed = [_advance(bar, item) for item in process_map(work, sources, workers, chunksize=256)]
     return _table(parsed)
 

@@ -14,7 +14,6 @@ from xml.sax.saxutils import escape
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from lib.dataset.image_sets import Entry, write_image_set
 from lib.dataset.toy_scene import HEIGHT, SPEEDS, WIDTH, Scene
@@ -22,6 +21,7 @@ from lib.dataset.toy_shapes import CLASSES
 from lib.utils.cli import run
 from lib.utils.errors import DataError
 from lib.utils.parallel import process_map
+from lib.utils.progress import progress_bar
 
 VERSION = 7                    # raise it when a frame would come out differently; older folders are then drawn anew
 CLASS_IDS = tuple('toy%02d' % (i + 1) for i in range(len(CLASSES)))
@@ -106,7 +106,7 @@ def _write(folder, size, workers):
     if workers is None:
         workers = 1 if frames < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
     draw = functools.partial(_draw, folder)
-    with tqdm(total=frames, desc='drawing toy_vid', unit='frame', disable=frames < PARALLEL_FROM) as bar:
+    with progress_bar(total=frames, desc='drawing toy_vid', unit='frame', disable=frames < PARALLEL_FROM) as bar:
         for done in process_map(draw, jobs, workers):
             bar.update(done)
     _write_lists(folder, size)

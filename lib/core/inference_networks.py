@@ -1,6 +1,7 @@
 """The test networks of a task, bound to a device: prepared frames in, outputs in host memory out.
 
-Outputs are a tuple for each frame: rois [R, 5], cls_prob [R, classes], bbox_pred [R, 8 or 4 * classes], NumPy float32.
+A Task says what its networks compute and hand out for a frame. Of detection that is a tuple: rois [R, 5],
+cls_prob [R, classes], bbox_pred [R, 8 or 4 * classes], NumPy float32.
 """
 import copy
 from collections import namedtuple
@@ -14,6 +15,9 @@ from lib.utils.errors import ConfigError
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
 Key = namedtuple('Key', 'tensor feature')
+# head([output symbols of a test network, the feature excepted]) -> [symbols to compute for a frame];
+# to_host([their values, NDArray]) -> what the network hands out, in host memory: it waits until the device is done.
+Task = namedtuple('Task', 'head to_host')
 
 
 def has_flow(symbol_instance):
@@ -36,50 +40,63 @@ def _with_test(cfg, **settings):
 
 
 def _bind(symbol, shapes, ctx, arg_params, aux_params, source):
-    """An ExecutorPool of `symbol` with its parameters."""
-    pool = ExecutorPool(symbol, ctx, shapes)
+    """An ExecutorPool of `symbol` with its parameters, for those of the inputs `shapes` that it has."""
+    names = set(symbol.list_inputs())
+    pool = ExecutorPool(symbol, ctx, {name: shape for name, shape in shapes.items() if name in names})
     pool.set_params(arg_params, aux_params, source=source)
     return pool
 
 
-def _without_inputs(symbol):
-    """`symbol` without the outputs that only pass an input on: the original's key network returns two of them."""
+def _outputs(symbol):
+    """The outputs of `symbol` but those that only pass an input on: the original's key network returns two of them."""
     inputs = set(symbol.list_inputs())
-    return mx.sym.Group([output for output in symbol if output.list_outputs()[0] not in inputs])
+    return [output for output in symbol if output.list_outputs()[0] not in inputs]
+
+
+def _inputs(pool, frame):
+    """What of a Frame the network takes: {input name: array}."""
+    inputs = {'data': frame.tensor, 'im_info': frame.im_info}
+    return {name: value for name, value in inputs.items() if name in pool.input_names}
 
 
 def _to_host(outputs):
-    """rois, cls_prob, bbox_pred of one frame as NumPy arrays; returns when the network has finished."""
+    """rois, cls_prob, bbox_pred of one frame as NumPy arrays."""
     rois, cls_prob, bbox_pred = (output.asnumpy() for output in outputs)
     return rois, cls_prob.reshape(-1, cls_prob.shape[-1]), bbox_pred.reshape(-1, bbox_pred.shape[-1])
+
+
+DETECTION = Task(list, _to_host)
 
 
 class FrameNetwork:
     """The frame baseline as run_key: there is no feature to keep."""
 
-    def __init__(self, cfg, symbol_instance, *params):
+    def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
+        outputs = _outputs(symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=1)))
         shapes = {'data': largest_input(cfg), 'im_info': (1, 3)}
-        self._pool = _bind(symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=1)), shapes, *params)
+        self._pool = _bind(mx.sym.Group(task.head(outputs)), shapes, *params)
+        self._to_host = task.to_host
 
     def __call__(self, frame):
-        executor = self._pool.forward({'data': frame.tensor, 'im_info': frame.im_info})
-        return _to_host(executor.outputs), Key(frame.tensor, None)
+        executor = self._pool.forward(_inputs(self._pool, frame))
+        return self._to_host(executor.outputs), Key(frame.tensor, None)
 
 
 class KeyNetwork:
     """DFF's network for key frames; the feature stays on the device."""
 
-    def __init__(self, cfg, symbol_instance, *params):
+    def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
+        feature, *outputs = _outputs(symbol_instance.get_key_test_symbol(cfg))
         shapes = {'data': largest_input(cfg), 'im_info': (1, 3)}
-        symbol = _without_inputs(symbol_instance.get_key_test_symbol(cfg))
-        self.feature_shape = symbol.infer_shape(**shapes)[1][0]
-        self._pool = _bind(symbol, shapes, *params)
+        self.feature_shape = feature.infer_shape(data=shapes['data'])[1][0]
+        self._pool = _bind(mx.sym.Group([feature] + task.head(outputs)), shapes, *params)
+        self._to_host = task.to_host
 
     def __call__(self, frame):
-        outputs = self._pool.forward({'data': frame.tensor, 'im_info': frame.im_info}).outputs
+        outputs = self._pool.forward(_inputs(self._pool, frame)).outputs
         # Copied, since outputs live in memory that the next forward uses again.
         feature = outputs[0].copy()
-        host = _to_host(outputs[1:])
+        host = self._to_host(outputs[1:])
         feature.wait_to_read()
         return host, Key(frame.tensor, feature)
 
@@ -87,31 +104,27 @@ class KeyNetwork:
 class CurrentNetwork:
     """DFF's network for all other frames. The key frame is copied to its inputs once, not for every frame."""
 
-    def __init__(self, cfg, symbol_instance, feature_shape, *params):
+    def __init__(self, cfg, symbol_instance, feature_shape, *params, task=DETECTION):
         largest = largest_input(cfg)
+        outputs = _outputs(symbol_instance.get_cur_test_symbol(cfg))
         shapes = {'data': largest, 'im_info': (1, 3), 'data_key': largest, 'feat_key': feature_shape}
-        self._pool = _bind(_without_inputs(symbol_instance.get_cur_test_symbol(cfg)), shapes, *params)
+        self._pool = _bind(mx.sym.Group(task.head(outputs)), shapes, *params)
+        self._to_host = task.to_host
         self._loaded = None
 
     def __call__(self, frame, key):
-        executor = self._pool.get({'data': frame.tensor.shape, 'im_info': frame.im_info.shape,
-                                   'data_key': key.tensor.shape, 'feat_key': key.feature.shape})
+        own = _inputs(self._pool, frame)
+        shapes = {name: value.shape for name, value in own.items()}
+        executor = self._pool.get(dict(shapes, data_key=key.tensor.shape, feat_key=key.feature.shape))
         inputs = executor.arg_dict
         if key is not self._loaded:
             inputs['data_key'][:] = key.tensor
             inputs['feat_key'][:] = key.feature
             self._loaded = key
-        inputs['data'][:] = frame.tensor
-        inputs['im_info'][:] = frame.im_info
+        for name, value in own.items():
+            inputs[name][:] = value
         executor.forward(is_train=False)
-        return _to_host(executor.outputs)
-
-
-def _split(outputs, size, count):
-    """Outputs of a batch of `size` frames as those of its first `count` frames."""
-    rois, cls_prob, bbox_pred = (output.asnumpy() for output in outputs)
-    parts = [array.reshape(size, -1, array.shape[-1]) for array in (rois, cls_prob, bbox_pred)]
-    return [tuple(part[i] for part in parts) for i in range(count)]
+        return self._to_host(executor.outputs)
 
 
 class BatchNetwork:

@@ -1,4 +1,4 @@
-"""Detection in video: the key/current loop of Deep Feature Flow, and the networks that it runs.
+"""The key/current loop of Deep Feature Flow, and detection in video with it.
 
 The loop is the paper's inference algorithm (arXiv 1611.07715, algorithm 1): the heavy network on every
 `interval`-th frame, on all others the flow network and the warped feature of the last key frame.
@@ -9,7 +9,7 @@ from collections import namedtuple
 import numpy as np
 
 from lib.core.checkpoint import load_params, use_test_bbox
-from lib.core.inference_networks import BatchNetwork, CurrentNetwork, FrameNetwork, KeyNetwork, has_flow
+from lib.core.inference_networks import DETECTION, BatchNetwork, CurrentNetwork, FrameNetwork, KeyNetwork, has_flow
 from lib.core.video_io import read_ahead
 from lib.nms.frame_nms import frame_detections
 from lib.utils.errors import ConfigError
@@ -31,13 +31,13 @@ def prepare(image, cfg):
     return Frame(image, to_tensor(scaled, cfg.network.PIXEL_MEANS), im_info)
 
 
-def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=time.perf_counter):
-    """Yield a Detected for each Frame of the clip `frames`.
+def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=time.perf_counter, result=Detected):
+    """Yield a `result` for each Frame of the clip `frames`: Detected, or another type with its five fields.
 
     Frame 0 and every `interval`-th after it are key frames. A frame of another size than its key frame cannot
     use the key frame's feature: it becomes a key frame, and counting starts anew at it.
 
-    run_key(frame) -> (outputs, Key); run_current(frame, key) -> outputs; post_process(outputs, frame) -> detections.
+    run_key(frame) -> (outputs, Key); run_current(frame, key) -> outputs; post_process(outputs, frame) -> the third field.
     """
     key, age, index = None, 0, 0
     frames = iter(frames)
@@ -55,8 +55,8 @@ def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=t
             outputs = run_current(frame, key)
         age += 1
         computed = clock()
-        detections = post_process(outputs, frame)
-        yield Detected(index, frame.image, detections, is_key, Seconds(read - start, computed - read, clock() - computed))
+        found = post_process(outputs, frame)
+        yield result(index, frame.image, found, is_key, Seconds(read - start, computed - read, clock() - computed))
         index += 1
 
 
@@ -95,8 +95,8 @@ def _groups(frames, size):
         yield group
 
 
-class VideoDetector:
-    """Detections in clips, by the networks of one task on one device.
+class VideoPredictor:
+    """The networks of one task on one device, and clips run through them: what detection and segmentation share.
 
     Args:
         cfg: settings of the task.
@@ -104,48 +104,76 @@ class VideoDetector:
             frames; else (the frame baseline) its test network runs on every frame.
         arg_params, aux_params: {name: NDArray}.
         ctx: mx.Context.
-        interval: key frames are so far apart; None: cfg.TEST.KEY_FRAME_INTERVAL. The baseline ignores it, except
-            as the number of frames in a batch.
-        thresh: lowest score of a detection.
-        batch: use the batch network, which takes `interval` frames at a time.
+        interval: key frames are so far apart; None: cfg.TEST.KEY_FRAME_INTERVAL. The baseline ignores it.
         source: what messages call the origin of the parameters.
 
     Raises CheckpointError where parameters are missing or do not fit, ConfigError for a bad interval.
+    A subclass has `task`, `result` (of key_frame_loop) and `_post_process(outputs, frame)`.
     """
 
-    def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
-                 source='the parameters given'):
-        self.cfg, self.thresh, self._batch = cfg, thresh, batch
+    task = result = None
+
+    def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, source='the parameters given'):
+        self.cfg = cfg
         self.interval = cfg.TEST.KEY_FRAME_INTERVAL if interval is None else interval
         if self.interval < 1:
             raise ConfigError('the key-frame interval must be 1 or more, found %d' % self.interval)
-        if not batch and not has_flow(symbol_instance):
-            self.interval = 1
-        params = (ctx, arg_params, aux_params, source)
         # Frames of each kind and size that include the time of binding a network; for Timing.
         self.warm_up = {'key': 1, 'current': 1}
-        self._run_current = None     # not needed where every frame is a key frame
         self._has_current = has_flow(symbol_instance)
-        if batch:
-            self.warm_up = {'key': 1, 'current': self.interval - 1} if self._has_current else {'key': self.interval, 'current': 0}
-            self._run_batch = BatchNetwork(cfg, symbol_instance, self.interval, *params)
-        elif self._has_current:
-            self._run_key = KeyNetwork(cfg, symbol_instance, *params)
-            if self.interval > 1:
-                self._run_current = CurrentNetwork(cfg, symbol_instance, self._run_key.feature_shape, *params)
-        else:
-            self._run_key = FrameNetwork(cfg, symbol_instance, *params)
+        self._bind(symbol_instance, ctx, arg_params, aux_params, source)
 
-    def detect(self, images):
-        """Yield a Detected for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
+    def _bind(self, symbol_instance, *params):
+        self._run_current = None     # not needed where every frame is a key frame
+        if self._has_current:
+            self._run_key = KeyNetwork(self.cfg, symbol_instance, *params, task=self.task)
+            if self.interval > 1:
+                self._run_current = CurrentNetwork(self.cfg, symbol_instance, self._run_key.feature_shape, *params, task=self.task)
+        else:
+            self.interval = 1
+            self._run_key = FrameNetwork(self.cfg, symbol_instance, *params, task=self.task)
+
+    def run(self, images):
+        """Yield a `result` for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
         frames = read_ahead(prepare(image, self.cfg) for image in images)
         try:
-            if self._batch:
-                yield from batch_loop(frames, self.interval, self._run_batch, self._post_process, self._has_current)
-            else:
-                yield from key_frame_loop(frames, self.interval, self._run_key, self._run_current, self._post_process)
+            yield from self._loop(frames)
         finally:
             frames.close()
+
+    def _loop(self, frames):
+        return key_frame_loop(frames, self.interval, self._run_key, self._run_current, self._post_process, result=self.result)
+
+
+class VideoDetector(VideoPredictor):
+    """Detections in clips. Arguments beside those of VideoPredictor:
+
+        thresh: lowest score of a detection.
+        batch: use the batch network, which takes `interval` frames at a time, also of the baseline.
+    """
+
+    task, result = DETECTION, Detected
+
+    def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
+                 source='the parameters given'):
+        self.thresh, self._batch = thresh, batch
+        super().__init__(cfg, symbol_instance, arg_params, aux_params, ctx, interval, source)
+
+    def _bind(self, symbol_instance, *params):
+        if self._batch:
+            self.warm_up = {'key': 1, 'current': self.interval - 1} if self._has_current else {'key': self.interval, 'current': 0}
+            self._run_batch = BatchNetwork(self.cfg, symbol_instance, self.interval, *params)
+        else:
+            super()._bind(symbol_instance, *params)
+
+    def detect(self, images):
+        """`run`: yield a Detected for each BGR uint8 image of the iterable `images`."""
+        return self.run(images)
+
+    def _loop(self, frames):
+        if self._batch:
+            return batch_loop(frames, self.interval, self._run_batch, self._post_process, self._has_current)
+        return super()._loop(frames)
 
     def _post_process(self, outputs, frame):
         test = self.cfg.TEST

@@ -1,4 +1,4 @@
-"""Detections on disk, one text file a clip, and the record of what made them."""
+"""Results of a test run on disk, clip by clip, with the record of what made them; detections are one text file a clip."""
 import contextlib
 import hashlib
 import json
@@ -25,15 +25,19 @@ def file_digest(path):
     return digest.hexdigest()
 
 
-class ClipResults:
-    """The folder of one test run: <clip>.txt holds detections, <clip>.json its time and what it was made with.
+class RunFolder:
+    """The folder of one test run: made_with.json, and a record of each finished clip in clips/.
 
     Args:
         folder: made if needed.
-        origin: dict of everything that detections depend on; finished clips are kept only if theirs is equal.
-        report: called with one line where detections of another origin are found.
+        origin: dict of everything that the results depend on; finished clips are kept only if theirs is equal.
+        report: called with one line where results of another origin are found.
         ignore: keep no finished clip.
+
+    A subclass gives `_name(clip)`, a file name without extension, and `_identity(clip)`, what makes two clips the same.
     """
+
+    CONTENT = 'results'
 
     def __init__(self, folder, origin, report, ignore=False):
         self.folder, self._ignore = folder, ignore
@@ -45,15 +49,35 @@ class ClipResults:
         if before is not None and before != origin:
             old, new = (dict(_leaves(tree)) for tree in (before, origin))
             changed = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
-            report('detections in %s were made with other settings (%s): all clips run again' % (folder, ', '.join(changed)))
+            report('%s in %s were made with other settings (%s): all clips run again' % (self.CONTENT, folder, ', '.join(changed)))
         write_json(path, origin)
 
     def finished(self, clip, drawn=False):
-        """Whether the clip's detections are there, whole, and made as this run makes them; drawn: its images, too."""
-        record = _read_json(self._path(clip, '.json'))
+        """Whether the clip's results are there, whole, and made as this run makes them; drawn: its images, too."""
+        record = self.record(clip)
         return (not self._ignore and record is not None and record.get('made_with') == self._digest
-                and record.get('clip') == _identity(clip) and (record.get('drawn') or not drawn)
-                and os.path.isfile(self._path(clip, '.txt')))
+                and record.get('clip') == self._identity(clip) and bool(record.get('drawn') or not drawn))
+
+    def record(self, clip):
+        """What `finish` wrote for the clip; None where there is none."""
+        return _read_json(self._path(clip, '.json'))
+
+    def finish(self, clip, drawn, **content):
+        """Write the record that makes the clip a finished one, and `content` with it."""
+        write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest, drawn=drawn))
+
+    def _path(self, clip, extension):
+        return os.path.join(self.folder, 'clips', self._name(clip) + extension)
+
+
+class ClipResults(RunFolder):
+    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took."""
+
+    CONTENT = 'detections'
+
+    def finished(self, clip, drawn=False):
+        """As RunFolder's; the file of detections must be there, too."""
+        return super().finished(clip, drawn) and os.path.isfile(self._path(clip, '.txt'))
 
     @contextlib.contextmanager
     def writing(self, clip, timing, drawn=False):
@@ -61,8 +85,7 @@ class ClipResults:
         path = self._path(clip, '.txt')
         with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as stream:
             yield lambda number, detections: stream.write(format_detections(number, detections))
-        write_json(self._path(clip, '.json'), {'clip': _identity(clip), 'made_with': self._digest, 'drawn': drawn,
-                                                'timing': timing.as_dict()})
+        self.finish(clip, drawn, timing=timing.as_dict())
 
     def merge(self, clips):
         """Join the clips' detections, in order, into one file; returns (its path, the Timing of all)."""
@@ -72,16 +95,15 @@ class ClipResults:
                 with open(self._path(clip, '.txt'), encoding='ascii') as stream:
                     for line in stream:
                         merged.write(line)
-                timing.merge(_read_json(self._path(clip, '.json'))['timing'])
+                timing.merge(self.record(clip)['timing'])
         return path, timing
 
-    def _path(self, clip, extension):
+    def _name(self, clip):
         # The number makes it unique: a list of frames may cut one folder into several clips.
-        return os.path.join(self.folder, 'clips', '%06d_%s%s' % (clip.first_number, os.path.basename(clip.name), extension))
+        return '%06d_%s' % (clip.first_number, os.path.basename(clip.name))
 
-
-def _identity(clip):
-    return [clip.name, clip.first_number, clip.length, clip.frame_path(0)]
+    def _identity(self, clip):
+        return [clip.name, clip.first_number, clip.length, clip.frame_path(0)]
 
 
 def _leaves(tree, prefix=''):

@@ -1,4 +1,4 @@
-"""Detection in many clips on several devices."""
+"""Many clips on several devices, and detection in them."""
 import contextlib
 import os
 import queue
@@ -18,10 +18,22 @@ class _Stopped(Exception):
 
 
 def run_clips(clips, devices, make_detector, results, class_names=None):
-    """Detect in `clips` on all `devices` at once, a thread for each, and write the detections through `results`.
+    """Detect in `clips` on all `devices` at once and write the detections through `results`; see run_on_devices.
 
     make_detector(device) -> VideoDetector. results: ClipResults. class_names: also write images with boxes.
-    The first error of any thread, or Ctrl-C, stops all of them; a clip under way then leaves no file.
+    """
+    def make_work(device):
+        detector, seen = make_detector(device), Counter()
+        return lambda clip, tick: _detect(detector, clip, results, Timing(seen), tick, class_names)
+    run_on_devices(clips, devices, make_work)
+
+
+def run_on_devices(clips, devices, make_work):
+    """Run all `clips`, objects with the attribute `length` (steps of the progress bar), on all `devices` at once.
+
+    A thread for each device calls make_work(device) -> work(clip, tick), then work for one clip after the other; that
+    calls tick() after each step. The first error of any thread, or Ctrl-C, stops all of them: tick() then raises, so
+    that a clip under way ends there.
     """
     # Longest first, so that the devices end together. The threads share one iterator.
     jobs = iter(sorted(clips, key=lambda clip: -clip.length))
@@ -32,18 +44,18 @@ def run_clips(clips, devices, make_detector, results, class_names=None):
             raise _Stopped
         messages.put(1)
 
-    def work(device):
-        """Puts 1 for every frame, at the end None or the error."""
-        outcome, seen = None, Counter()
+    def serve(device):
+        """Puts 1 for every step, at the end None or the error."""
+        outcome = None
         try:
-            detector = make_detector(device)
+            work = make_work(device)
             for clip in jobs:
-                _detect(detector, clip, results, Timing(seen), tick, class_names)
+                work(clip, tick)
         except Exception as error:    # whatever it is: the main thread raises it
             outcome = error
         messages.put(outcome)
 
-    threads = [threading.Thread(target=work, args=(device,), name=str(device)) for device in devices]
+    threads = [threading.Thread(target=serve, args=(device,), name=str(device)) for device in devices]
     with progress_bar(total=sum(clip.length for clip in clips), unit='frame', desc='testing') as bar:
         try:
             for thread in threads:

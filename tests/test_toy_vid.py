@@ -12,7 +12,7 @@ from lib.config.defaults import detection_defaults
 from lib.dataset import toy_generator
 from lib.dataset.registry import get_class_list, get_dataset
 from lib.dataset.roidb import load_roidb
-from lib.dataset.toy_generator import Size, checksums, ensure, generate
+from lib.dataset.toy_generator import STORE, Size, ensure, generate
 from lib.dataset.toy_scene import HEIGHT, HIDDEN_BELOW, OCCLUDED_BELOW, WIDTH, Scene
 from lib.dataset.toy_shapes import CLASSES, PATCH, make_background, make_distractor, make_object
 from lib.utils.errors import DataError
@@ -58,8 +58,8 @@ def test_it_is_a_data_set(toy):
 
 def test_the_same_bytes_from_one_or_two_processes(toy, tmp_path):
     generate(str(tmp_path / 'again'), SMALL, workers=2)
-    assert checksums(str(tmp_path / 'again')) == checksums(str(toy))
-    lines = ['%s  %s' % line for line in checksums(str(toy))]
+    assert STORE.checksums(str(tmp_path / 'again')) == STORE.checksums(str(toy))
+    lines = ['%s  %s' % line for line in STORE.checksums(str(toy))]
     assert (toy / 'checksums.sha256').read_text().splitlines() == lines
 
 
@@ -145,7 +145,7 @@ def test_images_survive_the_disk(toy):
 
 def test_made_on_first_use_and_kept(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(toy_generator, 'generate', lambda folder, size, replace: calls.append(folder))
+    monkeypatch.setattr(STORE, 'generate', lambda folder, size, replace: calls.append(folder))
     ensure(str(tmp_path / 'new'))
     assert calls == [str(tmp_path / 'new')]
     (tmp_path / 'old').mkdir()
@@ -160,13 +160,13 @@ def test_made_on_first_use_and_kept(tmp_path, monkeypatch):
 def test_another_process_may_be_first(tmp_path, monkeypatch):
     size = Size(0, 1, 1, 0, 1)
     generate(str(tmp_path / 'first'), size)
-    original = toy_generator._write
+    original = STORE.write
 
     def write(*args):
         original(*args)
         os.rename(str(tmp_path / 'first'), str(tmp_path / 'toy'))
         (tmp_path / 'toy' / 'mark').touch()
-    monkeypatch.setattr(toy_generator, '_write', write)
+    monkeypatch.setattr(STORE, 'write', write)
     ensure(str(tmp_path / 'toy'), size)
     assert os.listdir(str(tmp_path)) == ['toy'] and (tmp_path / 'toy' / 'mark').exists()
 

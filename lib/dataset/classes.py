@@ -63,17 +63,24 @@ def load_classes(setting=None):
     """
     if setting is None:
         return _parse(enumerate(IMAGENET_VID, 1), 'ImageNet VID', DataError)
+    return _parse(*class_lines(setting, 'id name'))
+
+
+def class_lines(setting, form):
+    """([(line number, text)], where they stand, class of error to raise about them) of a list or of the path of a text file.
+
+    form: of a line, for messages. Raises DataError for a file that is missing or no text.
+    """
     if not isinstance(setting, str):
-        return _parse(((i, str(item)) for i, item in enumerate(setting, 1)), 'dataset.CLASSES', ConfigError)
+        return [(i, str(item)) for i, item in enumerate(setting, 1)], 'dataset.CLASSES', ConfigError
     path = resolve(setting)
     if not os.path.isfile(path):
-        raise DataError('class list %s does not exist; expected a text file of `id name` lines' % path)
+        raise DataError('class list %s does not exist; expected a text file of `%s` lines' % (path, form))
     try:
         with open(path, encoding='utf-8-sig') as stream:
-            lines = list(enumerate(stream, 1))
+            return list(enumerate(stream, 1)), path, DataError
     except (OSError, UnicodeDecodeError) as error:
         raise DataError('class list %s cannot be read as UTF-8 text: %s' % (path, error)) from None
-    return _parse(lines, path, DataError)
 
 
 def classes_from_config(cfg, default=None):

@@ -28,7 +28,7 @@ def get_class_list(cfg):
 
 def _class_of(cfg):
     # Imported here, because these modules import this one to register.
-    from lib.dataset import imagenet_vid, toy_vid  # noqa: F401
+    from lib.dataset import camvid, cityscapes, imagenet_vid, seg_folder, toy_seg, toy_vid  # noqa: F401
     if cfg.dataset.dataset not in _DATASETS:
         raise ConfigError("dataset.dataset: there is no data set '%s'; there are %s" % (cfg.dataset.dataset, ', '.join(sorted(_DATASETS))))
     return _DATASETS[cfg.dataset.dataset]

@@ -2,14 +2,9 @@
 
     python -m lib.dataset.toy_generator FOLDER [--train_clips N ...]
 """
-import argparse
 import functools
-import hashlib
-import json
 import os
-import shutil
-import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 import cv2
@@ -18,18 +13,14 @@ import numpy as np
 from lib.dataset.image_sets import Entry, write_image_set
 from lib.dataset.toy_scene import HEIGHT, SPEEDS, WIDTH, Scene
 from lib.dataset.toy_shapes import CLASSES
+from lib.dataset.toy_store import ToyStore, draw_scenes, make_from_command_line
 from lib.utils.cli import run
-from lib.utils.errors import DataError
-from lib.utils.parallel import process_map
-from lib.utils.progress import progress_bar
 
 VERSION = 7                    # raise it when a frame would come out differently; older folders are then drawn anew
 CLASS_IDS = tuple('toy%02d' % (i + 1) for i in range(len(CLASSES)))
-STAMP, CHECKSUMS = 'toy_vid.json', 'checksums.sha256'
 JPEG_QUALITY = 88
 LABELLED = 15                  # labelled frames a training clip, as in VID_train_15frames
 STILLS_PER_SCENE, STILL_INTERVAL = 2, 60
-PARALLEL_FROM = 400            # frames; below it other processes cost more than they save
 
 
 @dataclass(frozen=True)
@@ -44,51 +35,13 @@ class Size:
 
 
 def ensure(folder, size=Size()):
-    """Make toy_vid at `folder` unless a current one, of any size, is there; an outdated one is replaced.
-
-    Raises DataError where the folder holds something else or cannot be written.
-    """
-    version = _stamped_version(folder)
-    if version == VERSION:
-        return
-    if version is None and os.path.isdir(folder) and os.listdir(folder):
-        raise DataError('%s is not empty and was not made by the toy generator (no %s): choose another dataset.dataset_path, or remove it'
-                        % (folder, STAMP))
-    generate(folder, size, replace=False)
+    """Make toy_vid at `folder` unless a current one, of any size, is there. Raises DataError; see ToyStore.ensure."""
+    STORE.ensure(folder, size)
 
 
-def _stamped_version(folder):
-    """Version of the data set at `folder`; None where there is no readable stamp."""
-    try:
-        with open(os.path.join(folder, STAMP), encoding='utf-8') as stream:
-            return json.load(stream)['version']
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def generate(folder, size=Size(), workers=None, replace=True):
-    """Draw toy_vid in a temporary folder, then put it at `folder`, where it replaces what is there.
-
-    workers: processes; by default one a core, or one for a small data set. replace=False: keep a current data set that
-    another process put there meanwhile. Raises DataError where the disk refuses.
-    """
-    folder = os.path.realpath(folder)      # where `folder` is a link, its target is what gets replaced
-    try:
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix='.toy_vid.', dir=os.path.dirname(folder))
-    except OSError as error:
-        raise DataError('cannot make toy_vid at %s: %s' % (folder, error.strerror)) from None
-    try:
-        os.chmod(temporary, 0o755)
-        _write(temporary, size, workers)
-        if replace or _stamped_version(folder) != VERSION:
-            if os.path.isdir(folder):
-                shutil.rmtree(folder)
-            os.rename(temporary, folder)
-    except OSError as error:
-        raise DataError('cannot make toy_vid at %s: %s' % (folder, error.strerror)) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def generate(folder, size=Size(), workers=None):
+    """Draw toy_vid at `folder`, where it replaces what is there. Raises DataError; see ToyStore.generate."""
+    STORE.generate(folder, size, workers)
 
 
 def _jobs(size):
@@ -102,18 +55,11 @@ def _jobs(size):
 
 def _write(folder, size, workers):
     jobs = _jobs(size)
-    frames = sum(job[2] for job in jobs)
-    if workers is None:
-        workers = 1 if frames < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
-    draw = functools.partial(_draw, folder)
-    with progress_bar(total=frames, desc='drawing toy_vid', unit='frame', disable=frames < PARALLEL_FROM) as bar:
-        for done in process_map(draw, jobs, workers):
-            bar.update(done)
+    draw_scenes(functools.partial(_draw, folder), jobs, sum(job[2] for job in jobs), 'toy_vid', workers)
     _write_lists(folder, size)
-    with open(os.path.join(folder, CHECKSUMS), 'w', encoding='utf-8') as stream:
-        stream.writelines('%s  %s\n' % line for line in checksums(folder))
-    with open(os.path.join(folder, STAMP), 'w', encoding='utf-8') as stream:
-        json.dump(dict(version=VERSION, **asdict(size)), stream, indent=1)
+
+
+STORE = ToyStore('toy_vid', VERSION, _write)
 
 
 def _draw(folder, job):
@@ -182,32 +128,5 @@ def _clip_entry(part, clip, frame, length):
     return Entry('%s/%06d' % (path, frame), 1 + clip * length + frame, path, frame, length, 0)
 
 
-def checksums(folder):
-    """(SHA-256, path below `folder`) of every file of a data set but the stamp and the checksums, by path."""
-    result = []
-    for place, _, names in os.walk(folder):
-        for name in names:
-            file = os.path.join(place, name)
-            path = os.path.relpath(file, folder).replace(os.sep, '/')
-            if path not in (STAMP, CHECKSUMS):
-                with open(file, 'rb') as stream:
-                    result.append((hashlib.sha256(stream.read()).hexdigest(), path))
-    return sorted(result, key=lambda item: item[1])
-
-
-def main():
-    """Entry point."""
-    parser = argparse.ArgumentParser(description='Draw the toy_vid data set (see data/README.md).')
-    parser.add_argument('folder', help='where to put it; replaced where a toy_vid is there')
-    for name, value in asdict(Size()).items():
-        parser.add_argument('--' + name, type=int, default=value, metavar='N', help='default %(default)s')
-    args = vars(parser.parse_args())
-    folder = args.pop('folder')
-    if os.path.isdir(folder) and os.listdir(folder) and _stamped_version(folder) is None:
-        raise DataError('%s is not empty and holds no toy_vid; give another folder' % folder)
-    generate(folder, Size(**args))
-    print('toy_vid is at %s' % folder)
-
-
 if __name__ == '__main__':
-    run(main)
+    run(lambda: make_from_command_line(STORE, Size()))

@@ -13,6 +13,7 @@ from lib.dataset.toy_shapes import CLASSES, PATCH, make_background, make_distrac
 
 HEIGHT, WIDTH = 192, 320
 SPEEDS = {'slow': (0.1, 0.5), 'medium': (0.5, 1.1), 'fast': (1.1, 2.0)}   # pixels a frame
+SMALLEST, LARGEST = 28, 110    # an object's size stays between, pixels
 MARGIN = 14                    # a centre stays this far inside the picture, pixels
 OCCLUDED_BELOW = 0.7           # visible share under which an object counts as occluded
 HIDDEN_BELOW = 0.35            # ... and under which it is not annotated
@@ -41,9 +42,9 @@ class Frame:
 class Sprite:
     """Something that moves through the picture: its drawing and its path."""
 
-    def __init__(self, rng, patch, track, speed, size):
-        """patch: float32 BGRA of lib.dataset.toy_shapes; track: -1 for a distractor; speed: key of SPEEDS; size: pixels."""
-        self.track = track
+    def __init__(self, rng, patch, track, speed, size, scale=1.0):
+        """patch: float32 BGRA of lib.dataset.toy_shapes; track: -1 for a distractor; speed: key of SPEEDS; size: pixels at scale 1."""
+        self.track, self.scale = track, scale
         self.levels = [patch]                 # ever smaller, so that a small object is not aliased
         while self.levels[-1].shape[0] > 32:
             self.levels.append(cv2.resize(self.levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
@@ -56,7 +57,8 @@ class Sprite:
 
     def pose(self, t):
         """2x3 matrix from patch pixels (full size) to the picture at time t, frames."""
-        scale = np.clip(self.size * (1 + self.swell * np.sin(2 * np.pi * t / self.period + self.phase)), 28, 110) / PATCH
+        size = np.clip(self.size * (1 + self.swell * np.sin(2 * np.pi * t / self.period + self.phase)), SMALLEST, LARGEST)
+        scale = size * self.scale / PATCH
         centre = _bounce(self.start + self.velocity * t, (WIDTH, HEIGHT))
         angle = self.angle + self.turn * t
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -118,10 +120,11 @@ def _paste(image, drawing, x, y):
 class Scene:
     """A background, its light, and sprites from back to front."""
 
-    def __init__(self, rng, speed, number):
+    def __init__(self, rng, speed, number, scale=1.0):
         """Draw all random choices of a clip from `rng`, a RandomState.
 
         speed: key of SPEEDS. number: of the scene; the classes take turns by it, so that all come equally often.
+        scale: how large objects are.
         """
         self.rng = rng
         self.canvas = make_background(rng, HEIGHT * 3 // 2, WIDTH * 3 // 2)
@@ -131,9 +134,9 @@ class Scene:
         self.classes = [(2 * number + i) % len(CLASSES) for i in range(rng.choice([1, 2, 2, 3, 3, 4]))]
         if len(self.classes) > 2 and rng.rand() < 0.4:
             self.classes[1] = self.classes[0]      # two of a kind in one picture
-        self.sprites = [Sprite(rng, make_object(rng, class_index), track, speed, np.exp(rng.uniform(np.log(36), np.log(105))))
+        self.sprites = [Sprite(rng, make_object(rng, class_index), track, speed, np.exp(rng.uniform(np.log(36), np.log(105))), scale)
                         for track, class_index in enumerate(self.classes)]
-        self.sprites += [Sprite(rng, make_distractor(rng), -1, speed, rng.uniform(28, 75)) for _ in range(rng.randint(1, 4))]
+        self.sprites += [Sprite(rng, make_distractor(rng), -1, speed, rng.uniform(28, 75), scale) for _ in range(rng.randint(1, 4))]
         rng.shuffle(self.sprites)
         self.shutter = {'slow': 0.5, 'medium': 1.0, 'fast': 1.6}[speed]    # exposure, frames
         self.grain = rng.uniform(2, 6)

@@ -10,11 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import List, NamedTuple
 
-from tqdm import tqdm
-
 from lib.dataset.annotations import Source, parse_annotation
 from lib.dataset.image_sets import Entry, write_image_set
 from lib.utils.errors import ConfigError, DataError
+from lib.utils.progress import progress_bar
 
 EXTENSION = '.JPEG'
 _FRAME = re.compile(r'\d{6}\.JPEG')
@@ -84,7 +83,7 @@ def spread(candidates, count):
 def _training_lists(root, options, lines):
     clips = _find_clips(root, 'train')
     entries, empty = [], 0
-    for clip in tqdm(clips, desc='training clips', unit='clip', disable=len(clips) < 200, leave=False):
+    for clip in progress_bar(clips, desc='training clips', unit='clip', disable=len(clips) < 200, leave=False):
         frames = clip.annotated if options.with_empty else [i for i in clip.annotated if _has_object(root, clip.path, i)]
         empty += not frames
         entries.extend(_entry(clip, i) for i in spread(frames, options.per_clip))
@@ -93,8 +92,8 @@ def _training_lists(root, options, lines):
             lines.append('no list of training clips: no frame of the %d clips in Data/VID/train is annotated with an object' % len(clips))
         return []
     name = 'VID_train_%dframes' % options.per_clip if options.per_clip else 'VID_train_allframes'
-    lines.append('%s: %d frames of %d clips%s' % (name, len(entries), len(clips) - empty,
-                                                  '; %d clips without objects left out' % empty if empty else ''))
+    lines.append('%s: frames %d, clips %d%s' % (name, len(entries), len(clips) - empty,
+                                                ', clips without objects, left out %d' % empty if empty else ''))
     return [_List(name, 'training', entries)]
 
 
@@ -107,11 +106,11 @@ def _validation_lists(root, lines):
         videos.append(_entry(clip, 0, number))
         frames.extend(_entry(clip, i, number + i) for i in clip.annotated)
         number += clip.length
-    lines.append('VID_val_videos: %d clips, %d frames' % (len(clips), number - 1))
+    lines.append('VID_val_videos: frames %d, clips %d' % (number - 1, len(clips)))
     made = [_List('VID_val_videos', 'videos', videos)]
     if frames:
         made.append(_List('VID_val_frames', 'frames', frames))
-        lines.append('VID_val_frames: %d frames' % len(frames))
+        lines.append('VID_val_frames: frames %d' % len(frames))
     missing = number - 1 - len(frames)
     if missing:
         lines.append('warning: %d frames in Data/VID/val have no annotation: they are not in VID_val_frames, and VID_val_videos '
@@ -124,7 +123,7 @@ def _still_lists(root, options, lines):
     would be full before."""
     stills = _find_stills(root)
     classes = {}
-    for path in tqdm(stills, desc='stills', unit='image', disable=len(stills) < 1000, leave=False):
+    for path in progress_bar(stills, desc='stills', unit='image', disable=len(stills) < 1000, leave=False):
         xml = os.path.join(root, 'Annotations', 'DET', path + '.xml')
         _, objects = parse_annotation(Source(xml, os.path.join(root, 'Data', 'DET', path + EXTENSION), 'Data/DET'))
         if objects or options.with_empty:
@@ -143,7 +142,7 @@ def _still_lists(root, options, lines):
     if not chosen:
         return []
     name = 'DET_train_%dperclass' % options.per_class if options.per_class else 'DET_train_all'
-    lines.append('%s: %d of %d stills' % (name, len(chosen), len(stills)))
+    lines.append('%s: stills %d of %d' % (name, len(chosen), len(stills)))
     return [_List(name, 'stills', [Entry(path, i, None, 0, 1, 0) for i, path in enumerate(chosen, 1)])]
 
 

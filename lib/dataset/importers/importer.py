@@ -1,0 +1,137 @@
+"""Importing a data set: read, split, write, list, configure; nothing appears under its name before it is whole."""
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+
+from lib.config.config import ROOT
+from lib.dataset import image_set_maker
+from lib.dataset.image_set_maker import make_image_sets
+from lib.dataset.image_sets import read_image_set
+from lib.dataset.importers import coco, coco_vid, cvat, mot, voc, yolo
+from lib.dataset.importers.layout import Layout, class_id
+from lib.dataset.importers.model import Report
+from lib.dataset.importers.settings import write_settings
+from lib.dataset.importers.split import split
+from lib.utils.errors import ConfigError, DataError
+
+FORMATS = {'coco': coco.read, 'coco-vid': coco_vid.read, 'cvat': cvat.read, 'mot': mot.read, 'voc': voc.read, 'labelimg': voc.read,
+           'yolo': yolo.read}
+STAMP = 'import.json'
+
+
+def import_dataset(format_name, src, dst, options):
+    """Import the data set `src` of a format of FORMATS to the folder `dst`; returns the lines of a summary.
+
+    `dst` gets Data, Annotations, ImageSets, classes.txt, <name>_rfcn.yaml, <name>_dff_rfcn.yaml and import.json, which says what
+    it was made from. options: a model.Options. An import that `dst` holds is replaced if options.force is set; anything else is
+    never touched. Raises ConfigError, DataError.
+    """
+    if format_name not in FORMATS:
+        raise ConfigError("there is no format '%s'; there are %s" % (format_name, ', '.join(sorted(FORMATS))))
+    for path in [src] + ([options.frames] if options.frames else []):
+        if not os.path.exists(path):
+            raise DataError('%s does not exist' % path)
+    _check_destination(dst, [src] + ([options.frames] if options.frames else []), options.force)
+    report = Report()
+    source = FORMATS[format_name](src, options, report)
+    split(source.clips, options)
+    with _replacing(dst) as folder:
+        layout = Layout(folder, options.classes, options.copy, report)
+        layout.write(source.clips)
+        written = layout.written
+        classes = _class_lines(options.classes or source.classes, written)
+        _write_lines(os.path.join(folder, 'classes.txt'), classes)
+        lists, list_lines = make_image_sets(folder, image_set_maker.Options(per_clip=options.per_clip))
+        training = [name for name in reversed(lists) if '_train_' in name]         # stills first, as in the original
+        images = sum(len(read_image_set(os.path.join(folder, 'ImageSets'), name).entries) for name in training)
+        yamls = write_settings(folder, os.path.abspath(dst), len(classes), '+'.join(training) or 'VID_train_%dframes' % options.per_clip,
+                               images, options.devices, options.small)
+        _write_stamp(folder, format_name, src, options, written)
+    return _summary(dst, source.clips, written, report, list_lines, yamls)
+
+
+def _check_destination(dst, sources, force):
+    """DataError unless `dst` is free, or an import to replace, and neither it nor a source lies inside the other."""
+    target = os.path.realpath(dst)
+    for source in map(os.path.realpath, sources):
+        if os.path.commonpath([source, target]) in (source, target):
+            raise DataError('the source %s and the destination %s lie one inside the other; choose another destination' % (source, dst))
+    if not os.path.lexists(dst) or (os.path.isdir(dst) and not os.listdir(dst)):
+        return
+    if not os.path.isfile(os.path.join(dst, STAMP)):
+        raise DataError('%s exists and was not made by tools/import_dataset.py (no %s): choose another destination, or remove it'
+                        % (dst, STAMP))
+    if not force:
+        raise DataError('%s exists already; --force replaces it' % dst)
+
+
+@contextlib.contextmanager
+def _replacing(dst):
+    """Yield a new folder beside `dst`, which takes its place at the end; after an error nothing of it stays."""
+    target = os.path.realpath(dst)
+    parent = os.path.dirname(target)
+    temporary = None
+    try:
+        os.makedirs(parent, exist_ok=True)
+        temporary = tempfile.mkdtemp(prefix='.%s.' % os.path.basename(target), dir=parent)
+        os.chmod(temporary, 0o755)
+        yield temporary
+        if os.path.isdir(target):
+            shutil.rmtree(target)
+        os.rename(temporary, target)
+    except OSError as error:
+        raise DataError('cannot write %s: %s' % (dst, error.strerror)) from None
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _class_lines(order, written):
+    """Lines `id name` of the classes that have boxes: in the source's order, then by name."""
+    ids, names = [class_id(name) for name in order], written.names
+    known = [identifier for identifier in dict.fromkeys(ids) if identifier in names]
+    known += sorted(identifier for identifier in names if identifier not in ids)
+    if not known:
+        raise DataError('no box of any class could be imported%s'
+                        % ('; --classes lists %s' % ', '.join(order) if order else ''))
+    return [identifier if identifier == names[identifier] else '%s %s' % (identifier, names[identifier]) for identifier in known]
+
+
+def _write_lines(path, lines):
+    with open(path, 'w', encoding='utf-8') as stream:
+        stream.writelines(line + '\n' for line in lines)
+
+
+def _write_stamp(folder, format_name, src, options, written):
+    with open(os.path.join(folder, STAMP), 'w', encoding='utf-8') as stream:
+        json.dump({'format': format_name, 'source': os.path.abspath(src), 'frames': dict(written.frames), 'val': options.val,
+                   'val_clips': options.val_clips, 'seed': options.seed}, stream, indent=1)
+
+
+def _summary(dst, clips, written, report, list_lines, yamls):
+    lines = []
+    for part, title in (('train', 'training'), ('val', 'validation')):
+        counts = [('clips', written.clips[part]), ('stills', written.stills[part]), ('frames', written.frames[part]),
+                  ('labelled', written.labelled[part]), ('boxes', sum(written.boxes[part].values()))]
+        lines.append('%-11s %s' % (title + ':', ', '.join('%s %d' % count for count in counts if count[1] or count[0] == 'frames')))
+    names = [clip.name for clip in clips if clip.part == 'val']
+    if names:
+        lines.append('            clips %s%s' % (', '.join(names[:8]), ', ...' if len(names) > 8 else ''))
+    lines.append('classes:    %s' % ', '.join('%s (boxes %d + %d)' % (name, written.boxes['train'][name], written.boxes['val'][name])
+                                              for name in sorted(written.names)))
+    lines.append('tracks:     %d' % written.tracks)
+    lines.append('images:     %s' % ', '.join('%d %s' % (count, _HOW[how]) for how, count in written.how.most_common()))
+    if written.clipped:
+        lines.append('changed:    %d boxes reached over the edge of their image and were clipped' % written.clipped)
+    lines += ['left out:   ' + line for line in report.lines()]
+    lines += ['list:       ' + line for line in list_lines]
+    unlabelled = written.frames['val'] - written.labelled['val']
+    if unlabelled:
+        lines.append('warning:    %d frames for validation are not labelled and count as frames without objects' % unlabelled)
+    shown = os.path.relpath(dst, ROOT) if os.path.realpath(dst).startswith(os.path.realpath(ROOT) + os.sep) else dst
+    return lines + ['settings:   ' + os.path.join(shown, name) for name in yamls]
+
+
+_HOW = {'linked': 'linked', 'copied': 'copied', 'converted': 'converted to JPEG (quality 95)', 'decoded': 'decoded from video'}

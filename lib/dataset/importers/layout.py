@@ -1,0 +1,132 @@
+"""Writing clips as a data set in the ILSVRC2015 layout: Data, Annotations, and what was written."""
+import collections
+import math
+import os
+from xml.sax.saxutils import escape
+
+from lib.dataset.classes import BACKGROUND
+from lib.dataset.image_set_maker import EXTENSION
+from lib.dataset.importers.media import ImageFile, Images
+from lib.dataset.importers.paths import output_name, unique
+from lib.utils.errors import DataError
+from lib.utils.progress import progress_bar
+
+
+class Written:
+    """What a Layout has written, counted."""
+
+    def __init__(self):
+        self.clips = collections.Counter()       # by part
+        self.stills = collections.Counter()      # by part
+        self.frames = collections.Counter()      # by part, clips and stills
+        self.labelled = collections.Counter()    # frames by part
+        self.how = collections.Counter()         # images: linked, copied, converted, decoded
+        self.boxes = {'train': collections.Counter(), 'val': collections.Counter()}      # by class id
+        self.clipped = 0                         # boxes that reached over an edge
+        self.tracks = 0
+        self.names = {}                          # {class id: class name} in order of first occurrence
+
+
+class Layout:
+    """Writes below `folder`. wanted: class names to keep, [] for all; report: a model.Report."""
+
+    def __init__(self, folder, wanted, copy, report):
+        self.folder, self.copy, self.report = folder, copy, report
+        self.wanted = {class_id(name) for name in wanted}
+        self.written = Written()
+        self._taken = set()
+
+    def write(self, clips):
+        """Write all clips, with a progress bar over their frames. Raises DataError."""
+        lengths = [len(clip.media) for clip in clips]
+        total = sum(lengths) if all(lengths) else None         # not every video states its length
+        with progress_bar(total=total, desc='importing', unit='frame', leave=False) as bar:
+            for clip in clips:
+                self._clip(clip, bar)
+
+    def _clip(self, clip, bar):
+        name = unique('%s/%s' % (clip.part, output_name(clip.name)), self._taken)
+        still = clip.still and clip.part == 'train'
+        tree, boxes, tracks, position = 'DET' if still else 'VID', clip.open_labels(), set(), 0
+        for number, image in _readable(clip.media, self.report):
+            bar.update()
+            found = boxes(number, image.height, image.width)
+            if found is None and clip.still:
+                continue
+            path = name if still else '%s/%06d' % (name, position)
+            self.written.how[image.write(self._file('Data', tree, path + EXTENSION), self.copy)] += 1
+            kept = self._usable(found or [], image, '%s, frame %d' % (clip.name, number))
+            self.written.labelled[clip.part] += found is not None
+            # Testing needs an annotation for every frame of a clip; training only for those that are labelled.
+            if found is not None or clip.part == 'val':
+                self._annotation(tree, path, image, kept)
+            self.written.boxes[clip.part].update(class_id(box.name) for box in kept)
+            tracks.update(box.track for box in kept if box.track is not None)
+            position += 1
+        if position:
+            (self.written.stills if clip.still else self.written.clips)[clip.part] += 1
+            self.written.frames[clip.part] += position
+            self.written.tracks += len(tracks)
+
+    def _file(self, kind, tree, path):
+        file = os.path.join(self.folder, kind, tree, path)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        return file
+
+    def _usable(self, boxes, image, place):
+        """Those of `boxes` that training can use, clipped to the image; the others are counted."""
+        kept = []
+        for box in boxes:
+            corners = box.x1, box.y1, box.x2, box.y2
+            identifier = class_id(box.name)
+            if not all(math.isfinite(value) for value in corners):
+                self.report.skip('boxes: a coordinate is no number', place)
+            elif box.x2 < box.x1 or box.y2 < box.y1:
+                self.report.skip('boxes: smaller than a pixel', place)
+            elif box.x2 < 0 or box.y2 < 0 or box.x1 > image.width - 1 or box.y1 > image.height - 1:
+                self.report.skip('boxes: outside their image', place)
+            elif not identifier or identifier == BACKGROUND:
+                self.report.skip('boxes: no class name, or the name of the background', place)
+            elif self.wanted and identifier not in self.wanted:
+                self.report.skip('boxes: not of the --classes: %s' % identifier, place)
+            else:
+                inside = (max(box.x1, 0), max(box.y1, 0), min(box.x2, image.width - 1), min(box.y2, image.height - 1))
+                self.written.clipped += inside != corners
+                self.written.names.setdefault(identifier, ' '.join(box.name.split()))
+                kept.append(box._replace(x1=inside[0], y1=inside[1], x2=inside[2], y2=inside[3]))
+        return kept
+
+    def _annotation(self, tree, path, image, boxes):
+        folder, name = path.rsplit('/', 1)
+        objects = ''.join(_object(box) for box in boxes)
+        with open(self._file('Annotations', tree, path + '.xml'), 'w', encoding='utf-8') as stream:
+            stream.write('<annotation>\n\t<folder>%s</folder>\n\t<filename>%s</filename>\n\t<size>\n\t\t<width>%d</width>\n'
+                         '\t\t<height>%d</height>\n\t</size>\n%s</annotation>\n'
+                         % (escape(folder), escape(name), image.width, image.height, objects))
+
+
+def class_id(name):
+    """What <name> holds and class lists begin with: the class name without white space and control characters."""
+    return '_'.join(''.join(c if c.isprintable() else ' ' for c in name).split())
+
+
+def _readable(media, report):
+    """(number, image) of all frames of a clip; image files that cannot be read are counted."""
+    if not isinstance(media, Images):
+        yield from media
+        return
+    for number, path in zip(media.numbers, media.paths):
+        try:
+            image = ImageFile(path)
+        except DataError as error:
+            report.skip('images: unreadable', str(error))
+            continue
+        yield number, image
+
+
+def _object(box):
+    corners = ''.join('\t\t\t<%s>%s</%s>\n' % (tag, ('%.2f' % value).rstrip('0').rstrip('.'), tag)
+                      for tag, value in (('xmax', box.x2), ('xmin', box.x1), ('ymax', box.y2), ('ymin', box.y1)))
+    track = '' if box.track is None else '\t\t<trackid>%d</trackid>\n' % box.track
+    return ('\t<object>\n%s\t\t<name>%s</name>\n\t\t<bndbox>\n%s\t\t</bndbox>\n\t\t<occluded>%d</occluded>\n\t\t<generated>%d</generated>\n'
+            '\t</object>\n' % (track, escape(class_id(box.name)), corners, box.occluded, box.generated))

@@ -1,0 +1,157 @@
+"""Where frames come from: image files, which are linked, and video files, which are decoded."""
+import os
+import re
+import warnings
+
+import cv2
+from PIL import Image
+
+from lib.core.video_io import open_frames
+from lib.utils.errors import DataError
+from lib.utils.files import image_files
+from lib.utils.image import read_image
+
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.mpg', '.mpeg', '.webm', '.wmv', '.ts')
+FRAME_FOLDERS = ('', 'img1', 'images', 'frames')     # where the frames of a clip's folder may be
+LARGEST_IMAGE = 100 * 10 ** 6                        # pixels; what declares more is refused, unread
+JPEG_QUALITY = 95
+_TRAILING_NUMBER = re.compile(r'\d{1,9}$')
+
+
+class Images:
+    """Frames in image files."""
+
+    def __init__(self, paths, numbers=None):
+        """numbers: of the frames; by default those at the end of the names where these rise, else 0, 1, ..."""
+        self.paths = paths
+        self.numbers = numbers or trailing_numbers(paths) or range(len(paths))
+        self.first = self.numbers[0]
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __iter__(self):
+        """(number, ImageFile) of every frame."""
+        return ((number, ImageFile(path)) for number, path in zip(self.numbers, self.paths))
+
+
+class Video:
+    """Frames of a video file, numbered from 0."""
+
+    first = 0
+
+    def __init__(self, path):
+        self.path = path
+        capture = cv2.VideoCapture(path)
+        pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        capture.release()
+        if pixels > LARGEST_IMAGE:
+            raise DataError('%s declares frames of more than %d megapixels: refused' % (path, LARGEST_IMAGE // 10 ** 6))
+        self._source = open_frames(path)
+
+    def __len__(self):
+        return self._source.length or 0
+
+    def __iter__(self):
+        """(number, Decoded) of every frame, one in memory at a time."""
+        return ((number, Decoded(frame)) for number, frame in enumerate(self._source))
+
+
+class ImageFile:
+    """An image file, of which only the head is read where that is enough."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', Image.DecompressionBombWarning)    # the limit is ours, below
+                with Image.open(path) as image:
+                    (self.width, self.height), self.format = image.size, image.format
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError('cannot read image %s: %s' % (path, getattr(error, 'strerror', None) or error)) from None
+        if self.width * self.height > LARGEST_IMAGE:
+            raise DataError('image %s declares %dx%d pixels, more than %d million: refused'
+                            % (path, self.width, self.height, LARGEST_IMAGE // 10 ** 6))
+
+    def write(self, target, copy):
+        """Make the JPEG file `target`: a link (a copy if `copy`, or where links are impossible), else a conversion.
+
+        Returns 'linked', 'copied' or 'converted'.
+        """
+        if self.format not in ('JPEG', 'MPO'):
+            write_jpeg(target, read_image(self.path))
+            return 'converted'
+        if not copy:
+            try:
+                os.symlink(os.path.abspath(self.path), target)
+                return 'linked'
+            except (OSError, NotImplementedError):
+                pass      # a file system without links
+        with open(self.path, 'rb') as source, open(target, 'wb') as stream:
+            stream.write(source.read())
+        return 'copied'
+
+
+class Decoded:
+    """A frame of a video."""
+
+    def __init__(self, frame):
+        self.frame = frame
+        self.height, self.width = frame.shape[:2]
+
+    def write(self, target, copy):
+        """As ImageFile.write; returns 'decoded'."""
+        write_jpeg(target, self.frame)
+        return 'decoded'
+
+
+def write_jpeg(target, frame):
+    """Write a BGR uint8 frame as a JPEG file."""
+    cv2.imencode('.jpg', frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tofile(target)
+
+
+def trailing_numbers(paths):
+    """The numbers at the end of the file names where every name has one and they rise, else None."""
+    matches = [_TRAILING_NUMBER.search(os.path.splitext(path)[0]) for path in paths]
+    if not paths or not all(matches):
+        return None
+    numbers = [int(match.group()) for match in matches]
+    return numbers if all(a < b for a, b in zip(numbers, numbers[1:])) else None
+
+
+def find_clip(names, roots):
+    """The Images or Video of the first of `names` that is a folder of images or a video file in one of the folders `roots`.
+
+    Names are relative paths that paths.relative has passed. None where there is none.
+    """
+    for root in roots:
+        for name in names:
+            for folder in (os.path.join(root, name, below) for below in FRAME_FOLDERS):
+                paths = images_in(folder)
+                if paths:
+                    return Images(paths)
+            video = find_video(os.path.join(root, name))
+            if video:
+                return Video(video)
+    return None
+
+
+def images_in(folder):
+    """Paths of the images in a folder, in order of their numbers; [] where there is no such folder."""
+    return [os.path.join(folder, name) for name in image_files(folder)] if os.path.isdir(folder) else []
+
+
+def find_video(path):
+    """The video file `path`, or `path` with a video's extension; None where there is none."""
+    if path.lower().endswith(VIDEO_SUFFIXES) and os.path.isfile(path):
+        return path
+    folder, name = os.path.split(path)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return next((os.path.join(folder, file) for file in names
+                 if os.path.splitext(file)[0] == name and file.lower().endswith(VIDEO_SUFFIXES)), None)
+
+
+def without_video_suffix(name):
+    """`name` without a video's extension; other dots stay."""
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in VIDEO_SUFFIXES else name

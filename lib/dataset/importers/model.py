@@ -1,0 +1,119 @@
+"""What an importer of a format hands over: clips, their images, their boxes."""
+import collections
+import math
+from dataclasses import dataclass, field
+from typing import Callable, List, NamedTuple, Optional
+
+from lib.dataset.importers.media import Images
+
+EXAMPLES = 3          # places that the summary names for each reason
+
+
+class Box(NamedTuple):
+    """A labelled object in one frame."""
+
+    name: str                     # class, as the source names it
+    x1: float                     # inclusive pixel corners from 0: a box w pixels wide has x2 = x1 + w - 1
+    y1: float
+    x2: float
+    y2: float
+    track: Optional[int] = None   # the same for one object in all frames of a clip; None: unknown
+    occluded: bool = False
+    generated: bool = False       # interpolated, not drawn by a person
+
+
+# boxes(number, height, width) of the frame with that number: [Box], [] for no object, None for a frame nobody labelled.
+Labels = Callable[[int, int, int], Optional[List[Box]]]
+
+
+@dataclass
+class Clip:
+    """Frames that belong together, or a single still."""
+
+    name: str                            # its folder in the new data set; for a still, its file
+    media: object                        # media.Images or media.Video
+    open_labels: Callable[[], Labels]    # called when the clip is written, so that one clip's labels are held at a time
+    part: Optional[str] = None           # 'train' or 'val' where the source says so
+    still: bool = False
+
+
+class Item(NamedTuple):
+    """An image of a source that knows images, not clips."""
+
+    name: str                                             # path without extension
+    path: Optional[str]                                   # the file; None where there is none (its video may be there)
+    boxes: Callable[[int, int], Optional[List[Box]]]      # (height, width) -> as Labels
+    part: Optional[str] = None
+
+
+@dataclass
+class Source:
+    """A whole data set of another format."""
+
+    clips: List[Clip]
+    classes: List[str]                   # class names in the source's order; those that are met but not listed follow
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; lib/dataset/importers/importer.py says what each means."""
+
+    frames: Optional[str] = None
+    clips: bool = False
+    first_frame: int = 0
+    classes: List[str] = field(default_factory=list)
+    val: float = 0.2
+    val_clips: List[str] = field(default_factory=list)
+    seed: int = 0
+    per_clip: int = 15
+    copy: bool = False
+    force: bool = False
+    devices: int = 1
+    small: bool = False
+
+
+class Report:
+    """What was left out and why, counted, with the first places."""
+
+    def __init__(self):
+        self.count = collections.Counter()
+        self._places = collections.defaultdict(list)
+
+    def skip(self, reason, place, number=1):
+        """Count `number` things left out for `reason`, as in 'boxes: smaller than a pixel', at `place`."""
+        self.count[reason] += number
+        if len(self._places[reason]) < EXAMPLES and place not in self._places[reason]:
+            self._places[reason].append(place)
+
+    def lines(self):
+        """One line a reason, the most frequent first."""
+        return ['%d %s (%s%s)' % (number, reason, '; '.join(self._places[reason]), '; ...' if number > len(self._places[reason]) else '')
+                for reason, number in self.count.most_common()]
+
+
+def number(value):
+    """`value` as a float; nan where it is no number. (The writer drops boxes with nan, and counts them.)"""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def whole(value):
+    """`value` as an int where it is a whole number of 18 digits at most, else None."""
+    value = number(value)
+    return int(value) if math.isfinite(value) and value.is_integer() and abs(value) < 1e18 else None
+
+
+def same_size(declared, actual, place, report):
+    """Whether (height, width) as an annotation declares it, None for not at all, is that of the image; if not, counts it."""
+    if all(declared) and tuple(declared) != tuple(actual):
+        report.skip('images: their size is not the one that the annotation states, so its boxes are of another image',
+                    '%s: %sx%s instead of %dx%d' % (place, declared[1], declared[0], actual[1], actual[0]))
+        return False
+    return True
+
+
+def still(item):
+    """A Clip of the one image of an Item."""
+    return Clip(item.name, Images([item.path]), lambda: lambda number, height, width: item.boxes(height, width), item.part, True)

@@ -1,0 +1,72 @@
+"""Names that files of unknown origin give: read nothing outside the source, write nothing outside the destination."""
+import os
+import re
+
+from lib.utils.errors import DataError
+
+_DRIVE = re.compile(r'[A-Za-z]:')
+_PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val'}
+
+
+def relative(name, where):
+    """`name`, a path as some file gives it, as a relative path with forward slashes.
+
+    Raises DataError, beginning with `where`, for a path that is absolute or leads upwards.
+    """
+    text = str(name).replace('\\', '/')
+    parts = [part for part in text.split('/') if part not in ('', '.')]
+    if text.startswith('/') or _DRIVE.match(text) or '..' in parts or '\0' in text or not parts:
+        raise DataError('%s: the file name %r is refused: it must be a relative path that stays inside the data set' % (where, name))
+    return '/'.join(parts)
+
+
+def output_name(text):
+    """A name to write files under: the parts of the path `text`, with what no list or file system takes replaced by _."""
+    text = ''.join(c if c.isprintable() and c not in '<>:"|?*' else '_' for c in str(text).replace('\\', '/'))
+    parts = [part for part in map(str.strip, text.split('/')) if part.strip('.')]
+    return '/'.join('_' + part[1:] if part.startswith('.') else part for part in parts) or 'clip'
+
+
+def unique(name, taken):
+    """`name`, or `name`_2, _3 ... where the set `taken` has it; adds it there."""
+    candidate, count = name, 1
+    while candidate in taken:
+        count += 1
+        candidate = '%s_%d' % (name, count)
+    taken.add(candidate)
+    return candidate
+
+
+def stem(path):
+    """File name without folder and extension."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def part_of(path):
+    """'train' or 'val' where a folder of the relative path is named so, else None."""
+    return next((_PARTS[part.lower()] for part in path.split('/') if part.lower() in _PARTS), None)
+
+
+def files_below(folder, suffixes):
+    """Relative paths, with forward slashes, of the files below `folder` whose names end in one of `suffixes`, in order.
+
+    Hidden files and folders are passed over. Raises DataError where `folder` does not exist.
+    """
+    if not os.path.isdir(folder):
+        raise DataError('the folder %s does not exist' % folder)
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        below = os.path.relpath(place, folder).replace(os.sep, '/')
+        found.extend(name if below == '.' else '%s/%s' % (below, name)
+                     for name in names if name.lower().endswith(suffixes) and not name.startswith('.'))
+    return sorted(found)
+
+
+def read_text(path):
+    """The lines of a UTF-8 text file, without line ends. Raises DataError."""
+    try:
+        with open(path, encoding='utf-8-sig') as stream:
+            return stream.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError('cannot read %s as UTF-8 text: %s' % (path, error)) from None

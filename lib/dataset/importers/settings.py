@@ -1,0 +1,72 @@
+"""Ready settings for an imported data set, made from the shipped ones."""
+import math
+import os
+
+import yaml
+
+from lib.config.config import ROOT, load_yaml, update_from_file
+from lib.config.defaults import detection_defaults
+
+ORIGINAL = {'rfcn': 'experiments/rfcn/cfgs/resnet_v1_101_imagenet_vid_rfcn_end2end_ohem.yaml',
+            'dff_rfcn': 'experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'}
+SMALL = {'rfcn': 'experiments/rfcn/cfgs/toy_vid_rfcn.yaml', 'dff_rfcn': 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml'}
+LR_ONE_DEVICE = 0.001          # TRAIN.lr = this / devices, as the gradients of the devices are summed
+UPDATES, MOST_EPOCHS = 20000, 30      # epochs are as many as make about so many updates; ImageNet VID's 2 make 15 times that
+
+
+class _Dumper(yaml.SafeDumper):
+    """Sections in lines, lists in brackets, as the shipped files have them."""
+
+
+_Dumper.add_representer(list, lambda dumper, value: dumper.represent_sequence('tag:yaml.org,2002:seq', value, flow_style=True))
+
+
+def write_settings(folder, final, classes, image_set, images, devices, small):
+    """Write <name>_rfcn.yaml and <name>_dff_rfcn.yaml to `folder`, for the data set that will be at `final`.
+
+    classes: number, without the background. image_set: training lists joined by +. images: entries in them. devices: GPUs,
+    0 for the CPU. small: the network of the embedded data set instead of ResNet-101. Returns the file names.
+    """
+    name = os.path.basename(final)
+    place = os.path.relpath(final, ROOT).replace(os.sep, '/')
+    place = os.path.abspath(final) if place.startswith('..') else './' + place
+    written = []
+    start = load_yaml(os.path.join(ROOT, SMALL['rfcn'])), 'toy_vid_rfcn'
+    for task in ('rfcn', 'dff_rfcn'):
+        base = (SMALL if small else ORIGINAL)[task]
+        tree = load_yaml(os.path.join(ROOT, base))
+        tree.update(output_path='./output/%s/%s' % (task, name), gpus=','.join(str(i) for i in range(devices)))
+        tree['dataset'].update(dataset='ImageNetVID', dataset_path=place, NUM_CLASSES=classes + 1, CLASSES=place + '/classes.txt',
+                               image_set=image_set)
+        _schedule(tree['TRAIN'], tree['TEST'], images, max(1, devices), small)
+        tree['TRAIN']['model_prefix'] = '%s_%s' % (task, name)
+        if small:
+            # R-FCN starts from what `sh init.sh --demo` trains, DFF R-FCN from that R-FCN once it is trained.
+            tree['network'].update(pretrained=_checkpoint(*start), pretrained_epoch=start[0]['TRAIN']['end_epoch'])
+            start = tree, '%s_rfcn' % name
+        file = '%s_%s.yaml' % (name, task)
+        _write(os.path.join(folder, file), tree, base)
+        written.append(file)
+    return written
+
+
+def _checkpoint(tree, stem):
+    """Prefix of the checkpoints that training with the settings `tree` of <stem>.yaml writes."""
+    return '%s/%s/%s/%s' % (tree['output_path'], stem, tree['dataset']['image_set'].replace('+', '_'), tree['TRAIN']['model_prefix'])
+
+
+def _schedule(train, test, images, devices, small):
+    """Learning rate by the number of devices, epochs by the amount of data, the rate falling after two thirds of them."""
+    updates = max(1, images * (2 if train.get('FLIP', True) else 1) // devices)
+    epochs = min(MOST_EPOCHS, max(2, math.ceil(UPDATES / updates)))
+    if not small:
+        train['lr'] = LR_ONE_DEVICE / devices
+    train.update(end_epoch=epochs, lr_step='%.3g' % (epochs * 2 / 3))
+    test['test_epoch'] = epochs
+
+
+def _write(path, tree, base):
+    with open(path, 'w', encoding='utf-8') as stream:
+        stream.write('# Made by tools/import_dataset.py from %s.\n' % base)
+        yaml.dump(tree, stream, _Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)
+    update_from_file(detection_defaults(), path)       # what cannot be loaded must not be handed over

@@ -1,0 +1,47 @@
+"""Training and validation: whole clips go to one or the other, never some of their frames."""
+import random
+
+from lib.utils.errors import ConfigError, DataError
+
+
+def split(clips, options):
+    """Set `part` of every Clip to 'train' or 'val'.
+
+    options.val_clips, names, go to val and all others to train. Without it the source's own parts hold where it has a
+    validation part (a clip without part is for training); else a share options.val of the clips, and of the stills, drawn
+    with options.seed.
+    Raises ConfigError for a bad share, DataError for unknown names and where there is nothing to split.
+    """
+    if not 0 <= options.val <= 1:
+        raise ConfigError('--val is a share of the clips, from 0 to 1; found %g' % options.val)
+    if options.val_clips:
+        names = {clip.name for clip in clips}
+        unknown = sorted(set(options.val_clips) - names)
+        if unknown:
+            raise DataError('--val_clips: there is no clip %s; there are %s' % (', '.join(unknown), _some(sorted(names))))
+        chosen = {id(clip) for clip in clips if clip.name in options.val_clips}
+    elif any(clip.part == 'val' for clip in clips):
+        chosen = {id(clip) for clip in clips if clip.part == 'val'}
+    else:
+        chosen = set()
+        for kind in (False, True):
+            chosen.update(_draw([clip for clip in clips if clip.still == kind], options))
+        if options.val and not chosen:
+            raise DataError('there is only one clip (%s), and frames of one clip must not be parted into training and validation: add a '
+                            'clip, cut the video in two files, or say --val 0 (training only) or --val 1 (testing only)' % clips[0].name)
+    for clip in clips:
+        clip.part = 'val' if id(clip) in chosen else 'train'
+
+
+def _draw(clips, options):
+    """ids of the clips drawn for validation: of two or more at least one, and at most all but one unless the share is 1."""
+    count = round(options.val * len(clips))
+    if 0 < options.val < 1:
+        count = min(max(count, 1), len(clips) - 1)
+    order = sorted(clips, key=lambda clip: clip.name)
+    random.Random(options.seed).shuffle(order)
+    return [id(clip) for clip in order[:max(count, 0)]]
+
+
+def _some(names):
+    return ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')

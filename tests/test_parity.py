@@ -1,51 +1,24 @@
 """ResNet-101 networks against values recorded from the original: outputs to 1e-4, gradient norms to 1e-3."""
 import copy
-import importlib.util
 
 import numpy as np
 import pytest
 
 from dff_rfcn.config.config import config as default_config
 from lib.nms.frame_nms import frame_detections
-from tests.symbol_tools import close, network, run
+from tests.recorded import Recorded
+from tests.symbol_tools import network
 
 KEY_INTERNALS = ('rpn_cls_prob_output', 'rpn_bbox_pred_output', 'rfcn_cls_output')
 # Absent where a fused operator computes them: flow_grid, and warping_feat before the scale map.
 CUR_INTERNALS = KEY_INTERNALS[:2] + ('flow_grid_output', 'Convolution5_output', 'Convolution5_scale_output')
-SIZE = (180, 320)
-
-
-class Recorded:
-    """The recipe's inputs and parameters, and the recorded outputs."""
-
-    def __init__(self, folder):
-        spec = importlib.util.spec_from_file_location('recipe', str(folder / 'recipe.py'))
-        self.recipe = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.recipe)
-        with np.load(folder / 'dff_rfcn_180x320.npz') as dff, np.load(folder / 'rfcn_and_boxes.npz') as rfcn:
-            self.values = {**{k: dff[k] for k in dff.files}, **{k: rfcn[k] for k in rfcn.files}}
-        self.key, self.cur = (self.recipe.to_tensor(self.recipe.synthetic_frame(*SIZE, t)) for t in (0, 5))
-        self.im_info = self.values['im_info']
-        self.cfg = copy.deepcopy(default_config)
-
-    def run(self, instance, inputs, train=False, more=()):
-        instance.infer_shape({name: value.shape for name, value in inputs.items()})
-        needed = {name: shape for name, shape in instance.arg_shape_dict.items() if name not in inputs}
-        args, auxs = self.recipe.reference_params(needed, instance.aux_shape_dict)
-        return run(instance.sym, inputs, args, auxs, train, more)
-
-    def compare(self, prefix, outputs, at_least):
-        """Every output that was recorded under `prefix`; at least so many."""
-        names = [name for name in outputs if prefix + name in self.values]
-        assert len(names) >= at_least
-        for name in names:
-            difference = close(self.recipe.sample(outputs[name]), self.values[prefix + name])
-            assert difference < 1e-4, (name, difference)
 
 
 @pytest.fixture(scope='module')
 def recorded(reference):
-    return Recorded(reference)
+    values = Recorded(reference, ('dff_rfcn_180x320.npz', 'rfcn_and_boxes.npz'), (180, 320), (0, 5))
+    values.cfg, values.im_info = copy.deepcopy(default_config), values.values['im_info']
+    return values
 
 
 @pytest.fixture(scope='module')
@@ -100,8 +73,4 @@ def test_training(recorded, eq_flag):
     inputs.update(data=recorded.cur, data_ref=recorded.key, im_info=recorded.im_info, eq_flag=np.array([eq_flag], np.float32))
     outputs, gradients = recorded.run(instance, inputs, train=True)
     recorded.compare('train%d/out/' % eq_flag, outputs, 5)
-    names = [str(name) for name in recorded.values['train/param_names']]
-    assert sorted(gradients) == sorted(names)
-    norms = np.array([np.linalg.norm(gradients[name].astype(np.float64)) for name in names])
-    wanted = recorded.values['train%d/grad_norm' % eq_flag]
-    np.testing.assert_allclose(norms, wanted, rtol=1e-3, atol=1e-9)
+    recorded.compare_gradients(gradients, 'train/param_names', 'train%d/grad_norm' % eq_flag)

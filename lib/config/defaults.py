@@ -1,4 +1,4 @@
-"""Default settings of the detection tasks: every key that a YAML file may set, with its type.
+"""Default settings of the tasks: every key that a YAML file may set, with its type.
 
 Keys in capitals and the section names are the original's; the YAML files written for it load unchanged.
 """
@@ -20,6 +20,28 @@ def detection_defaults():
         'TRAIN': _train(),
         'TEST': _test(),
     })
+
+
+def segmentation_defaults():
+    """Settings of `deeplab` and `dff_deeplab`: those of detection, which their demo files set too, changed and added to."""
+    config = detection_defaults()
+    config.SCALES = [(1024, 2048)]
+    config.network.update({
+        'FIXED_PARAMS_SHARED': ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta'],  # unused, as it was
+        'DFF_FEAT_DIM': 2048,                        # unused: the carried res5c_relu has the channels that depth and width give
+        'USE_SCALE_MAP': False,                      # True: the scale map multiplies the warped feature, as in the paper
+    })
+    config.dataset.update({
+        'dataset': 'CityScape', 'dataset_path': './data/cityscapes', 'annotation_prefix': 'gtFine',
+        'image_set': 'leftImg8bit_train', 'test_image_set': 'leftImg8bit_val', 'NUM_CLASSES': 19,
+    })
+    config.TRAIN.update({
+        'lr': 0.0005, 'lr_step': '40.336', 'warmup': True, 'warmup_lr': 0.00005, 'warmup_step': 1000,
+        'end_epoch': 53, 'ENABLE_OHEM': False, 'MIN_OFFSET': -4,
+        'ENABLE_CROP': True, 'CROP_HEIGHT': 768, 'CROP_WIDTH': 1024,   # pixels of the scaled image
+    })
+    config.TEST.update({'KEY_FRAME_INTERVAL': 5, 'test_epoch': 53})
+    return config
 
 
 def _network():

@@ -5,17 +5,14 @@ from lib.symbols.resnet_v1 import resnet_v1
 from lib.symbols.rfcn_head import rfcn_test, rfcn_train
 from lib.symbols.rpn import rpn_test, rpn_train
 from lib.symbols.symbol_base import SymbolBase
-from lib.utils.errors import ConfigError
 
 
 class Detector(SymbolBase):
-    """Base of the detection networks. A subclass that fixes `depth` has the original's size, whatever the config."""
-
-    depth = None
+    """Base of the detection networks."""
 
     def feature(self, data, cfg):
         """Detection feature [N, DFF_FEAT_DIM, H/16, W/16] of images [N, 3, H, W]."""
-        depth, width = self._size(cfg)
+        depth, width = self.backbone_size(cfg)
         body = resnet_v1(data, depth, width, cfg.network.BN_GLOBAL_STATS)
         body = mx.sym.Convolution(body, num_filter=cfg.network.DFF_FEAT_DIM, kernel=(3, 3), pad=(6, 6), dilate=(6, 6),
                                   name='feat_conv_3x3')
@@ -34,21 +31,6 @@ class Detector(SymbolBase):
             mx.sym.Variable(name) for name in ('im_info', 'gt_boxes', 'label', 'bbox_target', 'bbox_weight'))
         rois, rpn_prob, rpn_loss = rpn_train(rpn_half, im_info, label, bbox_target, bbox_weight, cfg)
         return [rpn_prob, rpn_loss] + list(rfcn_train(rfcn_half, rois, gt_boxes, cfg))
-
-    def group(self, outputs):
-        """Make the outputs the network's symbol, and return it."""
-        self.sym = mx.sym.Group(outputs)
-        return self.sym
-
-    def _size(self, cfg):
-        """(depth, width) of the backbone."""
-        network = cfg.network
-        if self.depth is None:
-            return network.depth, network.width
-        if (network.depth, network.width, network.flow_width) != (self.depth, 1.0, 1.0):
-            raise ConfigError('the network %s has a fixed size: depth %d, width 1, flow_width 1. For another, set symbol to %s'
-                              % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
-        return self.depth, 1.0
 
 
 def _halves(feature, cfg):

@@ -7,16 +7,16 @@ import numpy as np
 RESIDUAL_GAMMA = 0.25   # of the last normalisation of a residual unit: dozens of units in a row keep their scale
 NEW_LAYER_STD = 0.01
 PIXEL_STD = 60.0        # of mean-subtracted images
-NEW_LAYERS = ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox',
+NEW_LAYERS = ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox', 'fc6', 'score',
               'Convolution1', 'Convolution2', 'Convolution3', 'Convolution4', 'Convolution5')
 
 
 def initial_value(name, shape, seed=0):
     """First value of a parameter or auxiliary state, float32; depends on `name`, `shape` and `seed` only.
 
-    Normal(0.01) for the layers of RPN, R-FCN and flow prediction (flow starts near 0), bilinear for the upsampling of
-    flow, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all other weights; flow_conv1 makes up
-    for images in units of 255.
+    Normal(0.01) for the layers of RPN, R-FCN, DeepLab and flow prediction (flow starts near 0), bilinear for the
+    upsampling of flow and of class scores, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all
+    other weights; flow_conv1 makes up for images in units of 255.
     """
     layer, kind = name.rsplit('_', 1)
     if kind in ('beta', 'bias', 'mean'):
@@ -27,7 +27,7 @@ def initial_value(name, shape, seed=0):
         return np.full(shape, RESIDUAL_GAMMA if layer.endswith('branch2c') else 1, dtype=np.float32)
     if layer == 'Convolution5_scale':
         return np.zeros(shape, dtype=np.float32)
-    if layer.startswith('upsample_flow'):
+    if layer == 'upsampling' or layer.startswith('upsample_flow'):
         return _bilinear(shape)
     if layer in NEW_LAYERS:
         std = NEW_LAYER_STD
@@ -40,11 +40,11 @@ def initial_value(name, shape, seed=0):
 
 
 def _bilinear(shape):
-    """Deconvolution weight [C, C, k, k] that doubles the size of each channel by bilinear interpolation."""
+    """Deconvolution weight [C, C, k, k], or [C, 1, k, k] with C groups, of bilinear interpolation to k / 2 times the size."""
     size = shape[2]
     centre = (size - 1) / 2.0
     ramp = 1 - np.abs(np.arange(size) - centre) / (size / 2.0)
     weight = np.zeros(shape, dtype=np.float32)
     for channel in range(shape[0]):
-        weight[channel, channel] = np.outer(ramp, ramp)
+        weight[channel, channel % shape[1]] = np.outer(ramp, ramp)
     return weight

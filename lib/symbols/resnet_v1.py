@@ -9,7 +9,7 @@ STAGES = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False),
 BN_EPS = 1e-5
 
 
-def resnet_v1(data, depth=101, width=1.0, global_stats=True):
+def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False, pool_pad=1):
     """Feature map `res5c_relu` of images [N, 3, H, W]: [N, C, H/16, W/16], C = 2048 (512 below depth 50) * width.
 
     Args:
@@ -17,24 +17,32 @@ def resnet_v1(data, depth=101, width=1.0, global_stats=True):
         depth: 18, 34, 50, 101 or 152; others raise ConfigError.
         width: factor on the number of channels of every layer.
         global_stats: batch normalisation uses the stored statistics in training too, else it learns them.
+        stride_in_3x3: bottleneck units halve the size in their 3x3 convolution, as torchvision's weights expect, and not
+            in their first 1x1 convolution.
+        pool_pad: padding of pool1; with 0 its size is rounded up instead, as in the Caffe release.
     """
-    if depth not in STAGES:
-        raise ConfigError('network.depth is %s; ResNet-v1 exists in depths %s' % (depth, ', '.join(map(str, sorted(STAGES)))))
-    stages, bottleneck = STAGES[depth]
+    stages, bottleneck = _layout(depth)
     base = channels(64, width, 'network.width')
 
     body = _conv_bn(data, 'conv1', 'bn_conv1', base, 7, stride=2, global_stats=global_stats)
     body = mx.sym.Activation(body, act_type='relu', name='conv1_relu')
-    body = mx.sym.Pooling(body, pool_type='max', kernel=(3, 3), stride=(2, 2), pad=(1, 1), name='pool1')
+    body = mx.sym.Pooling(body, pool_type='max', kernel=(3, 3), stride=(2, 2), pad=(pool_pad, pool_pad),
+                         pooling_convention='valid' if pool_pad else 'full', name='pool1')
     filters_in = base
     for stage, units in enumerate(stages, start=2):
         filters = base * 2 ** (stage - 2)
         for index in range(units):
-            unit = '%d%s' % (stage, _unit_name(depth, stage, index))
+            unit = '%d%s' % (stage, unit_name(depth, stage, index))
             stride = 2 if index == 0 and stage in (3, 4) else 1
-            body = _unit(body, unit, filters, filters_in, stride, 2 if stage == 5 else 1, bottleneck, global_stats)
+            body = _unit(body, unit, filters, filters_in, stride, 2 if stage == 5 else 1, bottleneck, global_stats, stride_in_3x3)
             filters_in = filters * (4 if bottleneck else 1)
     return body
+
+
+def feature_channels(depth, width):
+    """Channels of the feature map of `resnet_v1`; raises ConfigError as it does."""
+    _, bottleneck = _layout(depth)
+    return channels(2048 if bottleneck else 512, width, 'network.width')
 
 
 def channels(full, width, setting):
@@ -46,17 +54,25 @@ def channels(full, width, setting):
     return int(scaled)
 
 
-def _unit_name(depth, stage, index):
+def _layout(depth):
+    """(units of stages 2 to 5, bottleneck blocks) of a network of `depth`."""
+    if depth not in STAGES:
+        raise ConfigError('network.depth is %s; ResNet-v1 exists in depths %s' % (depth, ', '.join(map(str, sorted(STAGES)))))
+    return STAGES[depth]
+
+
+def unit_name(depth, stage, index):
     """a, b, c, ... or, in the long stages of ResNet-101 and 152, a, b1, b2, ..., as in the Caffe release."""
     if index and depth > 50 and stage in (3, 4):
         return 'b%d' % index
     return 'abcdef'[index]
 
 
-def _unit(data, unit, filters, filters_in, stride, dilation, bottleneck, global_stats):
-    """One residual unit. The stride is in its first convolution, the dilation in the 3x3 ones."""
+def _unit(data, unit, filters, filters_in, stride, dilation, bottleneck, global_stats, stride_in_3x3):
+    """One residual unit. The stride is in its first convolution (or the 3x3 one), the dilation in the 3x3 ones."""
     if bottleneck:
-        branches = [('2a', filters, 1, stride), ('2b', filters, 3, 1), ('2c', 4 * filters, 1, 1)]
+        steps = (1, stride) if stride_in_3x3 else (stride, 1)
+        branches = [('2a', filters, 1, steps[0]), ('2b', filters, 3, steps[1]), ('2c', 4 * filters, 1, 1)]
     else:
         branches = [('2a', filters, 3, stride), ('2b', filters, 3, 1)]
     shortcut = data

@@ -1,18 +1,38 @@
-"""What every network class offers beside its symbols: shapes, their check, first parameter values."""
+"""What every network class offers beside its symbols: size, shapes, their check, first parameter values."""
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from lib.symbols.initialise import initial_value
-from lib.utils.errors import CheckpointError
+from lib.utils.errors import CheckpointError, ConfigError
 
 
 class SymbolBase:
-    """Base of the network classes. `sym` is the symbol that was built last; the methods here are about that one."""
+    """Base of the network classes. `sym` is the symbol that was built last; the methods here are about that one.
+
+    A subclass that fixes `depth` has the original's size, whatever the config.
+    """
+
+    depth = None
 
     def __init__(self):
         self.sym = None
         self.arg_shape_dict, self.out_shape_dict, self.aux_shape_dict = {}, {}, {}
         self._inputs = ()
+
+    def backbone_size(self, cfg):
+        """(depth, width) of the backbone. Raises ConfigError where the config asks for another size than a fixed one."""
+        network = cfg.network
+        if self.depth is None:
+            return network.depth, network.width
+        if (network.depth, network.width, network.flow_width) != (self.depth, 1.0, 1.0):
+            raise ConfigError('the network %s has a fixed size: depth %d, width 1, flow_width 1. For another, set symbol to %s'
+                              % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
+        return self.depth, 1.0
+
+    def group(self, outputs):
+        """Make the outputs the network's symbol, and return it."""
+        self.sym = mx.sym.Group(outputs)
+        return self.sym
 
     def infer_shape(self, data_shape_dict):
         """Fill arg_shape_dict, out_shape_dict and aux_shape_dict, {name: shape}, from {input name: shape}."""

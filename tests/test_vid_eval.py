@@ -10,9 +10,10 @@ from dataset_tools import DatasetFolder, annotation, object_xml
 
 from lib.dataset import detections as detections_module
 from lib.dataset.classes import load_classes
-from lib.dataset.detections import read_detections
+from lib.dataset.detections import Detections, read_detections
 from lib.dataset.imagenet_vid import ImageNetVID
-from lib.dataset.vid_eval import GroundTruth, average_precision, evaluate, match
+from lib.dataset.vid_eval import GroundTruth, average_precision, evaluate
+from lib.dataset.vid_match import TruthIndex, join_pairs, match, ranks
 from lib.utils.errors import DataError
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data', 'vid_eval.json')
@@ -76,12 +77,12 @@ def test_order_of_frames_and_blocks_change_nothing(example, tmp_path, monkeypatc
 
 
 def per_box_loop(truth, found, num_classes):
-    """The rules as loops over single boxes: [AP] by class from 1."""
+    """The rules as loops over single boxes: [(AP, ranks of the hits)] by class from 1."""
     rows = []
-    for i, frame in enumerate(truth.frames):
+    for i in np.argsort(truth.frames):     # ties go by frame number, then by the order of the file
         own = range(truth.offsets[i], truth.offsets[i + 1])
         for c in range(1, num_classes):
-            inside = np.flatnonzero(found[c].frames == frame)
+            inside = np.flatnonzero(found[c].frames == truth.frames[i])
             taken = set()
             for k in inside[np.argsort(-found[c].scores[inside], kind='stable')]:
                 x1, y1, x2, y2 = found[c].boxes[k]
@@ -97,42 +98,62 @@ def per_box_loop(truth, found, num_classes):
                         best, best_overlap = j, overlap
                 taken.add(best)
                 rows.append((c, -found[c].scores[k], best is not None))
-    result = []
-    for c in range(1, num_classes):
-        hits = np.array([hit for d, _, hit in sorted((row for row in rows if row[0] == c), key=lambda row: row[1])], bool)
-        result.append(average_precision(hits, int((truth.classes == c).sum())))
-    return result
+    return [_ap_loop([hit for d, _, hit in sorted((row for row in rows if row[0] == c), key=lambda row: row[1])],
+                     int((truth.classes == c).sum())) for c in range(1, num_classes)]
 
 
-def test_agrees_with_a_loop_over_boxes(tmp_path):
-    rng = np.random.RandomState(3)
-    counts = rng.randint(0, 7, 40)
+def _ap_loop(hits, positives):
+    """(AP, ranks): the area under the highest precision at this recall or a larger one."""
+    places = [place for place, hit in enumerate(hits, 1) if hit]
+    if not positives:
+        return (None if hits else 0.0), places
+    precisions = [(i + 1) / place for i, place in enumerate(places)]
+    return sum(max(precisions[i:]) for i in range(len(places))) / positives, places
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_agrees_with_a_loop_over_boxes(tmp_path, monkeypatch, seed):
+    rng = np.random.RandomState(seed)
+    frames = rng.randint(1, 40)
+    counts = rng.randint(0, 7, frames)
+    counts[0] += 1
     total = counts.sum()
     corners = rng.randint(0, 60, (total, 2))
     boxes = np.hstack([corners, corners + rng.randint(5, 50, (total, 2))]).astype(float)
-    truth = GroundTruth(rng.permutation(40) + 1, np.concatenate([[0], np.cumsum(counts)]), boxes, rng.randint(1, 4, total))
+    truth = GroundTruth(rng.permutation(frames) + 1, np.concatenate([[0], np.cumsum(counts)]), boxes, rng.randint(1, 4, total))
     owners = np.repeat(truth.frames, counts)
     lines = []
-    for _ in range(6):     # near every box six detections, some of the wrong class, and few different scores
+    for _ in range(rng.randint(0, 8)):     # near every box some detections, some of the wrong class; with one decimal, many equal scores
         for i in range(total):
-            head = (owners[i], truth.classes[i] if rng.rand() < 0.8 else 2, rng.rand())
-            lines.append('%d %d %.1f %.2f %.2f %.2f %.2f\n' % (head + tuple(boxes[i] + rng.normal(0, 4, 4))))
+            head = (owners[i], truth.classes[i] if rng.rand() < 0.8 else 2, 1 if seed % 2 else 4, rng.rand())
+            lines.append('%d %d %.*f %.2f %.2f %.2f %.2f\n' % (head + tuple(boxes[i] + rng.normal(0, 4, 4))))
+    if seed % 3:
+        rng.shuffle(lines)                 # else by box
     (tmp_path / 'detections.txt').write_text(''.join(lines))
-    result = evaluate(truth, str(tmp_path / 'detections.txt'), ['__background__', 'a', 'b', 'c'])
-    order = np.argsort(truth.frames)   # ties go by frame number
-    offsets = np.concatenate([[0], np.cumsum(counts[order])])
-    rows = np.concatenate([np.arange(truth.offsets[i], truth.offsets[i + 1]) for i in order])
-    truth = GroundTruth(truth.frames[order], offsets, boxes[rows], truth.classes[rows])
-    found = read_detections(str(tmp_path / 'detections.txt'), 4)
-    assert list(result.ap.values()) == pytest.approx(per_box_loop(truth, found, 4), abs=1e-12)
-    assert 0.1 < result.mean_ap < 0.9
+    monkeypatch.setattr(detections_module, 'BLOCK', [300, 5000, 1 << 20][seed % 3])
+    names = ['__background__', 'a', 'b', 'c', 'never']
+    result = evaluate(truth, str(tmp_path / 'detections.txt'), names)
+    expected = per_box_loop(truth, read_detections(str(tmp_path / 'detections.txt'), len(names)), len(names))
+    assert list(result.ap.values()) == [None if ap is None else pytest.approx(ap, abs=1e-12) for ap, _ in expected]
+    assert [places.tolist() for places in result.ranks.values()] == [places for _, places in expected]
+
+
+def test_the_loop_is_no_trivial_example(tmp_path):
+    truth = GroundTruth(np.array([1]), np.array([0, 2]), np.array([[0, 0, 9, 9], [50, 50, 59, 59.0]]), np.array([1, 1]))
+    found = [None, Detections(np.array([1, 1, 1]), np.array([1, 1, 1]), np.array([0.5, 0.9, 0.7]),
+                              np.array([[0, 0, 9, 9], [20, 20, 29, 29], [50, 50, 59, 59.0]]))]
+    assert per_box_loop(truth, found, 2) == [(pytest.approx(2 / 3), [2, 3])]
 
 
 def hits(truth, found, scores=None):
     """Hits, by falling score, of boxes in one frame."""
     truth, found = np.array(truth, float).reshape(-1, 4), np.array(found, float)
     scores = np.arange(len(found), 0, -1.0) if scores is None else np.array(scores)
-    return match(np.ones(len(truth), int), truth, np.ones(len(found), int), scores, found)[1].tolist()
+    elsewhere = [[1000, 1000, 1009, 1009]]      # so that there is a box of the class
+    index = TruthIndex(np.array([1]), np.ones(len(truth) + 1, int), np.vstack([truth, elsewhere]), np.ones(len(truth) + 1, int), 2)
+    shares, _ = index.shares(Detections(np.ones(len(found), np.int32), np.ones(len(found), np.int32), scores, found))
+    places = ranks(match(join_pairs(shares[1:])), shares[1:])
+    return np.isin(np.arange(1, len(found) + 1), places).tolist()
 
 
 def test_matching_rules():
@@ -154,11 +175,10 @@ def test_small_boxes_may_be_off_by_pixels():
 
 
 def test_average_precision():
-    assert average_precision(np.array([True, False, True]), 2) == pytest.approx(0.5 + 0.5 * 2 / 3)
-    assert average_precision(np.array([False, True]), 4) == pytest.approx(0.25 * 0.5)
-    assert average_precision(np.array([], bool), 3) == 0
-    assert average_precision(np.array([False]), 0) is None
-    assert average_precision(np.array([], bool), 0) == 0
+    assert average_precision(np.array([1, 3]), 2) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert average_precision(np.array([2]), 4) == pytest.approx(0.25 * 0.5)
+    assert average_precision(np.array([2, 3]), 2) == pytest.approx(2 / 3)     # a later, higher precision counts
+    assert average_precision(np.array([], int), 3) == 0
 
 
 @pytest.fixture

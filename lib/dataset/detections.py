@@ -1,79 +1,117 @@
 """Detections files: `frame_number class_index score x1 y1 x2 y2`, one detection a line."""
+import collections
+import concurrent.futures
+import functools
 import warnings
 from typing import NamedTuple
 
 import numpy as np
 
+from lib.utils.compiled import pick
 from lib.utils.errors import DataError
+from lib.utils.threads import physical_cores
 
 FIELDS = 'frame_number class_index score x1 y1 x2 y2'
-BLOCK = 1 << 23                # bytes read at once
+BLOCK = 1 << 22                # bytes read at once
 _SPACE, _NEWLINE = ord(' '), ord('\n')
 
 
 class Detections(NamedTuple):
-    """The detections of one class, in the order of the file."""
+    """Some detections, in the order of the file."""
 
     frames: np.ndarray    # int32 [n]: frame numbers
+    classes: np.ndarray   # int32 [n], from 1
     scores: np.ndarray    # float64 [n]
     boxes: np.ndarray     # float64 [n, 4]: x1 y1 x2 y2
 
 
-def read_detections(path, num_classes):
-    """Read a detections file: [Detections] by class index from 1 (index 0 is None).
+def map_detections(path, num_classes, function):
+    """Yield function(Detections) for one block of the file after the other, in order, computed by threads.
 
-    Reads block by block into arrays, 44 bytes a detection, so that a file of 50 million lines needs 2.3 GB. Raises
-    DataError where the file is missing, or a line is malformed or names a class that is not 1 ... num_classes - 1.
+    Memory does not grow with the file: as many blocks are held as there are threads, and one more. Raises DataError
+    where the file is missing, or a line is malformed or names a class that is not 1 ... num_classes - 1.
+    """
+    workers = physical_cores()
+    work = functools.partial(_parse_and_call, num_classes, function)
+    first_line, pending = 1, collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for text in _blocks(path):
+            pending.append((text, pool.submit(work, text)))
+            if len(pending) > workers:
+                first_line, result = _finish(pending.popleft(), first_line, path, num_classes, function)
+                yield result
+        while pending:
+            first_line, result = _finish(pending.popleft(), first_line, path, num_classes, function)
+            yield result
+
+
+def _parse_and_call(num_classes, function, text):
+    """(number of lines, result), or None where the text is not as detections are usually written."""
+    columns = _parse(text, num_classes)
+    if columns is None:
+        columns = parse_numpy(text, num_classes)
+    return None if columns is None else (len(columns[0]), function(Detections(*columns)))
+
+
+def _finish(job, first_line, path, num_classes, function):
+    """(first line of the next block, result). Only here is it known which line of the file a block starts with."""
+    text, future = job
+    done = future.result()
+    if done is None:
+        return first_line + text.count(b'\n'), function(_parse_slowly(text, first_line, path, num_classes))
+    return first_line + done[0], done[1]
+
+
+def read_detections(path, num_classes):
+    """Read a whole detections file: [Detections] by class index from 1 (index 0 is None).
+
+    Needs 48 bytes a detection. Raises DataError as map_detections.
     """
     parts = [[] for _ in range(num_classes)]
-    for rows in _blocks(path, num_classes):
-        order = np.argsort(rows[:, 1], kind='stable')
-        rows = rows[order]
-        bounds = np.searchsorted(rows[:, 1], np.arange(1, num_classes + 1))
+    for found in map_detections(path, num_classes, lambda found: found):
+        order, bounds = by_class(found.classes, num_classes)
         for c in range(1, num_classes):
-            part = rows[bounds[c - 1]:bounds[c]]
-            if len(part):
-                parts[c].append(Detections(part[:, 0].astype(np.int32), part[:, 2].copy(), part[:, 3:].copy()))
+            rows = order[bounds[c]:bounds[c + 1]]
+            if len(rows):
+                parts[c].append(Detections(*(column[rows] for column in found)))
+    nothing = Detections(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0), np.empty((0, 4)))
     result = [None]
     for c in range(1, num_classes):
-        result.append(_join(parts[c]))
+        result.append(Detections(*(np.concatenate(columns) for columns in zip(*parts[c]))) if parts[c] else nothing)
         parts[c] = None        # frees the pieces before the next class is joined
     return result
 
 
-def _join(parts):
-    if not parts:
-        return Detections(np.empty(0, np.int32), np.empty(0), np.empty((0, 4)))
-    return Detections(*(np.concatenate(arrays) for arrays in zip(*parts)))
+def by_class(classes, num_classes):
+    """(order, bounds): order[bounds[c]:bounds[c + 1]] are the rows of class c, ascending."""
+    classes = classes.astype(np.min_scalar_type(num_classes))     # of up to 16 bits, which sort in linear time
+    order = np.argsort(classes, kind='stable')
+    return order, np.searchsorted(classes[order], np.arange(num_classes + 1))
 
 
-def _blocks(path, num_classes):
-    """Yield float64 [n, 7] for one block of whole lines after the other."""
+def _blocks(path):
+    """Yield one block of whole lines after the other, each ended by a newline."""
     try:
         stream = open(path, 'rb')
     except OSError as error:
         raise DataError('cannot read the detections file %s: %s' % (path, error.strerror)) from None
     with stream:
-        rest, first_line = b'', 1
+        rest = b''
         while True:
             block = stream.read(BLOCK)
             text = rest + block
-            cut = text.rfind(b'\n') + 1 if block else len(text)
+            if not block and text:
+                text += b'\n'
+            cut = text.rfind(b'\n') + 1
             text, rest = text[:cut], text[cut:]
             if text:
-                rows = _parse_fast(text)
-                if rows is None or not _plausible(rows, num_classes):
-                    rows = _parse_slowly(text, first_line, path, num_classes)
-                yield rows
-                first_line += text.count(b'\n')
+                yield text
             if not block:
                 return
 
 
-def _parse_fast(text):
-    """float64 [n, 7]; None unless every line is seven numbers split by single spaces."""
-    if not text.endswith(b'\n'):
-        text += b'\n'
+def parse_numpy(text, num_classes):
+    """NumPy twin of lib/dataset/detection_text.pyx; takes every form of a number that NumPy knows, too."""
     data = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(data == _NEWLINE)
     spaces = np.searchsorted(np.flatnonzero(data == _SPACE), ends)
@@ -85,13 +123,17 @@ def _parse_fast(text):
             values = np.fromstring(text, np.float64, sep=' ')
         except (DeprecationWarning, ValueError):
             return None
-    return values.reshape(-1, 7) if len(values) == 7 * len(ends) else None
-
-
-def _plausible(rows, num_classes):
+    if len(values) != 7 * len(ends):
+        return None
+    rows = values.reshape(-1, 7)
     whole = rows[:, :2]
-    return bool(np.isfinite(rows).all() and (whole == np.floor(whole)).all() and (rows[:, 0] >= 0).all() and (rows[:, 0] < 2 ** 31).all()
-                and (rows[:, 1] >= 1).all() and (rows[:, 1] < num_classes).all())
+    if not (np.isfinite(rows).all() and (whole == np.floor(whole)).all() and (rows[:, 0] >= 0).all() and (rows[:, 0] < 2 ** 31).all()
+            and (rows[:, 1] >= 1).all() and (rows[:, 1] < num_classes).all()):
+        return None
+    return rows[:, 0].astype(np.int32), rows[:, 1].astype(np.int32), rows[:, 2].copy(), rows[:, 3:].copy()
+
+
+_parse = pick('lib.dataset.detection_text', 'parse', parse_numpy)
 
 
 def _parse_slowly(text, first_line, path, num_classes):
@@ -111,4 +153,5 @@ def _parse_slowly(text, first_line, path, num_classes):
             raise DataError('%s, line %d: class index %d is not one of 1 to %d, the classes of the class list; found %r'
                             % (path, number, row[1], num_classes - 1, line.strip()[:200]))
         rows.append(row)
-    return np.array(rows, np.float64).reshape(-1, 7)
+    rows = np.array(rows, np.float64).reshape(-1, 7)
+    return Detections(rows[:, 0].astype(np.int32), rows[:, 1].astype(np.int32), rows[:, 2], rows[:, 3:])

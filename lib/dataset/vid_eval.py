@@ -6,16 +6,19 @@ such boxes it takes the one of largest IoU. AP is the area under the monotone en
 
 A class without ground truth has no AP and is left out of the mean. One exception is kept so that figures agree with the
 original's: where such a class has no detection either, its AP is 0 and counts.
+
+By speed of the objects (Zhu et al., ICCV 2017, arXiv 1703.10025, section 5): ground truths of the other speeds, and the detections
+that match them, are left out; a detection that matches nothing counts as false for every speed.
 """
-from dataclasses import dataclass
-from typing import Dict, Optional
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional
 
 import numpy as np
 
-from lib.dataset.detections import read_detections
+from lib.dataset import vid_match
+from lib.dataset.detections import map_detections
+from lib.dataset.motion import NO_MOTION, RANGES, SPEEDS
 from lib.utils.errors import DataError
-
-TOLERANCE = 10.0               # pixels
 
 
 @dataclass
@@ -26,17 +29,34 @@ class GroundTruth:
     offsets: np.ndarray   # int [n + 1]
     boxes: np.ndarray     # float64 [m, 4]: x1 y1 x2 y2, inclusive
     classes: np.ndarray   # int [m], from 1
+    speeds: Optional[np.ndarray] = None   # int8 [m] as of lib.dataset.motion.speeds; None where that is not known
+
+
+@dataclass
+class SpeedResult:
+    """AP over the objects of one speed."""
+
+    ap: Dict[str, Optional[float]]    # by class; None where it has no object of this speed
+    ground_truths: int                # boxes
+
+    @property
+    def mean_ap(self):
+        """The mean over classes with such objects; None where there is none."""
+        values = [ap for ap in self.ap.values() if ap is not None]
+        return float(np.mean(values)) if values else None
 
 
 @dataclass
 class Result:
     """What an evaluation found, by class name in the order of the class list."""
 
-    ap: Dict[str, Optional[float]]    # None for a class without AP
-    ground_truths: Dict[str, int]     # boxes
-    detections: Dict[str, int]        # in the frames evaluated
-    frames: int                       # evaluated
-    ignored: int                      # detections in other frames
+    ap: Dict[str, Optional[float]] = field(default_factory=dict)         # None for a class without AP
+    ground_truths: Dict[str, int] = field(default_factory=dict)          # boxes
+    detections: Dict[str, int] = field(default_factory=dict)             # in the frames evaluated
+    frames: int = 0                                                      # evaluated
+    ignored: int = 0                                                     # detections in other frames
+    ranks: Dict[str, np.ndarray] = field(default_factory=dict)           # places of the hits by falling score, from 1
+    speeds: Dict[str, SpeedResult] = field(default_factory=dict)         # by name of SPEEDS; empty without track ids
 
     @property
     def mean_ap(self):
@@ -52,104 +72,76 @@ class Result:
                 lines.append('no ground truth, %s: %s' % (note, ', '.join(names)))
         if self.ignored:
             lines.append('%d detections are of frames that are not evaluated' % self.ignored)
-        return lines + ['Mean AP@0.5 = %.4f' % self.mean_ap]
+        return lines + self._speed_lines() + ['Mean AP@0.5 = %.4f' % self.mean_ap]
+
+    def _speed_lines(self):
+        if not self.speeds:
+            return ['no AP by speed: ' + NO_MOTION]
+        return ['Mean AP@0.5 of %s objects = %s (motion IoU %s, %d boxes)'
+                % (name, 'none' if of.mean_ap is None else '%.4f' % of.mean_ap, RANGES[name], of.ground_truths)
+                for name, of in self.speeds.items()]
 
     def as_dict(self):
         """The result as plain values for JSON."""
-        return {'mean_ap': self.mean_ap, 'ap': self.ap, 'ground_truths': self.ground_truths, 'detections': self.detections,
-                'frames': self.frames, 'ignored_detections': self.ignored}
+        values = {'mean_ap': self.mean_ap, 'ap': self.ap, 'ground_truths': self.ground_truths, 'detections': self.detections,
+                  'frames': self.frames, 'ignored_detections': self.ignored}
+        if self.speeds:
+            values['speeds'] = {name: {'mean_ap': of.mean_ap, 'ap': of.ap, 'ground_truths': of.ground_truths}
+                                for name, of in self.speeds.items()}
+        return values
 
 
 def evaluate(truth, detections_file, classes, numbers=None):
     """Evaluate a detections file. Returns a Result.
 
     classes: names, background first. numbers: (first, last) restricts the evaluation to frames with these numbers.
-    Raises DataError where the file is missing or malformed, or no ground truth is there to compare with.
+    The file is streamed: 12 bytes of memory a detection. Raises DataError where the file is missing or malformed, or no ground
+    truth is there to compare with.
     """
     first, last = numbers or (None, None)
     owners = np.repeat(np.arange(len(truth.frames)), np.diff(truth.offsets))
     selected = np.ones(len(truth.frames), bool) if numbers is None else (truth.frames >= first) & (truth.frames <= last)
-    box_frames = truth.frames[owners]
-    if not selected[owners].any():
+    boxes = np.flatnonzero(selected[owners])
+    if not len(boxes):
         raise DataError('nothing to evaluate: no box of a listed class in the %d frames%s'
                         % (selected.sum(), '' if numbers is None else ' numbered %d to %d' % numbers))
-    frames = np.sort(truth.frames[selected])
-    detections = read_detections(detections_file, len(classes))
-    result = Result({}, {}, {}, len(frames), 0)
+    labels = truth.classes[boxes]
+    speeds = None if truth.speeds is None else truth.speeds[boxes]
+    index = vid_match.TruthIndex(truth.frames[selected], truth.frames[owners[boxes]], truth.boxes[boxes], labels, len(classes))
+    shares, result = [[] for _ in classes], Result(frames=int(selected.sum()))
+    for parts, ignored in map_detections(detections_file, len(classes), index.shares):
+        result.ignored += ignored
+        for c in range(1, len(classes)):
+            shares[c].append(parts[c])
+    if speeds is not None:
+        result.speeds = {name: SpeedResult({}, int((speeds == s).sum())) for s, name in enumerate(SPEEDS)}
     for c in range(1, len(classes)):
-        own = (truth.classes == c) & selected[owners]
-        found = detections[c]
-        inside = _contains(frames, found.frames)
-        result.ignored += int(len(inside) - inside.sum())
-        scores, hits = match(box_frames[own], truth.boxes[own], found.frames[inside], found.scores[inside], found.boxes[inside])
-        result.ap[classes[c]] = average_precision(hits, int(own.sum()))
-        result.ground_truths[classes[c]], result.detections[classes[c]] = int(own.sum()), len(scores)
-        detections[c] = None   # a file can hold tens of millions
+        own = labels == c
+        _add_class(result, classes[c], shares[c], own, speeds)
+        shares[c] = None   # a file can hold tens of millions
     return result
 
 
-def _contains(ordered, values):
-    """bool [n]: which `values` are in `ordered`, ascending."""
-    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    return ordered[places] == values
+def _add_class(result: Result, name, shares: List[vid_match.Share], own, speeds):
+    """Put the figures of one class into `result`. own: bool, the ground truths of the class; speeds: of all ground truths, or None."""
+    count, positives = sum(len(share.scores) for share in shares), int(own.sum())
+    hits = vid_match.match(vid_match.join_pairs(shares)) if shares else None
+    ranks = vid_match.ranks(hits, shares) if shares else np.empty(0, np.int64)
+    result.ranks[name], result.ground_truths[name], result.detections[name] = ranks, positives, count
+    if positives:
+        result.ap[name] = average_precision(ranks, positives)
+    else:
+        result.ap[name] = None if count else 0.0
+    for s, of in enumerate(result.speeds.values()):
+        slower = speeds[hits.truth] != s if shares else np.empty(0, bool)
+        wanted = int((own & (speeds == s)).sum())
+        of.ap[name] = average_precision((ranks - np.cumsum(slower))[~slower], wanted) if wanted else None
 
 
-def match(truth_frames, truth_boxes, frames, scores, boxes):
-    """Which detections of one class hit a ground truth: (scores, hits), by falling score.
+def average_precision(ranks, positives):
+    """Area under the precision envelope.
 
-    Ties go by frame number, then by the given order, so that the order of frames in the file changes nothing.
-
-    truth_frames [g], truth_boxes [g, 4], frames [d], scores [d], boxes [d, 4].
-
-    Frames do not touch each other, so every round settles, in all frames at once, the best detection that still has a
-    free ground truth in reach; a round uses up one ground truth in each, so there are as many rounds as a frame has boxes.
+    ranks: [h], places of the hits among the detections by falling score, from 1, ascending; positives: ground-truth boxes, at least 1.
     """
-    order = np.lexsort((frames, -scores))
-    hits = np.zeros(len(order), bool)
-    by_frame = np.argsort(truth_frames, kind='stable')
-    truth_frames, truth_boxes = truth_frames[by_frame], truth_boxes[by_frame]
-    detection, truth, overlap = _pairs(truth_frames, truth_boxes, frames[order], boxes[order])
-    taken = np.zeros(len(truth_frames), bool)
-    while len(detection):
-        _, leaders = np.unique(truth_frames[truth], return_index=True)
-        leading = np.zeros(len(hits), bool)
-        leading[detection[leaders]] = True
-        rows = np.flatnonzero(leading[detection])
-        best = rows[np.lexsort((-overlap[rows], detection[rows]))]
-        best = best[np.unique(detection[best], return_index=True)[1]]
-        hits[detection[best]] = True
-        taken[truth[best]] = True
-        alive = ~taken[truth] & ~leading[detection]
-        detection, truth, overlap = detection[alive], truth[alive], overlap[alive]
-    return scores[order], hits
-
-
-def _pairs(truth_frames, truth_boxes, frames, boxes):
-    """(detection, truth, IoU) of every pair in one frame whose IoU is enough, by detection, then by truth."""
-    start = np.searchsorted(truth_frames, frames, 'left')
-    count = np.searchsorted(truth_frames, frames, 'right') - start
-    detection = np.repeat(np.arange(len(frames)), count)
-    truth = np.arange(len(detection)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(start, count)
-    a, b = boxes[detection], truth_boxes[truth]
-    width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]) + 1
-    height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]) + 1
-    near = np.flatnonzero((width > 0) & (height > 0))
-    a, b, inner = a[near], b[near], width[near] * height[near]
-    side_x, side_y = b[:, 2] - b[:, 0] + 1, b[:, 3] - b[:, 1] + 1
-    overlap = inner / ((a[:, 2] - a[:, 0] + 1) * (a[:, 3] - a[:, 1] + 1) + side_x * side_y - inner)
-    enough = overlap >= np.minimum(0.5, side_x * side_y / ((side_x + TOLERANCE) * (side_y + TOLERANCE)))
-    return detection[near][enough], truth[near][enough], overlap[enough]
-
-
-def average_precision(hits, positives):
-    """Area under the precision envelope; None where there are detections, but nothing to find.
-
-    hits: bool [n] by falling score; positives: ground-truth boxes.
-    """
-    if positives == 0:
-        return None if len(hits) else 0.0
-    true = np.cumsum(hits)
-    recall = np.concatenate([[0.0], true / float(positives), [1.0]])
-    precision = np.concatenate([[0.0], true / np.arange(1.0, len(hits) + 1), [0.0]])
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(np.diff(recall) * precision[1:]))
+    precision = np.arange(1.0, len(ranks) + 1) / ranks
+    return float(np.maximum.accumulate(precision[::-1]).sum() / positives)

@@ -2,7 +2,7 @@
 import importlib
 import logging
 
-MODULES = ('lib.bbox.bbox', 'lib.nms.cpu_nms')
+MODULES = ('lib.bbox.bbox', 'lib.nms.cpu_nms', 'lib.dataset.detection_text')
 
 
 def load(module):

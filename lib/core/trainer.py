@@ -6,6 +6,7 @@ from lib.config.config import lr_steps, resolve
 from lib.config.devices import contexts
 from lib.core.callback import Progress
 from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch
+from lib.core.fine_tuning import drop_class_layers, report_new
 from lib.core.loader import TrainLoader
 from lib.core.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.core.metric import detection_metrics
@@ -66,7 +67,10 @@ def find_start(config, prefix, logger):
 
 
 def initial_params(config, instance, loader, prefix, start, logger):
-    """Parameters to start from: a checkpoint to resume, else the pretrained files, missing ones initialised."""
+    """Parameters to start from: a checkpoint to resume, else the pretrained files, missing ones initialised.
+
+    Pretrained files may be of other classes or anchors (lib/core/fine_tuning.py).
+    """
     network = config.network
     if start:
         arg_params, aux_params = load_params(prefix, start.epoch)
@@ -81,7 +85,8 @@ def initial_params(config, instance, loader, prefix, start, logger):
     shapes = dict(loader.provide_data[0] + loader.provide_label[0])
     instance.infer_shape(shapes)
     if not start:
-        instance.init_weight(config, arg_params, aux_params)
+        drop_class_layers(instance.arg_shape_dict, arg_params, logger.info)
+        report_new(instance.init_weight(config, arg_params, aux_params), logger.info)
     instance.check_parameter_shapes(arg_params, aux_params, shapes)
     return arg_params, aux_params
 

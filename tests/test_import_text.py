@@ -26,11 +26,11 @@ def test_mot17(tmp_path):
         sequence(tmp_path / 'MOT17/train' / name, 4, *gt)
     data = run_import('mot', tmp_path / 'MOT17', tmp_path / 'out', val_clips=['train/MOT17-04-DPM'])
     assert data.classes == ['pedestrian', 'car']
-    clip = 'train/train/MOT17-02-DPM/00000'
+    clip = 'train/MOT17-02-DPM/00000'
     assert data.boxes('VID_train_15frames') == {clip + '0': [('pedestrian', 10, 5, 29, 34)], clip + '1': [('pedestrian', 11, 5, 30, 34)],
                                                 clip + '3': [('car', 0, 0, 59, 39)]}
-    assert data.boxes('VID_val_frames')['val/train/MOT17-04-DPM/000002'] == []
-    xml = data.xml('VID/train/train/MOT17-02-DPM/000001')
+    assert data.boxes('VID_val_frames')['val/MOT17-04-DPM/000002'] == []
+    xml = data.xml('VID/train/MOT17-02-DPM/000001')
     assert '<trackid>1</trackid>' in xml and '<occluded>1</occluded>' in xml
     assert data.said('2 boxes: marked as not to be considered') and data.said('1 sequences: the same frames as another')
     assert data.said('images:     8 linked')
@@ -87,8 +87,8 @@ def test_yolo_folders(tmp_path):
         lines(src / 'labels' / part / '0.txt', '1 0.5 0.5 0.5 0.25', '0 0 0 0.5 0 0.5 1 0.1 0.2', '0 nan 0.5 0.1 0.1', '0 0.5',
               '7 .5 .5 .1 .1')
     data = run_import('yolo', src, tmp_path / 'out')
-    assert data.boxes('DET_train_all') == {'train/train/0': [('Fußgänger', 15, 15, 44, 24), ('person', 0, 0, 29, 39)]}
-    assert data.clips() == [('val/val/0', 1), ('val/val/1', 1)] and data.classes == ['person', 'Fußgänger']
+    assert data.boxes('DET_train_all') == {'train/0': [('Fußgänger', 15, 15, 44, 24), ('person', 0, 0, 29, 39)]}
+    assert data.clips() == [('val/0', 1), ('val/1', 1)] and data.classes == ['person', 'Fußgänger']
     for line in ('2 boxes: a coordinate is no number', '2 boxes: the line is not', '2 boxes: the class number'):
         assert data.said(line), line
 

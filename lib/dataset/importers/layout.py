@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from lib.dataset.classes import BACKGROUND
 from lib.dataset.image_set_maker import EXTENSION
 from lib.dataset.importers.media import ImageFile, Images
-from lib.dataset.importers.paths import output_name, unique
+from lib.dataset.importers.paths import output_name, unique, without_part
 from lib.utils.errors import DataError
 from lib.utils.progress import progress_bar
 
@@ -45,7 +45,7 @@ class Layout:
                 self._clip(clip, bar)
 
     def _clip(self, clip, bar):
-        name = unique('%s/%s' % (clip.part, output_name(clip.name)), self._taken)
+        name = unique('%s/%s' % (clip.part, output_name(without_part(clip.name))), self._taken)
         still = clip.still and clip.part == 'train'
         tree, boxes, tracks, position = 'DET' if still else 'VID', clip.open_labels(), set(), 0
         for number, image in _readable(clip.media, self.report):

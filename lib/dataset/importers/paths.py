@@ -47,6 +47,12 @@ def part_of(path):
     return next((_PARTS[part.lower()] for part in path.split('/') if part.lower() in _PARTS), None)
 
 
+def without_part(path):
+    """A relative path without a first folder that says the part."""
+    first, slash, rest = path.partition('/')
+    return rest if slash and first.lower() in _PARTS else path
+
+
 def files_below(folder, suffixes):
     """Relative paths, with forward slashes, of the files below `folder` whose names end in one of `suffixes`, in order.
 

@@ -22,7 +22,7 @@ def test_net(config, cfg_path, task, thresh=1e-3, interval=None, vis=False, igno
     """
     logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set)
     devices = contexts(config.gpus, logger.info)
-    dataset = get_dataset(config, config.dataset.test_image_set)
+    dataset = get_dataset(config, config.dataset.test_image_set, 'detection')
     clips = dataset.clips()
     file, prefix = parameter_file(config, cfg_path, task)
     if not has_flow(get_symbol_instance(config)):

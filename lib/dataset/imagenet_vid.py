@@ -27,6 +27,8 @@ class ImageNetVID:
     <dataset_path>/ImageSets/<image set>.txt, Data/{DET,VID}/<path>.JPEG, Annotations/{DET,VID}/<path>.xml.
     """
 
+    task = 'detection'
+
     def __init__(self, image_set, dataset_path, classes, cache_path=None):
         """classes: a ClassList. cache_path: folder of annotation caches; None for no cache.
 

@@ -6,19 +6,24 @@ _DATASETS = {}
 
 def register(name):
     """Class decorator: make a data set known as `name`. It needs the classmethods from_config(cfg, image_set)
-    and class_list(cfg)."""
+    and class_list(cfg), and `task`, 'detection' or 'segmentation': what it has labels for."""
     def add(cls):
         _DATASETS[name] = cls
         return cls
     return add
 
 
-def get_dataset(cfg, image_set):
+def get_dataset(cfg, image_set, task=None):
     """The data set `cfg.dataset.dataset` with one image set (no `+`).
 
-    Raises ConfigError for an unknown name, listing those that exist.
+    Raises ConfigError for an unknown name, listing those that exist, and for one without labels for `task`, if given.
     """
-    return _class_of(cfg).from_config(cfg, image_set)
+    cls = _class_of(cfg)
+    if task not in (None, cls.task):
+        fitting = sorted(name for name, other in _DATASETS.items() if other.task == task)
+        raise ConfigError("dataset.dataset: '%s' has labels for %s, but %s is to be done; for that there are %s"
+                          % (cfg.dataset.dataset, cls.task, task, ', '.join(fitting)))
+    return cls.from_config(cfg, image_set)
 
 
 def get_class_list(cfg):

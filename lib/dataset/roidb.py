@@ -16,7 +16,7 @@ def load_roidb(cfg):
     """
     records = []
     for image_set in cfg.dataset.image_set.split('+'):
-        records.extend(get_dataset(cfg, image_set).gt_roidb())
+        records.extend(get_dataset(cfg, image_set, 'detection').gt_roidb())
     records = filter_records(records, cfg.dataset.image_set)
     if cfg.TRAIN.FLIP:
         records += [record.flip() for record in records]

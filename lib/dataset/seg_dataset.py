@@ -17,6 +17,7 @@ class SegDataset:
     classes: names by id; palette: their colours, uint8 [n, 3] RGB; num_classes; ignore_label: the id of pixels that do not count.
     """
 
+    task = 'segmentation'
     ignore_label = IGNORE_LABEL
     ignored_ids = ()               # further ids that label files use for it
 

@@ -40,18 +40,25 @@ def read_label(path, table, frame=None):
 
 def _read_values(path):
     """Pixels of a PNG with one channel, [H, W]: uint8, or wider where the file has more than 8 bits."""
+    image = open_png(path)
+    if image.mode not in ('L', '1', 'I', 'I;16', 'I;16B'):
+        raise DataError('label %s %s; expected one channel of class ids%s'
+                        % (path, _MODES.get(image.mode, 'is of mode %s' % image.mode), _CONVERT))
+    values = np.asarray(image)
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def open_png(path):
+    """The PIL image of a label, decoded; DataError, naming the file, where it is missing, damaged or no PNG."""
     try:
-        with Image.open(path) as image:
-            if image.mode not in ('L', '1', 'I', 'I;16', 'I;16B'):
-                raise DataError('label %s %s; expected one channel of class ids%s'
-                                % (path, _MODES.get(image.mode, 'is of mode %s' % image.mode), _CONVERT))
-            values = np.asarray(image)
+        with Image.open(path, formats=('PNG',)) as image:
+            image.load()
+            return image
     except FileNotFoundError:
         raise DataError('label %s does not exist' % path) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:       # what Pillow raises for damaged files
-        reason = getattr(error, 'strerror', None)
-        raise DataError('cannot read label %s: %s' % (path, reason or 'not a whole PNG file; replace it')) from None
-    return values.astype(np.uint8) if values.dtype == bool else values
+        reason = getattr(error, 'strerror', None) or 'not a whole PNG file; replace it'
+        raise DataError('cannot read label %s: %s' % (path, reason)) from None
 
 
 def _image_size(path):

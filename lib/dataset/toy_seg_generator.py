@@ -31,8 +31,8 @@ class Size:
     train_clips: int = 100
     train_length: int = 15     # frames a clip
     stills: int = 400
-    val_clips: int = 12
-    val_length: int = 25
+    val_clips: int = 15        # each class comes first in three
+    val_length: int = 20
 
 
 def _write(folder, size, workers):

@@ -15,9 +15,10 @@ from lib.utils.errors import ConfigError
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
 Key = namedtuple('Key', 'tensor feature')
-# head([output symbols of a test network, the feature excepted]) -> [symbols to compute for a frame];
-# to_host([their values, NDArray]) -> what the network hands out, in host memory: it waits until the device is done.
-Task = namedtuple('Task', 'head to_host')
+# head([output symbols of a test network, a key frame's feature excepted]) -> [symbols to compute for a frame];
+# inputs(frame) -> {name: array}, what of a Frame they need; input_shapes(height, width) -> {name: shape} of these for the
+# largest network input; to_host([values, NDArray]) -> what the network hands out, in host memory, once the device is done.
+Task = namedtuple('Task', 'head inputs input_shapes to_host')
 
 
 def has_flow(symbol_instance):
@@ -26,10 +27,9 @@ def has_flow(symbol_instance):
 
 
 def largest_input(cfg):
-    """(1, 3, h, w) of the largest frame that cfg.SCALES allows."""
+    """(height, width) of the largest network input that cfg.SCALES allows."""
     stride = max(1, cfg.network.IMAGE_STRIDE)
-    height, width = (-(-side // stride) * stride for side in cfg.SCALES[0])
-    return (1, 3, height, width)
+    return tuple(-(-side // stride) * stride for side in cfg.SCALES[0])
 
 
 def _with_test(cfg, **settings):
@@ -40,9 +40,8 @@ def _with_test(cfg, **settings):
 
 
 def _bind(symbol, shapes, ctx, arg_params, aux_params, source):
-    """An ExecutorPool of `symbol` with its parameters, for those of the inputs `shapes` that it has."""
-    names = set(symbol.list_inputs())
-    pool = ExecutorPool(symbol, ctx, {name: shape for name, shape in shapes.items() if name in names})
+    """An ExecutorPool of `symbol` with its parameters."""
+    pool = ExecutorPool(symbol, ctx, shapes)
     pool.set_params(arg_params, aux_params, source=source)
     return pool
 
@@ -53,19 +52,21 @@ def _outputs(symbol):
     return [output for output in symbol if output.list_outputs()[0] not in inputs]
 
 
-def _inputs(pool, frame):
-    """What of a Frame the network takes: {input name: array}."""
-    inputs = {'data': frame.tensor, 'im_info': frame.im_info}
-    return {name: value for name, value in inputs.items() if name in pool.input_names}
+def _detection_inputs(frame):
+    return {'data': frame.tensor, 'im_info': frame.im_info}
 
 
-def _to_host(outputs):
+def _detection_shapes(height, width):
+    return {'data': (1, 3, height, width), 'im_info': (1, 3)}
+
+
+def _detections_to_host(outputs):
     """rois, cls_prob, bbox_pred of one frame as NumPy arrays."""
     rois, cls_prob, bbox_pred = (output.asnumpy() for output in outputs)
     return rois, cls_prob.reshape(-1, cls_prob.shape[-1]), bbox_pred.reshape(-1, bbox_pred.shape[-1])
 
 
-DETECTION = Task(list, _to_host)
+DETECTION = Task(list, _detection_inputs, _detection_shapes, _detections_to_host)
 
 
 class FrameNetwork:
@@ -73,13 +74,12 @@ class FrameNetwork:
 
     def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
         outputs = _outputs(symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=1)))
-        shapes = {'data': largest_input(cfg), 'im_info': (1, 3)}
-        self._pool = _bind(mx.sym.Group(task.head(outputs)), shapes, *params)
-        self._to_host = task.to_host
+        self._pool = _bind(mx.sym.Group(task.head(outputs)), task.input_shapes(*largest_input(cfg)), *params)
+        self._task = task
 
     def __call__(self, frame):
-        executor = self._pool.forward(_inputs(self._pool, frame))
-        return self._to_host(executor.outputs), Key(frame.tensor, None)
+        executor = self._pool.forward(self._task.inputs(frame))
+        return self._task.to_host(executor.outputs), Key(frame.tensor, None)
 
 
 class KeyNetwork:
@@ -87,16 +87,16 @@ class KeyNetwork:
 
     def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
         feature, *outputs = _outputs(symbol_instance.get_key_test_symbol(cfg))
-        shapes = {'data': largest_input(cfg), 'im_info': (1, 3)}
+        shapes = task.input_shapes(*largest_input(cfg))
         self.feature_shape = feature.infer_shape(data=shapes['data'])[1][0]
         self._pool = _bind(mx.sym.Group([feature] + task.head(outputs)), shapes, *params)
-        self._to_host = task.to_host
+        self._task = task
 
     def __call__(self, frame):
-        outputs = self._pool.forward(_inputs(self._pool, frame)).outputs
+        outputs = self._pool.forward(self._task.inputs(frame)).outputs
         # Copied, since outputs live in memory that the next forward uses again.
         feature = outputs[0].copy()
-        host = self._to_host(outputs[1:])
+        host = self._task.to_host(outputs[1:])
         feature.wait_to_read()
         return host, Key(frame.tensor, feature)
 
@@ -105,15 +105,15 @@ class CurrentNetwork:
     """DFF's network for all other frames. The key frame is copied to its inputs once, not for every frame."""
 
     def __init__(self, cfg, symbol_instance, feature_shape, *params, task=DETECTION):
-        largest = largest_input(cfg)
         outputs = _outputs(symbol_instance.get_cur_test_symbol(cfg))
-        shapes = {'data': largest, 'im_info': (1, 3), 'data_key': largest, 'feat_key': feature_shape}
+        shapes = task.input_shapes(*largest_input(cfg))
+        shapes.update(data_key=shapes['data'], feat_key=feature_shape)
         self._pool = _bind(mx.sym.Group(task.head(outputs)), shapes, *params)
-        self._to_host = task.to_host
+        self._task = task
         self._loaded = None
 
     def __call__(self, frame, key):
-        own = _inputs(self._pool, frame)
+        own = self._task.inputs(frame)
         shapes = {name: value.shape for name, value in own.items()}
         executor = self._pool.get(dict(shapes, data_key=key.tensor.shape, feat_key=key.feature.shape))
         inputs = executor.arg_dict
@@ -124,14 +124,14 @@ class CurrentNetwork:
         for name, value in own.items():
             inputs[name][:] = value
         executor.forward(is_train=False)
-        return self._to_host(executor.outputs)
+        return self._task.to_host(executor.outputs)
 
 
 class BatchNetwork:
     """`size` frames in one forward: of DFF a key frame and those after it, of the baseline any frames."""
 
     def __init__(self, cfg, symbol_instance, size, *params):
-        _, _, height, width = largest_input(cfg)
+        height, width = largest_input(cfg)
         self._flow = has_flow(symbol_instance)
         if self._flow and size < 2:
             raise ConfigError('the batch network needs a key-frame interval of 2 or more, found %d; '

@@ -173,7 +173,7 @@ def test_an_interrupted_checkpoint_does_not_count(prefix, monkeypatch):
 
     def fail(*_):
         raise KeyboardInterrupt
-    monkeypatch.setattr(checkpoint, '_sha256', fail)
+    monkeypatch.setattr(checkpoint, 'file_sha256', fail)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(prefix, 2, ARGS, AUXS, {}, 10)
     monkeypatch.undo()

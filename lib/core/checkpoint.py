@@ -85,7 +85,7 @@ def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_upda
         return
     save_arrays(file_name(prefix, epoch, 'states'), states)
     record = dict(extra or {}, epoch=epoch, num_update=num_update, mxnet=mx.__version__,
-                  sha256={kind: _sha256(file_name(prefix, epoch, kind)) for kind in ('params', 'states')})
+                  sha256={kind: file_sha256(file_name(prefix, epoch, kind)) for kind in ('params', 'states')})
     path = file_name(prefix, epoch, 'json')
     try:
         with atomic_path(path) as temporary, open(temporary, 'w') as stream:
@@ -132,12 +132,13 @@ def _whole_checkpoint(prefix, epoch):
     except (ValueError, KeyError, TypeError, UnicodeDecodeError, OSError) as error:
         raise CheckpointError('%s is damaged (%r)' % (record_file, error)) from error
     for path, checksum in wanted.items():
-        if _sha256(path) != checksum:
+        if file_sha256(path) != checksum:
             raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))
     return Checkpoint(epoch, params_file, states_file, num_update)
 
 
-def _sha256(path):
+def file_sha256(path):
+    """Hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, 'rb') as stream:
         for block in iter(lambda: stream.read(1 << 20), b''):

@@ -61,7 +61,8 @@ def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, con
 
 def classifier(config):
     """The backbone, the mean over its map without the border, and a linear layer for NUM_CLASSES classes."""
-    body = resnet_v1(mx.sym.Variable('data'), config.network.depth, config.network.width, global_stats=False)
+    body = resnet_v1(mx.sym.Variable('data'), config.network.depth, config.network.width, global_stats=False,
+                     stride_in_3x3=config.network.STRIDE_IN_3X3)
     body = mx.sym.slice(body, begin=(None, None, 1, 1), end=(None, None, -1, -1))
     body = mx.sym.Pooling(body, global_pool=True, pool_type='avg', kernel=(1, 1))
     body = mx.sym.FullyConnected(mx.sym.Flatten(body), num_hidden=config.dataset.NUM_CLASSES, name='classifier')

@@ -15,7 +15,8 @@ class Segmenter(SymbolBase):
 
     def feature(self, data, cfg):
         """Feature map res5c_relu [N, C, H/16, W/16] of images [N, 3, H, W]."""
-        return resnet_v1(data, *self.backbone_size(cfg), global_stats=cfg.network.BN_GLOBAL_STATS, pool_pad=self.pool_pad)
+        return resnet_v1(data, *self.backbone_size(cfg), global_stats=cfg.network.BN_GLOBAL_STATS,
+                         stride_in_3x3=cfg.network.STRIDE_IN_3X3, pool_pad=self.pool_pad)
 
     def feature_dim(self, cfg):
         """C, the channels of `feature`."""

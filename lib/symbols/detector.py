@@ -13,7 +13,7 @@ class Detector(SymbolBase):
     def feature(self, data, cfg):
         """Detection feature [N, DFF_FEAT_DIM, H/16, W/16] of images [N, 3, H, W]."""
         depth, width = self.backbone_size(cfg)
-        body = resnet_v1(data, depth, width, cfg.network.BN_GLOBAL_STATS)
+        body = resnet_v1(data, depth, width, cfg.network.BN_GLOBAL_STATS, cfg.network.STRIDE_IN_3X3)
         body = mx.sym.Convolution(body, num_filter=cfg.network.DFF_FEAT_DIM, kernel=(3, 3), pad=(6, 6), dilate=(6, 6),
                                   name='feat_conv_3x3')
         return mx.sym.Activation(body, act_type='relu', name='feat_conv_3x3_relu')

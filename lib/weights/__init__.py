@@ -1,0 +1,1 @@
+"""Weights of other frameworks: reading their files, and turning them into this project's parameters."""

@@ -68,6 +68,7 @@ def test_mot_values_that_cannot_be(tmp_path):
     data = run_import('mot', tmp_path / 'seq', tmp_path / 'out', val=0)
     assert data.boxes('VID_train_15frames') == {'train/seq/000001': [('pedestrian', 1, 2, 4, 6)]}
     assert data.said('2 boxes: a coordinate is no number') and data.said('1 boxes: the class number is none of the class names')
+    assert data.said('1 frames: labelled, but the clip does not have them (seq, frame 999999999999)')
 
 
 def test_mot_without_frames(tmp_path):

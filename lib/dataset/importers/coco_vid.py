@@ -4,7 +4,7 @@ import os
 
 from lib.dataset.importers import coco
 from lib.dataset.importers.media import Images, find_clip, without_video_suffix
-from lib.dataset.importers.model import Clip, Source, whole
+from lib.dataset.importers.model import Clip, Labels, Source, whole
 from lib.dataset.importers.paths import relative
 from lib.utils.errors import DataError
 
@@ -74,5 +74,5 @@ def _clip(name, listed, folders, options, part, report):
         def boxes(number, height, width):
             found = listed.get(number + first)
             return found[1](height, width) if found else None
-        return boxes
+        return Labels(boxes, [place - first for place in listed])
     return Clip(without_video_suffix(name), media, open_labels, part)

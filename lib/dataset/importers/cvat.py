@@ -5,7 +5,7 @@ import re
 from typing import List, NamedTuple, Optional
 
 from lib.dataset.importers.media import find_clip, without_video_suffix
-from lib.dataset.importers.model import Box, Clip, Source, number, whole
+from lib.dataset.importers.model import Box, Clip, Labels, Source, number, whole
 from lib.dataset.importers.paths import files_below, part_of, relative, stem
 from lib.dataset.importers.xml_files import children
 from lib.utils.errors import DataError
@@ -104,7 +104,7 @@ def _opener(file, task, report):
                 return None
             found = (_box_at(track, frame, task.step) for track in tracks)
             return [box for box in found if box]
-        return boxes
+        return Labels(boxes, {key.frame for track in tracks for key in track.keys if not key.outside})
     return open_labels
 
 

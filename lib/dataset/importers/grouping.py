@@ -3,7 +3,7 @@ import os
 import re
 
 from lib.dataset.importers.media import VIDEO_SUFFIXES, Images, Video, find_video, images_in
-from lib.dataset.importers.model import Clip, still
+from lib.dataset.importers.model import Clip, Labels, still
 from lib.dataset.importers.paths import files_below, stem
 from lib.utils.errors import DataError
 
@@ -94,5 +94,5 @@ def _labels(frames, first):
         def boxes(number, height, width):
             item = frames.get(number + first)
             return None if item is None else item.boxes(height, width)
-        return boxes
+        return Labels(boxes, [number - first for number in frames])
     return open_labels

@@ -38,7 +38,7 @@ class Layout:
 
     def write(self, clips):
         """Write all clips, with a progress bar over their frames. Raises DataError."""
-        lengths = [len(clip.media) for clip in clips]
+        lengths = [clip.media.length for clip in clips]
         total = sum(lengths) if all(lengths) else None         # not every video states its length
         with progress_bar(total=total, desc='importing', unit='frame', leave=False) as bar:
             for clip in clips:
@@ -47,10 +47,11 @@ class Layout:
     def _clip(self, clip, bar):
         name = unique('%s/%s' % (clip.part, output_name(without_part(clip.name))), self._taken)
         still = clip.still and clip.part == 'train'
-        tree, boxes, tracks, position = 'DET' if still else 'VID', clip.open_labels(), set(), 0
+        tree, labels, tracks, seen, position = 'DET' if still else 'VID', clip.open_labels(), set(), set(), 0
         for number, image in _readable(clip.media, self.report):
             bar.update()
-            found = boxes(number, image.height, image.width)
+            seen.add(number)
+            found = labels.boxes(number, image.height, image.width)
             if found is None and clip.still:
                 continue
             path = name if still else '%s/%06d' % (name, position)
@@ -63,6 +64,8 @@ class Layout:
             self.written.boxes[clip.part].update(class_id(box.name) for box in kept)
             tracks.update(box.track for box in kept if box.track is not None)
             position += 1
+        for number in sorted(set(labels.numbers) - seen):
+            self.report.skip('frames: labelled, but the clip does not have them', '%s, frame %d' % (clip.name, number))
         if position:
             (self.written.stills if clip.still else self.written.clips)[clip.part] += 1
             self.written.frames[clip.part] += position

@@ -25,10 +25,7 @@ class Images:
         """numbers: of the frames; by default those at the end of the names where these rise, else 0, 1, ..."""
         self.paths = paths
         self.numbers = numbers or trailing_numbers(paths) or range(len(paths))
-        self.first = self.numbers[0]
-
-    def __len__(self):
-        return len(self.paths)
+        self.first, self.length = self.numbers[0], len(paths)
 
     def __iter__(self):
         """(number, ImageFile) of every frame."""
@@ -48,9 +45,7 @@ class Video:
         if pixels > LARGEST_IMAGE:
             raise DataError('%s declares frames of more than %d megapixels: refused' % (path, LARGEST_IMAGE // 10 ** 6))
         self._source = open_frames(path)
-
-    def __len__(self):
-        return self._source.length or 0
+        self.length = self._source.length       # None where the file does not state it
 
     def __iter__(self):
         """(number, Decoded) of every frame, one in memory at a time."""

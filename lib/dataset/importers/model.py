@@ -2,7 +2,7 @@
 import collections
 import math
 from dataclasses import dataclass, field
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, Iterable, List, NamedTuple, Optional
 
 from lib.dataset.importers.media import Images
 
@@ -22,8 +22,12 @@ class Box(NamedTuple):
     generated: bool = False       # interpolated, not drawn by a person
 
 
-# boxes(number, height, width) of the frame with that number: [Box], [] for no object, None for a frame nobody labelled.
-Labels = Callable[[int, int, int], Optional[List[Box]]]
+class Labels(NamedTuple):
+    """The labels of a clip."""
+
+    # boxes(number, height, width) of the frame with that number: [Box], [] for no object, None for a frame nobody labelled.
+    boxes: Callable[[int, int, int], Optional[List[Box]]]
+    numbers: Iterable[int] = ()       # labelled frames, to tell which of them the clip turns out not to have
 
 
 @dataclass
@@ -42,7 +46,7 @@ class Item(NamedTuple):
 
     name: str                                             # path without extension
     path: Optional[str]                                   # the file; None where there is none (its video may be there)
-    boxes: Callable[[int, int], Optional[List[Box]]]      # (height, width) -> as Labels
+    boxes: Callable[[int, int], Optional[List[Box]]]      # (height, width) -> as Labels.boxes
     part: Optional[str] = None
 
 
@@ -116,4 +120,5 @@ def same_size(declared, actual, place, report):
 
 def still(item):
     """A Clip of the one image of an Item."""
-    return Clip(item.name, Images([item.path]), lambda: lambda number, height, width: item.boxes(height, width), item.part, True)
+    labels = Labels(lambda number, height, width: item.boxes(height, width))
+    return Clip(item.name, Images([item.path]), lambda: labels, item.part, True)

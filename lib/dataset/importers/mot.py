@@ -4,7 +4,7 @@ import os
 import re
 
 from lib.dataset.importers.media import find_clip
-from lib.dataset.importers.model import Box, Clip, Source, number, whole
+from lib.dataset.importers.model import Box, Clip, Labels, Source, number, whole
 from lib.dataset.importers.paths import files_below, part_of, read_text
 from lib.utils.errors import DataError
 
@@ -54,7 +54,7 @@ def _opener(path, names, first, report):
     def open_labels():
         frames = _read(path, names, report)
         shift = 1 if first == 0 else 0        # a video's first frame is 0 here, img1 begins with 000001
-        return lambda number, height, width: frames.get(number + shift, [])
+        return Labels(lambda number, height, width: frames.get(number + shift, []), [frame - shift for frame in frames])
     return open_labels
 
 

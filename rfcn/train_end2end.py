@@ -8,6 +8,7 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 import rfcn.symbols  # noqa: E402,F401  (makes the networks known)
 from rfcn.config.config import config, update_config  # noqa: E402
 from lib.config.cli import apply_arguments, train_parser  # noqa: E402
+from lib.core.train_tasks import DETECTION  # noqa: E402
 from lib.core.trainer import train_net  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
@@ -15,7 +16,7 @@ from lib.utils.cli import run  # noqa: E402
 def train(args):
     """Train with the settings that `args` names; returns (config, path of the config file)."""
     cfg_path = apply_arguments(config, update_config, args)
-    train_net(config, cfg_path, with_reference=False)
+    train_net(config, cfg_path, DETECTION, with_reference=False)
     return config, cfg_path
 
 

@@ -1,9 +1,9 @@
-"""The six training metrics against plain NumPy."""
+"""The training metrics against plain NumPy."""
 import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core.metric import detection_metrics
+from lib.core.metric import detection_metrics, segmentation_metrics
 
 NAMES = ['RPNAcc', 'RPNLogLoss', 'RPNL1Loss', 'RCNNAcc', 'RCNNLogLoss', 'RCNNL1Loss']
 
@@ -106,3 +106,22 @@ def test_nothing_valid_gives_nan_and_no_warning(recwarn):
     feed(metrics, labels, outputs)
     assert np.isnan(metrics.metrics[0].get()[1])
     assert not recwarn.list
+
+
+@pytest.mark.parametrize('ignored', [0.0, 0.3, 1.0])
+def test_segmentation_ignores_255(ignored):
+    metrics, values = segmentation_metrics(), []
+    for seed in range(3):
+        rng = np.random.RandomState(seed)
+        label = np.where(rng.rand(2, 1, 6, 7) < ignored, 255, rng.randint(5, size=(2, 1, 6, 7)))
+        prob = softmax(rng.randn(2, 5, 6, 7), 1).astype(np.float32)
+        feed(metrics, [label.astype(np.float32)], [prob, np.zeros((2, 3, 6, 7)), np.zeros(2)])
+        for image, row, column in zip(*np.nonzero(label[:, 0] != 255)):
+            target, scores = label[image, 0, row, column], prob[image, :, row, column]
+            values.append([scores.argmax() == target, -np.log(scores[target])])
+    found = dict(metrics.get_name_value())
+    assert list(found) == ['PixelAcc', 'FCNLogLoss']
+    if ignored == 1:
+        assert np.isnan(list(found.values())).all()
+    else:
+        np.testing.assert_allclose(list(found.values()), np.mean(values, axis=0), rtol=1e-5)

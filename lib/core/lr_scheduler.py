@@ -2,8 +2,10 @@
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
-# Deep Feature Flow, section 4: SGD with learning rate 0.001 for the sum of the gradients of all devices.
-PAPER_RATE = 0.001
+# What to compare the learning rate for the sum of the gradients of all devices with: (whose it is, rate).
+# Deep Feature Flow, section 4; of Cityscapes the original's settings, 0.0005 on each of 4 devices.
+PAPER_RATE = ("the paper's rule for ImageNet VID", 0.001)
+CITYSCAPES_RATE = ("the original's rule for Cityscapes", 0.002)
 
 
 class WarmupMultiFactorScheduler(mx.lr_scheduler.LRScheduler):
@@ -25,8 +27,8 @@ class WarmupMultiFactorScheduler(mx.lr_scheduler.LRScheduler):
         return self.base_lr * self.factor ** sum(num_update > step for step in self.steps)
 
 
-def effective_lr_report(lr, num_devices, batch_images=1):
-    """What `lr` amounts to on so many devices, against the paper's rule, as one line for the log.
+def effective_lr_report(lr, num_devices, batch_images=1, rule=PAPER_RATE):
+    """What `lr` amounts to on so many devices, against a rule of the above, as one line for the log.
 
     The gradients of the devices are summed, not averaged (rescale_grad is 1): the effective rate is lr times devices.
     """
@@ -34,7 +36,8 @@ def effective_lr_report(lr, num_devices, batch_images=1):
     line = 'effective learning rate %g = TRAIN.lr %g x %d device%s (gradients are summed), %d image%s an update' % (
         effective, lr, num_devices, '' if num_devices == 1 else 's', num_devices * batch_images,
         '' if num_devices * batch_images == 1 else 's')
-    if abs(effective - PAPER_RATE) < 1e-3 * PAPER_RATE:
-        return line + ": the paper's rule for ImageNet VID, lr = %g / devices" % PAPER_RATE
-    return line + ("; the paper's rule for ImageNet VID, lr = %g / devices, would be TRAIN.lr %g: yours is %.3g times as "
-                   'high' % (PAPER_RATE, PAPER_RATE / num_devices, effective / PAPER_RATE))
+    name, rate = rule
+    if abs(effective - rate) < 1e-3 * rate:
+        return line + ': %s, lr = %g / devices' % rule
+    return line + '; %s, lr = %g / devices, would be TRAIN.lr %g: yours is %.3g times as high' % (
+        name, rate, rate / num_devices, effective / rate)

@@ -1,14 +1,18 @@
-"""The six training metrics of the original, computed on the device without holding it up.
+"""The training metrics of the original, computed on the device without holding it up.
 
-They read the outputs of the end-to-end training networks, in this order: rpn_cls_prob [B, 2, A*h, w],
+Detection reads the outputs of the end-to-end training networks, in this order: rpn_cls_prob [B, 2, A*h, w],
 rpn_bbox_loss [B, 4A, h, w], cls_prob [B, R, classes], bbox_loss [B, R, 4 or 8 ...], rcnn_label [B, R]; and the label
 `label` [B, A*h*w], the first one. A label of -1 marks an anchor or RoI that takes no part in the loss.
+
+Segmentation reads softmax [B, classes, H, W], the first output, and `label` [B, 1, H, W], 255 where ignored.
 """
 import collections
 import math
 
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
+
+from lib.dataset.seg_records import IGNORE_LABEL
 
 RPN_CLS_PROB, RPN_BBOX_LOSS, CLS_PROB, BBOX_LOSS, RCNN_LABEL = range(5)
 EPSILON = 1e-14
@@ -22,6 +26,16 @@ def detection_metrics():
     return mx.metric.CompositeEvalMetric([
         Accuracy('RPNAcc', _rpn), LogLoss('RPNLogLoss', _rpn), BoxLoss('RPNL1Loss', _rpn, RPN_BBOX_LOSS),
         Accuracy('RCNNAcc', _rcnn), LogLoss('RCNNLogLoss', _rcnn), BoxLoss('RCNNL1Loss', _rcnn, BBOX_LOSS)])
+
+
+def segmentation_metrics():
+    """The mx.metric.CompositeEvalMetric of pixel accuracy and loss."""
+    return mx.metric.CompositeEvalMetric([Accuracy('PixelAcc', _pixels, IGNORE_LABEL), LogLoss('FCNLogLoss', _pixels, IGNORE_LABEL)])
+
+
+def _pixels(labels, outputs):
+    """(label [B, H, W], probability [B, classes, H, W])"""
+    return labels[0].as_in_context(outputs[0].context).squeeze(axis=1), outputs[0]
 
 
 def _rpn(labels, outputs):
@@ -38,15 +52,17 @@ def _rcnn(labels, outputs):
 
 
 class DeviceMetric(mx.metric.EvalMetric):
-    """Mean over the anchors or RoIs that count, of which every batch adds (sum, number) as one array.
+    """Mean over the anchors, RoIs or pixels whose label is not `ignore`, of which every batch adds (sum, number) as one array.
+
+    select(labels, outputs) -> (label [...], probability with the classes on axis 1 more).
 
     Batches without a finite value are left out of the mean and counted in `skipped`, so that one bad batch does
     not blank the report; where all are bad it is nan.
     """
 
-    def __init__(self, name, select):
+    def __init__(self, name, select, ignore=-1):
         self._pending = collections.deque()
-        self._select = select
+        self._select, self.ignore = select, ignore
         self.skipped = 0
         super().__init__(name, has_global_stats=True)
 
@@ -57,7 +73,7 @@ class DeviceMetric(mx.metric.EvalMetric):
     def update(self, labels, preds):
         """Queue the values of one device's batch."""
         label, prob = self._select(labels, preds)
-        self._pending.append(mx.nd.concat(self.measure(label, prob, preds), (label != -1).sum(), dim=0))
+        self._pending.append(mx.nd.concat(self.measure(label, prob, preds), (label != self.ignore).sum(), dim=0))
         while len(self._pending) > IN_FLIGHT:
             self._settle()
 
@@ -102,7 +118,7 @@ class Accuracy(DeviceMetric):
     """Share of valid labels that have the highest probability."""
 
     def measure(self, label, prob, outputs):
-        # No class is -1, so that invalid labels never match.
+        # No class is called `ignore`, so that invalid labels never match.
         return (prob.argmax(axis=1) == label).sum()
 
 
@@ -112,7 +128,7 @@ class LogLoss(DeviceMetric):
     def measure(self, label, prob, outputs):
         loss = -mx.nd.log(mx.nd.pick(prob, mx.nd.maximum(label, 0), axis=1) + EPSILON)
         # where, not a product: 0 * nan of an invalid label would spoil the sum.
-        return mx.nd.where(label != -1, loss, mx.nd.zeros_like(loss)).sum()
+        return mx.nd.where(label != self.ignore, loss, mx.nd.zeros_like(loss)).sum()
 
 
 class BoxLoss(DeviceMetric):

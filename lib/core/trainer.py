@@ -1,4 +1,4 @@
-"""Training of both detection tasks: from settings to checkpoints."""
+"""Training of all tasks: from settings to checkpoints."""
 import os
 import pprint
 
@@ -7,18 +7,16 @@ from lib.config.devices import contexts
 from lib.core.callback import Progress
 from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch
 from lib.core.fine_tuning import drop_class_layers, report_new
-from lib.core.loader import TrainLoader
 from lib.core.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
-from lib.core.metric import detection_metrics
 from lib.core.module import MutableModule
-from lib.dataset.roidb import load_roidb
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.log import create_logger
 
 
-def train_net(config, cfg_path, with_reference):
+def train_net(config, cfg_path, task, with_reference):
     """Train the network of `config` and write a checkpoint at the end of every epoch.
 
+    task: a TrainTask of lib/core/train_tasks.py.
     with_reference: DFF's training pairs (a labelled and a reference frame) instead of single frames.
     Returns the prefix of the checkpoints. Raises ConfigError, DataError, CheckpointError, SetupError.
     """
@@ -28,14 +26,13 @@ def train_net(config, cfg_path, with_reference):
     devices = contexts(config.gpus, logger.info)
 
     start = find_start(config, prefix, logger)
-    roidb = load_roidb(config)
-    loader = TrainLoader(roidb, config, len(devices), with_reference)
+    loader = task.make_loader(config, len(devices), with_reference)
     instance = get_symbol_instance(config)
     symbol = instance.get_train_symbol(config)
     arg_params, aux_params = initial_params(config, instance, loader, prefix, start, logger)
     fixed = fixed_param_names(symbol, loader.data_names + loader.label_names, config.network)
     logger.info(describe_fixed(fixed, len(arg_params), config.network))
-    logger.info(effective_lr_report(config.TRAIN.lr, len(devices), config.TRAIN.BATCH_IMAGES))
+    logger.info(effective_lr_report(config.TRAIN.lr, len(devices), config.TRAIN.BATCH_IMAGES, task.lr_rule))
 
     data_shapes, label_shapes = loader.max_shapes()
     module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices,
@@ -44,7 +41,7 @@ def train_net(config, cfg_path, with_reference):
         module.preload_optimizer_states(*load_states(start))
     seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch)
     progress = Progress(loader.batches_per_epoch, loader.batch_size, config.default.frequent, logger, config.TRAIN.end_epoch)
-    module.fit(loader, eval_metric=detection_metrics(), batch_end_callback=progress,
+    module.fit(loader, eval_metric=task.make_metrics(), batch_end_callback=progress,
                epoch_end_callback=do_checkpoint(module, prefix, config),
                kvstore=config.default.kvstore, optimizer='sgd',
                optimizer_params=optimizer_params(config, loader.batches_per_epoch),

@@ -33,19 +33,19 @@ def resize_scale(height, width, size):
     return scale
 
 
-def resize(frame, size, stride=0):
-    """Scale `frame`, uint8 [H, W, 3], to `size` = (shorter side, longest side); returns (image, scale).
+def resize(frame, size, stride=0, interpolation=cv2.INTER_LINEAR, border=0):
+    """Scale `frame`, uint8 [H, W, 3] or [H, W], to `size` = (shorter side, longest side); returns (image, scale).
 
-    Bilinear. With stride > 0 (network.IMAGE_STRIDE) zeros are added to the right and at the
-    bottom until both sides are multiples of it.
+    With stride > 0 (network.IMAGE_STRIDE) pixels of value `border` are added to the right and at the
+    bottom until both sides are multiples of it. (Label maps: cv2.INTER_NEAREST, border 255.)
     """
     scale = resize_scale(frame.shape[0], frame.shape[1], size)
     if scale != 1:
-        frame = cv2.resize(frame, None, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        frame = cv2.resize(frame, None, None, fx=scale, fy=scale, interpolation=interpolation)
     if stride > 0:
         bottom, right = -frame.shape[0] % stride, -frame.shape[1] % stride
         if bottom or right:
-            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(border,) * 3)
     return frame, scale
 
 

@@ -39,7 +39,7 @@ def test_command_line(src, tmp_path):
     status, printed, errors = run_script('tools/import_dataset.py', 'mot', src, out, '--classes', 'car', 'pedestrian', 'dog', '--val', 0.4)
     assert status == 0 and 'error' not in errors
     assert printed.splitlines()[:6] == [
-        'training:   clips 2, frames 6, labelled 6, boxes 4', 'validation: clips 1, frames 3, labelled 3, boxes 2', '            clips b',
+        'training:   clips 2, frames 6, labelled 6, boxes 4', 'validation: clips 1, frames 3, labelled 3, boxes 2', '            clips a',
         'classes:    car (boxes 2 + 1), pedestrian (boxes 2 + 1)', 'tracks:     3', 'images:     9 linked']
     assert sorted(path.name for path in out.iterdir()) == ['Annotations', 'Data', 'ImageSets', 'classes.txt', 'import.json',
                                                            'my data_dff_rfcn.yaml', 'my data_rfcn.yaml']

@@ -23,7 +23,7 @@ def source(tmp_path):
 def test_only_name_and_box_are_needed(source):
     size, objects = parse_annotation(source(annotation(object_xml('cat', 1, 2, 3, 4.5), object_xml('dog', 5, 6, 7, 8))))
     assert size == (40, 60)
-    assert objects == [('cat', 1, 2, 3, 4.5), ('dog', 5, 6, 7, 8)]
+    assert objects == [('cat', 1, 2, 3, 4.5, ''), ('dog', 5, 6, 7, 8, '')]
 
 
 def test_elements_of_imagenet_are_accepted_in_any_order(source):
@@ -31,7 +31,7 @@ def test_elements_of_imagenet_are_accepted_in_any_order(source):
            '<bndbox><xmax>3</xmax><xmin>1</xmin><ymax>4</ymax><ymin>2</ymin></bndbox>'
            '<name> n02691156 </name><occluded>1</occluded><generated>0</generated></object>'
            '<size><width>60</width><height>40</height></size></annotation>')
-    assert parse_annotation(source(xml)) == ((40, 60), [('n02691156', 1, 2, 3, 4)])
+    assert parse_annotation(source(xml)) == ((40, 60), [('n02691156', 1, 2, 3, 4, '1')])
 
 
 @pytest.mark.parametrize('size', ['', '<size/>', '<size><width>0</width><height>0</height></size>',

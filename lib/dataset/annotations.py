@@ -11,6 +11,7 @@ import numpy as np
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
+from lib.dataset.problems import refuse
 from lib.utils.errors import DataError
 from lib.utils.image import read_image
 from lib.utils.parallel import process_map
@@ -38,6 +39,7 @@ class AnnotationTable:
     classes: np.ndarray     # int32 [m], from 1
     unknown: np.ndarray     # int32 [n]: objects whose class is not in the list
     unknown_names: Dict[str, int]   # those classes and how many objects each has
+    tracks: np.ndarray      # int32 [m]: the object of each box, equal for equal <trackid>; -1 where there is none
 
     def __len__(self):
         return len(self.sizes)
@@ -48,54 +50,85 @@ class AnnotationTable:
         return self.boxes[rows], self.classes[rows]
 
 
-def parse_annotation(source):
-    """Read one XML file: ((height, width), [(class id, x1, y1, x2, y2), ...]).
+class AnnotatedObject(NamedTuple):
+    """One <object>."""
+
+    name: str      # its class id
+    x1: float      # corners as in the file
+    y1: float
+    x2: float
+    y2: float
+    track: str     # its <trackid>; '' where there is none
+
+
+def parse_annotation(source, report=refuse):
+    """Read one XML file: ((height, width), [AnnotatedObject]).
 
     Only <name> and <bndbox> of each <object> are needed; a missing or empty <size> is taken from the image.
-    Raises DataError naming the file and the image-set line.
+    report: what to do about a problem; by default the first raises DataError naming the file and the image-set line. Where it
+    returns, what could not be read is None (the size), or left out (objects).
     """
-    try:
-        # Not expanding entities keeps a hostile file from filling the memory.
-        root = ElementTree.parse(source.xml, forbid_dtd=False).getroot()
-    except FileNotFoundError:
-        raise DataError('%s: the annotation %s does not exist' % (source.where, source.xml)) from None
-    except (ParseError, UnicodeDecodeError, LookupError, ValueError) as error:
-        reason = 'entity definitions are not allowed' if isinstance(error, DefusedXmlException) else error
-        raise DataError('%s: the annotation %s is not valid XML: %s' % (source.where, source.xml, reason)) from None
-    except OSError as error:
-        raise DataError('%s: cannot read the annotation %s: %s' % (source.where, source.xml, error.strerror)) from None
+    root = _parse_xml(source, report)
+    if root is None:
+        return None, []
     objects = []
     for index, element in enumerate(root.iter('object'), 1):
         name = (element.findtext('name') or '').strip()
+        box = [_number(element, tag, index, source, report) for tag in ('xmin', 'ymin', 'xmax', 'ymax')] if name else []
         if not name:
-            raise DataError('%s: object %d of %s has no <name>' % (source.where, index, source.xml))
-        objects.append((name,) + tuple(_number(element, tag, index, source) for tag in ('xmin', 'ymin', 'xmax', 'ymax')))
-    return _size(root, source), objects
+            report('annotation invalid', source.where, 'object %d of %s has no <name>' % (index, source.xml))
+        elif None not in box:
+            objects.append(AnnotatedObject(name, *box, (element.findtext('trackid') or '').strip()))
+    return _size(root, source, report), objects
 
 
-def _number(element, tag, index, source):
+def _parse_xml(source, report):
+    """The root element; None where there is no valid XML."""
+    try:
+        # Not expanding entities keeps a hostile file from filling the memory.
+        return ElementTree.parse(source.xml, forbid_dtd=False).getroot()
+    except FileNotFoundError:
+        report('annotation missing', source.where, 'the annotation %s does not exist' % source.xml)
+    except (ParseError, UnicodeDecodeError, LookupError, ValueError) as error:
+        reason = 'entity definitions are not allowed' if isinstance(error, DefusedXmlException) else error
+        report('annotation invalid', source.where, 'the annotation %s is not valid XML: %s' % (source.xml, reason))
+    except OSError as error:
+        report('annotation invalid', source.where, 'cannot read the annotation %s: %s' % (source.xml, error.strerror))
+    return None
+
+
+def _number(element, tag, index, source, report):
     text = element.findtext('bndbox/' + tag)
     try:
         value = float(text)
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise DataError('%s: object %d of %s: expected a number in <bndbox><%s>, found %r' % (source.where, index, source.xml, tag, text))
+        report('annotation invalid', source.where,
+               'object %d of %s: expected a number in <bndbox><%s>, found %r' % (index, source.xml, tag, text))
+        return None
     return value
 
 
-def _size(root, source):
-    """(height, width) from <size>, else from the image."""
+def written_size(root):
+    """(height, width) of <size>; None where there is none."""
     try:
         height, width = int(root.findtext('size/height')), int(root.findtext('size/width'))
     except (TypeError, ValueError):
-        height = width = 0
-    if height > 0 and width > 0:
-        return height, width
+        return None
+    return (height, width) if height > 0 and width > 0 else None
+
+
+def _size(root, source, report):
+    """(height, width) from <size>, else from the image."""
+    size = written_size(root)
+    if size is not None:
+        return size
     try:
         return read_image(source.image).shape[:2]
     except DataError as error:
-        raise DataError('%s: %s has no usable <size>, and so the image is needed: %s' % (source.where, source.xml, error)) from None
+        report('annotation invalid', source.where, '%s has no usable <size>, and so the image is needed: %s' % (source.xml, error))
+        return None
 
 
 def read_annotations(sources, class_ids, description, workers=None):
@@ -119,15 +152,19 @@ def _advance(bar, item):
 
 
 def _parse_indexed(indices, source):
-    """(height, width, boxes of known classes, their class indices, names of the others)."""
+    """(height, width, boxes of known classes, their class indices, their track ids, names of the others)."""
     (height, width), objects = parse_annotation(source)
-    known = [o for o in objects if o[0] in indices]
-    return (height, width, [o[1:] for o in known], [indices[o[0]] for o in known],
-            [o[0] for o in objects if o[0] not in indices])
+    known = [o for o in objects if o.name in indices]
+    return (height, width, [o[1:5] for o in known], [indices[o.name] for o in known], [o.track for o in known],
+            [o.name for o in objects if o.name not in indices])
 
 
 def _table(parsed):
-    heights, widths, boxes, classes, unknown = zip(*parsed)
+    heights, widths, boxes, classes, tracks, unknown = zip(*parsed)
+    numbers = {'': -1}
+    for group in tracks:
+        for track in group:
+            numbers.setdefault(track, len(numbers))
     names = Counter(name for group in unknown for name in group)
     flat: List[Tuple[float, ...]] = [box for group in boxes for box in group]
     return AnnotationTable(
@@ -136,7 +173,8 @@ def _table(parsed):
         boxes=np.array(flat, dtype=np.float64).reshape(-1, 4),
         classes=np.array([c for group in classes for c in group], dtype=np.int32),
         unknown=np.array([len(group) for group in unknown], dtype=np.int32),
-        unknown_names=dict(names.most_common()))
+        unknown_names=dict(names.most_common()),
+        tracks=np.array([numbers[track] for group in tracks for track in group], dtype=np.int32))
 
 
 def clip_to_image(boxes, height, width):

@@ -10,7 +10,7 @@ from lib.dataset.annotations import AnnotationTable
 from lib.utils.errors import DataError
 from lib.utils.files import atomic_path
 
-VERSION = 1   # of the arrays below; raise it when they change
+VERSION = 2   # of the arrays below; raise it when they change
 
 
 def fingerprint(image_set, sources, class_ids):
@@ -38,7 +38,8 @@ def load(path, key):
             if str(stored['key']) != key:
                 return None
             names = dict(zip(stored['unknown_names'].tolist(), stored['unknown_counts'].tolist()))
-            return AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'], stored['unknown'], names)
+            return AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'], stored['unknown'], names,
+                                   stored['tracks'])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
@@ -50,7 +51,7 @@ def store(path, key, table, logger):
     try:
         with atomic_path(path) as temporary:
             np.savez(temporary, key=np.array(key), sizes=table.sizes, offsets=table.offsets, boxes=table.boxes,
-                     classes=table.classes, unknown=table.unknown,
+                     classes=table.classes, unknown=table.unknown, tracks=table.tracks,
                      unknown_names=np.array(list(table.unknown_names), dtype=np.str_),
                      unknown_counts=np.array(list(table.unknown_names.values()), dtype=np.int64))
     except OSError as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import List
 
 from lib.config.config import resolve
-from lib.utils.errors import ConfigError, DataError
+from lib.utils.errors import ClassCountError, ConfigError, DataError
 
 BACKGROUND = '__background__'
 
@@ -93,9 +93,10 @@ def classes_from_config(cfg, default=None):
     if cfg.dataset.NUM_CLASSES != len(classes):
         own = cfg.dataset.CLASSES
         source = 'the default of %s' % cfg.dataset.dataset if own is None else own if isinstance(own, str) else 'dataset.CLASSES'
-        raise ConfigError('dataset.NUM_CLASSES is %d, but the class list (%s) has %d classes, which make %d with the background; '
-                          'set dataset.NUM_CLASSES to %d or correct dataset.CLASSES'
-                          % (cfg.dataset.NUM_CLASSES, source, len(classes) - 1, len(classes), len(classes)))
+        raise ClassCountError(
+            'dataset.NUM_CLASSES is %d, but the class list (%s) has %d classes, which make %d with the background; '
+            'set dataset.NUM_CLASSES to %d or correct dataset.CLASSES'
+            % (cfg.dataset.NUM_CLASSES, source, len(classes) - 1, len(classes), len(classes)), len(classes))
     return classes
 
 

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import List, NamedTuple, Optional
 
+from lib.dataset.problems import refuse
 from lib.utils.errors import ConfigError, DataError
 from lib.utils.files import atomic_path
 
@@ -52,11 +53,12 @@ class ImageSet:
         return '%s, line %d' % (self.file, entry.line)
 
 
-def read_image_set(folder, name):
+def read_image_set(folder, name, report=refuse):
     """Parse <folder>/<name>.txt.
 
-    Raises ConfigError for a name of no tree; DataError where the file is missing, empty or malformed
-    (naming the line and what was expected), or where two frames share a number.
+    Raises ConfigError for a name of no tree; DataError where the file is missing or empty. report: what to do about a malformed
+    line, and about a frame number that stands there already; by default the first raises DataError naming the line and what was
+    expected. Where it returns, malformed lines are left out.
     """
     tree = name.split('_', 1)[0]
     if tree not in ('DET', 'VID') or '_' not in name:
@@ -66,11 +68,11 @@ def read_image_set(folder, name):
     kind = _kind(tree, name, lines[0][1])
     entries = []
     for number, text in lines:
-        entries.extend(_parse_line(kind, text, file, number))
+        entries.extend(_parse_line(kind, text, '%s, line %d' % (file, number), number, report))
     if kind == 'frames':
         entries = _with_clip_lengths(entries)
     if kind in ('frames', 'videos'):
-        _check_numbers(entries, file)
+        _check_numbers(entries, file, report)
     return ImageSet(name, file, tree, kind, entries)
 
 
@@ -98,12 +100,12 @@ def _kind(tree, name, first_line):
     return 'training' if _FOUR_FIELDS.fullmatch(first_line) else 'frames'
 
 
-def _parse_line(kind, text, file, number):
-    """The entries of one line: one, or the frames of a clip for `videos`."""
+def _parse_line(kind, text, where, number, report):
+    """The entries of one line: one, or the frames of a clip for `videos`; none where it is malformed."""
     four = _FOUR_FIELDS.fullmatch(text)
     match = four if kind in ('training', 'videos') else None if four else _TWO_FIELDS.fullmatch(text)
     if not match:
-        raise _malformed(kind, text, file, number)
+        return _malformed(kind, text, where, report)
     path, values = match.group(1), [int(v) for v in match.groups()[1:]]
     if kind == 'stills':
         return [Entry(path, values[0], None, 0, 1, number)]
@@ -115,15 +117,16 @@ def _parse_line(kind, text, file, number):
     first, frame_id, length = values
     if kind == 'training':
         if frame_id >= length:
-            raise _malformed(kind, text, file, number, '; frame_id must be below clip_length')
+            return _malformed(kind, text, where, report, '; frame_id must be below clip_length')
         return [Entry('%s/%06d' % (path, frame_id), first, path, frame_id, length, number)]
     if frame_id != 0 or length == 0:
-        raise _malformed(kind, text, file, number, '; the third field must be 0, the fourth at least 1')
+        return _malformed(kind, text, where, report, '; the third field must be 0, the fourth at least 1')
     return [Entry('%s/%06d' % (path, i), first + i, path, i, length, number) for i in range(length)]
 
 
-def _malformed(kind, text, file, number, remark=''):
-    return DataError("%s, line %d: expected '%s', fields split by one space%s; found %r" % (file, number, FORMATS[kind], remark, text))
+def _malformed(kind, text, where, report, remark=''):
+    report('list syntax', where, "expected '%s', fields split by one space%s; found %r" % (FORMATS[kind], remark, text))
+    return []
 
 
 def _with_clip_lengths(entries):
@@ -134,13 +137,13 @@ def _with_clip_lengths(entries):
     return [entry if entry.clip is None else entry._replace(clip_length=lengths[entry.clip]) for entry in entries]
 
 
-def _check_numbers(entries, file):
+def _check_numbers(entries, file, report):
     seen = {}
     for entry in entries:
         other = seen.setdefault(entry.number, entry)
         if other is not entry:
-            raise DataError('%s, line %d: frame number %d stands on line %d already; every frame needs its own'
-                            % (file, entry.line, entry.number, other.line))
+            report('frame number twice', '%s, line %d' % (file, entry.line),
+                   'frame number %d stands on line %d already; every frame needs its own' % (entry.number, other.line))
 
 
 def write_image_set(folder, name, kind, entries):

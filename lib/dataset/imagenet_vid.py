@@ -11,6 +11,8 @@ from lib.dataset import cache
 from lib.dataset.annotations import Source, clip_to_image, read_annotations
 from lib.dataset.classes import classes_from_config
 from lib.dataset.image_sets import read_image_set
+from lib.dataset.motion import motion_iou, speeds
+from lib.dataset.problems import refuse
 from lib.dataset.records import Clip, Record
 from lib.dataset.registry import register
 from lib.dataset.vid_eval import GroundTruth, evaluate
@@ -29,8 +31,8 @@ class ImageNetVID:
 
     task = 'detection'
 
-    def __init__(self, image_set, dataset_path, classes, cache_path=None):
-        """classes: a ClassList. cache_path: folder of annotation caches; None for no cache.
+    def __init__(self, image_set, dataset_path, classes, cache_path=None, report=refuse):
+        """classes: a ClassList. cache_path: folder of annotation caches; None for no cache. report: as of read_image_set.
 
         Raises DataError where the folder or the image set is missing or malformed.
         """
@@ -40,13 +42,14 @@ class ImageNetVID:
         self.path = dataset_path
         self.cache_path = cache_path
         self.classes, self.class_ids, self.num_classes = classes.names, classes.ids, len(classes)
-        self.image_set = read_image_set(os.path.join(dataset_path, 'ImageSets'), image_set)
+        self.image_set = read_image_set(os.path.join(dataset_path, 'ImageSets'), image_set, report)
         self.name = image_set
 
     @classmethod
-    def from_config(cls, cfg, image_set):
+    def from_config(cls, cfg, image_set, report=refuse):
         """The data set that `cfg.dataset` describes. Raises ConfigError, DataError."""
-        return cls(image_set, resolve(cfg.dataset.dataset_path), cls.class_list(cfg), os.path.join(resolve(cfg.dataset.root_path), 'cache'))
+        return cls(image_set, resolve(cfg.dataset.dataset_path), cls.class_list(cfg), os.path.join(resolve(cfg.dataset.root_path), 'cache'),
+                   report)
 
     @classmethod
     def class_list(cls, cfg):
@@ -61,11 +64,15 @@ class ImageNetVID:
         """Path of a clip's frames with one %06d."""
         return os.path.join(self.path, 'Data', 'VID', clip, '%06d' + EXTENSION)
 
+    def sources(self):
+        """The annotations.Source of every entry, in order."""
+        folder = os.path.join(self.path, 'Annotations', self.image_set.tree)
+        return [Source(os.path.join(folder, entry.path + '.xml'), self.image_path(entry.path), self.image_set.where(entry))
+                for entry in self.image_set.entries]
+
     def annotations(self):
         """The AnnotationTable of the image set, one row an entry, from the cache where that is current."""
-        folder = os.path.join(self.path, 'Annotations', self.image_set.tree)
-        sources = [Source(os.path.join(folder, entry.path + '.xml'), self.image_path(entry.path), self.image_set.where(entry))
-                   for entry in self.image_set.entries]
+        sources = self.sources()
         description = 'annotations of %s' % self.name
         if self.cache_path is None:
             return read_annotations(sources, self.class_ids, description)
@@ -136,9 +143,21 @@ class ImageNetVID:
 
         numbers: (first, last) restricts the evaluation to frames with these numbers. Raises DataError.
         """
+        return evaluate(self.ground_truth(), detections_file, self.classes, numbers)
+
+    def ground_truth(self):
+        """The vid_eval.GroundTruth of the image set, with the objects' speeds where the annotations have track ids."""
         table = self.annotations()
         frames = np.array([entry.number for entry in self.image_set.entries], dtype=np.int64)
-        return evaluate(GroundTruth(frames, table.offsets, table.boxes, table.classes), detections_file, self.classes, numbers)
+        return GroundTruth(frames, table.offsets, table.boxes, table.classes, speeds(self.motion(table)))
+
+    def motion(self, table):
+        """The motion IoU of every box of an AnnotationTable of this image set, as of motion_iou."""
+        owners, folders = np.repeat(np.arange(len(table)), np.diff(table.offsets)), {}
+        clips = np.array([folders.setdefault(entry.clip, len(folders)) for entry in self.image_set.entries], dtype=np.int64)[owners]
+        places = np.array([entry.frame_id for entry in self.image_set.entries], dtype=np.int64)[owners]
+        still = np.array([entry.clip is None for entry in self.image_set.entries])[owners]
+        return motion_iou(clips, places, np.where(still, -1, table.tracks), table.boxes)
 
 
 def _why_empty(listed, unknown):

@@ -13,8 +13,8 @@ def register(name):
     return add
 
 
-def get_dataset(cfg, image_set, task=None):
-    """The data set `cfg.dataset.dataset` with one image set (no `+`).
+def get_dataset(cfg, image_set, task=None, **options):
+    """The data set `cfg.dataset.dataset` with one image set (no `+`); options go to its from_config.
 
     Raises ConfigError for an unknown name, listing those that exist, and for one without labels for `task`, if given.
     """
@@ -23,7 +23,7 @@ def get_dataset(cfg, image_set, task=None):
         fitting = sorted(name for name, other in _DATASETS.items() if other.task == task)
         raise ConfigError("dataset.dataset: '%s' has labels for %s, but %s is to be done; for that there are %s"
                           % (cfg.dataset.dataset, cls.task, task, ', '.join(fitting)))
-    return cls.from_config(cfg, image_set)
+    return cls.from_config(cfg, image_set, **options)
 
 
 def get_class_list(cfg):

@@ -5,6 +5,7 @@ from lib.config.config import resolve
 from lib.dataset import toy_generator
 from lib.dataset.classes import classes_from_config
 from lib.dataset.imagenet_vid import ImageNetVID
+from lib.dataset.problems import refuse
 from lib.dataset.registry import register
 
 
@@ -13,11 +14,11 @@ class ToyVID(ImageNetVID):
     """The ILSVRC2015 layout, made where it is missing. With dataset.CLASSES unset, the classes are its own."""
 
     @classmethod
-    def from_config(cls, cfg, image_set):
+    def from_config(cls, cfg, image_set, report=refuse):
         """The data set at dataset.dataset_path, made first if need be. Raises ConfigError, DataError."""
         path = resolve(cfg.dataset.dataset_path)
         toy_generator.ensure(path)
-        return cls(image_set, path, cls.class_list(cfg), os.path.join(resolve(cfg.dataset.root_path), 'cache'))
+        return cls(image_set, path, cls.class_list(cfg), os.path.join(resolve(cfg.dataset.root_path), 'cache'), report)
 
     @classmethod
     def class_list(cls, cfg):

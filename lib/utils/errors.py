@@ -9,6 +9,14 @@ class ConfigError(DFFError):
     """A setting does not exist, has the wrong type, or contradicts another."""
 
 
+class ClassCountError(ConfigError):
+    """dataset.NUM_CLASSES is not what the class list makes, which is `expected`."""
+
+    def __init__(self, message, expected):
+        super().__init__(message)
+        self.expected = expected
+
+
 class DataError(DFFError):
     """A data-set file (image set, annotation, image, class list) is missing or malformed."""
 

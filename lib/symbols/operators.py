@@ -88,3 +88,25 @@ def proposal(cls_prob, bbox_pred, im_info, batch_images, feature_stride, scales,
         images.append(mx.sym.Concat(mx.sym.full((rpn_post_nms_top_n, 1), index),
                                     mx.sym.slice_axis(rois, axis=1, begin=1, end=5), dim=1))
     return mx.sym.Concat(*images, dim=0, name=name)
+
+
+def class_map(score, rows, columns, name='class_map'):
+    """The class of highest score at the pixels of an image, the scores being interpolated bilinearly. It passes no gradient.
+
+    Args:
+        score: [1, C, h, w], C at most 255.
+        rows, columns: [H] and [W], where the rows and columns of the image lie in `score`, in its cells; moved into the
+            map where they lie outside.
+
+    Returns:
+        uint8 [1, H, W]; of equal scores the lower class.
+    """
+    size = mx.sym.cast(mx.sym.shape_array(score), dtype='float32')
+    grid = []
+    for axis, places, shape in ((3, columns, (1, -1)), (2, rows, (-1, 1))):
+        last = mx.sym.maximum(mx.sym.slice_axis(size, axis=0, begin=axis, end=axis + 1) - 1, 1)
+        grid.append(mx.sym.reshape(mx.sym.clip(mx.sym.broadcast_div(places, last) * 2 - 1, a_min=-1, a_max=1), shape=shape))
+    x, y = grid
+    grid = mx.sym.stack(mx.sym.broadcast_add(x, y * 0), mx.sym.broadcast_add(x * 0, y), axis=0)
+    sampled = mx.sym.BilinearSampler(score, mx.sym.expand_dims(grid, axis=0))
+    return mx.sym.cast(mx.sym.argmax(sampled, axis=1), dtype='uint8', name=name)

@@ -30,8 +30,7 @@ def overlay(frame, label, palette, opacity=0.5):
     label: uint8 [H, W], as large as the frame; palette: uint8 [n, 3] RGB; opacity: share of the colours, 0 to 1.
     """
     blend = cv2.addWeighted(frame, 1 - opacity, colour_image(label, palette), opacity, 0)
-    coloured = cv2.LUT(label, _full(palette).any(axis=1).astype(np.uint8))
-    return np.where(coloured[..., None], blend, frame)
+    return cv2.copyTo(blend, cv2.LUT(label, _full(palette).any(axis=1).astype(np.uint8)), frame.copy())
 
 
 def draw_legend(frame, class_names, palette, ids):

@@ -217,3 +217,11 @@ def test_empty_and_truncated_images_and_videos(src, tmp_path):
         run_import('mot', tmp_path / 'v', tmp_path / 'two', val=0)
     video(tmp_path / 'v/w.mp4', 8)
     assert run_import('mot', tmp_path / 'v', tmp_path / 'three', val=0).said('8 decoded from video')
+
+
+def test_a_damaged_png_is_left_out(src, tmp_path):
+    (src / 'a/img1/000002.jpg').unlink()
+    data = image(src / 'a/img1/000002.png').read_bytes()
+    (src / 'a/img1/000002.png').write_bytes(data[:len(data) // 2])
+    imported = run_import('mot', src, tmp_path / 'out', val_clips=['b'])
+    assert imported.said('1 images: unreadable (cannot decode image') and imported.said('images:     8 linked')

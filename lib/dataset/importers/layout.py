@@ -11,6 +11,8 @@ from lib.dataset.importers.paths import output_name, unique, without_part
 from lib.utils.errors import DataError
 from lib.utils.progress import progress_bar
 
+UNREADABLE = 'images: unreadable'
+
 
 class Written:
     """What a Layout has written, counted."""
@@ -55,7 +57,11 @@ class Layout:
             if found is None and clip.still:
                 continue
             path = name if still else '%s/%06d' % (name, position)
-            self.written.how[image.write(self._file('Data', tree, path + EXTENSION), self.copy)] += 1
+            try:
+                self.written.how[image.write(self._file('Data', tree, path + EXTENSION), self.copy)] += 1
+            except DataError as error:
+                self.report.skip(UNREADABLE, str(error))
+                continue
             kept = self._usable(found or [], image, '%s, frame %d' % (clip.name, number))
             self.written.labelled[clip.part] += found is not None
             # Testing needs an annotation for every frame of a clip; training only for those that are labelled.
@@ -95,7 +101,7 @@ class Layout:
             else:
                 inside = (max(box.x1, 0), max(box.y1, 0), min(box.x2, image.width - 1), min(box.y2, image.height - 1))
                 self.written.clipped += inside != corners
-                self.written.names.setdefault(identifier, ' '.join(box.name.split()))
+                self.written.names.setdefault(identifier, class_name(box.name))
                 kept.append(box._replace(x1=inside[0], y1=inside[1], x2=inside[2], y2=inside[3]))
         return kept
 
@@ -108,9 +114,14 @@ class Layout:
                          % (escape(folder), escape(name), image.width, image.height, objects))
 
 
+def class_name(name):
+    """A class name of a source with single spaces and without control characters."""
+    return ' '.join(''.join(c if c.isprintable() else ' ' for c in name).split())
+
+
 def class_id(name):
-    """What <name> holds and class lists begin with: the class name without white space and control characters."""
-    return '_'.join(''.join(c if c.isprintable() else ' ' for c in name).split())
+    """What <name> holds and the lines of class lists begin with: the class name, its spaces replaced."""
+    return class_name(name).replace(' ', '_')
 
 
 def _readable(media, report):
@@ -122,7 +133,7 @@ def _readable(media, report):
         try:
             image = ImageFile(path)
         except DataError as error:
-            report.skip('images: unreadable', str(error))
+            report.skip(UNREADABLE, str(error))
             continue
         yield number, image
 

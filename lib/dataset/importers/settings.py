@@ -11,7 +11,8 @@ ORIGINAL = {'rfcn': 'experiments/rfcn/cfgs/resnet_v1_101_imagenet_vid_rfcn_end2e
             'dff_rfcn': 'experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'}
 SMALL = {'rfcn': 'experiments/rfcn/cfgs/toy_vid_rfcn.yaml', 'dff_rfcn': 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml'}
 LR_ONE_DEVICE = 0.001          # TRAIN.lr = this / devices, as the gradients of the devices are summed
-UPDATES, MOST_EPOCHS = 20000, 30      # epochs are as many as make about so many updates; ImageNet VID's 2 make 15 times that
+UPDATES, UPDATES_SMALL = 20000, 4000  # epochs are as many as make about so many updates, ...
+MOST_EPOCHS = 30                      # ... and no more than that
 
 
 class _Dumper(yaml.SafeDumper):
@@ -58,7 +59,7 @@ def _checkpoint(tree, stem):
 def _schedule(train, test, images, devices, small):
     """Learning rate by the number of devices, epochs by the amount of data, the rate falling after two thirds of them."""
     updates = max(1, images * (2 if train.get('FLIP', True) else 1) // devices)
-    epochs = min(MOST_EPOCHS, max(2, math.ceil(UPDATES / updates)))
+    epochs = min(MOST_EPOCHS, max(2, math.ceil((UPDATES_SMALL if small else UPDATES) / updates)))
     if not small:
         train['lr'] = LR_ONE_DEVICE / devices
     train.update(end_epoch=epochs, lr_step='%.3g' % (epochs * 2 / 3))

@@ -1,9 +1,10 @@
-"""Evaluate saved detections: AP of every class and their mean.
+"""Evaluate saved detections: AP of every class, of slow, medium and fast objects, and their means.
 
-    python tools/evaluate_vid.py --cfg FILE.yaml --image_set VID_val_videos --detections FILE [--json OUT]
+    python tools/evaluate_vid.py --cfg FILE.yaml --image_set VID_val_videos --detections FILE [--json OUT] [--plots FOLDER]
     python tools/evaluate_vid.py --dataset FOLDER --classes FILE --image_set VID_val_videos --detections FILE
 
 --numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists only some frames does too.
+Speeds need track ids in the annotations: the mean IoU of an object's box with its boxes in the 10 frames before and after.
 """
 import argparse
 import json
@@ -16,10 +17,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from lib.config.config import update_from_file  # noqa: E402
 from lib.config.defaults import detection_defaults  # noqa: E402
 from lib.dataset.classes import load_classes  # noqa: E402
+from lib.dataset.coco_eval import coco_ap  # noqa: E402
 from lib.dataset.imagenet_vid import ImageNetVID  # noqa: E402
 from lib.dataset.registry import get_dataset  # noqa: E402
+from lib.dataset.vid_eval import evaluate  # noqa: E402
+from lib.dataset.vid_eval_files import write_csv, write_plots  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import ConfigError  # noqa: E402
+from lib.utils.errors import ConfigError, DataError  # noqa: E402
 from lib.utils.files import atomic_path  # noqa: E402
 
 
@@ -33,6 +37,9 @@ def parse_arguments(arguments=None):
     parser.add_argument('--detections', required=True, metavar='FILE', help='lines of `frame_number class_index score x1 y1 x2 y2`')
     parser.add_argument('--numbers', metavar='FIRST-LAST', help='evaluate only the frames with these numbers')
     parser.add_argument('--json', metavar='OUT', help='write the result to this file too')
+    parser.add_argument('--csv', metavar='OUT', help='write a table to this file: a row a class')
+    parser.add_argument('--plots', metavar='FOLDER', help='draw precision-recall curves there')
+    parser.add_argument('--coco', action='store_true', help='also AP@[.5:.95] by the rules of COCO (needs requirements-coco.txt)')
     args = parser.parse_args(arguments)
     if (args.cfg is None) == (args.dataset is None):
         raise ConfigError('give either --cfg FILE.yaml or --dataset FOLDER')
@@ -60,18 +67,28 @@ def open_dataset(args):
         return ImageNetVID(args.image_set, args.dataset, classes)
     cfg = detection_defaults()
     update_from_file(cfg, args.cfg)
-    return get_dataset(cfg, args.image_set or cfg.dataset.test_image_set)
+    return get_dataset(cfg, args.image_set or cfg.dataset.test_image_set, 'detection')
 
 
 def main():
     """Entry point."""
     args = parse_arguments()
-    result = open_dataset(args).evaluate(args.detections, args.numbers)
+    dataset = open_dataset(args)
+    truth = dataset.ground_truth()
+    coco = coco_ap(truth, args.detections, dataset.classes, args.numbers) if args.coco else None
+    result = evaluate(truth, args.detections, dataset.classes, args.numbers)
+    result.coco = coco
     print('\n'.join(result.lines()))
-    if args.json:
-        with atomic_path(args.json) as temporary:
-            with open(temporary, 'w', encoding='utf-8') as stream:
+    try:
+        if args.json:
+            with atomic_path(args.json) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
                 json.dump(result.as_dict(), stream, indent=1)
+        if args.csv:
+            write_csv(result, args.csv)
+        if args.plots:
+            print('%d plots in %s' % (len(write_plots(result, args.plots)), args.plots), file=sys.stderr)
+    except OSError as error:
+        raise DataError('cannot write %s: %s' % (error.filename, error.strerror)) from None
 
 
 if __name__ == '__main__':

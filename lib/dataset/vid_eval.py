@@ -57,6 +57,7 @@ class Result:
     ignored: int = 0                                                     # detections in other frames
     ranks: Dict[str, np.ndarray] = field(default_factory=dict)           # places of the hits by falling score, from 1
     speeds: Dict[str, SpeedResult] = field(default_factory=dict)         # by name of SPEEDS; empty without track ids
+    coco: Optional[Dict] = None                                          # of coco_eval.coco_ap, where that was asked for
 
     @property
     def mean_ap(self):
@@ -72,7 +73,10 @@ class Result:
                 lines.append('no ground truth, %s: %s' % (note, ', '.join(names)))
         if self.ignored:
             lines.append('%d detections are of frames that are not evaluated' % self.ignored)
-        return lines + self._speed_lines() + ['Mean AP@0.5 = %.4f' % self.mean_ap]
+        lines += self._speed_lines()
+        if self.coco:
+            lines.append('COCO AP@[.5:.95] = %(AP).4f, AP@.5 = %(AP50).4f, AP@.75 = %(AP75).4f' % self.coco)
+        return lines + ['Mean AP@0.5 = %.4f' % self.mean_ap]
 
     def _speed_lines(self):
         if not self.speeds:
@@ -88,6 +92,8 @@ class Result:
         if self.speeds:
             values['speeds'] = {name: {'mean_ap': of.mean_ap, 'ap': of.ap, 'ground_truths': of.ground_truths}
                                 for name, of in self.speeds.items()}
+        if self.coco:
+            values['coco'] = self.coco
         return values
 
 

@@ -28,13 +28,18 @@ def tiny_config(task, **changes):
     values = dict(SETTINGS, symbol='resnet_v1_flownet_rfcn' if task == 'dff_rfcn' else 'resnet_v1_rfcn')
     values.update({name.replace('__', '.'): value for name, value in changes.items()})
     values['SCALES'] = [tuple(values['SCALES'])]
+    set_values(cfg, values)
+    return cfg
+
+
+def set_values(cfg, values):
+    """Set {'section.key': value} in `cfg`."""
     for name, value in values.items():
         *sections, key = name.split('.')
         node = cfg
         for section in sections:
             node = node[section]
         node[key] = value
-    return cfg
 
 
 def tiny_params(cfg, seed=0):
@@ -76,7 +81,7 @@ def write_experiment(folder, task, clips=3, length=5, **changes):
                    'TEST.test_epoch': 1, 'gpus': 'cpu'})
     values.update({name.replace('__', '.'): value for name, value in changes.items()})
     path = folder / ('tiny_%s.yaml' % task)
-    path.write_text(yaml.safe_dump(_nested(values)))
+    path.write_text(yaml.safe_dump(nested(values)))
     save_params(prefix(folder, task), cfg)
     return path
 
@@ -101,7 +106,7 @@ def run_script(script, *arguments, cwd=None):
     return done.returncode, done.stdout, '\n'.join(line for line in done.stderr.splitlines() if 'MKLDNN' not in line)
 
 
-def _nested(values):
+def nested(values):
     """{'a.b': c} as {'a': {'b': c}}."""
     tree = {}
     for name, value in values.items():

@@ -54,7 +54,8 @@ def parameter_file(config, cfg_path, task):
         if epochs:
             hint = 'set TEST.test_epoch to one that is there (%s)' % ', '.join(map(str, epochs))
         else:
-            hint = 'train first: python experiments/%s/%s_end2end_train_test.py --cfg %s' % (task, task, cfg_path)
+            script = 'train_test' if task == 'deeplab' else 'end2end_train_test'       # as in the original
+            hint = 'train first: python experiments/%s/%s_%s.py --cfg %s' % (task, task, script, cfg_path)
         raise CheckpointError('no parameters of epoch %d (TEST.test_epoch) at %s; %s' % (config.TEST.test_epoch, file, hint))
     return file, prefix
 

@@ -1,15 +1,15 @@
-"""Where the time of detection goes: reading, key network, current network, post-processing."""
+"""Where the time of a clip goes: reading, key network, current network, post-processing."""
 from collections import Counter
 
 
 class Timing:
-    """Sums over Detected results.
+    """Sums over results of a key/current loop.
 
     The first key and current frames of every image size are counted but not timed: there MXNet binds the networks.
 
     Args:
         seen: Counter of frames by kind and size, shared by the Timings of one detector.
-        warm_up: {'key', 'current'}: how many frames of each kind are not timed, as VideoDetector.warm_up.
+        warm_up: {'key', 'current'}: how many frames of each kind are not timed, as VideoPredictor.warm_up.
     """
 
     PARTS = ('reading', 'key', 'current', 'post')
@@ -22,7 +22,7 @@ class Timing:
         self.seconds = dict.fromkeys(self.PARTS, 0.0)
 
     def add(self, result):
-        """Count one Detected."""
+        """Count one result, such as a Detected."""
         kind = 'key' if result.is_key else 'current'
         self.counts[kind] += 1
         size = (kind, result.image.shape)
@@ -44,27 +44,28 @@ class Timing:
             for key in mine:
                 mine[key] += numbers[name][key]
 
-    def milliseconds(self):
+    def milliseconds(self, interval=None):
         """{'reading', 'key', 'current', 'post', 'frame'}: means in ms; None where no frame was timed.
 
         `key` and `current` are for each frame of that kind; `frame` is for any frame: reading, post-processing and the
-        two networks in the proportion of the frames counted.
+        two networks in the proportion of the frames counted, or of a clip with key frames `interval` apart.
         """
+        shares = self.counts if interval is None else {'key': 1, 'current': interval - 1}
         frames = sum(self.timed.values())
         means = {part: self.seconds[part] / frames * 1e3 if frames else None for part in ('reading', 'post')}
         for kind in self.counts:
             means[kind] = self.seconds[kind] / self.timed[kind] * 1e3 if self.timed[kind] else None
-        used = [kind for kind in self.counts if self.counts[kind]]
+        used = [kind for kind in shares if shares[kind]]
         if not used or any(means[kind] is None for kind in used):
             means['frame'] = None
         else:
-            network = sum(means[kind] * self.counts[kind] for kind in used) / sum(self.counts.values())
+            network = sum(means[kind] * shares[kind] for kind in used) / sum(shares.values())
             means['frame'] = means['reading'] + network + means['post']
         return means
 
-    def describe(self):
-        """Two lines for people: ms of each part, and frames a second for key frames, others and all."""
-        means = self.milliseconds()
+    def describe(self, interval=None):
+        """Two lines for people: ms of each part, and frames a second for key frames, others and all; see milliseconds."""
+        means = self.milliseconds(interval)
         names = (('reading', 'reading'), ('key network', 'key'), ('current network', 'current'), ('post-processing', 'post'))
         parts = ['%s %.1f' % (name, means[key]) for name, key in names if means[key] is not None]
         if not parts:

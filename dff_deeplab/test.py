@@ -1,0 +1,23 @@
+"""Segment the labelled frames of dataset.test_image_set with DFF and evaluate: python dff_deeplab/test.py --cfg FILE.yaml"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+
+import lib  # noqa: E402,F401  (prepares the import of MXNet)
+import dff_deeplab.symbols  # noqa: E402,F401  (makes the networks known)
+from dff_deeplab.config.config import config, update_config  # noqa: E402
+from lib.config.cli import apply_arguments  # noqa: E402
+from lib.core.flags import seg_test_parser  # noqa: E402
+from lib.core.seg_tester import test_net  # noqa: E402
+from lib.utils.cli import run  # noqa: E402
+
+
+def main():
+    args = seg_test_parser(__doc__).parse_args()
+    cfg_path = apply_arguments(config, update_config, args)
+    test_net(config, cfg_path, 'dff_deeplab', args.interval, args.distance, args.vis, args.ignore_cache)
+
+
+if __name__ == '__main__':
+    run(main)

@@ -124,7 +124,7 @@ def test_missing_annotation(folder):
 def test_unknown_data_set(folder):
     cfg = folder.config('')
     cfg.dataset.dataset = 'ImageNetVId'
-    with pytest.raises(ConfigError, match="there is no data set 'ImageNetVId'; there are ImageNetVID, ToyVID"):
+    with pytest.raises(ConfigError, match="there is no data set 'ImageNetVId'; there are CamVid, CityScape, ImageNetVID, "):
         get_dataset(cfg, 'VID_val_videos')
 
 

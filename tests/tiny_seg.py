@@ -1,5 +1,4 @@
 """Segmentation networks small enough for tests, with random parameters, and a small data set for them."""
-import cv2
 import yaml
 
 import deeplab.symbols  # noqa: F401  (registers)
@@ -8,6 +7,7 @@ from lib.config.defaults import segmentation_defaults
 from lib.core.checkpoint import save_checkpoint
 from lib.symbols.registry import get_symbol_instance
 from tests import tiny
+from tests.seg_tools import write
 
 CLASSES = ['ground', 'blob', 'tree', 'sky']
 SETTINGS = {'network.depth': 18, 'network.width': 0.125, 'network.flow_width': 0.125, 'SCALES': [64, 96],
@@ -42,18 +42,13 @@ def make_folder(path, clips=2, length=5, labelled=None):
     for c in range(clips):
         for t in range(length):
             name = 'clip_%d/%06d' % (c, t)
-            _write(path / 'val' / (name + '.png'), tiny.frame(t + 7 * c))
+            write(path / 'val' / (name + '.png'), tiny.frame(t + 7 * c))
             if labelled is None or t in labelled:
                 label = tiny.frame(t + 7 * c)[..., 0] // 64
                 label[:4] = 255
-                _write(path / 'valannot' / (name + '.png'), label)
+                write(path / 'valannot' / (name + '.png'), label)
     (path / 'classes.txt').write_text(''.join(name + '\n' for name in CLASSES))
     return path
-
-
-def _write(file, image):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(cv2.imencode('.png', image)[1].tobytes())
 
 
 def write_experiment(folder, task, **changes):

@@ -90,7 +90,7 @@ def test_an_import_that_stops_leaves_nothing_and_keeps_the_old(src, tmp_path, mo
 def test_what_is_wrong_is_said(src, tmp_path):
     for message, options in (('there is no clip x; there are a, b, c', {'val_clips': ['x']}), ('--val is a share', {'val': 2}),
                              ('no box of any class could be imported; --classes lists dog', {'classes': ['dog']}),
-                             ('none does not exist', {'frames': 'none'})):
+                             ('--frames: expected a folder of images', {'frames': 'none'})):
         with pytest.raises((ConfigError, DataError), match=message):
             run_import('mot', src, tmp_path / 'out', **options)
     with pytest.raises(ConfigError, match="there is no format 'voc2'; there are coco, coco-vid, cvat"):
@@ -122,8 +122,9 @@ def test_settings_are_the_originals_but_for_the_data(src, tmp_path, root):
 def test_small_settings_start_from_the_demo(src, tmp_path):
     data = run_import('mot', src, tmp_path / 'own', small=True, devices=0)
     rfcn, dff = data.config('rfcn'), data.config('dff_rfcn')
-    assert rfcn.network.pretrained == './output/rfcn/toy_vid/toy_vid_rfcn/DET_train_toy_VID_train_15frames/rfcn_toy_vid'
-    assert (rfcn.network.pretrained_epoch, rfcn.network.depth, rfcn.gpus, rfcn.dataset.dataset) == (1, 18, '', 'ImageNetVID')
+    toy = load_yaml(os.path.join(ROOT, 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml'))['network']
+    assert (rfcn.network.pretrained, rfcn.network.pretrained_epoch) == (toy['pretrained'], toy['pretrained_epoch'])
+    assert (rfcn.network.depth, rfcn.gpus, rfcn.dataset.dataset) == (18, '', 'ImageNetVID')
     assert dff.network.pretrained == './output/rfcn/own/own_rfcn/VID_train_15frames/rfcn_own'
     assert dff.network.pretrained_epoch == rfcn.TRAIN.end_epoch == 30
 

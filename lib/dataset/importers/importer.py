@@ -30,9 +30,10 @@ def import_dataset(format_name, src, dst, options):
     """
     if format_name not in FORMATS:
         raise ConfigError("there is no format '%s'; there are %s" % (format_name, ', '.join(sorted(FORMATS))))
-    for path in [src] + ([options.frames] if options.frames else []):
-        if not os.path.exists(path):
-            raise DataError('%s does not exist' % path)
+    if not os.path.exists(src):
+        raise DataError('%s does not exist' % src)
+    if options.frames and not os.path.isdir(options.frames):
+        raise DataError('--frames: expected a folder of images, of videos or of folders of images; found none at %s' % options.frames)
     _check_destination(dst, [src] + ([options.frames] if options.frames else []), options.force)
     report = Report()
     source = FORMATS[format_name](src, options, report)

@@ -59,7 +59,7 @@ def files_below(folder, suffixes):
     Hidden files and folders are passed over. Raises DataError where `folder` does not exist.
     """
     if not os.path.isdir(folder):
-        raise DataError('the folder %s does not exist' % folder)
+        raise DataError('%s: expected a folder, which is not there' % folder)
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith('.')]

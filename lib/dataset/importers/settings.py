@@ -32,7 +32,8 @@ def write_settings(folder, final, classes, image_set, images, devices, small):
     place = os.path.relpath(final, ROOT).replace(os.sep, '/')
     place = os.path.abspath(final) if place.startswith('..') else './' + place
     written = []
-    start = load_yaml(os.path.join(ROOT, SMALL['rfcn'])), 'toy_vid_rfcn'
+    toy = load_yaml(os.path.join(ROOT, SMALL['dff_rfcn']))['network']      # it starts from the R-FCN of `sh init.sh --demo`
+    start = toy['pretrained'], toy['pretrained_epoch']
     for task in ('rfcn', 'dff_rfcn'):
         base = (SMALL if small else ORIGINAL)[task]
         tree = load_yaml(os.path.join(ROOT, base))
@@ -42,9 +43,9 @@ def write_settings(folder, final, classes, image_set, images, devices, small):
         _schedule(tree['TRAIN'], tree['TEST'], images, max(1, devices), small)
         tree['TRAIN']['model_prefix'] = '%s_%s' % (task, name)
         if small:
-            # R-FCN starts from what `sh init.sh --demo` trains, DFF R-FCN from that R-FCN once it is trained.
-            tree['network'].update(pretrained=_checkpoint(*start), pretrained_epoch=start[0]['TRAIN']['end_epoch'])
-            start = tree, '%s_rfcn' % name
+            # R-FCN starts from that, DFF R-FCN from this R-FCN once it is trained.
+            tree['network'].update(pretrained=start[0], pretrained_epoch=start[1])
+            start = _checkpoint(tree, '%s_rfcn' % name), tree['TRAIN']['end_epoch']
         file = '%s_%s.yaml' % (name, task)
         _write(os.path.join(folder, file), tree, base)
         written.append(file)

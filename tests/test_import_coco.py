@@ -45,7 +45,7 @@ def test_coco_folder(src, tmp_path):
     assert data.boxes('DET_train_all') == {'train/train 0': [('traffic light', 5, 6, 24.5, 15)],
                                            'train/train 1': [('person', 0, 0, 59, 39)]}
     assert data.clips() == [('val/val 0', 1), ('val/val 1', 1)]        # a still to test is a clip of one frame
-    assert data.said('2 boxes: iscrowd') and data.said('images:     5 linked')
+    assert data.said('only stills to train on') and data.said('2 boxes: iscrowd') and data.said('images:     5 linked')
     link = data.path / 'Data/DET/train/train 0.JPEG'
     assert link.is_symlink() and link.resolve() == src / 'train2017/train 0.jpg'
     assert run_import('coco', src, tmp_path / 'copies', copy=True).said('images:     5 copied')

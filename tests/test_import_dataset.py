@@ -12,6 +12,7 @@ from lib.config.config import ROOT, load_yaml
 from lib.config.defaults import detection_defaults
 from lib.dataset.importers import layout
 from lib.dataset.importers.paths import output_name, relative, unique
+from lib.dataset.importers.settings import write_settings
 from lib.dataset.toy_generator import Size, generate
 from lib.dataset.toy_vid import ToyVID
 from lib.utils.errors import ConfigError, DataError
@@ -226,3 +227,11 @@ def test_a_damaged_png_is_left_out(src, tmp_path):
     (src / 'a/img1/000002.png').write_bytes(data[:len(data) // 2])
     imported = run_import('mot', src, tmp_path / 'out', val_clips=['b'])
     assert imported.said('1 images: unreadable (cannot decode image') and imported.said('images:     8 linked')
+
+
+def test_lists_for_each_network(tmp_path):
+    """Stills and clips for both; the small DFF R-FCN, which starts from an R-FCN, leaves the stills to that."""
+    for small, expected in ((False, 'DET_train_all+VID_train_15frames'), (True, 'VID_train_15frames')):
+        write_settings(str(tmp_path), str(tmp_path / 'own'), 2, ['DET_train_all', 'VID_train_15frames'], 300, 1, small)
+        rfcn, dff = (load_yaml(str(tmp_path / ('own_%s.yaml' % task))) for task in ('rfcn', 'dff_rfcn'))
+        assert rfcn['dataset']['image_set'] == 'DET_train_all+VID_train_15frames' and dff['dataset']['image_set'] == expected

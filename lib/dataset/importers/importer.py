@@ -47,8 +47,8 @@ def import_dataset(format_name, src, dst, options):
         lists, list_lines = make_image_sets(folder, image_set_maker.Options(per_clip=options.per_clip))
         training = [name for name in reversed(lists) if '_train_' in name]         # stills first, as in the original
         images = sum(len(read_image_set(os.path.join(folder, 'ImageSets'), name).entries) for name in training)
-        yamls = write_settings(folder, os.path.abspath(dst), len(classes), '+'.join(training) or 'VID_train_%dframes' % options.per_clip,
-                               images, options.devices, options.small)
+        yamls = write_settings(folder, os.path.abspath(dst), len(classes), training or ['VID_train_%dframes' % options.per_clip], images,
+                               options.devices, options.small)
         _write_stamp(folder, format_name, src, options, written)
     return _summary(dst, source.clips, written, report, list_lines, yamls)
 
@@ -129,6 +129,9 @@ def _summary(dst, clips, written, report, list_lines, yamls):
     lines += ['left out:   ' + line for line in report.lines()]
     lines += ['list:       ' + line for line in list_lines]
     unlabelled = written.frames['val'] - written.labelled['val']
+    if written.stills['train'] and not written.clips['train']:
+        lines.append('warning:    there are only stills to train on, which do not train the flow of DFF R-FCN; are they frames of clips '
+                     '(--clips)?')
     if unlabelled:
         lines.append('warning:    %d frames for validation are not labelled and count as frames without objects' % unlabelled)
     shown = os.path.relpath(dst, ROOT) if os.path.realpath(dst).startswith(os.path.realpath(ROOT) + os.sep) else dst

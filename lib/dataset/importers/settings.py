@@ -22,10 +22,10 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(list, lambda dumper, value: dumper.represent_sequence('tag:yaml.org,2002:seq', value, flow_style=True))
 
 
-def write_settings(folder, final, classes, image_set, images, devices, small):
+def write_settings(folder, final, classes, lists, images, devices, small):
     """Write <name>_rfcn.yaml and <name>_dff_rfcn.yaml to `folder`, for the data set that will be at `final`.
 
-    classes: number, without the background. image_set: training lists joined by +. images: entries in them. devices: GPUs,
+    classes: number, without the background. lists: names of the training lists. images: entries in them. devices: GPUs,
     0 for the CPU. small: the network of the embedded data set instead of ResNet-101. Returns the file names.
     """
     name = os.path.basename(final)
@@ -39,7 +39,7 @@ def write_settings(folder, final, classes, image_set, images, devices, small):
         tree = load_yaml(os.path.join(ROOT, base))
         tree.update(output_path='./output/%s/%s' % (task, name), gpus=','.join(str(i) for i in range(devices)))
         tree['dataset'].update(dataset='ImageNetVID', dataset_path=place, NUM_CLASSES=classes + 1, CLASSES=place + '/classes.txt',
-                               image_set=image_set)
+                               image_set='+'.join(_for_task(task, lists, small)))
         _schedule(tree['TRAIN'], tree['TEST'], images, max(1, devices), small)
         tree['TRAIN']['model_prefix'] = '%s_%s' % (task, name)
         if small:
@@ -50,6 +50,12 @@ def write_settings(folder, final, classes, image_set, images, devices, small):
         _write(os.path.join(folder, file), tree, base)
         written.append(file)
     return written
+
+
+def _for_task(task, lists, small):
+    """The training lists of a task. The small DFF R-FCN starts from a trained R-FCN, and stills would not train its flow."""
+    clips = [name for name in lists if name.startswith('VID_')]
+    return clips if small and task == 'dff_rfcn' and clips else lists
 
 
 def _checkpoint(tree, stem):

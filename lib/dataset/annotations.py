@@ -110,20 +110,14 @@ def _number(element, tag, index, source, report):
     return value
 
 
-def written_size(root):
-    """(height, width) of <size>; None where there is none."""
+def _size(root, source, report):
+    """(height, width) from <size>, else from the image."""
     try:
         height, width = int(root.findtext('size/height')), int(root.findtext('size/width'))
     except (TypeError, ValueError):
-        return None
-    return (height, width) if height > 0 and width > 0 else None
-
-
-def _size(root, source, report):
-    """(height, width) from <size>, else from the image."""
-    size = written_size(root)
-    if size is not None:
-        return size
+        height = width = 0
+    if height > 0 and width > 0:
+        return height, width
     try:
         return read_image(source.image).shape[:2]
     except DataError as error:
@@ -138,12 +132,12 @@ def read_annotations(sources, class_ids, description, workers=None):
     Raises DataError for the first file that is missing or malformed.
     """
     indices = {identifier: i for i, identifier in enumerate(class_ids) if i}
-    work = functools.partial(_parse_indexed, indices)
+    work = functools.partial(parse_indexed, indices)
     if workers is None:
         workers = 1 if len(sources) < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
     with progress_bar(total=len(sources), desc=description, unit='file', disable=len(sources) < 1000, leave=False) as bar:
         parsed = [_advance(bar, item) for item in process_map(work, sources, workers, chunksize=256)]
-    return _table(parsed)
+    return make_table(parsed)
 
 
 def _advance(bar, item):
@@ -151,15 +145,20 @@ def _advance(bar, item):
     return item
 
 
-def _parse_indexed(indices, source):
-    """(height, width, boxes of known classes, their class indices, their track ids, names of the others)."""
-    (height, width), objects = parse_annotation(source)
+def parse_indexed(indices, source, report=refuse):
+    """(height, width, boxes of known classes, their class indices, their track ids, names of the others); sizes of 0 if not known.
+
+    indices: {class id: index}; report: as of parse_annotation.
+    """
+    size, objects = parse_annotation(source, report)
+    height, width = size or (0, 0)
     known = [o for o in objects if o.name in indices]
     return (height, width, [o[1:5] for o in known], [indices[o.name] for o in known], [o.track for o in known],
             [o.name for o in objects if o.name not in indices])
 
 
-def _table(parsed):
+def make_table(parsed):
+    """The AnnotationTable of what parse_indexed gave for each image."""
     heights, widths, boxes, classes, tracks, unknown = zip(*parsed)
     numbers = {'': -1}
     for group in tracks:

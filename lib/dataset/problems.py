@@ -14,22 +14,22 @@ _LEAKED = 'testing goes on; its figures are better than the network is'
 
 # kind: (level, what training and testing do about it)
 KINDS = {
-    'settings': ('error', 'training and testing refuse to start'),
+    'class count': ('error', 'training and testing refuse to start'),
     'image set': ('error', _REFUSED),
     'list syntax': ('error', _REFUSED),
     'frame number twice': ('error', _REFUSED),
     'image missing': ('error', 'training refuses to start; testing stops at this frame'),
     'image unreadable': ('error', 'training and testing stop when they come to this frame'),
+    'image truncated': ('error', 'training and testing stop when they come to this frame (an older OpenCV fills it up with grey)'),
     'annotation missing': ('error', _ANNOTATION),
     'annotation invalid': ('error', _ANNOTATION),
     'wrong size': ('error', 'training stops when it comes to this frame; testing goes on, boxes and frames may not fit'),
-    'frame sizes differ': ('error', 'training stops when it pairs two such frames; testing starts its network anew at each change'),
+    'frame sizes differ': ('error', 'training stops when it pairs two such frames; testing makes a key frame at each change'),
     'reference frame missing': ('error', 'training stops when it draws this frame as a reference frame'),
     'clip length': ('warning', 'frames beyond clip_length are never used; missing ones are errors where they are needed'),
     'frame name': ('warning', 'files that are not named by six digits and .JPEG are never used'),
     'annotation without frame': ('warning', 'never used'),
     'listed twice': ('warning', 'counts double'),
-    'image truncated': ('warning', 'goes on with what can be decoded; the rest of the frame is grey'),
     'box empty': ('warning', 'training drops the box; testing counts it as an object that is never found'),
     'box outside': ('warning', 'training drops the box; testing counts it as an object that is never found'),
     'box over the edge': ('warning', 'training clips the box to the frame; testing takes it as it is'),
@@ -42,8 +42,7 @@ KINDS = {
     'class without test boxes': ('note', 'left out of the mean AP, or counted as 0 where it is never detected'),
     'label balance': ('note', 'rare classes are learned late or not at all'),
     'frame without boxes': ('note', 'training leaves it out; testing counts every detection in it as false'),
-    'no size': ('note', 'the size is taken from the image, which is slower'),
-    'no track ids': ('note', 'no AP by speed for these objects'),
+    'no track ids': ('note', 'no AP by speed'),
 }
 
 

@@ -1,0 +1,44 @@
+"""Look a detection data set through before training: every problem, where it is, and what training would do about it.
+
+    python tools/check_dataset.py --cfg FILE.yaml [--html report.html]
+
+Ends with status 0 where there is neither an error nor a warning, 1 where there is, 2 where it cannot look.
+"""
+import argparse
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+
+from lib.config.config import resolve, update_from_file  # noqa: E402
+from lib.config.defaults import detection_defaults  # noqa: E402
+from lib.dataset.check import check  # noqa: E402
+from lib.dataset.check_html import write_html  # noqa: E402
+from lib.utils.cli import run  # noqa: E402
+from lib.utils.errors import ConfigError, DataError  # noqa: E402
+
+
+def main():
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--cfg', required=True, metavar='FILE.yaml', help='settings of the experiment')
+    parser.add_argument('--limit', type=int, default=10, metavar='N', help='problems of each kind to show (default 10; 0: all)')
+    parser.add_argument('--decode', action='store_true', help='decode every image too, which finds damage inside: minutes for 10,000')
+    parser.add_argument('--html', metavar='OUT', help='write a report with sample frames and histograms to this file')
+    args = parser.parse_args()
+    if args.limit < 0:
+        raise ConfigError('--limit must be 0 or more')
+    cfg = detection_defaults()
+    update_from_file(cfg, args.cfg if os.path.exists(args.cfg) else resolve(args.cfg))
+    report = check(cfg, args.limit, args.decode)
+    print('\n'.join(report.lines()))
+    if args.html:
+        try:
+            write_html(report, args.html, 'Data of %s' % os.path.basename(args.cfg))
+        except OSError as error:
+            raise DataError('cannot write %s: %s' % (args.html, error.strerror)) from None
+    sys.exit(0 if report.problems.clean else 1)
+
+
+if __name__ == '__main__':
+    run(main)

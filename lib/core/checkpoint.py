@@ -56,8 +56,8 @@ def load_params(prefix, epoch):
     """
     path = file_name(prefix, epoch)
     if not os.path.isfile(path):
-        raise CheckpointError('%s does not exist. model/README.md lists where the pretrained and released models come '
-                              'from; `sh init.sh --demo` trains a small model on the embedded data set' % path)
+        raise CheckpointError('%s does not exist. model/README.md says for every file where it can be had and which command '
+                              'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set' % path)
     params = {'arg': {}, 'aux': {}}
     for key, array in load_arrays(path).items():
         kind, _, name = key.partition(':')

@@ -108,11 +108,11 @@ def check(cfg, limit=10, decode=False, workers=None):
     """
     problems = Problems(limit)
     try:
-        classes = get_class_list(cfg)
+        classes = get_class_list(cfg, 'detection')
     except ClassCountError as error:
         problems.report('class count', '', str(error))
         cfg.dataset.NUM_CLASSES = error.expected
-        classes = get_class_list(cfg)
+        classes = get_class_list(cfg, 'detection')
     sets = _open_sets(cfg, problems)
     offsets = (cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET) if 'flow' in cfg.symbol else (0, 0)     # the frame baselines read no pairs
     extra, jobs = [], []

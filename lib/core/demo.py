@@ -1,4 +1,4 @@
-"""The demos of both tasks: detections in a folder of frames or a video, drawn into another."""
+"""Demos: a folder of frames or a video in, what a network finds drawn into another; here of detection."""
 import contextlib
 import json
 import os
@@ -9,6 +9,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 from lib.config.cli import apply_arguments
 from lib.config.config import resolve
 from lib.config.devices import contexts
+from lib.core.checkpoint import file_name
 from lib.core.flags import demo_parser
 from lib.core.predictor import VideoDetector, load_test_params
 from lib.core.timing import Timing
@@ -26,27 +27,23 @@ CLIP = 'demo/ILSVRC2015_val_00007010'
 
 
 def run_demo(description, config, update_config, defaults, batch=False):
-    """Parse the command line and run a demo; batch: through the batch network.
+    """Parse the command line and run a detection demo; batch: through the batch network.
 
     Raises ConfigError, DataError, CheckpointError, SetupError.
     """
     args = demo_parser(description, defaults, batch).parse_args()
-    apply_arguments(config, update_config, args)
-    config.symbol = config.symbol or defaults.symbol
-    source_path = args.input or resolve(defaults.input)
-    if not os.path.exists(source_path) and args.input is None:
-        raise DataError('the frames of the demo clip are not at %s: they are the clip val/%s of ImageNet VID (data/README.md says where '
-                        'to get it). Name your own frames or video with --input; `sh init.sh --demo` makes clips and trains a small '
-                        'model for them' % (source_path, os.path.basename(CLIP)))
-    source = open_frames(source_path)
-    output = args.output or resolve(defaults.output)
-    if os.path.abspath(output) == os.path.abspath(source_path):
-        raise DataError('--output is the same as --input (%s): the frames would be overwritten' % output)
-    prefix = args.model or resolve(defaults.model)
+    source, output, prefix = open_demo(config, update_config, args, defaults, (
+        'the frames of the demo clip are not at %%s: they are the clip val/%s of ImageNet VID (data/README.md says where to get it)'
+        % os.path.basename(CLIP)))
     params = load_test_params(prefix, args.epoch, print)
     detector = VideoDetector(config, get_symbol_instance(config), *params, contexts(config.gpus)[0], args.interval, args.thresh,
-                             batch, '%s-%04d.params' % (prefix, args.epoch))
-    timing = detect_and_draw(detector, source, output, args.json, get_class_list(config).names)
+                             batch, file_name(prefix, args.epoch))
+    class_names = get_class_list(config).names
+    with _json_writer(args.json, class_names) as record:
+        def draw(result, name):
+            record(result, name)
+            return draw_detections(result.image, result.detections, class_names)
+        timing = run_and_draw(detector, source, output, draw)
     mean = timing.milliseconds()['frame']
     if batch and mean is not None:
         print('%.1f ms a frame (%.2f fps) in batches of %d' % (mean, 1e3 / mean, detector.interval))
@@ -57,15 +54,35 @@ def run_demo(description, config, update_config, defaults, batch=False):
         print('detections: %s' % args.json)
 
 
-def detect_and_draw(detector, source, output, json_path, class_names):
-    """Run `detector` over the FrameSource `source`, write frames and detections as they come; returns the Timing."""
-    timing = Timing(warm_up=detector.warm_up)
-    with open_writer(output, source.fps) as draw, _json_writer(json_path, class_names) as record, \
-            contextlib.closing(detector.detect(source)) as results, progress_bar(total=source.length, unit='frame', desc='detecting') as bar:
+def open_demo(config, update_config, args, defaults, no_default):
+    """Load the settings of `args` into `config`; returns (FrameSource, output path, prefix of the parameters).
+
+    no_default: what is missing where the default input is not at %s. Raises ConfigError, DataError.
+    """
+    apply_arguments(config, update_config, args)
+    config.symbol = config.symbol or defaults.symbol
+    source_path = args.input or resolve(defaults.input)
+    if not os.path.exists(source_path) and args.input is None:
+        raise DataError((no_default + '. Name your own frames or video with --input; `sh init.sh --demo` makes clips and trains a small '
+                         'model for them') % source_path)
+    source = open_frames(source_path)
+    output = args.output or resolve(defaults.output)
+    if os.path.abspath(output) == os.path.abspath(source_path):
+        raise DataError('--output is the same as --input (%s): the frames would be overwritten' % output)
+    return source, output, args.model or resolve(defaults.model)
+
+
+def run_and_draw(predictor, source, output, draw):
+    """Run a VideoPredictor over the FrameSource `source` and write each picture as it comes; returns the Timing.
+
+    draw(result, name of the frame) -> BGR uint8 picture. output: an .mp4 file or a folder.
+    """
+    timing = Timing(warm_up=predictor.warm_up)
+    with open_writer(output, source.fps) as write, contextlib.closing(predictor.run(source)) as results, \
+            progress_bar(total=source.length, unit='frame', desc='running') as bar:
         for result in results:
             name = source.name(result.index)
-            record(result, name)
-            draw(draw_detections(result.image, result.detections, class_names), name)
+            write(draw(result, name), name)
             timing.add(result)
             bar.update()
     return timing

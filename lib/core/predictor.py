@@ -146,8 +146,9 @@ class VideoPredictor:
 
 
 class VideoDetector(VideoPredictor):
-    """Detections in clips. Arguments beside those of VideoPredictor:
+    """Detections in clips.
 
+    Args: those of VideoPredictor, and
         thresh: lowest score of a detection.
         batch: use the batch network, which takes `interval` frames at a time, also of the baseline.
     """

@@ -18,22 +18,23 @@ def get_dataset(cfg, image_set, task=None, **options):
 
     Raises ConfigError for an unknown name, listing those that exist, and for one without labels for `task`, if given.
     """
-    cls = _class_of(cfg)
+    return _class_of(cfg, task).from_config(cfg, image_set, **options)
+
+
+def get_class_list(cfg, task=None):
+    """The ClassList of the data set `cfg.dataset.dataset`, which need not be there. Raises ConfigError as get_dataset, DataError."""
+    return _class_of(cfg, task).class_list(cfg)
+
+
+def _class_of(cfg, task):
+    # Imported here, because these modules import this one to register.
+    from lib.dataset import camvid, cityscapes, imagenet_vid, seg_folder, toy_seg, toy_vid  # noqa: F401
+    name = cfg.dataset.dataset
+    if name not in _DATASETS:
+        raise ConfigError("dataset.dataset: there is no data set '%s'; there are %s" % (name, ', '.join(sorted(_DATASETS))))
+    cls = _DATASETS[name]
     if task not in (None, cls.task):
         fitting = sorted(name for name, other in _DATASETS.items() if other.task == task)
         raise ConfigError("dataset.dataset: '%s' has labels for %s, but %s is to be done; for that there are %s"
-                          % (cfg.dataset.dataset, cls.task, task, ', '.join(fitting)))
-    return cls.from_config(cfg, image_set, **options)
-
-
-def get_class_list(cfg):
-    """The ClassList of the data set `cfg.dataset.dataset`, which need not be there. Raises ConfigError, DataError."""
-    return _class_of(cfg).class_list(cfg)
-
-
-def _class_of(cfg):
-    # Imported here, because these modules import this one to register.
-    from lib.dataset import camvid, cityscapes, imagenet_vid, seg_folder, toy_seg, toy_vid  # noqa: F401
-    if cfg.dataset.dataset not in _DATASETS:
-        raise ConfigError("dataset.dataset: there is no data set '%s'; there are %s" % (cfg.dataset.dataset, ', '.join(sorted(_DATASETS))))
-    return _DATASETS[cfg.dataset.dataset]
+                          % (name, cls.task, task, ', '.join(fitting)))
+    return cls

@@ -1,0 +1,47 @@
+"""The demos of segmentation: class maps of a folder of frames or a video, laid over them."""
+import os
+
+import lib  # noqa: F401  (prepares the import of MXNet)
+import numpy as np
+
+from lib.config.devices import contexts
+from lib.core.checkpoint import file_name, load_params
+from lib.core.demo import open_demo, run_and_draw
+from lib.core.flags import seg_demo_parser
+from lib.core.segmenter import VideoSegmenter
+from lib.dataset.registry import get_class_list
+from lib.segmentation.drawing import draw_legend, overlay, write_label_png
+from lib.symbols.registry import get_symbol_instance
+from lib.utils.errors import DataError
+
+CLIP = 'demo/cityscapes'
+
+
+def run_demo(description, config, update_config, defaults):
+    """Parse the command line and run a segmentation demo. Raises ConfigError, DataError, CheckpointError, SetupError."""
+    args = seg_demo_parser(description, defaults).parse_args()
+    source, output, prefix = open_demo(config, update_config, args, defaults, (
+        'there is no demo clip at %s: put frames of one snippet of Cityscapes there (leftImg8bit_sequence; data/README.md says where to '
+        'get it)'))
+    classes = get_class_list(config, 'segmentation')
+    device = contexts(config.gpus.split(',')[0])[0]      # one of those that the settings, made for training, name
+    segmenter = VideoSegmenter(config, get_symbol_instance(config), *load_params(prefix, args.epoch), device, args.interval,
+                               file_name(prefix, args.epoch))
+
+    def draw(result, name):
+        if args.labels:
+            _write_labels(os.path.join(args.labels, name + '.png'), result.labels, classes.palette)
+        picture = overlay(result.image, result.labels, classes.palette)
+        draw_legend(picture, classes.names, classes.palette, np.unique(result.labels))
+        return picture
+    print(run_and_draw(segmenter, source, output, draw).describe())
+    print('frames with colours of the classes: %s' % output)
+    if args.labels:
+        print('class maps: %s' % args.labels)
+
+
+def _write_labels(path, labels, palette):
+    try:
+        write_label_png(path, labels, palette)
+    except OSError as error:
+        raise DataError('cannot write %s: %s' % (path, error.strerror or error)) from None

@@ -94,20 +94,7 @@ class ExecutorPool:
                 another shape. `source` is what the message calls the parameters' origin, such as a file name.
         """
         own = [(self.arg_params, arg_params), (self.aux_params, aux_params)]
-        missing = [name for mine, given in own for name in mine if name not in given]
-        if missing and not allow_missing:
-            raise CheckpointError(
-                '%s: %d of the %d parameters of the network are missing: %s%s. Is it a file of this network, '
-                'of the same symbol and depth?' % (
-                    source, len(missing), len(self.arg_params) + len(self.aux_params), ', '.join(missing[:5]),
-                    ', ...' if len(missing) > 5 else ''))
-        for mine, given in own:
-            for name in mine:
-                if name in given and given[name].shape != mine[name].shape:
-                    raise CheckpointError(
-                        '%s: parameter %s has shape %s, the network needs %s. The class list (NUM_CLASSES), the '
-                        'anchors or the network section of the config differ from those it was trained with' % (
-                            source, name, given[name].shape, mine[name].shape))
+        check_params([({name: array.shape for name, array in mine.items()}, given) for mine, given in own], source, allow_missing)
         for mine, given in own:
             for name, array in mine.items():
                 if name in given:
@@ -157,3 +144,24 @@ class ExecutorPool:
         if buffer is None or buffer.size < size:
             buffer = self._buffers[name] = mx.nd.zeros((size,), self.ctx, self._types[name])
         return buffer[:size].reshape(shape)
+
+
+def check_params(pairs, source, allow_missing=False):
+    """Compare the shapes that a network needs with parameters, of each kind: [({name: shape}, {name: array})].
+
+    Raises CheckpointError: parameters are missing (unless `allow_missing`), or one has another shape.
+    """
+    missing = [name for needed, given in pairs for name in needed if name not in given]
+    if missing and not allow_missing:
+        raise CheckpointError(
+            '%s: %d of the %d parameters of the network are missing: %s%s. Is it a file of this network, '
+            'of the same symbol and depth?' % (
+                source, len(missing), sum(len(needed) for needed, _ in pairs), ', '.join(missing[:5]),
+                ', ...' if len(missing) > 5 else ''))
+    for needed, given in pairs:
+        for name, shape in needed.items():
+            if name in given and given[name].shape != shape:
+                raise CheckpointError(
+                    '%s: parameter %s has shape %s, the network needs %s. The class list (NUM_CLASSES), the '
+                    'anchors or the network section of the config differ from those it was trained with' % (
+                        source, name, given[name].shape, shape))

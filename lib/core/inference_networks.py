@@ -11,6 +11,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.core.executors import ExecutorPool
+from lib.core.inference_graph import for_inference
 from lib.utils.errors import ConfigError
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
@@ -40,7 +41,11 @@ def _with_test(cfg, **settings):
 
 
 def _bind(symbol, shapes, ctx, arg_params, aux_params, source):
-    """An ExecutorPool of `symbol` with its parameters."""
+    """An ExecutorPool of `symbol` with its parameters, for those of the inputs `shapes` that it has."""
+    names = set(symbol.list_inputs())
+    shapes = {name: shape for name, shape in shapes.items() if name in names}
+    if ctx.device_type == 'cpu':
+        symbol, arg_params, aux_params = for_inference(symbol, shapes, arg_params, aux_params, source)
     pool = ExecutorPool(symbol, ctx, shapes)
     pool.set_params(arg_params, aux_params, source=source)
     return pool

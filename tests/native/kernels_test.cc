@@ -30,6 +30,7 @@
 #include "rcnn_targets/cpu.h"
 #include "rcnn_targets/gpu.h"
 #include "rcnn_targets/kernels.cu"
+#include "winograd/cpu.h"
 
 namespace dff {
 
@@ -237,6 +238,56 @@ void test_detections() {
   }
 }
 
+// The convolution as it is defined, and the weight as DFFWinograd takes it.
+float convolved(const WinogradShape& s, int kernel, const float* data, const float* weight, int y, int x) {
+  const int pad = s.dilation * (kernel / 2);
+  double sum = 0;
+  for (int c = 0; c < s.in_channels; ++c) {
+    for (int i = 0; i < kernel * kernel; ++i) {
+      const int row = y * s.stride + i / kernel * s.dilation - pad, column = x * s.stride + i % kernel * s.dilation - pad;
+      if (row < 0 || row >= s.in_height || column < 0 || column >= s.in_width) continue;
+      sum += data[(c * s.in_height + row) * s.in_width + column] * weight[c * kernel * kernel + i];
+    }
+  }
+  return static_cast<float>(sum);
+}
+
+Floats winograd_weight(const WinogradShape& s, int kernel, const Floats& weight) {
+  const double g[6][3] = {{.25, 0, 0}, {-1 / 6., -1 / 6., -1 / 6.}, {-1 / 6., 1 / 6., -1 / 6.},
+                          {1 / 24., 1 / 12., 1 / 6.}, {1 / 24., -1 / 12., 1 / 6.}, {0, 0, 1}};
+  Floats out(static_cast<size_t>(kPositions) * s.panels() * s.depth() * kPanel, 0);
+  for (int i = 0; i < s.out_channels * s.in_channels * kernel * kernel; ++i) {
+    const int tap = i % (kernel * kernel), c = i / (kernel * kernel) % s.in_channels, o = i / (kernel * kernel) / s.in_channels;
+    const int row = tap / kernel, column = tap % kernel;
+    const int depth = (row % s.stride * s.stride + column % s.stride) * s.phase_channels() + c;
+    for (int p = 0; p < kPositions; ++p) {
+      out[((static_cast<size_t>(p) * s.panels() + o / kPanel) * s.depth() + depth) * kPanel + o % kPanel] +=
+          static_cast<float>(weight[i] * g[p / 6][row / s.stride] * g[p % 6][column / s.stride]);
+    }
+  }
+  return out;
+}
+
+void test_winograd() {
+  const int stride = pick(1, 2), kernel = stride == 2 ? 5 : 3;
+  const WinogradShape s = {pick(1, 2), pick(1, 40), pick(1, 40), pick(1, 14), pick(1, 14), stride == 2 ? 1 : pick(1, 4), stride};
+  const size_t in_size = static_cast<size_t>(s.in_channels) * s.in_height * s.in_width;
+  const size_t plane = static_cast<size_t>(s.height()) * s.width(), filter = static_cast<size_t>(s.in_channels) * kernel * kernel;
+  const float slope = pick(0, 2) * 0.5f;
+  const Floats data = numbers(s.images * in_size, -1, 1), weight = numbers(s.out_channels * filter, -1, 1);
+  const Floats bias = numbers(s.out_channels, -1, 1), transformed = winograd_weight(s, kernel, weight);
+  Floats expected(s.images * s.out_channels * plane), out(expected.size(), 7);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const int x = i % s.width(), y = i / s.width() % s.height(), o = i / plane % s.out_channels, n = i / plane / s.out_channels;
+    const float value = convolved(s, kernel, data.data() + n * in_size, weight.data() + o * filter, y, x) + bias[o];
+    expected[i] = value > 0 ? value : slope * value;
+  }
+  winograd_cpu(s, data.data(), transformed.data(), bias.data(), slope, out.data());
+  expect_equal("winograd", expected, out, 1e-4f);
+  const Floats spoilt = numbers(data.size(), -1, 1, 20);
+  winograd_cpu(s, spoilt.data(), transformed.data(), bias.data(), slope, out.data());
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -269,6 +320,7 @@ int main(int count, char** arguments) {
     test_targets();
     test_mining();
     test_detections();
+    test_winograd();
   }
   printf("%d rounds of every kernel, on the CPU and as emulated CUDA: no difference\n", rounds);
   return 0;

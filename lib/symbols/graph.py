@@ -1,0 +1,82 @@
+"""A network's symbol as nodes that can be rewritten, and back: what MXNet's own interface to symbols cannot do."""
+import ast
+import json
+
+import mxnet as mx
+
+
+class Node:
+    """An operator or, with op 'null', a variable. inputs: [(Node, number of its output)]; attributes: {name: text}."""
+
+    def __init__(self, op, name, attributes=None, inputs=()):
+        self.op, self.name, self.attributes, self.inputs = op, name, dict(attributes or {}), list(inputs)
+
+    def get(self, key, default=None):
+        """The attribute as the number, tuple or word that it stands for."""
+        text = self.attributes.get(key)
+        if text is None:
+            return default
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+
+    def input(self, index):
+        """The Node that computes input `index`."""
+        return self.inputs[index][0]
+
+
+class Graph:
+    """The nodes that the outputs of `symbol` need. Of operators with one name, all but the first get another."""
+
+    def __init__(self, symbol):
+        tree, nodes, names = json.loads(symbol.tojson()), [], set()
+        for number, entry in enumerate(tree['nodes']):
+            inputs = [(nodes[head[0]], head[1]) for head in entry['inputs']]
+            name = entry['name'] if entry['name'] not in names else '%s_node%d' % (entry['name'], number)
+            names.add(name)
+            nodes.append(Node(entry['op'], name, entry.get('attrs'), inputs))
+        self.heads = [(nodes[head[0]], head[1]) for head in tree['heads']]
+
+    def nodes(self):
+        """All of them, each after its inputs."""
+        ordered, seen = [], set()
+        stack = [(node, False) for node, _ in reversed(self.heads)]
+        while stack:
+            node, inputs_done = stack.pop()
+            if inputs_done:
+                ordered.append(node)
+            elif node not in seen:
+                seen.add(node)
+                stack.append((node, True))
+                stack.extend((source, False) for source, _ in reversed(node.inputs))
+        return ordered
+
+    def users(self):
+        """{node: [nodes that read it, 'head' for each output of the network that it is]}."""
+        nodes = self.nodes()
+        users = {node: [] for node in nodes}
+        for node in nodes:
+            for source, _ in node.inputs:
+                users[source].append(node)
+        for node, _ in self.heads:
+            users[node].append('head')
+        return users
+
+    def replace(self, old, new):
+        """Let everything that reads output 0 of `old` read that of `new`."""
+        for node in self.nodes():
+            if node is not new:
+                node.inputs = [(new, 0) if entry == (old, 0) else entry for entry in node.inputs]
+        self.heads = [(new, 0) if entry == (old, 0) else entry for entry in self.heads]
+
+    def symbol(self):
+        """The nodes as a symbol of MXNet."""
+        nodes = self.nodes()
+        numbers = {node: number for number, node in enumerate(nodes)}
+        entries = [{'op': node.op, 'name': node.name, 'attrs': node.attributes,
+                    'inputs': [[numbers[source], index, 0] for source, index in node.inputs]} for node in nodes]
+        return mx.sym.load_json(json.dumps({
+            'nodes': entries, 'arg_nodes': [number for number, node in enumerate(nodes) if node.op == 'null'],
+            'heads': [[numbers[node], index, 0] for node, index in self.heads],
+            'attrs': {'mxnet_version': ['int', 10901]}}))      # of an older version MXNet says that it upgrades it

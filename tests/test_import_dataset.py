@@ -11,6 +11,7 @@ from tiny import run_script
 from lib.config.config import ROOT, load_yaml
 from lib.config.defaults import detection_defaults
 from lib.dataset.importers import layout
+from lib.dataset.importers.grouping import split_name
 from lib.dataset.importers.paths import output_name, relative, unique
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.toy_generator import Size, generate
@@ -192,6 +193,27 @@ def test_odd_names_work_end_to_end(tmp_path):
     data = run_import('mot', src, tmp_path / 'öut put', val_clips=['a'])
     assert set(path.rsplit('/', 1)[0] for path in data.boxes('VID_train_15frames')) == {
         'train/clip %06d 日本', 'train/two_lines', 'train/-x'}
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('walk/frame_000012', ('walk', 12)), ('walk_12', ('walk', 12)), ('walk/12', ('walk', 12)), ('walk2/IMG-3', ('walk2', 3)),
+    ('frame7', ('', 7)), ('pilgrimage_1', ('pilgrimage', 1)), ('a 1.mp4_5', ('a 1.mp4', 5)), ('walk', None),
+    ('_' * 20000 + 'x', None), ('x' + '_' * 20000 + '1', ('x', 1))])
+def test_names_of_frames(name, expected):
+    assert split_name(name) == expected
+
+
+def test_names_that_are_no_unicode_and_links_in_circles(src, tmp_path):
+    (src / 'a/img1/000002.jpg').rename(src / 'a/img1/x')
+    (src / 'a/img1').rename(src / 'a/img1x')
+    odd = os.fsencode(str(src / 'a')) + b'/odd\xff'
+    os.rename(os.fsencode(str(src / 'a/img1x')), odd)
+    os.symlink(odd, os.fsencode(str(src / 'a/img1')))
+    os.symlink(str(src), str(src / 'b/circle'))
+    os.rename(os.fsencode(str(src / 'c')), os.fsencode(str(src)) + b'/c\xff')
+    data = run_import('mot', src, tmp_path / 'out', val_clips=['b'])
+    assert data.clips() == [('val/b', 3)] and set(path.split('/')[1] for path in data.boxes('VID_train_15frames')) == {'a', 'c_'}
+    assert all(line.encode('utf-8') for line in data.lines)
 
 
 def bomb(path, width, height):

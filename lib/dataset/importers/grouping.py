@@ -7,13 +7,16 @@ from lib.dataset.importers.model import Clip, Labels, still
 from lib.dataset.importers.paths import files_below, stem
 from lib.utils.errors import DataError
 
-_NUMBERED = re.compile(r'(?P<clip>.*?)[/_. -]*(?:frame|image|img)?[_. -]*(?P<number>\d{1,9})', re.IGNORECASE)
+_NUMBER = re.compile(r'\d{1,18}$')
+_WORD = re.compile(r'(?:^|(?<=[/_. -]))(?:frame|image|img)$', re.IGNORECASE)
 
 
 def split_name(name):
     """(clip, number) of a frame's name: walk/frame_000012, walk_12 and walk/12 are frame 12 of walk; None without a number."""
-    match = _NUMBERED.fullmatch(name)
-    return (match.group('clip'), int(match.group('number'))) if match else None
+    match = _NUMBER.search(name)
+    if not match:
+        return None
+    return _WORD.sub('', name[:match.start()].rstrip('_. -')).rstrip('/_. -'), int(match.group())
 
 
 def clips_of(items, options, root, report):

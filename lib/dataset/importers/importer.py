@@ -50,7 +50,8 @@ def import_dataset(format_name, src, dst, options):
         yamls = write_settings(folder, os.path.abspath(dst), len(classes), training or ['VID_train_%dframes' % options.per_clip], images,
                                options.devices, options.small)
         _write_stamp(folder, format_name, src, options, written)
-    return _summary(dst, source.clips, written, report, list_lines, yamls)
+    lines = _summary(dst, source.clips, written, report, list_lines, yamls)
+    return [line.encode('utf-8', 'backslashreplace').decode('utf-8') for line in lines]       # file names may be no Unicode
 
 
 def _check_destination(dst, sources, force):

@@ -15,7 +15,7 @@ VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.mpg', '.mpeg', '.web
 FRAME_FOLDERS = ('', 'img1', 'images', 'frames')     # where the frames of a clip's folder may be
 LARGEST_IMAGE = 100 * 10 ** 6                        # pixels; what declares more is refused, unread
 JPEG_QUALITY = 95
-_TRAILING_NUMBER = re.compile(r'\d{1,9}$')
+_TRAILING_NUMBER = re.compile(r'\d{1,18}$')
 
 
 class Images:

@@ -60,9 +60,12 @@ def files_below(folder, suffixes):
     """
     if not os.path.isdir(folder):
         raise DataError('%s: expected a folder, which is not there' % folder)
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith('.')]
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [name for name in folders if not name.startswith('.') and real not in seen]      # links may go in circles
+        names = names if real not in seen else ()
+        seen.add(real)
         below = os.path.relpath(place, folder).replace(os.sep, '/')
         found.extend(name if below == '.' else '%s/%s' % (below, name)
                      for name in names if name.lower().endswith(suffixes) and not name.startswith('.'))

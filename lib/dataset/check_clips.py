@@ -22,7 +22,8 @@ def listed_clips(image_set):
     clips = {}
     for entry in image_set.entries:
         if entry.clip is not None:
-            clip = clips.setdefault(entry.clip, ListedClip(entry.clip, entry.clip_length, set(), image_set.where(entry)))
+            key = (entry.clip, entry.clip_length)        # a clip of two lengths is two clips, one of which does not fit the files
+            clip = clips.setdefault(key, ListedClip(entry.clip, entry.clip_length, set(), image_set.where(entry)))
             clip.listed.add(entry.frame_id)
     return list(clips.values())
 
@@ -37,7 +38,7 @@ def check_folders(dataset, clip, report):
     found = {int(match.group(1)) for match in map(_FRAME.fullmatch, names) if match}
     others = sorted(name for name in names if not _FRAME.fullmatch(name) and not name.startswith('.'))
     if others:
-        report('frame name', clip.where, '%s holds %d other files, such as %s' % (frames, len(others), others[0]))
+        report('frame name', clip.where, '%s holds %d other files, such as %r' % (frames, len(others), others[0]))
     if not found:
         return found
     if dataset.image_set.kind != 'frames' and len(found) != clip.length:
@@ -46,7 +47,7 @@ def check_folders(dataset, clip, report):
     stray = sorted(name for name in _names(annotations) if name.endswith('.xml') and name[:-4] + '.JPEG' not in names)
     if stray:
         report('annotation without frame', clip.where,
-               '%s holds %d without an image in %s, such as %s' % (annotations, len(stray), frames, stray[0]))
+               '%s holds %d without an image in %s, such as %r' % (annotations, len(stray), frames, stray[0]))
     return found
 
 

@@ -61,7 +61,7 @@ def _problems(report):
 def _sizes(boxes):
     if not len(boxes):
         return []
-    sides = np.sqrt(np.maximum(boxes[:, 2] - boxes[:, 0] + 1, 0) * np.maximum(boxes[:, 3] - boxes[:, 1] + 1, 0))
+    sides = np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2] + 1, 0)).prod(axis=1)
     counts = np.bincount(np.searchsorted(SIDES, sides, 'right'), minlength=len(SIDES) + 1)
     names = ['below %d' % SIDES[0]] + ['%d to %d' % pair for pair in zip(SIDES, SIDES[1:])] + ['%d and more' % SIDES[-1]]
     return ['<h3>Boxes by size (square root of the area, pixels)</h3>', _bars(zip(names, counts))]

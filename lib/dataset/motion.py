@@ -27,7 +27,8 @@ def motion_iou(clips, frames, tracks, boxes):
         place = np.minimum(np.searchsorted(keys, keys + distance), len(keys) - 1)
         earlier = np.flatnonzero(keys[place] == keys + distance)
         a, b = rows[earlier], rows[place[earlier]]
-        overlap = _iou(boxes[a], boxes[b])
+        with np.errstate(over='ignore', invalid='ignore'):       # boxes of absurd size
+            overlap = _iou(boxes[a], boxes[b])
         for side in (a, b):
             total[side] += overlap
             count[side] += 1
@@ -36,6 +37,7 @@ def motion_iou(clips, frames, tracks, boxes):
 
 
 def _iou(a, b):
+    """IoU [n] of inclusive boxes [n, 4]."""
     width = np.maximum(np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]) + 1, 0)
     height = np.maximum(np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]) + 1, 0)
     areas = [(box[:, 2] - box[:, 0] + 1) * (box[:, 3] - box[:, 1] + 1) for box in (a, b)]

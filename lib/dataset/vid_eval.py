@@ -8,7 +8,8 @@ A class without ground truth has no AP and is left out of the mean. One exceptio
 original's: where such a class has no detection either, its AP is 0 and counts.
 
 By speed of the objects (Zhu et al., ICCV 2017, arXiv 1703.10025, section 5): ground truths of the other speeds, and the detections
-that match them, are left out; a detection that matches nothing counts as false for every speed.
+that match them, are left out; a detection that matches nothing counts as false for every speed. (The code released with that paper
+gives such detections a weight below 1 by the objects around them; its figures by speed are therefore higher.)
 """
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional

@@ -225,3 +225,32 @@ def test_recorded_outputs_give_the_recorded_detections(reference, frame):
     ours = ours[:, [0, 2, 3, 4, 5, 1]]
     order = [rows[np.lexsort((rows[:, 1], -rows[:, 5], rows[:, 0]))] for rows in (ours, expected)]
     np.testing.assert_allclose(order[0], order[1], atol=2e-4)
+
+
+def test_a_frame_that_the_current_network_refuses_becomes_a_key_frame():
+    networks = FakeNetworks()
+
+    def run_current(frame, key):
+        return None if frame.image in (2, 3) else networks.current(frame, key)
+    results = list(key_frame_loop(fake_frames([8] * 8), 3, networks.key, run_current, lambda outputs, frame: frame.image))
+    # Counting starts anew: the next key frame is three after frame 3.
+    assert [result.is_key for result in results] == [True, False, True, True, False, False, True, False]
+    assert networks.calls[-1] == ('current', 7, 6)
+
+
+def test_key_frames_by_motion():
+    def keys(motion, frames, interval=4):
+        cfg = tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow', TEST__KEY_FRAME_MOTION=motion)
+        return list(detector('dff_rfcn', cfg, interval=interval).detect(frames))
+    frames = tiny.clip(6)
+    never, always = keys(1e9, frames), keys(1e-9, frames)
+    assert [result.is_key for result in never] == [True, False, False, False, True, False]
+    assert all(result.is_key for result in always)
+    fixed = list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=4).detect(frames))
+    assert_same(never, fixed)
+    assert_same(always, list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=1).detect(frames)))
+
+
+def test_batches_have_no_key_frames_by_motion():
+    with pytest.raises(ConfigError, match='TEST.KEY_FRAME_POLICY must be fixed, found flow'):
+        detector('dff_rfcn', tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow'), batch=True)

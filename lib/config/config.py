@@ -158,6 +158,8 @@ def validate(config, source):
          'TRAIN.MIN_OFFSET (%d) is above TRAIN.MAX_OFFSET (%d)' % (train.MIN_OFFSET, train.MAX_OFFSET)),
         (train.BATCH_IMAGES >= 1, 'TRAIN.BATCH_IMAGES must be at least 1'),
         (test.KEY_FRAME_INTERVAL >= 1, 'TEST.KEY_FRAME_INTERVAL must be at least 1'),
+        (test.KEY_FRAME_POLICY in ('fixed', 'flow'), 'TEST.KEY_FRAME_POLICY must be fixed or flow, found %r' % test.KEY_FRAME_POLICY),
+        (test.KEY_FRAME_MOTION > 0, 'TEST.KEY_FRAME_MOTION must be above 0 (pixels of the feature map)'),
         (min(train.get('CROP_HEIGHT', 1), train.get('CROP_WIDTH', 1)) >= 1, 'TRAIN.CROP_HEIGHT and CROP_WIDTH must be at least 1'),
         (config.dataset.NUM_CLASSES >= 2, 'dataset.NUM_CLASSES must be at least 2; in detection it counts the background too'),
         (config.default.frequent >= 1, 'default.frequent must be at least 1'),

@@ -12,6 +12,7 @@ import numpy as np
 
 from lib.core.executors import ExecutorPool
 from lib.core.inference_graph import for_inference
+from lib.symbols.flownet import FLOW_UNIT
 from lib.utils.errors import ConfigError
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
@@ -106,14 +107,28 @@ class KeyNetwork:
         return host, Key(frame.tensor, feature)
 
 
+def motion_between(symbol):
+    """Root mean square of the flow in a network for current frames, [1], in pixels of the feature map."""
+    flow = symbol.get_internals()['Convolution5_output'] * FLOW_UNIT
+    return mx.sym.sqrt(mx.sym.mean(mx.sym.sum(mx.sym.square(flow), axis=1)), name='motion')
+
+
 class CurrentNetwork:
-    """DFF's network for all other frames. The key frame is copied to its inputs once, not for every frame."""
+    """DFF's network for all other frames. The key frame is copied to its inputs once, not for every frame.
+
+    With TEST.KEY_FRAME_POLICY flow it gives None where the flow to the key frame is larger than TEST.KEY_FRAME_MOTION:
+    far from it features fit less, so that the frame should be a key frame itself (cf. Zhu et al., arXiv 1711.11577).
+    """
 
     def __init__(self, cfg, symbol_instance, feature_shape, *params, task=DETECTION):
-        outputs = _outputs(symbol_instance.get_cur_test_symbol(cfg))
+        symbol = symbol_instance.get_cur_test_symbol(cfg)
+        outputs = task.head(_outputs(symbol))
+        self._limit = cfg.TEST.KEY_FRAME_MOTION if cfg.TEST.KEY_FRAME_POLICY == 'flow' else None
+        if self._limit is not None:
+            outputs = outputs + [motion_between(symbol)]
         shapes = task.input_shapes(*largest_input(cfg))
         shapes.update(data_key=shapes['data'], feat_key=feature_shape)
-        self._pool = _bind(mx.sym.Group(task.head(outputs)), shapes, *params)
+        self._pool = _bind(mx.sym.Group(outputs), shapes, *params)
         self._task = task
         self._loaded = None
 
@@ -129,7 +144,10 @@ class CurrentNetwork:
         for name, value in own.items():
             inputs[name][:] = value
         executor.forward(is_train=False)
-        return self._task.to_host(executor.outputs)
+        if self._limit is None:
+            return self._task.to_host(executor.outputs)
+        *outputs, motion = executor.outputs
+        return self._task.to_host(outputs) if motion.asscalar() <= self._limit else None
 
 
 class BatchNetwork:

@@ -34,10 +34,11 @@ def prepare(image, cfg):
 def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=time.perf_counter, result=Detected):
     """Yield a `result` for each Frame of the clip `frames`: Detected, or another type with its five fields.
 
-    Frame 0 and every `interval`-th after it are key frames. A frame of another size than its key frame cannot
-    use the key frame's feature: it becomes a key frame, and counting starts anew at it.
+    Frame 0 and every `interval`-th after it are key frames. A frame becomes a key frame, too, and counting starts anew
+    at it, where it is of another size than its key frame, whose feature it then cannot use, or where run_current says
+    so by returning None (TEST.KEY_FRAME_POLICY: flow).
 
-    run_key(frame) -> (outputs, Key); run_current(frame, key) -> outputs; post_process(outputs, frame) -> the third field.
+    run_key(frame) -> (outputs, Key); run_current(frame, key) -> outputs or None; post_process(outputs, frame) -> the third field.
     """
     key, age, index = None, 0, 0
     frames = iter(frames)
@@ -47,12 +48,12 @@ def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=t
         if frame is None:
             return
         read = clock()
-        is_key = key is None or age == interval or frame.tensor.shape != key.tensor.shape
+        due = key is None or age == interval or frame.tensor.shape != key.tensor.shape
+        outputs = None if due else run_current(frame, key)
+        is_key = outputs is None
         if is_key:
             outputs, key = run_key(frame)
             age = 0
-        else:
-            outputs = run_current(frame, key)
         age += 1
         computed = clock()
         found = post_process(outputs, frame)
@@ -104,7 +105,8 @@ class VideoPredictor:
             frames; else (the frame baseline) its test network runs on every frame.
         arg_params, aux_params: {name: NDArray}.
         ctx: mx.Context.
-        interval: key frames are so far apart; None: cfg.TEST.KEY_FRAME_INTERVAL. The baseline ignores it.
+        interval: key frames are so far apart, or at most so far with KEY_FRAME_POLICY flow; None:
+            cfg.TEST.KEY_FRAME_INTERVAL. The baseline ignores it.
         source: what messages call the origin of the parameters.
 
     Raises CheckpointError where parameters are missing or do not fit, ConfigError for a bad interval.
@@ -162,6 +164,9 @@ class VideoDetector(VideoPredictor):
 
     def _bind(self, symbol_instance, *params):
         if self._batch:
+            if self.cfg.TEST.KEY_FRAME_POLICY != 'fixed':
+                raise ConfigError('the batch network has a key frame every %d frames: TEST.KEY_FRAME_POLICY must be fixed, found %s'
+                                  % (self.interval, self.cfg.TEST.KEY_FRAME_POLICY))
             self.warm_up = {'key': 1, 'current': self.interval - 1} if self._has_current else {'key': self.interval, 'current': 0}
             self._run_batch = BatchNetwork(self.cfg, symbol_instance, self.interval, *params)
         else:

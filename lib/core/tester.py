@@ -28,7 +28,8 @@ def test_net(config, cfg_path, task, thresh=1e-3, interval=None, vis=False, igno
     if not has_flow(get_symbol_instance(config)):
         interval = 1
     interval = interval or config.TEST.KEY_FRAME_INTERVAL
-    results = ClipResults(os.path.join(folder, '%s_interval%d' % (os.path.basename(file)[:-len('.params')], interval)),
+    adaptive = '_motion%g' % config.TEST.KEY_FRAME_MOTION if config.TEST.KEY_FRAME_POLICY == 'flow' else ''
+    results = ClipResults(os.path.join(folder, '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], interval, adaptive)),
                           origin(config, file, thresh, interval), logger.info, ignore_cache)
     pending = [clip for clip in clips if not results.finished(clip, vis)]
     if len(pending) < len(clips):

@@ -180,5 +180,5 @@ def test_data_sets_of_detection_are_refused(cfg, tmp_path):
     (tmp_path / 'ImageSets').mkdir()
     (tmp_path / 'ImageSets' / 'VID_val.txt').write_text('val/x 1\n')
     cfg.dataset.update(dataset='ImageNetVID', dataset_path=str(tmp_path), image_set='VID_val', NUM_CLASSES=31)
-    with pytest.raises(ConfigError, match="'ImageNetVID' holds boxes; segmentation needs label maps"):
+    with pytest.raises(ConfigError, match="'ImageNetVID' has labels for detection, but segmentation is to be done"):
         load_segdb(cfg)

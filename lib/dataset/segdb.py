@@ -1,20 +1,9 @@
-"""The segmentation data set that a config names, and its training set."""
+"""The training set of segmentation: image sets joined and mirrored."""
 import logging
 
 from lib.dataset.registry import get_dataset
-from lib.dataset.seg_dataset import SegDataset
-from lib.utils.errors import ConfigError
 
 logger = logging.getLogger('dff')
-
-
-def get_seg_dataset(cfg, image_set):
-    """The SegDataset `cfg.dataset.dataset` with one image set. Raises ConfigError, also for one of detection, and DataError."""
-    dataset = get_dataset(cfg, image_set)
-    if not isinstance(dataset, SegDataset):
-        raise ConfigError("dataset.dataset: '%s' holds boxes; segmentation needs label maps: CityScape, CamVid, SegFolder or ToySeg"
-                          % cfg.dataset.dataset)
-    return dataset
 
 
 def load_segdb(cfg):
@@ -23,7 +12,7 @@ def load_segdb(cfg):
     records: [SegRecord], the mirrored ones last with TRAIN.FLIP; read_label(record): its label map, see SegDataset.
     Raises ConfigError, DataError.
     """
-    datasets = [get_seg_dataset(cfg, image_set) for image_set in cfg.dataset.image_set.split('+')]
+    datasets = [get_dataset(cfg, image_set, 'segmentation') for image_set in cfg.dataset.image_set.split('+')]
     records = [record for dataset in datasets for record in dataset.segdb()]
     if cfg.TRAIN.FLIP:
         records += [record.flip() for record in records]

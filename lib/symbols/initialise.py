@@ -5,16 +5,16 @@ import zlib
 import numpy as np
 
 RESIDUAL_GAMMA = 0.25   # of the last normalisation of a residual unit: dozens of units in a row keep their scale
-NEW_LAYER_STD = 0.01
+LAST_LAYER_STD = 0.01
 PIXEL_STD = 60.0        # of mean-subtracted images
-NEW_LAYERS = ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox', 'fc6', 'score',
+LAST_LAYERS = ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox', 'score',
               'Convolution1', 'Convolution2', 'Convolution3', 'Convolution4', 'Convolution5')
 
 
 def initial_value(name, shape, seed=0):
     """First value of a parameter or auxiliary state, float32; depends on `name`, `shape` and `seed` only.
 
-    Normal(0.01) for the layers of RPN, R-FCN, DeepLab and flow prediction (flow starts near 0), bilinear for the
+    Normal(0.01) for the last layers of RPN, R-FCN, DeepLab and flow prediction (flow starts near 0), bilinear for the
     upsampling of flow and of class scores, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all
     other weights; flow_conv1 makes up for images in units of 255.
     """
@@ -29,8 +29,8 @@ def initial_value(name, shape, seed=0):
         return np.zeros(shape, dtype=np.float32)
     if layer == 'upsampling' or layer.startswith('upsample_flow'):
         return _bilinear(shape)
-    if layer in NEW_LAYERS:
-        std = NEW_LAYER_STD
+    if layer in LAST_LAYERS:
+        std = LAST_LAYER_STD
     elif re.match('deconv[0-9]', layer):   # [in, out, k, k], stride 2: a quarter of the taps reach each output
         std = np.sqrt(2.0 / (np.prod(shape) / shape[1] / 4))
     else:

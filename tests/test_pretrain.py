@@ -7,7 +7,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core.flow_pretrainer import moved_pair
+from lib.flow.moved_frames import moved_pair
 from lib.core.pretrainer import BACKGROUND_OVERLAP, cut, draw_window
 from lib.dataset.records import Record
 from lib.dataset.toy_generator import Size, generate

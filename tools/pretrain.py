@@ -16,8 +16,10 @@ from lib.config.cli import apply_arguments, base_parser  # noqa: E402
 from lib.config.config import resolve  # noqa: E402
 from lib.config.devices import contexts  # noqa: E402
 from lib.core.checkpoint import file_name, seed_epoch  # noqa: E402
-from lib.core.flow_pretrainer import pretrain_flow  # noqa: E402
 from lib.core.pretrainer import pretrain_backbone  # noqa: E402
+from lib.dataset.roidb import load_roidb  # noqa: E402
+from lib.flow.moved_frames import MovedFrames  # noqa: E402
+from lib.flow.trainer import train_flow  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from lib.utils.errors import ConfigError  # noqa: E402
 from lib.utils.log import create_logger  # noqa: E402
@@ -53,8 +55,9 @@ def main():
         accuracy = pretrain_backbone(config, path, args.batches or 600, args.batch_size or 32, WINDOW, args.lr or 0.05, logger, context)
         logger.info('accuracy %.3f: %s' % (accuracy, path))
     else:
-        errors = pretrain_flow(config, path, args.batches or 1500, args.batch_size or 8, LARGEST_MOTION, args.lr or 0.002, logger, context)
-        logger.info('end-point error %.3f, zero flow %.3f feature-map pixels: %s' % (errors + (path,)))
+        source = MovedFrames(load_roidb(config), config, LARGEST_MOTION)
+        records = train_flow(source, config, path, args.batches or 1500, args.batch_size or 8, args.lr or 0.002, logger, context)
+        logger.info('end-point error %.3f, zero flow %.3f feature-map pixels: %s' % (records[-1].error, records[-1].zero, path))
 
 
 if __name__ == '__main__':

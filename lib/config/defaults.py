@@ -44,6 +44,21 @@ def segmentation_defaults():
     return config
 
 
+def flow_defaults():
+    """Settings of the flow network's own training (experiments/flownet): those of detection, changed and added to."""
+    config = detection_defaults()
+    config.SCALES = [(192, 320)]                     # pixels of the pairs; what is larger is cut
+    config.dataset.update({
+        'dataset': 'SyntheticPairs',                 # or FlyingChairs
+        'dataset_path': './data/FlyingChairs_release', 'image_set': 'train', 'test_image_set': 'val',
+        'MOTION': 12.0,                              # synthetic pairs: standard deviation of a shape's shift, pixels
+        'TEXTURES': '',                              # synthetic pairs: a folder of images to cut from; '': noise
+    })
+    config.TRAIN.update({'lr': 0.0001, 'BATCH_IMAGES': 8, 'BATCHES': 600000, 'AUGMENT': True})
+    config.TEST.update({'PAIRS': 100})               # pairs to measure on
+    return config
+
+
 def _network():
     return {
         'pretrained': '', 'pretrained_flow': '', 'pretrained_epoch': 0,

@@ -1,0 +1,1 @@
+"""Training of the flow network on pairs of images whose motion is known."""

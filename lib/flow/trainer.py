@@ -1,0 +1,99 @@
+"""Training of the flow network, on any source of pairs."""
+from collections import namedtuple
+
+import lib  # noqa: F401  (prepares the import of MXNet)
+import mxnet as mx
+import numpy as np
+
+from lib.core.checkpoint import load_params, save_arrays
+from lib.core.lr_scheduler import WarmupMultiFactorScheduler
+from lib.core.module import MutableModule
+from lib.flow.pairs import PairLoader
+from lib.symbols.flownet import FLOW_UNIT, flownet
+from lib.symbols.initialise import initial_value
+
+PREDICTIONS = ['Convolution%d' % i for i in range(1, 6)]     # coarse to fine
+WEIGHTS = (0.1, 0.1, 0.2, 0.3, 1.0)
+EPSILON = 1e-6
+VALIDATION_BATCHES = 4
+# error, zero: end-point error and that of zero flow, feature-map pixels, means since the last record; validation: error
+# over that of zero flow for held-out pairs, where it was measured.
+Record = namedtuple('Record', 'batch error zero validation')
+
+
+def train_flow(source, config, path, batches, batch_size, lr, logger, context, start=None, validation=None, frequent=100):
+    """Train the flow network of `config` on pairs of `source` and write its parameters to `path`, a .params file.
+
+    Adam; the rate halves four times on the way. start: prefix of parameters to go on from; validation: a source of
+    pairs to measure at every tenth of the way.
+    Returns [Record], one every `frequent` batches. Raises ConfigError, DataError, CheckpointError.
+    """
+    symbol, sizes = flow_symbol(config, (batch_size, 3) + tuple(config.SCALES[0]))
+    labels = list(zip(['flow_' + name for name in PREDICTIONS], sizes))
+    loader = PairLoader(source, config, batches, batch_size, labels)
+    module = _module(symbol, loader, config, start, batches, lr, logger, context)
+    held_out = list(PairLoader(validation, config, VALIDATION_BATCHES, batch_size, labels, 'validation')) if validation else []
+    errors, records = [], []
+    for number, batch in enumerate(loader, start=1):
+        module.forward(batch)
+        module.backward()
+        module.update()
+        errors.append(_errors(module, batch))
+        if number % frequent == 0 or number == batches:
+            due = held_out and (number == batches or number % max(frequent, batches // 10 // frequent * frequent) == 0)
+            measured = _measure(module, held_out) if due else None
+            record = Record(number, *map(float, np.mean(errors, axis=0)), measured)
+            records.append(record)
+            errors = []
+            logger.info('pair batch %d/%d  end-point error %.3f feature-map pixels (zero flow: %.3f)%s' % (
+                number, batches, record.error, record.zero, '  held-out pairs: %.3f of zero flow\'s' % measured if due else ''))
+    trained, _ = module.get_params()
+    save_arrays(path, {'arg:' + name: array for name, array in trained.items()})
+    return records
+
+
+def flow_symbol(config, shape):
+    """(symbol, [(h, w)] of its predictions): the mean end-point error at all five scales, and the finest prediction."""
+    flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), config.network.DFF_FEAT_DIM, config.network.flow_width)
+    internals = flow.get_internals()
+    predictions = [internals[name + '_output'] for name in PREDICTIONS]
+    losses = []
+    for name, prediction, weight in zip(PREDICTIONS, predictions, WEIGHTS):
+        distance = mx.sym.square(prediction - mx.sym.Variable('flow_' + name))
+        distance = mx.sym.sqrt(mx.sym.sum(distance, axis=1) + EPSILON)
+        losses.append(mx.sym.MakeLoss(mx.sym.mean(distance), grad_scale=weight, name='error_' + name))
+    _, sizes, _ = mx.sym.Group(predictions).infer_shape(data=shape, data_ref=shape)
+    return mx.sym.Group(losses + [mx.sym.BlockGrad(predictions[-1])]), [size[2:] for size in sizes]
+
+
+def _module(symbol, loader, config, start, batches, lr, logger, context):
+    """A module with its first parameters and its optimizer."""
+    names = [name for name, _ in loader.provide_data], [name for name, _ in loader.provide_label]
+    module = MutableModule(symbol, *names, logger=logger, context=context)
+    shapes, _, _ = symbol.infer_shape(**dict(loader.provide_data + loader.provide_label))
+    args = {name: mx.nd.array(initial_value(name, shape, config.TRAIN.SEED))
+            for name, shape in zip(symbol.list_arguments(), shapes) if name not in names[0] + names[1]}
+    if start:
+        args.update(load_params(start, 0)[0])
+    module.bind(loader.provide_data, loader.provide_label)
+    module.init_params(arg_params=args, aux_params={})
+    steps = [batches * part // 8 for part in (4, 5, 6, 7)]
+    module.init_optimizer(optimizer='adam', optimizer_params={
+        'learning_rate': lr, 'lr_scheduler': WarmupMultiFactorScheduler(steps, 0.5)})
+    return module
+
+
+def _errors(module, batch):
+    """(end-point error, that of zero flow) of the finest prediction for a batch, feature-map pixels."""
+    flow, truth = module.get_outputs()[-1].asnumpy(), batch.label[-1].asnumpy()
+    return [FLOW_UNIT * np.linalg.norm(value, axis=1).mean() for value in (flow - truth, truth)]
+
+
+def _measure(module, batches):
+    """Mean end-point error over `batches`, relative to that of zero flow."""
+    errors = []
+    for batch in batches:
+        module.forward(batch, is_train=False)
+        errors.append(_errors(module, batch))
+    error, zero = np.mean(errors, axis=0)
+    return float(error / zero)

@@ -131,6 +131,8 @@ def test_agrees_with_a_loop_over_boxes(tmp_path, monkeypatch, seed):
         rng.shuffle(lines)                 # else by box
     (tmp_path / 'detections.txt').write_text(''.join(lines))
     monkeypatch.setattr(detections_module, 'BLOCK', [300, 5000, 1 << 20][seed % 3])
+    if seed >= 6:                          # as where the compiled reader is not built
+        monkeypatch.setattr(detections_module, '_parse', detections_module.parse_numpy)
     names = ['__background__', 'a', 'b', 'c', 'never']
     result = evaluate(truth, str(tmp_path / 'detections.txt'), names)
     expected = per_box_loop(truth, read_detections(str(tmp_path / 'detections.txt'), len(names)), len(names))

@@ -1,9 +1,10 @@
-"""The main job on the embedded data set: train R-FCN, then DFF R-FCN from it, test both, compare, draw a video.
+"""The main job on the embedded data: train a frame baseline, then DFF from it, test both, compare, draw a video.
 
-    python tools/toy_demo.py
+    python tools/toy_demo.py [detection | segmentation]
 
-Runs the same commands as any other experiment, one after another, and prints the table of the README.
-Trained networks of an earlier run are used again; remove output/ to train anew.
+First for detection (R-FCN on toy_vid), then for segmentation (DeepLab on toy_seg). Runs the same commands as any other
+experiment, one after another, and prints the tables of the README. Trained networks of an earlier run are used again;
+remove output/ to train anew.
 """
 import argparse
 import json
@@ -11,16 +12,24 @@ import os
 import subprocess
 import sys
 import time
+from collections import namedtuple
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 sys.path.insert(0, ROOT)
 
 from lib.config.config import load_yaml, resolve  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import DFFError  # noqa: E402
+from lib.utils.errors import ConfigError, DFFError  # noqa: E402
 from lib.utils.files import atomic_path  # noqa: E402
 
-INTERVALS = (1, 5, 10)
+# What to compare: tasks (baseline, DFF), settings, the measure in results.json and its name, key-frame intervals, demo clip.
+Job = namedtuple('Job', 'tasks names data measure label intervals clip demo_arguments')
+JOBS = {
+    'detection': Job(('rfcn', 'dff_rfcn'), ('R-FCN', 'DFF R-FCN'), 'toy_vid', 'mAP', 'mAP@0.5', (1, 5, 10),
+                     'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
+    'segmentation': Job(('deeplab', 'dff_deeplab'), ('DeepLab', 'DFF DeepLab'), 'toy_seg', 'mIoU', 'mIoU', (1, 5, 10),
+                        'data/toy_seg/val/toy_val_002', ()),
+}
 
 
 class Task:
@@ -35,18 +44,19 @@ class Task:
         self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d' % (prefix, self.epoch), 'results.json')
 
     def pretrain(self, part, key):
-        """Make the file that network.<key> names, unless it is there."""
-        self._make('%s-0000.params' % resolve(self.network[key]), 'tools/pretrain.py', part)
+        """Make the file that network.<key> names; False where it is there already."""
+        return self._make('%s-0000.params' % resolve(self.network[key]), 'tools/pretrain.py', part)
 
     def train(self):
-        """Train, unless the parameters are there."""
-        self._make('%s-%04d.params' % (self.prefix, self.epoch), '%s/train_end2end.py' % self.task)
+        """Train; False where the parameters are there already."""
+        return self._make('%s-%04d.params' % (self.prefix, self.epoch), '%s/train_end2end.py' % self.task)
 
     def _make(self, parameters, script, *arguments):
         if os.path.exists(parameters):
             print('there already: %s' % os.path.relpath(parameters, ROOT))
-        else:
-            self.command(script, *arguments)
+            return False
+        self.command(script, *arguments)
+        return True
 
     def test(self, interval):
         """Test with a key frame every `interval` frames; returns the numbers of results.json."""
@@ -54,10 +64,10 @@ class Task:
         with open(self.results % interval, encoding='utf-8') as stream:
             return json.load(stream)
 
-    def demo(self, source, output):
-        """Draw the detections in the folder of frames `source` into the video `output`."""
+    def demo(self, source, output, arguments):
+        """Draw the results on the folder of frames `source` into the video `output`."""
         self.command('%s/demo.py' % self.task, '--input', source, '--output', output, '--model', self.prefix,
-                     '--epoch', str(self.epoch), '--thresh', '0.5')
+                     '--epoch', str(self.epoch), *arguments)
 
     def command(self, script, *arguments):
         """Run a script of the repository with this task's settings. Raises DFFError where it fails."""
@@ -68,27 +78,58 @@ class Task:
             raise DFFError('%s ended with status %d; its message stands above' % (script, status))
 
 
-def table(rows):
-    """The comparison as Markdown: mAP, milliseconds a frame, speed-up over the first row."""
-    lines = ['| network | mAP@0.5 | ms a frame | key / other frame, ms | speed-up |', '|---|---|---|---|---|']
+def job_tasks(job, settings):
+    """The Task of the frame baseline and that of DFF."""
+    return [Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.data, task), settings) for task in job.tasks]
+
+
+def compare(job, settings):
+    """Train, test and draw what `job` says; returns (Markdown table, minutes of each step)."""
+    baseline, dff = job_tasks(job, settings)
+    # Both jobs start from the same parts: toy_seg shows the objects of toy_vid.
+    backbone, flow = job_tasks(JOBS['detection'], settings)
+    steps = [('pre-training the backbone', lambda: backbone.pretrain('backbone', 'pretrained')),
+             ('training ' + job.names[0], baseline.train),
+             ('pre-training the flow network', lambda: flow.pretrain('flow', 'pretrained_flow')),
+             ('training ' + job.names[1], dff.train)]
+    times = []
+    for name, step in steps:
+        began = time.time()
+        if step():
+            times.append('%s %.1f' % (name, (time.time() - began) / 60))
+    rows = [('%s, every frame' % job.names[0], baseline.test(1))]
+    rows += [('%s, key frame every %d' % (job.names[1], interval), dff.test(interval)) for interval in job.intervals]
+    folder = resolve('output/demo_%s' % job.data)
+    dff.demo(job.clip, os.path.join(folder, '%s.mp4' % job.tasks[1]), job.demo_arguments)
+    plot(rows, job, os.path.join(folder, 'accuracy_speed.png'))
+    text = table(rows, job)
+    with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
+        stream.write(text + '\n')
+    print('\ntable, plot and video of %s: %s' % (job.data, os.path.relpath(folder, ROOT)))
+    return text, times
+
+
+def table(rows, job):
+    """The comparison as Markdown: accuracy, milliseconds a frame, speed-up over the first row."""
+    lines = ['| network | %s | ms a frame | key / other frame, ms | speed-up |' % job.label, '|---|---|---|---|---|']
     base = rows[0][1]['ms']['frame']
     for name, numbers in rows:
         ms = numbers['ms']
         parts = ' / '.join('%.1f' % ms[kind] for kind in ('key', 'current') if ms[kind] is not None)
-        lines.append('| %s | %.4f | %.1f | %s | %.1fx |' % (name, numbers['mAP'], ms['frame'], parts, base / ms['frame']))
+        lines.append('| %s | %.4f | %.1f | %s | %.1fx |' % (name, numbers[job.measure], ms['frame'], parts, base / ms['frame']))
     return '\n'.join(lines)
 
 
-def plot(rows, path):
+def plot(rows, job, path):
     """Accuracy against milliseconds a frame, as in the paper's figure 3."""
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(figsize=(6, 4))
     for name, numbers in rows:
-        axes.plot(numbers['ms']['frame'], numbers['mAP'], 'o')
-        axes.annotate(name, (numbers['ms']['frame'], numbers['mAP']), xytext=(6, -3), textcoords='offset points', fontsize=8)
-    axes.set(xlabel='ms a frame', ylabel='mAP@0.5', ylim=(0, 1), xlim=(0, 1.35 * max(n['ms']['frame'] for _, n in rows)))
+        axes.plot(numbers['ms']['frame'], numbers[job.measure], 'o')
+        axes.annotate(name, (numbers['ms']['frame'], numbers[job.measure]), xytext=(6, -3), textcoords='offset points', fontsize=8)
+    axes.set(xlabel='ms a frame', ylabel=job.label, ylim=(0, 1), xlim=(0, 1.35 * max(n['ms']['frame'] for _, n in rows)))
     axes.grid(alpha=0.3)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, bbox_inches='tight')
@@ -96,32 +137,20 @@ def plot(rows, path):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--data', default='toy_vid', metavar='NAME', help='use experiments/<task>/cfgs/NAME_<task>.yaml (default toy_vid)')
-    parser.add_argument('--clip', default='data/toy_vid/Data/VID/val/toy_val_002', help='folder of frames for the demo video')
+    parser.add_argument('jobs', nargs='*', metavar='detection|segmentation', help='which of the two (default both)')
     parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='settings', help='settings for every command')
-    return parser.parse_args()
+    args = parser.parse_args()
+    for job in args.jobs:
+        if job not in JOBS:
+            raise ConfigError("there is no job '%s': choose from %s" % (job, ', '.join(JOBS)))
+    return args
 
 
 def main():
     start, args = time.time(), parse_arguments()
-    baseline, dff = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, args.data, task), args.settings) for task in ('rfcn', 'dff_rfcn'))
-    steps = [('pre-training the backbone', lambda: baseline.pretrain('backbone', 'pretrained')), ('training R-FCN', baseline.train),
-             ('pre-training the flow network', lambda: dff.pretrain('flow', 'pretrained_flow')), ('training DFF R-FCN', dff.train)]
-    times = []
-    for name, step in steps:
-        began = time.time()
-        step()
-        times.append('%s %.1f' % (name, (time.time() - began) / 60))
-    rows = [('R-FCN, every frame', baseline.test(1))]
-    rows += [('DFF R-FCN, key frame every %d' % interval, dff.test(interval)) for interval in INTERVALS]
-    folder = resolve('output/demo_%s' % args.data)
-    dff.demo(args.clip, os.path.join(folder, 'dff_rfcn.mp4'))
-    plot(rows, os.path.join(folder, 'accuracy_speed.png'))
-    text = table(rows)
-    with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-        stream.write(text + '\n')
-    print('\n%s\n\nminutes: %s; everything %.1f\ntable, plot and video: %s'
-          % (text, ', '.join(times), (time.time() - start) / 60, os.path.relpath(folder, ROOT)))
+    texts, times = zip(*(compare(JOBS[name], args.settings) for name in args.jobs or JOBS))
+    print('\n%s\n\nminutes: %s; everything %.1f' % ('\n\n'.join(texts), ', '.join(sum(times, [])) or 'nothing was trained',
+                                                 (time.time() - start) / 60))
 
 
 if __name__ == '__main__':

@@ -15,13 +15,16 @@ import lib  # noqa: F401
 import mxnet as mx
 import numpy as np
 
-from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch
+from lib.core.checkpoint import find_checkpoint, load_arrays, load_params, seed_epoch
+from lib.core.checkpointer import Checkpointer
+from lib.core.distributed import Group
 from lib.core.lr_scheduler import WarmupMultiFactorScheduler
 from lib.core.module import MutableModule
+from lib.core.trainer import count_from
 
 BATCHES = 3
 CONFIG = SimpleNamespace(network=SimpleNamespace(RFCN_GROUP_SIZE=7),
-                         TRAIN=SimpleNamespace(BBOX_MEANS=[0, 0, 0, 0], BBOX_STDS=[.1, .1, .2, .2], SEED=3))
+                         TRAIN=SimpleNamespace(BBOX_MEANS=[0, 0, 0, 0], BBOX_STDS=[.1, .1, .2, .2], SEED=3, CHECKPOINT_EVERY=1))
 
 
 def small_symbol(dropout=0.3):
@@ -76,25 +79,31 @@ def make_module(devices=1, symbol=None, **arguments):
 def train(prefix, devices, epochs, resume=False, kill_in=None):
     """Train for `epochs` epochs with a checkpoint after each; die in the middle of epoch `kill_in` (from 0)."""
     module = make_module(devices)
-    begin, params = 0, (None, None)
+    begin, first, params = 0, 0, (None, None)
     mx.random.seed(CONFIG.TRAIN.SEED)
     np.random.seed(CONFIG.TRAIN.SEED)
     if resume:
         start = find_checkpoint(prefix)
-        begin, params = start.epoch, load_params(prefix, start.epoch)
-        module.preload_optimizer_states(*load_states(start))
+        begin, first, params = start.epoch, start.batch, load_params(prefix, start.epoch, start.batch)
+        module.preload_optimizer_states(load_arrays(start.states_file), start.num_update)
     else:
         seed_epoch(CONFIG.TRAIN.SEED, 0)
 
+    checkpointer = Checkpointer(module, prefix, CONFIG, SimpleNamespace(batches_per_epoch=BATCHES), SimpleNamespace(received=None),
+                                Group('local'))
+
     def batch_end(param):
+        checkpointer.end_batch(param)
         if param.epoch == kill_in and param.nbatch == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if resume:
-        seed_epoch(CONFIG.TRAIN.SEED, begin)
+        seed_epoch(CONFIG.TRAIN.SEED, begin, first)
     schedule = WarmupMultiFactorScheduler([BATCHES + 1], 0.5, True, 0.01, 2)
-    module.fit(Batches(devices, begin), begin_epoch=begin, num_epoch=epochs, arg_params=params[0], aux_params=params[1],
-               batch_end_callback=batch_end, epoch_end_callback=do_checkpoint(module, prefix, CONFIG),
+    batches = Batches(devices, begin)
+    batches.position = first
+    module.fit(batches, begin_epoch=begin, num_epoch=epochs, arg_params=params[0], aux_params=params[1],
+               batch_end_callback=count_from(begin, first, [batch_end]), epoch_end_callback=checkpointer.end_epoch,
                optimizer_params={'learning_rate': 0.1, 'momentum': 0.9, 'wd': 0.01, 'lr_scheduler': schedule},
                initializer=mx.init.Xavier())
     return module

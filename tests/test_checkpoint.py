@@ -1,14 +1,13 @@
 """Checkpoints: files that are whole, and every kind that is not."""
 import json
 import struct
-from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
 import pytest
 
 from lib.core import checkpoint
-from lib.core.checkpoint import (find_checkpoint, fold_bbox_normalisation, load_arrays, load_params, load_states, save_arrays,
+from lib.core.checkpoint import (find_checkpoint, fold_bbox_normalisation, load_arrays, load_params, positions, save_arrays,
                                  save_checkpoint, seed_epoch, use_test_bbox)
 from lib.core.params_file import ArrayInfo, inspect
 from lib.utils.errors import CheckpointError
@@ -39,7 +38,7 @@ def test_parameters_come_back(prefix):
 
 
 def test_missing_file_says_where_models_come_from(prefix):
-    with pytest.raises(CheckpointError, match='model-0000.params does not exist. model/README.md lists .*`sh init.sh --demo`'):
+    with pytest.raises(CheckpointError, match='model-0000.params does not exist. model/README.md says .*`sh init.sh --demo`'):
         load_params(prefix, 0)
 
 
@@ -140,8 +139,7 @@ def test_newest_whole_checkpoint_is_found(prefix, tmp_path):
     (tmp_path / 'model-other.json').write_text('{}')
     found = find_checkpoint(prefix)
     assert (found.epoch, found.num_update) == (3, 30)
-    states, num_update, source = load_states(found)
-    assert states['fc_bias'].asnumpy()[0] == 3 and num_update == 30 and source.endswith('model-0003.states')
+    assert load_arrays(found.states_file)['fc_bias'].asnumpy()[0] == 3 and found.states_file.endswith('model-0003.states')
     assert json.loads((tmp_path / 'model-0003.json').read_text())['seed'] == 4
     assert find_checkpoint(prefix, 2).epoch == 2
 
@@ -188,6 +186,19 @@ def test_epochs_draw_their_own_random_numbers():
     assert draw(1, 2) != draw(1, 3) and draw(1, 2) != draw(2, 2)
 
 
+def test_a_checkpoint_within_an_epoch_is_newer_than_that_of_its_beginning(prefix, tmp_path):
+    for epoch, batch in ((1, 0), (1, 20), (1, 100), (2, 0)):
+        save_checkpoint(prefix, epoch, ARGS, AUXS, {}, 50 * epoch + batch, {}, batch)
+    assert positions(prefix) == {(1, 0), (1, 20), (1, 100), (2, 0)}
+    assert (tmp_path / 'model-0001-000100.params').is_file()
+    (tmp_path / 'model-0002.params').write_bytes(b'cut')
+    lines = []
+    found = find_checkpoint(prefix, report=lines.append)
+    assert (found.epoch, found.batch, found.num_update) == (1, 100, 150) and 'model-0002.params is damaged' in lines[0]
+    assert load_params(prefix, 1, 100)[0].keys() == ARGS.keys()
+    assert find_checkpoint(prefix, 1).batch == 0
+
+
 def test_folded_regression_gives_plain_deltas():
     rng = np.random.RandomState(0)
     bins, columns, means, stds = 4, 8, [0.1, 0.2, 0.3, 0.4], [0.1, 0.1, 0.2, 0.2]
@@ -213,14 +224,3 @@ def test_networks_without_boxes_are_left_alone():
 def test_parameters_without_the_test_layer_are_refused():
     with pytest.raises(CheckpointError, match='m-0000.params: rfcn_bbox_weight_test is missing'):
         use_test_bbox({'rfcn_bbox_weight': mx.nd.ones((2, 2))}, 'm-0000.params')
-
-
-def test_epoch_end_callback_writes_all_three_files(prefix, tmp_path):
-    module = SimpleNamespace(optimizer_states=lambda: {'fc_bias': mx.nd.ones((3,))}, num_update=12)
-    config = SimpleNamespace(network=SimpleNamespace(RFCN_GROUP_SIZE=7),
-                             TRAIN=SimpleNamespace(BBOX_MEANS=[0] * 4, BBOX_STDS=[.1, .1, .2, .2], SEED=1))
-    args = dict(ARGS, rfcn_bbox_weight=mx.nd.ones((392, 2, 1, 1)), rfcn_bbox_bias=mx.nd.ones((392,)))
-    checkpoint.do_checkpoint(module, prefix, config)(0, None, args, AUXS)
-    saved = load_params(prefix, 1)[0]['rfcn_bbox_bias_test'].asnumpy()
-    np.testing.assert_allclose(saved[[0, 48, 49, 98, 147, 195, 196]], [.1, .1, .1, .2, .2, .2, .1], rtol=1e-6)
-    assert find_checkpoint(prefix).num_update == 12

@@ -74,7 +74,7 @@ def test_rois_in_one_row_are_understood():
     np.testing.assert_allclose(metrics.get()[1], expected([(labels, outputs)]), rtol=1e-5)
 
 
-def test_a_bad_batch_is_counted_and_left_out():
+def test_a_bad_batch_is_noted_and_left_out():
     good, bad = batch(0), batch(1)
     bad[1][3][:] = np.nan
     bad[1][2][0, 0] = np.nan
@@ -85,10 +85,19 @@ def test_a_bad_batch_is_counted_and_left_out():
     values = dict(metrics.get_name_value())
     assert np.isfinite(list(values.values())).all()
     np.testing.assert_allclose(values['RCNNL1Loss'], expected([good])[5], rtol=1e-5)
-    assert [metric.skipped for metric in metrics.metrics] == [0, 0, 0, 0, 1, 1]
-    metrics.reset_local()
+    assert [metric.alarm and metric.alarm[0] for metric in metrics.metrics] == [None, None, None, None, 1, 1]
     feed(metrics, *bad)
+    metrics.reset()
+    assert np.isnan(metrics.metrics[5].alarm[1]) and metrics.metrics[5].alarm[0] == 1      # the first one is kept
     assert np.isnan(dict(metrics.get_name_value())['RCNNL1Loss'])
+
+
+def test_a_loss_above_its_limit_is_noted():
+    metrics = detection_metrics()
+    metrics.metrics[2].limit = 1e-3
+    feed(metrics, *batch(0))
+    metrics.get()
+    assert metrics.metrics[2].alarm == (0, pytest.approx(expected([batch(0)])[2], rel=1e-5)) and metrics.metrics[5].alarm is None
 
 
 def test_nan_of_an_ignored_roi_is_no_matter():
@@ -96,7 +105,7 @@ def test_nan_of_an_ignored_roi_is_no_matter():
     outputs[2][0, 2], outputs[4][0, 2] = np.nan, -1
     metrics = detection_metrics()
     feed(metrics, labels, outputs)
-    assert metrics.metrics[4].skipped == 0 and np.isfinite(metrics.metrics[4].get()[1])
+    assert metrics.metrics[4].alarm is None and np.isfinite(metrics.metrics[4].get()[1])
 
 
 def test_nothing_valid_gives_nan_and_no_warning(recwarn):

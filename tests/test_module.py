@@ -72,7 +72,7 @@ def test_fit_checkpoints_and_goes_on(tmp_path):
     module = train(str(tmp_path / 'model'), 1, 2)
     assert module.num_update == 2 * BATCHES
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        'model-%04d.%s' % (epoch, kind) for epoch in (1, 2) for kind in ('json', 'params', 'states')]
+        'model-%s.%s' % (number, kind) for number in ('0001-000002', '0001', '0002') for kind in ('json', 'params', 'states')]
     first, second = (load_arrays('%s/model-%04d.params' % (tmp_path, epoch)) for epoch in (1, 2))
     assert np.abs(first['arg:conv1_weight'].asnumpy() - second['arg:conv1_weight'].asnumpy()).max() > 0
     assert np.abs(first['aux:bn1_moving_mean'].asnumpy() - second['aux:bn1_moving_mean'].asnumpy()).max() > 0

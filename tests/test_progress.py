@@ -19,7 +19,6 @@ class Metric:
 
     def __init__(self):
         self.resets = 0
-        self.metrics = [SimpleNamespace(skipped=0), SimpleNamespace(skipped=2)]
 
     def get_name_value(self):
         return [('RPNAcc', 0.5), ('RPNLogLoss', 0.25), ('RPNL1Loss', 0.5)]
@@ -28,13 +27,13 @@ class Metric:
         self.resets += 1
 
 
-def run_epochs(stream, batches=5, frequent=2, epochs=2):
+def run_epochs(stream, batches=5, frequent=2, epochs=2, waited=None):
     lines = []
     logger = logging.Logger('test')
     logger.addHandler(logging.Handler())
     logger.handlers[0].emit = lambda record: lines.append(record.getMessage())
     metric = Metric()
-    progress = Progress(batches, 4, frequent, logger, epochs, stream)
+    progress = Progress(batches, 4, frequent, logger, epochs, stream, waited)
     for epoch in range(epochs):
         for nbatch in range(batches):
             progress(SimpleNamespace(epoch=epoch, nbatch=nbatch, eval_metric=metric, locals={}))
@@ -48,9 +47,16 @@ def test_lines_without_a_terminal():
     assert [line.split('  ')[0] for line in lines] == [
         'epoch %d batch %d/5' % (epoch, batch) for epoch in (1, 2) for batch in (2, 4, 5)]
     assert metric.resets == 6
-    for part in ('loss 0.7500', 'images/s', 'left', 'RPNAcc 0.5000', '(2 of 2 batches had no finite loss)'):
+    for part in ('loss 0.7500', 'images/s', 'left', 'RPNAcc 0.5000'):
         assert part in lines[0]
     assert '0:00:00 left' in lines[-1]
+
+
+def test_share_of_the_time_spent_waiting_for_data():
+    waited = iter([0.0, 1e9])
+    lines, _ = run_epochs(io.StringIO(), waited=lambda: next(waited))
+    assert len(lines) == 8 and lines[3] == 'epoch 1 took 0:00:00, at most 0.0 % of it waiting for data'
+    assert lines[7].startswith('epoch 2 took 0:00:00, at most ') and ' 0.0 %' not in lines[7]
 
 
 def test_bar_on_a_terminal():

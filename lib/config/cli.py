@@ -25,6 +25,8 @@ def apply_arguments(config, update_config, args):
     update_from_settings(config, [setting for group in args.settings for setting in group])
     if args.gpus is not None:
         config.gpus = args.gpus
+    if getattr(args, 'resume', False):
+        config.TRAIN.RESUME = True
     if getattr(args, 'frequent', None) is not None:
         config.default.frequent = args.frequent
         validate(config, '--frequent')
@@ -35,4 +37,5 @@ def train_parser(description):
     """The shared flags and those of training."""
     parser = base_parser(description)
     parser.add_argument('--frequent', type=int, metavar='N', help='batches between two lines of the log; overrides default.frequent')
+    parser.add_argument('--resume', action='store_true', help='go on from the newest whole checkpoint; sets TRAIN.RESUME')
     return parser

@@ -91,6 +91,10 @@ def _train():
         'lr': 0.00025, 'lr_step': '1.333', 'lr_factor': 0.1, 'momentum': 0.9, 'wd': 0.0005,
         'warmup': False, 'warmup_lr': 0.0, 'warmup_step': 0,
         'begin_epoch': 0, 'end_epoch': 2, 'model_prefix': 'model', 'RESUME': False, 'SEED': 0,
+        'CHECKPOINT_EVERY': 0,                       # batches between checkpoints within an epoch; 0: at its end only
+        'clip_gradient': 0.0,                        # every value of the gradient is cut to +-this; 0: not
+        'MAX_LOSS': 1000.0,                          # a batch with a loss above this ends the run, as nan does
+        'SKIP_BAD_IMAGES': False,                    # True: the next image takes the place of one that cannot be used
         'FLIP': True, 'SHUFFLE': True, 'ASPECT_GROUPING': True, 'BATCH_IMAGES': 1, 'END2END': True,
         'ENABLE_OHEM': True, 'BATCH_ROIS': -1, 'BATCH_ROIS_OHEM': 128,
         'FG_FRACTION': 0.25, 'FG_THRESH': 0.5, 'BG_THRESH_HI': 0.5, 'BG_THRESH_LO': 0.0,

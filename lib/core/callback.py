@@ -15,11 +15,12 @@ class Progress:
         logger: gets the lines.
         end_epoch: epochs in the whole run, for the time left.
         stream: where the bar goes; where it is no terminal there is none.
+        waited: returns the seconds that the loop has waited for data so far, for a line at the end of each epoch.
 
     The loss is the sum of the metrics whose names end in Loss; all values are means since the last log line.
     """
 
-    def __init__(self, batches_per_epoch, batch_size, frequent, logger, end_epoch, stream=None):
+    def __init__(self, batches_per_epoch, batch_size, frequent, logger, end_epoch, stream=None, waited=None):
         self.batches_per_epoch, self.batch_size, self.frequent = batches_per_epoch, batch_size, frequent
         self.logger, self.end_epoch = logger, end_epoch
         self.stream = stream or sys.stdout
@@ -27,15 +28,16 @@ class Progress:
         self._epoch = None
         self._line_time = self._shown_time = time.time()
         self._line_batch = 0
+        self._waited, self._epoch_start = waited, (self._line_time, 0.0)
 
     def __call__(self, param):
         """param: mx.model.BatchEndParam."""
         now = time.time()
         done = param.nbatch + 1
         if param.epoch != self._epoch:
-            self._start_epoch(param.epoch)
+            self._start_epoch(param.epoch, param.nbatch)
         if self._bar is not None:
-            self._bar.update()
+            self._bar.update(done - self._bar.n)
             # Reading a metric waits for the device: once a second is enough for the eye.
             if now - self._shown_time > 1:
                 self._bar.set_postfix_str('loss %.4f' % _loss(param.eval_metric.get_name_value()), refresh=False)
@@ -44,6 +46,7 @@ class Progress:
         if done % self.frequent == 0 or last:
             self._log(param, done)
         if last:
+            self._report_waiting(param.epoch)
             self.close()
 
     def close(self):
@@ -52,9 +55,9 @@ class Progress:
             self._bar.close()
             self._bar = None
 
-    def _start_epoch(self, epoch):
+    def _start_epoch(self, epoch, first):
         self.close()
-        self._epoch, self._line_batch = epoch, 0
+        self._epoch, self._line_batch = epoch, first
         if self.stream.isatty():
             self._bar = tqdm(total=self.batches_per_epoch, desc='epoch %d' % (epoch + 1), unit=' batch', file=self.stream,
                              dynamic_ncols=True, leave=False)
@@ -68,12 +71,18 @@ class Progress:
         line = 'epoch %d batch %d/%d  loss %.4f  %.2f images/s  %s left  %s' % (
             param.epoch + 1, done, self.batches_per_epoch, _loss(values), speed, _duration(left),
             '  '.join('%s %.4f' % pair for pair in values))
-        skipped = max((getattr(metric, 'skipped', 0) for metric in getattr(param.eval_metric, 'metrics', [])), default=0)
-        if skipped:
-            line += '  (%d of %d batches had no finite loss)' % (skipped, batches)
         self._write(line)
         param.eval_metric.reset_local()
         self._line_time, self._line_batch = now, done
+
+    def _report_waiting(self, epoch):
+        """One line: the epoch's time and the share of it in which the loop waited for data, an upper bound for the device's wait."""
+        now, waited = time.time(), self._waited() if self._waited else 0.0
+        if self._waited:
+            seconds = max(now - self._epoch_start[0], 1e-9)
+            self._write('epoch %d took %s, at most %.1f %% of it waiting for data' % (
+                epoch + 1, _duration(seconds), 100 * (waited - self._epoch_start[1]) / seconds))
+        self._epoch_start = now, waited
 
     def _write(self, line):
         if self._bar is not None:

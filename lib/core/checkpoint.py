@@ -1,13 +1,15 @@
 """Checkpoints: `<prefix>-%04d.params`, `.states` (momentum) and `.json` (how to go on from there).
 
-The number is the count of finished epochs. All files are written aside and renamed, the .json last; it holds the
-checksums of the other two, so that an interrupted checkpoint is told from a whole one. Nothing is pickled.
+The number is the count of finished epochs; `-%04d-%06d` counts batches of the next one, too. All files are written aside
+and renamed, the .json last; it holds the checksums of the other two, so that an interrupted checkpoint is told from a
+whole one. Nothing is pickled.
 """
 import glob
 import hashlib
 import json
 import os
 import random
+import re
 import zlib
 from collections import namedtuple
 
@@ -19,12 +21,14 @@ from lib.core.params_file import inspect
 from lib.utils.errors import CheckpointError
 from lib.utils.files import atomic_path
 
-Checkpoint = namedtuple('Checkpoint', 'epoch params_file states_file num_update')
+KINDS = 'params', 'states', 'json'
+# record: what else the .json holds, such as the batch size.
+Checkpoint = namedtuple('Checkpoint', 'epoch batch params_file states_file num_update record')
 
 
-def file_name(prefix, epoch, extension='params'):
-    """<prefix>-%04d.<extension>"""
-    return '%s-%04d.%s' % (prefix, epoch, extension)
+def file_name(prefix, epoch, extension='params', batch=0):
+    """<prefix>-%04d.<extension>, or -%04d-%06d where `batch` batches of the next epoch are done."""
+    return '%s-%04d%s.%s' % (prefix, epoch, '-%06d' % batch if batch else '', extension)
 
 
 # ---- arrays
@@ -49,12 +53,12 @@ def load_arrays(path):
     return {name: array.as_in_context(mx.cpu()) for name, array in mx.nd.load(str(path)).items()}
 
 
-def load_params(prefix, epoch):
-    """(arg_params, aux_params), {name: NDArray} each, of `<prefix>-<epoch, four digits>.params`.
+def load_params(prefix, epoch, batch=0):
+    """(arg_params, aux_params), {name: NDArray} each, of `<prefix>-<epoch, four digits>.params`; see `file_name`.
 
     Raises CheckpointError: the file is missing, damaged, or holds other things than parameters.
     """
-    path = file_name(prefix, epoch)
+    path = file_name(prefix, epoch, batch=batch)
     if not os.path.isfile(path):
         raise CheckpointError('%s does not exist. model/README.md says for every file where it can be had and which command '
                               'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set' % path)
@@ -72,21 +76,21 @@ def load_params(prefix, epoch):
 
 # ---- checkpoints
 
-def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_update=0, extra=None):
+def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_update=0, extra=None, batch=0):
     """Write the files of one checkpoint; without `states` the parameters alone, from which nothing can resume.
 
     states: {name: NDArray}, optimizer states; num_update: optimizer steps made; extra: more entries for the .json,
-    such as the seed. Raises CheckpointError where a file cannot be written.
+    such as the seed; batch: see `file_name`. Raises CheckpointError where a file cannot be written.
     """
     arrays = {'arg:' + name: array for name, array in arg_params.items()}
     arrays.update(('aux:' + name, array) for name, array in aux_params.items())
-    save_arrays(file_name(prefix, epoch), arrays)
+    params_file, states_file, path = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
+    save_arrays(params_file, arrays)
     if states is None:
         return
-    save_arrays(file_name(prefix, epoch, 'states'), states)
-    record = dict(extra or {}, epoch=epoch, num_update=num_update, mxnet=mx.__version__,
-                  sha256={kind: file_sha256(file_name(prefix, epoch, kind)) for kind in ('params', 'states')})
-    path = file_name(prefix, epoch, 'json')
+    save_arrays(states_file, states)
+    record = dict(extra or {}, epoch=epoch, batch=batch, num_update=num_update, mxnet=mx.__version__,
+                  sha256={'params': file_sha256(params_file), 'states': file_sha256(states_file)})
     try:
         with atomic_path(path) as temporary, open(temporary, 'w') as stream:
             json.dump(record, stream, indent=1, sort_keys=True)
@@ -102,23 +106,24 @@ def find_checkpoint(prefix, epoch=None, report=None):
     """
     if epoch:
         return _whole_checkpoint(prefix, epoch)
-    numbers = [path[len(prefix) + 1:-len('.json')] for path in glob.glob(glob.escape(prefix) + '-*.json')]
-    for number in sorted((int(number) for number in numbers if number.isdigit()), reverse=True):
+    for position in sorted(positions(prefix), reverse=True):
         try:
-            return _whole_checkpoint(prefix, number)
+            return _whole_checkpoint(prefix, *position)
         except CheckpointError as error:
             if report:
                 report('passed over: %s' % error)
     return None
 
 
-def load_states(checkpoint):
-    """(states, num_update, file name) of a Checkpoint, for MutableModule.preload_optimizer_states."""
-    return load_arrays(checkpoint.states_file), checkpoint.num_update, checkpoint.states_file
+def positions(prefix, extension='json'):
+    """{(finished epochs, batches of the next one)} of the files of checkpoints with that extension."""
+    names = (path[len(prefix):] for path in glob.glob('%s-*.%s' % (glob.escape(prefix), extension)))
+    found = (re.match(r'-(\d{4,})(?:-(\d{6,}))?\.%s$' % extension, name) for name in names)
+    return {(int(match.group(1)), int(match.group(2) or 0)) for match in found if match}
 
 
-def _whole_checkpoint(prefix, epoch):
-    params_file, states_file, record_file = (file_name(prefix, epoch, kind) for kind in ('params', 'states', 'json'))
+def _whole_checkpoint(prefix, epoch, batch=0):
+    params_file, states_file, record_file = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
     for path in (params_file, states_file, record_file):
         if not os.path.isfile(path):
             raise CheckpointError('%s is missing: training can resume only where .params, .states and .json are there. '
@@ -134,7 +139,7 @@ def _whole_checkpoint(prefix, epoch):
     for path, checksum in wanted.items():
         if file_sha256(path) != checksum:
             raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))
-    return Checkpoint(epoch, params_file, states_file, num_update)
+    return Checkpoint(epoch, batch, params_file, states_file, num_update, record)
 
 
 def file_sha256(path):
@@ -146,28 +151,15 @@ def file_sha256(path):
     return digest.hexdigest()
 
 
-# ---- training
+def seed_epoch(seed, epoch, batch=0):
+    """Seed MXNet, NumPy and Python for what follows `batch` batches of an epoch.
 
-def seed_epoch(seed, epoch):
-    """Seed MXNet, NumPy and Python for one epoch, so that a resumed run draws the same numbers as an unbroken one."""
-    value = zlib.crc32(b'epoch %d %d' % (seed, epoch)) & 0x7fffffff
+    So a resumed run draws the same numbers as an unbroken one. (MXNet's own state can be neither read nor written.)
+    """
+    value = zlib.crc32(b'epoch %d %d' % (seed, epoch) + (b' %d' % batch if batch else b'')) & 0x7fffffff
     mx.random.seed(value)
     np.random.seed(value)
     random.seed(value)
-
-
-def do_checkpoint(module, prefix, config):
-    """An epoch_end_callback for `fit` that writes a checkpoint of `module` and seeds the next epoch.
-
-    config: TRAIN.BBOX_MEANS, TRAIN.BBOX_STDS (folded into the *_test parameters), network.RFCN_GROUP_SIZE, TRAIN.SEED.
-    """
-    def callback(epoch, symbol, arg_params, aux_params):
-        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS,
-                                             config.network.RFCN_GROUP_SIZE ** 2)
-        save_checkpoint(prefix, epoch + 1, arg_params, aux_params, module.optimizer_states(), module.num_update,
-                        {'seed': config.TRAIN.SEED})
-        seed_epoch(config.TRAIN.SEED, epoch + 1)
-    return callback
 
 
 # ---- box regression at test time

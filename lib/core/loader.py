@@ -1,13 +1,15 @@
 """Training batches, made by threads while the network computes: their order, seeds and look-ahead, for any task."""
 import collections
 import concurrent.futures
+import time
 import zlib
 
 import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.utils.errors import DataError
+from lib.utils.errors import DataError, DFFError
+from lib.utils.image_header import read_header
 
 
 def pad(array, shape, value):
@@ -24,7 +26,9 @@ class TrainLoader(mx.io.DataIter):
 
     Every random choice (order, reference frame, crop, anchor sampling) depends on TRAIN.SEED, the epoch and the
     position alone, so a resumed run continues exactly as the uninterrupted one. A batch holds, for each
-    device, TRAIN.BATCH_IMAGES images: `batch.data[i]` and `batch.label[i]` are the lists of device i.
+    device, TRAIN.BATCH_IMAGES images: `batch.data[i]` and `batch.label[i]` are the lists of device i, `batch.images` the files.
+
+    Attributes: waited, seconds that `next` has spent waiting; unusable, {image: why}, what TRAIN.SKIP_BAD_IMAGES left out so far.
 
     A subclass defines make_device_batch and max_shapes, and may define is_wide.
     """
@@ -39,6 +43,8 @@ class TrainLoader(mx.io.DataIter):
         self._pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix='loader')
         self._lookahead = workers + 1
         self._pending, self._order, self._position = collections.deque(), [], 0
+        self._rank, self._processes = 0, 1
+        self.waited, self.unusable = 0.0, {}
         self._first = self._make_batch(self.epoch, list(range(self.batch_size)))
         self._start_epoch()
 
@@ -60,7 +66,7 @@ class TrainLoader(mx.io.DataIter):
     @property
     def batches_per_epoch(self):
         """Batches in an epoch; the last is filled up from the start of the order."""
-        return -(-len(self.records) // self.batch_size)
+        return -(-len(self.records) // (self.batch_size * self._processes))
 
     @property
     def provide_data(self):
@@ -77,13 +83,23 @@ class TrainLoader(mx.io.DataIter):
         self.epoch += 1
         self._start_epoch()
 
-    def _start_epoch(self):
+    def share(self, rank, processes):
+        """Restart the epoch as one of several processes that train together: of each batch of all of them, take the part of `rank`."""
+        self._rank, self._processes = rank, processes
+        self._start_epoch()
+
+    def skip_to(self, batch):
+        """Restart the epoch behind its first `batch` batches."""
+        self._start_epoch(batch)
+
+    def _start_epoch(self, batch=0):
         for future in self._pending:
             future.cancel()
         self._pending.clear()
-        order = epoch_order(len(self.records), self.cfg, self.epoch, self.batch_size, self.is_wide())
-        self._order = [order[i:i + self.batch_size] for i in range(0, len(order), self.batch_size)]
-        self._position = 0
+        own, total = self.batch_size, self.batch_size * self._processes
+        order = epoch_order(len(self.records), self.cfg, self.epoch, total, self.is_wide())
+        self._order = [order[i:i + own] for i in range(self._rank * own, len(order), total)]
+        self._position = batch
         self._fill()
 
     def _fill(self):
@@ -95,19 +111,57 @@ class TrainLoader(mx.io.DataIter):
         """The next mx.io.DataBatch; StopIteration at the end of the epoch."""
         if not self._pending:
             raise StopIteration
+        started = time.perf_counter()
         batch = self._pending.popleft().result()
+        self.waited += time.perf_counter() - started
         self._fill()
         return batch
 
     def _make_batch(self, epoch, indices):
         per_device = self.cfg.TRAIN.BATCH_IMAGES
-        devices = []
+        devices, images = [], []
         for start in range(0, self.batch_size, per_device):
             chosen = [indices[i % len(indices)] % len(self.records) for i in range(start, start + per_device)]
-            # A seed for each image of each epoch, whichever thread loads it.
-            seeds = [zlib.crc32(b'%d %d %d' % (self.cfg.TRAIN.SEED, epoch, index)) for index in chosen]
-            devices.append(self.make_device_batch([self.records[i] for i in chosen], seeds))
-        return self._to_batch(devices)
+            device, chosen = (self._load_usable if self.cfg.TRAIN.SKIP_BAD_IMAGES else self._load)(epoch, chosen)
+            devices.append(device)
+            images += [self.records[index].image for index in chosen]
+        batch = self._to_batch(devices)
+        batch.images = images
+        return batch
+
+    def _load(self, epoch, chosen):
+        """(make_device_batch of the records with the indices `chosen`, `chosen`); an unforeseen error names their images."""
+        # A seed for each image of each epoch, whichever thread loads it.
+        seeds = [zlib.crc32(b'%d %d %d' % (self.cfg.TRAIN.SEED, epoch, index)) for index in chosen]
+        records = [self.records[index] for index in chosen]
+        try:
+            return self.make_device_batch(records, seeds), chosen
+        except DFFError:
+            raise
+        except Exception as error:
+            raise RuntimeError('loading failed at %s' % ', '.join(record.image for record in records)) from error
+
+    def _load_usable(self, epoch, chosen):
+        """As `_load`, but the next record with a usable image takes the place of one without; `unusable` notes the image."""
+        try:
+            for index in chosen:
+                check_whole(self.records[index].image)
+            return self._load(epoch, chosen)
+        except DataError:
+            return self._load(epoch, [self._usable(epoch, index) for index in chosen])
+
+    def _usable(self, epoch, first):
+        """`first`, or the index of the next record that can be loaded."""
+        for index in range(first, first + len(self.records)):
+            index %= len(self.records)
+            try:
+                check_whole(self.records[index].image)
+                self._load(epoch, [index])
+                return index
+            except DataError as error:
+                reason = str(error)
+                self.unusable.setdefault(self.records[index].image, reason)
+        raise DataError('none of the %d training images can be used; the last: %s' % (len(self.records), reason))
 
     def _to_batch(self, devices):
         data = [[mx.nd.array(device[name]) for name in self.data_names] for device in devices]
@@ -115,6 +169,12 @@ class TrainLoader(mx.io.DataIter):
         return mx.io.DataBatch(data=data, label=label, pad=0,
                                provide_data=[[(n, tuple(d[n].shape)) for n in self.data_names] for d in devices],
                                provide_label=[[(n, tuple(d[n].shape)) for n in self.label_names] for d in devices])
+
+
+def check_whole(path):
+    """Raise DataError for an image that is missing or cut short, which some builds of OpenCV fill in without a word."""
+    if not read_header(path).whole:
+        raise DataError('%s is cut short: copy or download it again' % path)
 
 
 def epoch_order(count, cfg, epoch, batch_size, is_wide=None):

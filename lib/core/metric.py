@@ -56,14 +56,15 @@ class DeviceMetric(mx.metric.EvalMetric):
 
     select(labels, outputs) -> (label [...], probability with the classes on axis 1 more).
 
-    Batches without a finite value are left out of the mean and counted in `skipped`, so that one bad batch does
-    not blank the report; where all are bad it is nan.
+    The first batch whose mean is not finite, or above `limit`, is kept in `alarm` as (number of the update, mean), and left
+    out of the mean; lib/core/divergence.py watches for it.
     """
 
     def __init__(self, name, select, ignore=-1):
         self._pending = collections.deque()
         self._select, self.ignore = select, ignore
-        self.skipped = 0
+        self._updates = 0
+        self.limit, self.alarm = math.inf, None
         super().__init__(name, has_global_stats=True)
 
     def measure(self, label, prob, outputs):
@@ -73,14 +74,16 @@ class DeviceMetric(mx.metric.EvalMetric):
     def update(self, labels, preds):
         """Queue the values of one device's batch."""
         label, prob = self._select(labels, preds)
-        self._pending.append(mx.nd.concat(self.measure(label, prob, preds), (label != self.ignore).sum(), dim=0))
+        self._pending.append((self._updates, mx.nd.concat(self.measure(label, prob, preds), (label != self.ignore).sum(), dim=0)))
+        self._updates += 1
         while len(self._pending) > IN_FLIGHT:
             self._settle()
 
     def _settle(self):
-        total, count = self._pending.popleft().asnumpy().tolist()
-        if not math.isfinite(total):
-            self.skipped += 1
+        number, values = self._pending.popleft()
+        total, count = values.asnumpy().tolist()
+        if not math.isfinite(total) or total > self.limit * max(count, 1):
+            self.alarm = self.alarm or (number, total / max(count, 1))
             return
         self.sum_metric += total
         self.num_inst += count
@@ -104,13 +107,11 @@ class DeviceMetric(mx.metric.EvalMetric):
     def reset(self):
         """Forget everything."""
         self._pending.clear()
-        self.skipped = 0
         super().reset()
 
     def reset_local(self):
         """Begin a new mean for `get`; `get_global` goes on."""
         self._settle_all()
-        self.skipped = 0
         super().reset_local()
 
 

@@ -5,52 +5,64 @@ import pprint
 from lib.config.config import lr_steps, resolve
 from lib.config.devices import contexts
 from lib.core.callback import Progress
-from lib.core.checkpoint import do_checkpoint, find_checkpoint, load_params, load_states, seed_epoch
+from lib.core.checkpoint import find_checkpoint, load_arrays, load_params, seed_epoch
+from lib.core.checkpointer import Checkpointer, resume_position
+from lib.core.distributed import connect
+from lib.core.divergence import LossWatch
 from lib.core.fine_tuning import drop_class_layers, report_new
 from lib.core.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.core.module import MutableModule
 from lib.symbols.registry import get_symbol_instance
+from lib.utils.errors import Stopped
 from lib.utils.log import create_logger
+from lib.utils.stop import StopRequest
 
 
 def train_net(config, cfg_path, task, with_reference):
-    """Train the network of `config` and write a checkpoint at the end of every epoch.
+    """Train the network of `config` and write checkpoints.
 
     task: a TrainTask of lib/core/train_tasks.py.
     with_reference: DFF's training pairs (a labelled and a reference frame) instead of single frames.
-    Returns the prefix of the checkpoints. Raises ConfigError, DataError, CheckpointError, SetupError.
+    Returns the prefix of the checkpoints. Raises ConfigError, DataError, CheckpointError, DivergenceError, SetupError,
+    and Stopped after a signal.
     """
-    logger, folder = create_logger(config, cfg_path, config.dataset.image_set)
+    group = connect(config.default.kvstore)
+    logger, folder = create_logger(config, cfg_path, config.dataset.image_set, quiet=group.rank > 0)
     prefix = os.path.join(folder, config.TRAIN.model_prefix)
     logger.debug('settings of %s:\n%s', cfg_path, pprint.pformat(config))
     devices = contexts(config.gpus, logger.info)
 
-    start = find_start(config, prefix, logger)
+    start = find_start(config, prefix, logger, group)
     loader = task.make_loader(config, len(devices), with_reference)
+    loader.share(group.rank, group.size)
     instance = get_symbol_instance(config)
     symbol = instance.get_train_symbol(config)
     arg_params, aux_params = initial_params(config, instance, loader, prefix, start, logger)
     fixed = fixed_param_names(symbol, loader.data_names + loader.label_names, config.network)
     logger.info(describe_fixed(fixed, len(arg_params), config.network))
-    logger.info(effective_lr_report(config.TRAIN.lr, len(devices), config.TRAIN.BATCH_IMAGES, task.lr_rule))
+    lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size, config.TRAIN.BATCH_IMAGES, task.lr_rule)
+    logger.info(lr_report)
 
     data_shapes, label_shapes = loader.max_shapes()
     module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices,
                            fixed_param_names=fixed, max_data_shapes=data_shapes, max_label_shapes=label_shapes)
-    if start:
-        module.preload_optimizer_states(*load_states(start))
-    seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch)
-    progress = Progress(loader.batches_per_epoch, loader.batch_size, config.default.frequent, logger, config.TRAIN.end_epoch)
-    module.fit(loader, eval_metric=task.make_metrics(), batch_end_callback=progress,
-               epoch_end_callback=do_checkpoint(module, prefix, config),
-               kvstore=config.default.kvstore, optimizer='sgd',
-               optimizer_params=optimizer_params(config, loader.batches_per_epoch),
-               arg_params=arg_params, aux_params=aux_params, begin_epoch=config.TRAIN.begin_epoch,
-               num_epoch=config.TRAIN.end_epoch)
+    first_batch = go_on(module, loader, start, logger) if start else 0
+    seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch, first_batch)
+    metrics = task.make_metrics()
+    with StopRequest() as stop:
+        checkpointer = Checkpointer(module, prefix, config, loader, stop, group)
+        callbacks = [LossWatch(metrics, config.TRAIN.MAX_LOSS, len(devices), lr_report), make_progress(config, loader, logger, group.size),
+                     report_unusable(loader, logger), checkpointer.end_batch]
+        module.fit(loader, eval_metric=metrics, batch_end_callback=count_from(config.TRAIN.begin_epoch, first_batch, callbacks),
+                   epoch_end_callback=checkpointer.end_epoch, kvstore=group.kvstore, optimizer='sgd',
+                   optimizer_params=optimizer_params(config, loader.batches_per_epoch),
+                   arg_params=arg_params, aux_params=aux_params, begin_epoch=config.TRAIN.begin_epoch, num_epoch=config.TRAIN.end_epoch)
+    if stop.received:
+        raise Stopped('stopped by a signal; the training itself is complete', stop.received)
     return prefix
 
 
-def find_start(config, prefix, logger):
+def find_start(config, prefix, logger, group):
     """The checkpoint that TRAIN.RESUME continues from, else None; sets TRAIN.begin_epoch to its epoch.
 
     It is the one of TRAIN.begin_epoch where that is set, else the newest whole one.
@@ -58,9 +70,49 @@ def find_start(config, prefix, logger):
     if not config.TRAIN.RESUME:
         return None
     start = find_checkpoint(prefix, config.TRAIN.begin_epoch, logger.info)
+    group.check_same('the number of updates made before', start.num_update if start else 0)
     config.TRAIN.begin_epoch = start.epoch if start else 0
     logger.info('resuming from %s' % start.params_file if start else 'TRAIN.RESUME: no checkpoint at %s yet, starting anew' % prefix)
     return start
+
+
+def go_on(module, loader, start, logger):
+    """Give `module` the optimizer's states of the Checkpoint `start` and move `loader` to its place.
+
+    Returns the batches of the epoch that are done.
+    """
+    batch, num_update = resume_position(start, loader.batches_per_epoch, logger.info)
+    module.preload_optimizer_states(load_arrays(start.states_file), num_update, start.states_file)
+    loader.skip_to(batch)
+    return batch
+
+
+def make_progress(config, loader, logger, processes):
+    """The Progress of a run of so many processes."""
+    return Progress(loader.batches_per_epoch, loader.batch_size * processes, config.default.frequent, logger, config.TRAIN.end_epoch,
+                    waited=lambda: loader.waited)
+
+
+def report_unusable(loader, logger):
+    """A batch_end_callback that logs each image that `loader` leaves out, once."""
+    seen = set()
+
+    def callback(_):
+        for image, reason in list(loader.unusable.items()):
+            if image not in seen:
+                seen.add(image)
+                logger.info('image %d left out (TRAIN.SKIP_BAD_IMAGES): %s', len(seen), reason)
+    return callback
+
+
+def count_from(epoch, first_batch, callbacks):
+    """`callbacks` for fit, with the numbers of batches as they are in a run that began in `epoch` behind `first_batch` batches."""
+    def callback(param):
+        if param.epoch == epoch:
+            param = param._replace(nbatch=param.nbatch + first_batch)
+        for function in callbacks:
+            function(param)
+    return callback
 
 
 def initial_params(config, instance, loader, prefix, start, logger):
@@ -70,7 +122,7 @@ def initial_params(config, instance, loader, prefix, start, logger):
     """
     network = config.network
     if start:
-        arg_params, aux_params = load_params(prefix, start.epoch)
+        arg_params, aux_params = load_params(prefix, start.epoch, start.batch)
     else:
         arg_params, aux_params = {}, {}
         for name, epoch in ((network.pretrained, network.pretrained_epoch), (network.pretrained_flow, 0)):
@@ -117,4 +169,5 @@ def optimizer_params(config, batches_per_epoch):
     train = config.TRAIN
     steps = [int(step * batches_per_epoch) for step in lr_steps(train.lr_step)]
     return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr, 'rescale_grad': 1.0,
+            'clip_gradient': train.clip_gradient or None,
             'lr_scheduler': WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr, train.warmup_step)}

@@ -1,16 +1,34 @@
 """What every command-line entry point shares: clean ends instead of tracebacks."""
+import os
 import sys
+import traceback
 
-from lib.utils.errors import DFFError
+from lib.utils.errors import DFFError, Stopped
 
 
 def run(main):
-    """Call `main()`; exit 0, or 2 with one line for a user's error, or 130 after Ctrl-C."""
+    """Call `main()`; exit 0, or 2 with one line for a user's error, or 128 + the signal that stopped it (Ctrl-C: 130)."""
+    worker = os.environ.get('DMLC_ROLE') == 'worker'
     try:
         main()
+        return
     except DFFError as error:
         print('error: %s' % error, file=sys.stderr)
-        sys.exit(2)
+        status = 2
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        status = 128 + stop.signal_number
     except KeyboardInterrupt:
         print('\nstopped by Ctrl-C', file=sys.stderr)
-        sys.exit(130)
+        status = 130
+    except Exception:
+        if not worker:
+            raise
+        traceback.print_exc()
+        status = 1
+    if worker:
+        # At the end of the process MXNet waits for the other workers, who wait for this one's gradients.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -25,5 +25,17 @@ class CheckpointError(DFFError):
     """A parameter file is missing, damaged, or does not fit the network."""
 
 
+class DivergenceError(DFFError):
+    """Training went astray: a loss or a parameter is no longer a usable number."""
+
+
 class SetupError(DFFError):
     """The installation lacks something that the command needs."""
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop, and it did so in order; not an error."""
+
+    def __init__(self, message, signal_number):
+        super().__init__(message)
+        self.signal_number = signal_number

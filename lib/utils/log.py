@@ -14,9 +14,21 @@ def output_folder(config, cfg_path, image_set):
     return os.path.join(resolve(config.output_path), name, '_'.join(image_set.split('+')))
 
 
-def create_logger(config, cfg_path, image_set):
+class _LogFile(logging.FileHandler):
+    """A log file whose own failure, as on a full disk, is one line and not a traceback for every message."""
+
+    failed = False
+
+    def handleError(self, record):
+        if not self.failed:
+            self.failed = True
+            print('cannot write the log file %s: %s' % (self.baseFilename, sys.exc_info()[1]), file=sys.stderr)
+
+
+def create_logger(config, cfg_path, image_set, quiet=False):
     """(logger, output folder); the folder is made, and a dated log file in it.
 
+    quiet: warnings only, and only to the terminal, as in a worker of a job whose first worker logs for all.
     Raises SetupError where the folder cannot be written.
     """
     folder = output_folder(config, cfg_path, image_set)
@@ -29,7 +41,7 @@ def create_logger(config, cfg_path, image_set):
     try:
         os.makedirs(folder, exist_ok=True)
         name = '%s_%s.log' % (os.path.basename(os.path.dirname(folder)), time.strftime('%Y-%m-%d-%H-%M-%S'))
-        to_file = logging.FileHandler(os.path.join(folder, name), delay=True)
+        to_file = _LogFile(os.path.join(folder, name), delay=True)
         to_file.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, 'Permission denied')
@@ -37,8 +49,8 @@ def create_logger(config, cfg_path, image_set):
         raise SetupError('cannot write to the output folder %s (%s); choose another with --set output_path=FOLDER'
                          % (folder, error.strerror)) from error
     to_terminal = logging.StreamHandler(sys.stdout)
-    to_terminal.setLevel(logging.INFO)   # debug lines, such as all settings, go to the file only
+    to_terminal.setLevel(logging.WARNING if quiet else logging.INFO)   # debug lines, such as all settings, go to the file only
     to_terminal.setFormatter(logging.Formatter('%(message)s'))
-    for handler in (to_file, to_terminal):
+    for handler in ([to_terminal] if quiet else [to_file, to_terminal]):
         logger.addHandler(handler)
     return logger, folder

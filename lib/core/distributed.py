@@ -1,0 +1,97 @@
+"""One training job on several processes, by MXNet's distributed kvstore; a job of one process looks the same.
+
+tools/launch.py starts the processes and tells them of each other in MXNet's own variables (DMLC_ROLE and others).
+"""
+import os
+import time
+
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+
+from lib.utils.errors import CheckpointError, ConfigError
+
+
+class Group:
+    """The workers of a job.
+
+    Args:
+        kvstore: mx.kv.KVStore of a distributed type, or the name of a local one, whose group has one worker.
+
+    Attributes: kvstore; rank, from 0; size, number of workers.
+    """
+
+    def __init__(self, kvstore):
+        self.kvstore = kvstore
+        self._store = kvstore if isinstance(kvstore, mx.kv.KVStore) else None
+        self.rank, self.size = (kvstore.rank, kvstore.num_workers) if self._store else (0, 1)
+        self._keys, self._vote = set(), None
+
+    def sum(self, key, array):
+        """The sum of `array`, an NDArray on the CPU, over all workers, each of which must call this; the same shape every time."""
+        if not self._store:
+            return array
+        if key not in self._keys:
+            self._store.init(key, mx.nd.zeros_like(array))
+            self._keys.add(key)
+        result = mx.nd.zeros_like(array)
+        self._store.push(key, array)
+        self._store.pull(key, result)
+        return result
+
+    def mean(self, arrays):
+        """{name: NDArray}, each the mean over all workers."""
+        return {name: self.sum('mean of ' + name, array) / self.size for name, array in arrays.items()} if self._store else arrays
+
+    def any(self, flag):
+        """Whether `flag` is true for some worker; of several workers: was at their last call, so that nobody waits for an answer."""
+        if not self._store:
+            return bool(flag)
+        previous, self._vote = self._vote, self.sum('any', mx.nd.array([float(bool(flag))]))
+        return previous is not None and previous.asscalar() > 0
+
+    def check_same(self, what, number):
+        """Raise CheckpointError where the whole `number` is not that of every worker; what: for the message."""
+        others = self.sum('check of ' + what, mx.nd.array([number / self.size], dtype='float64')).asscalar()
+        if abs(others - number) > 1e-6:
+            raise CheckpointError('worker %d: %s is %d, for the workers on average %g. All must see the same files: put output_path and '
+                                  'the data on a file system that every machine shares' % (self.rank, what, number, others))
+
+
+def connect(kvstore):
+    """The Group of `default.kvstore`; for a distributed one this waits until all workers are there. Raises ConfigError."""
+    if 'dist' not in kvstore:
+        return Group(kvstore)
+    if kvstore not in ('dist_sync', 'dist_device_sync'):
+        raise ConfigError('default.kvstore is %s, but only dist_sync and dist_device_sync can be used: every worker makes the optimizer '
+                          'step itself, from the gradients of all, so that a checkpoint holds everything' % kvstore)
+    if 'DMLC_ROLE' not in os.environ:
+        raise ConfigError('default.kvstore is %s: start the job with `python tools/launch.py -n WORKERS -- python ...`' % kvstore)
+    return Group(mx.kv.create(kvstore))
+
+
+# ---- testing, which needs no kvstore
+
+def place():
+    """(rank, size) of this process among the workers that tools/launch.py started; (0, 1) without it."""
+    rank, _, size = os.environ.get('DFF_WORKER', '0/1').partition('/')
+    return int(rank), int(size)
+
+
+def own_part(jobs, ignore_cache):
+    """Every size-th of the list `jobs`, beginning with the rank-th. Raises ConfigError for ignore_cache with several workers."""
+    rank, size = place()
+    if ignore_cache and size > 1:
+        raise ConfigError('--ignore_cache cannot be used by several workers: they know by the files which clips are finished. Remove '
+                          'the folder of the results instead')
+    return jobs[rank::size]
+
+
+def collects(jobs, finished):
+    """Whether this process is the one that collects the results of all; then waits until finished(job) holds for every job.
+
+    A worker that fails ends the whole job (tools/launch.py), so this does not wait for ever.
+    """
+    rank, size = place()
+    while rank == 0 and size > 1 and not all(finished(job) for job in jobs):
+        time.sleep(0.5)
+    return rank == 0

@@ -1,5 +1,6 @@
 """Demos: a folder of frames or a video in, what a network finds drawn into another; here of detection."""
 import contextlib
+import functools
 import json
 import os
 from collections import namedtuple
@@ -7,9 +8,10 @@ from collections import namedtuple
 import lib  # noqa: F401  (prepares the import of MXNet)
 
 from lib.config.cli import apply_arguments
-from lib.config.config import resolve
+from lib.config.config import merge, resolve, validate
 from lib.config.devices import contexts
 from lib.core.checkpoint import file_name
+from lib.core.exported import exported_settings, is_exported, load_exported
 from lib.core.flags import demo_parser
 from lib.core.predictor import VideoDetector, load_test_params
 from lib.core.timing import Timing
@@ -17,7 +19,7 @@ from lib.core.video_io import open_frames, open_writer
 from lib.core.visualise import draw_detections
 from lib.dataset.registry import get_class_list
 from lib.symbols.registry import get_symbol_instance
-from lib.utils.errors import DataError
+from lib.utils.errors import ConfigError, DataError
 from lib.utils.files import atomic_path
 from lib.utils.progress import progress_bar
 
@@ -35,9 +37,10 @@ def run_demo(description, config, update_config, defaults, batch=False):
     source, output, prefix = open_demo(config, update_config, args, defaults, (
         'the frames of the demo clip are not at %%s: they are the clip val/%s of ImageNet VID (data/README.md says where to get it)'
         % os.path.basename(CLIP)))
-    params = load_test_params(prefix, args.epoch, print)
-    detector = VideoDetector(config, get_symbol_instance(config), *params, contexts(config.gpus)[0], args.interval, args.thresh,
-                             batch, file_name(prefix, args.epoch))
+    if batch and is_exported(prefix):
+        raise ConfigError('%s is an exported model, which takes frames one by one: run it with demo.py' % prefix)
+    *network, name = load_model(config, prefix, args.epoch, functools.partial(load_test_params, report=print))
+    detector = VideoDetector(config, *network, contexts(config.gpus)[0], args.interval, args.thresh, batch, name)
     class_names = get_class_list(config).names
     with _json_writer(args.json, class_names) as record:
         def draw(result, name):
@@ -55,10 +58,12 @@ def run_demo(description, config, update_config, defaults, batch=False):
 
 
 def open_demo(config, update_config, args, defaults, no_default):
-    """Load the settings of `args` into `config`; returns (FrameSource, output path, prefix of the parameters).
+    """Load the settings of `args` into `config`; returns (FrameSource, output path, prefix of the parameters or exported folder).
 
-    no_default: what is missing where the default input is not at %s. Raises ConfigError, DataError.
+    no_default: what is missing where the default input is not at %s. Raises ConfigError, DataError, CheckpointError.
     """
+    if is_exported(args.model):
+        update_config = functools.partial(_use_settings_of, args.model, config)
     apply_arguments(config, update_config, args)
     config.symbol = config.symbol or defaults.symbol
     source_path = args.input or resolve(defaults.input)
@@ -70,6 +75,23 @@ def open_demo(config, update_config, args, defaults, no_default):
     if os.path.abspath(output) == os.path.abspath(source_path):
         raise DataError('--output is the same as --input (%s): the frames would be overwritten' % output)
     return source, output, args.model or resolve(defaults.model)
+
+
+def _use_settings_of(folder, config, _cfg_path):
+    """Settings from an exported folder in the place of a YAML file; ConfigError where its network is of another task."""
+    settings = exported_settings(folder)
+    config.symbol = settings['symbol']
+    get_symbol_instance(config)
+    merge(config, settings, folder)
+    validate(config, folder)
+
+
+def load_model(config, model, epoch, load):
+    """(symbol instance, arg_params, aux_params, what to call them): of an exported folder, else of the checkpoint that
+    load(prefix, epoch) reads. Raises ConfigError, CheckpointError."""
+    if is_exported(model):
+        return load_exported(model)
+    return (get_symbol_instance(config),) + tuple(load(model, epoch)) + (file_name(model, epoch),)
 
 
 def run_and_draw(predictor, source, output, draw):

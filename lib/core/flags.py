@@ -76,7 +76,8 @@ def _demo_parser(description, defaults, drawn, interval):
     parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default %s)' % defaults.input)
     parser.add_argument('--output', metavar='PATH',
                         help='folder, or .mp4 file, for the frames with %s (default %s)' % (drawn, defaults.output))
-    parser.add_argument('--model', metavar='PREFIX', help='parameters are PREFIX-%%%%04d.params (default %s)' % defaults.model)
+    parser.add_argument('--model', metavar='PREFIX', help=(
+        'parameters are PREFIX-%%%%04d.params (default %s); or a folder of tools/export_model.py' % defaults.model))
     parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of the parameters (default 0)')
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % interval)
     return parser

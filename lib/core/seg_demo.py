@@ -5,13 +5,12 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import numpy as np
 
 from lib.config.devices import contexts
-from lib.core.checkpoint import file_name, load_params
-from lib.core.demo import open_demo, run_and_draw
+from lib.core.checkpoint import load_params
+from lib.core.demo import load_model, open_demo, run_and_draw
 from lib.core.flags import seg_demo_parser
 from lib.core.segmenter import VideoSegmenter
 from lib.dataset.registry import get_class_list
 from lib.segmentation.drawing import draw_legend, overlay, write_label_png
-from lib.symbols.registry import get_symbol_instance
 from lib.utils.errors import DataError
 
 CLIP = 'demo/cityscapes'
@@ -25,8 +24,8 @@ def run_demo(description, config, update_config, defaults):
         'get it)'))
     classes = get_class_list(config, 'segmentation')
     device = contexts(config.gpus.split(',')[0])[0]      # one of those that the settings, made for training, name
-    segmenter = VideoSegmenter(config, get_symbol_instance(config), *load_params(prefix, args.epoch), device, args.interval,
-                               file_name(prefix, args.epoch))
+    *network, name = load_model(config, prefix, args.epoch, load_params)
+    segmenter = VideoSegmenter(config, *network, device, args.interval, name)
 
     def draw(result, name):
         if args.labels:

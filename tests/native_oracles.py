@@ -71,6 +71,19 @@ def proposal(cls_prob, bbox_pred, im_info, anchors, stride, before_nms, after_nm
     return np.concatenate(result)
 
 
+def class_map(score, rows, columns):
+    """Classes [H, W] of highest score [C, h, w] at the places rows [H], columns [W], interpolated bilinearly."""
+    taps = []
+    for places, size in ((rows, score.shape[1]), (columns, score.shape[2])):
+        places = np.clip(np.asarray(places, np.float64), 0, size - 1)
+        low = np.minimum(places.astype(int), max(size - 2, 0))
+        taps.append((low, np.minimum(low + 1, size - 1), places - low))
+    (top, bottom, down), (left, right, across) = taps
+    down, score = down[:, None], np.asarray(score, np.float64)
+    lines = score[:, top] * (1 - down) + score[:, bottom] * down
+    return (lines[..., left] * (1 - across) + lines[..., right] * across).argmax(axis=0)
+
+
 def central_difference(function, value, places, step=1e-4):
     """Derivatives of the scalar `function(value)` (float64) with respect to value[place], for every place."""
     slopes = []

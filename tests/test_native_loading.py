@@ -155,7 +155,7 @@ def test_merged_source_stands_alone():
     text = cuda_image.merged_source()
     assert '#include "' not in text
     assert text.count('struct WarpTap {') == 1
-    assert text.count('extern "C" __global__') == 20
+    assert text.count('extern "C" __global__') == 21
 
 
 @pytest.mark.skipif(cuda_image.find_nvcc() is None, reason='no nvcc')

@@ -1,4 +1,5 @@
 """Segmentation in the key/current loop: against the networks run by hand."""
+import contextlib
 import functools
 
 import mxnet as mx
@@ -7,10 +8,12 @@ import pytest
 
 from lib.core.predictor import prepare
 from lib.core.segmenter import VideoSegmenter
+from lib.operator_cxx import loader
 from lib.symbols import operators
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.errors import CheckpointError
 from tests import tiny, tiny_seg
+from tests.native_oracles import class_map
 
 
 def segmenter(task, cfg=None, **options):
@@ -109,34 +112,30 @@ def test_sizes_that_are_no_multiple_of_the_stride_and_padding():
     assert [result.labels.shape for result in segmenter('dff_deeplab', cfg).run(images)] == [(50, 90)] * 3
 
 
-def class_map(score, rows, columns):
-    arrays = {'score': score, 'rows': rows, 'columns': columns}
-    symbol = operators.class_map(*[mx.sym.Variable(name) for name in arrays])
-    executor = symbol.bind(mx.cpu(), {name: mx.nd.array(value) for name, value in arrays.items()})
-    return executor.forward()[0].asnumpy()
-
-
-def interpolated_classes(score, rows, columns):
-    """operators.class_map in NumPy, in double."""
-    taps = []
-    for places, size in ((rows, score.shape[2]), (columns, score.shape[3])):
-        places = np.clip(np.asarray(places, np.float64), 0, size - 1)
-        low = np.minimum(places.astype(int), max(size - 2, 0))
-        taps.append((low, np.minimum(low + 1, size - 1), places - low))
-    (top, bottom, down), (left, right, across) = taps
-    down, score = down[:, None], score[0].astype(np.float64)
-    lines = score[:, top] * (1 - down) + score[:, bottom] * down
-    return (lines[..., left] * (1 - across) + lines[..., right] * across).argmax(axis=0)
-
-
+@pytest.mark.parametrize('native', [True, False])
 @pytest.mark.parametrize('size', [(5, 4, 6), (3, 1, 1), (2, 1, 7), (19, 9, 33)])
-def test_class_map(size):
+def test_class_map(size, native):
+    if native and not loader.load():
+        pytest.skip('the native operators are not built (sh init.sh builds them)')
     random = np.random.RandomState(0)
-    score = random.randn(1, *size).astype(np.float32)
-    rows, columns = (np.sort(random.uniform(-2, n + 1, 40)).astype(np.float32) for n in size[1:])
-    found = class_map(score, rows, columns)
-    assert found.dtype == np.uint8 and found.shape == (1, 40, 40)
-    assert np.mean(found[0] == interpolated_classes(score, rows, columns)) > 0.995
+    arrays = {'score': random.randn(1, *size), 'rows': np.sort(random.uniform(-2, size[1] + 1, 40)),
+              'columns': random.uniform(-2, size[2] + 1, 300)}
+    with contextlib.nullcontext() if native else loader.built_in():
+        symbol = operators.class_map(*[mx.sym.Variable(name) for name in arrays])
+    executor = symbol.bind(mx.cpu(), {name: mx.nd.array(value) for name, value in arrays.items()})
+    found = executor.forward()[0].asnumpy()
+    assert found.dtype == np.uint8 and found.shape == (1, 40, 300)
+    assert np.mean(found[0] == class_map(arrays['score'][0], arrays['rows'], arrays['columns'])) > 0.998
+
+
+def test_class_map_refuses_other_shapes():
+    if not loader.load():
+        pytest.skip('the native operators are not built (sh init.sh builds them)')
+    symbol = operators.class_map(*[mx.sym.Variable(name) for name in ('score', 'rows', 'columns')])
+    with pytest.raises(mx.base.MXNetError, match=r'DFFClassMap: input score has shape \(2, 3, 4, 5\)'):
+        symbol.infer_shape(score=(2, 3, 4, 5), rows=(8,), columns=(9,))
+    with pytest.raises(mx.base.MXNetError, match='more than 255 classes'):
+        symbol.infer_shape(score=(1, 256, 4, 5), rows=(8,), columns=(9,))
 
 
 def test_another_interpolation_is_refused():

@@ -34,6 +34,10 @@ class FrameShape(ctypes.Structure):
     _fields_ += [(name, ctypes.c_float) for name in ('score_threshold', 'nms_threshold')]
 
 
+class ClassMapShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('classes', 'height', 'width', 'rows', 'columns')]
+
+
 class Device:
     """Calls the operators on CuPy's current stream; inputs and results are CuPy float32 arrays. Raises RuntimeError."""
 
@@ -120,4 +124,10 @@ class Device:
         shape = FrameShape(images, count, classes, deltas.shape[2], limit, score_threshold, nms_threshold)
         out = cupy.empty((images, limit, 6), np.float32)
         self._call('dff_gpu_detections', shape, rois, scores, deltas, im_info, self._workspace('dff_gpu_detections', shape), out)
+        return out
+
+    def class_map(self, score, rows, columns):
+        shape = ClassMapShape(*score.shape, len(rows), len(columns))
+        out = cupy.empty((len(rows), len(columns)), np.uint8)
+        self._call('dff_gpu_class_map', shape, score, rows, columns, out)
         return out

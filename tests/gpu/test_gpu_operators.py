@@ -144,3 +144,13 @@ def test_detections():
     expected = frame_nms._frame_detections_numpy(*frame_nms._checked(rois, scores, deltas, (562, 1000, 1.6)), 1e-3, 0.3, 100)
     found = cupy.asnumpy(device.detections(*on_device(rois, scores[None], deltas[None], [[562, 1000, 1.6]]), 1e-3, 0.3, 100))[0]
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize('size', [(19, 64, 128), (2, 1, 1), (255, 3, 5)])
+def test_class_map(size):
+    rng = np.random.RandomState(9)
+    score = rng.randn(*size)
+    rows, columns = (np.sort(rng.uniform(-2, n + 1, count)) for n, count in zip(size[1:], (200, 333)))
+    score, rows, columns = (array.astype(np.float32) for array in (score, rows, columns))
+    found = cupy.asnumpy(device.class_map(*on_device(score, rows, columns)))
+    assert np.mean(found == oracles.class_map(score, rows, columns)) > 0.999

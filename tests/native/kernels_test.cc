@@ -15,6 +15,9 @@
 #include "box_nms/cpu.h"
 #include "box_nms/gpu.h"
 #include "box_nms/kernels.cu"
+#include "class_map/cpu.h"
+#include "class_map/gpu.h"
+#include "class_map/kernels.cu"
 #include "flow_warp/cpu.h"
 #include "flow_warp/gpu.h"
 #include "flow_warp/kernels.cu"
@@ -211,6 +214,35 @@ void test_mining() {
   expect_equal("hard weights, GPU", out_weight, gpu_weight, 0);
 }
 
+void test_class_map() {
+  const ClassMapShape s = {pick(1, 20), pick(1, 9), pick(1, 9), pick(1, 40), pick(1, 600)};
+  const int hostile = pick(0, 1) * 30;
+  Floats score = numbers(static_cast<size_t>(s.classes) * s.height * s.width, -3, 3, hostile);
+  for (float& value : score) value = pick(0, 3) ? value : roundf(value);  // some ties
+  const Floats rows = numbers(s.rows, -3, s.height + 2.0f, hostile), columns = numbers(s.columns, -3, s.width + 2.0f, hostile);
+  const size_t pixels = static_cast<size_t>(s.rows) * s.columns;
+  std::vector<unsigned char> cpu(pixels, 255), gpu(pixels, 255);
+  class_map_cpu(s, score.data(), rows.data(), columns.data(), cpu.data());
+  class_map_gpu(GpuQueue(nullptr), s, score.data(), rows.data(), columns.data(), gpu.data());
+  expect_equal("class map, GPU", Floats(cpu.begin(), cpu.end()), Floats(gpu.begin(), gpu.end()), 0);
+  for (int check = 0; check < 50 && !hostile; ++check) {
+    const size_t i = pick(0, static_cast<int>(pixels) - 1);
+    const double y = fmin(fmax(rows[i / s.columns], 0), s.height - 1), x = fmin(fmax(columns[i % s.columns], 0), s.width - 1);
+    double best = -1e30, chosen = 0;
+    for (int c = 0; c < s.classes; ++c) {
+      double sum = 0;
+      for (int v = 0; v < s.height; ++v) {
+        for (int u = 0; u < s.width; ++u) {
+          sum += score[(static_cast<size_t>(c) * s.height + v) * s.width + u] * fmax(0, 1 - fabs(u - x)) * fmax(0, 1 - fabs(v - y));
+        }
+      }
+      best = fmax(best, sum);
+      if (c == cpu[i]) chosen = sum;
+    }
+    expect_equal("score of the class map", {static_cast<float>(best)}, {static_cast<float>(chosen)}, 1e-5f);
+  }
+}
+
 void test_detections() {
   const int count = pick(1, 60), classes = pick(1, 12), columns = pick(0, 1) ? 8 : 4 * classes, limit = pick(1, 200);
   const int hostile = pick(0, 1) * 20;
@@ -305,6 +337,7 @@ int main(int count, char** arguments) {
   DFF_KERNEL(dff_match_candidates);
   DFF_KERNEL(dff_limit_foreground);
   DFF_KERNEL(dff_write_targets);
+  DFF_KERNEL(dff_class_map);
   DFF_KERNEL(dff_clear_detections);
   DFF_KERNEL(dff_decode_detections);
   DFF_KERNEL(dff_rank_scores);
@@ -319,6 +352,7 @@ int main(int count, char** arguments) {
     test_proposal();
     test_targets();
     test_mining();
+    test_class_map();
     test_detections();
     test_winograd();
   }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../box_nms/gpu.h"
+#include "../class_map/gpu.h"
 #include "../flow_warp/gpu.h"
 #include "../hard_examples/gpu.h"
 #include "../proposal/gpu.h"
@@ -80,5 +81,10 @@ size_t dff_gpu_detections_workspace(const dff::FrameShape* shape) { return detec
 const char* dff_gpu_detections(void* stream, const dff::FrameShape* shape, const float* rois, const float* scores,
                                const float* deltas, const float* im_info, void* workspace, float* detections) {
   return message_of([=] { detections_gpu(dff::GpuQueue(stream), *shape, rois, scores, deltas, im_info, workspace, detections); });
+}
+
+const char* dff_gpu_class_map(void* stream, const dff::ClassMapShape* shape, const float* score, const float* rows, const float* columns,
+                              unsigned char* labels) {
+  return message_of([=] { class_map_gpu(dff::GpuQueue(stream), *shape, score, rows, columns, labels); });
 }
 }

@@ -9,13 +9,15 @@ from lib.core.checkpoint import load_params
 
 def test_videos_of_ones_own(tmp_path):
     src, out = tmp_path / 'my videos', tmp_path / 'own'
-    for name in ('walk', 'run'):
+    for clip, name in enumerate(('walk', 'run')):
         for i in range(1, 6):
-            image(src / name / 'img1' / ('%06d.jpg' % i), 64, 96, 40 * i)
+            image(src / name / 'img1' / ('%06d.jpg' % i), 64, 96, 40 * i + 20 * clip)
         (src / name / 'gt').mkdir()
         (src / name / 'gt/gt.txt').write_text(''.join('%d,1,%d,11,40,40,1,1,1\n' % (i, 10 + 2 * i) for i in range(1, 6)))
     status, printed, errors = tiny.run_script('tools/import_dataset.py', 'mot', src, out, '--devices', 0)
     assert status == 0 and 'classes:    pedestrian (boxes 5 + 5)' in printed, errors
+    status, printed, errors = tiny.run_script('tools/check_dataset.py', '--cfg', out / 'own_dff_rfcn.yaml')
+    assert status == 0 and 'clean: 0 errors' in printed, errors
 
     cfg = tiny.tiny_config('dff_rfcn')                     # 3 classes
     tiny.save_params(str(tmp_path / 'released'), cfg, epoch=0)

@@ -77,7 +77,7 @@ def test_stills_are_split_by_image_with_a_seed(tmp_path):
 
 def test_frames_of_clips(tmp_path):
     """--clips: by folder and by name, also frames that the file does not list; in the order of their numbers."""
-    names = 'walk/frame_9.jpg', 'walk/frame_11.jpg', 'run_2.png', 'title.jpg', 'walk/frame_12.jpg'
+    names = 'walk/frame_9.jpg', 'walk/frame_11.jpg', 'run_2.png', 'title.jpg', 'walk/frame_12.jpg', 'walk/frame_09.jpg'
     images = [entry(i, name) for i, name in enumerate(names, 1)]
     for name in ('walk/frame_9.jpg', 'walk/frame_10.jpg', 'walk/frame_11.jpg', 'run_2.png', 'title.jpg'):
         image(tmp_path / 'frames' / name)
@@ -88,6 +88,7 @@ def test_frames_of_clips(tmp_path):
     assert len(list((data.path / 'Data/VID/train/walk').iterdir())) == 3 and data.clips() == [('val/run', 1)]
     assert data.said('1 images: --clips needs names that end in the number of the frame (title)')
     assert data.said('1 images: the file is missing (walk/frame_12)')
+    assert data.said('1 images: another of the clip has the same number (walk/frame_09)')
 
 
 @pytest.mark.parametrize('first', [0, 1])

@@ -47,8 +47,10 @@ def _grouped(items, options, root, report):
         place = split_name(item.name)
         if place is None:
             report.skip('images: --clips needs names that end in the number of the frame', item.name)
-        else:
-            groups.setdefault(place[0] or os.path.basename(os.path.abspath(root)), {})[place[1]] = item
+            continue
+        frames = groups.setdefault(place[0] or os.path.basename(os.path.abspath(root)), {})
+        if frames.setdefault(place[1], item) is not item:
+            report.skip('images: another of the clip has the same number', item.name)
     folders = [options.frames, root] if options.frames else [root]
     clips = []
     for name, frames in sorted(groups.items()):

@@ -27,10 +27,6 @@ class Images:
         self.numbers = numbers or trailing_numbers(paths) or range(len(paths))
         self.first, self.length = self.numbers[0], len(paths)
 
-    def __iter__(self):
-        """(number, ImageFile) of every frame."""
-        return ((number, ImageFile(path)) for number, path in zip(self.numbers, self.paths))
-
 
 class Video:
     """Frames of a video file, numbered from 0."""

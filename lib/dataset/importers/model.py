@@ -60,20 +60,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for; lib/dataset/importers/importer.py says what each means."""
+    """What the user asked for."""
 
-    frames: Optional[str] = None
-    clips: bool = False
-    first_frame: int = 0
-    classes: List[str] = field(default_factory=list)
-    val: float = 0.2
-    val_clips: List[str] = field(default_factory=list)
-    seed: int = 0
-    per_clip: int = 15
-    copy: bool = False
-    force: bool = False
-    devices: int = 1
-    small: bool = False
+    frames: Optional[str] = None      # folder of images or videos, where they are not in the source
+    clips: bool = False               # images are frames of clips, by their names
+    first_frame: int = 0              # number that a video's first frame has in the annotations
+    classes: List[str] = field(default_factory=list)       # the only ones to import, in this order; [] for all
+    val: float = 0.2                  # share of the clips for validation
+    val_clips: List[str] = field(default_factory=list)     # the clips for validation, by name
+    seed: int = 0                     # of the choice of clips
+    per_clip: int = 15                # training frames listed of each clip; 0: all
+    copy: bool = False                # copy JPEG files, do not link them
+    force: bool = False               # replace an earlier import
+    devices: int = 1                  # GPUs to train on; 0: the CPU
+    small: bool = False               # settings of the embedded data set's network
 
 
 class Report:

@@ -89,6 +89,7 @@ def test_missing_model_and_clip(frames, tmp_path, root):
     (['--input', 'none'], 'no such folder or video file: none'),
     (['--input', 'file'], 'cannot decode file as video'),
     (['--input', 'frames', '--output', 'frames'], '--output is the same as --input'),
+    (['--input', 'frames', '--labels', 'frames'], '--labels is the same as --input'),
     (['--input', 'frames', '--output', 'file/out'], 'cannot write file/out'),
     (['--input', 'frames', '--labels', 'file/labels'], 'cannot write file/labels/f7.png'),
     (['--input', 'frames', '--interval', '0'], "argument --interval: expected a whole number of 1 or more, found '0'"),

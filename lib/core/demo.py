@@ -72,8 +72,9 @@ def open_demo(config, update_config, args, defaults, no_default):
                          'model for them') % source_path)
     source = open_frames(source_path)
     output = args.output or resolve(defaults.output)
-    if os.path.abspath(output) == os.path.abspath(source_path):
-        raise DataError('--output is the same as --input (%s): the frames would be overwritten' % output)
+    for flag, path in (('--output', output), ('--labels', getattr(args, 'labels', None))):
+        if path is not None and os.path.realpath(path) == os.path.realpath(source_path):
+            raise DataError('%s is the same as --input (%s): the frames would be overwritten' % (flag, path))
     return source, output, args.model or resolve(defaults.model)
 
 

@@ -11,7 +11,6 @@ from lib.core.flags import seg_demo_parser
 from lib.core.segmenter import VideoSegmenter
 from lib.dataset.registry import get_class_list
 from lib.segmentation.drawing import draw_legend, overlay, write_label_png
-from lib.utils.errors import DataError
 
 CLIP = 'demo/cityscapes'
 
@@ -29,18 +28,11 @@ def run_demo(description, config, update_config, defaults):
 
     def draw(result, name):
         if args.labels:
-            _write_labels(os.path.join(args.labels, name + '.png'), result.labels, classes.palette)
+            write_label_png(os.path.join(args.labels, name + '.png'), result.labels, classes.palette)
         picture = overlay(result.image, result.labels, classes.palette)
-        draw_legend(picture, classes.names, classes.palette, np.unique(result.labels))
+        draw_legend(picture, classes.names, classes.palette, np.flatnonzero(np.bincount(result.labels.ravel())))
         return picture
     print(run_and_draw(segmenter, source, output, draw).describe())
     print('frames with colours of the classes: %s' % output)
     if args.labels:
         print('class maps: %s' % args.labels)
-
-
-def _write_labels(path, labels, palette):
-    try:
-        write_label_png(path, labels, palette)
-    except OSError as error:
-        raise DataError('cannot write %s: %s' % (path, error.strerror or error)) from None

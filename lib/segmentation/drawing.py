@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from lib.utils.errors import DataError
 from lib.utils.files import atomic_path
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -11,12 +12,15 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 def write_label_png(path, label, palette):
     """Write a label map as a palette PNG: viewers show colours, readers of its numbers get the ids. Ids without a colour are black.
 
-    label: uint8 [H, W]; palette: uint8 [n, 3] RGB, n <= 256. Raises OSError where the disk refuses.
+    label: uint8 [H, W]; palette: uint8 [n, 3] RGB, n <= 256. Raises DataError where the disk refuses.
     """
     image = Image.fromarray(np.ascontiguousarray(label, np.uint8))
     image.putpalette(_full(palette).ravel().tolist())
-    with atomic_path(path) as temporary:
-        image.save(temporary, format='PNG')
+    try:
+        with atomic_path(path) as temporary:
+            image.save(temporary, format='PNG')
+    except OSError as error:
+        raise DataError('cannot write %s: %s' % (path, error.strerror or error)) from None
 
 
 def colour_image(label, palette):

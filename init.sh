@@ -5,7 +5,7 @@ set -eu
 usage() {
     cat <<'TEXT'
 usage: sh init.sh                          set up; seconds when it is done already
-       sh init.sh --demo [arguments]       set up, then train and test on the embedded data set (tools/toy_demo.py)
+       sh init.sh --demo [arguments]       set up, then train and test on the embedded data set (tools/compare.py)
        sh init.sh --test [arguments]       set up, then run the tests; arguments go to pytest, such as -k config
        sh init.sh --print-mxnet-package    print MXNet's package for this machine, change nothing
        sh init.sh --help
@@ -113,6 +113,6 @@ active_environment || make_environment
 build_native
 "$python" tools/describe_setup.py || exit 2
 case $mode in
-    --demo) exec "$python" tools/toy_demo.py "$@" ;;
+    --demo) exec "$python" tools/compare.py "$@" ;;
     --test) exec "$python" -m pytest tests "$@" ;;
 esac

@@ -1,10 +1,10 @@
-"""The main job on the embedded data: train a frame baseline, then DFF from it, test both, compare, draw a video.
+"""Train a frame baseline, then DFF from it, test both, compare, draw a video: all in one command.
 
-    python tools/toy_demo.py [detection | segmentation]
+    python tools/compare.py [toy_vid] [toy_seg] [camvid_vid] [camvid_seg]
 
-First for detection (R-FCN on toy_vid), then for segmentation (DeepLab on toy_seg). Runs the same commands as any other
-experiment, one after another, and prints the tables of the README. Trained networks of an earlier run are used again;
-remove output/ to train anew.
+Without names the embedded data: detection on toy_vid, then segmentation on toy_seg, the main job of this project. Runs the
+same commands as any other experiment, one after another, and prints the tables of the README. Trained networks of an earlier
+run are used again; remove output/ to train anew.
 """
 import argparse
 import json
@@ -22,21 +22,25 @@ from lib.utils.cli import run  # noqa: E402
 from lib.utils.errors import ConfigError, DFFError  # noqa: E402
 from lib.utils.files import atomic_path  # noqa: E402
 
-# What to compare: tasks (baseline, DFF), settings, the measure in results.json and its name, key-frame intervals, demo clip.
-Job = namedtuple('Job', 'tasks names data measure label intervals clip demo_arguments')
+# tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts: the detection settings whose
+# pre-trained parts both start from; measure: in results.json; clip: a folder of frames for the demo video.
+Job = namedtuple('Job', 'tasks settings parts measure intervals clip demo_arguments')
+DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')
+NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_deeplab': 'DFF DeepLab'}
+MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
-    'detection': Job(('rfcn', 'dff_rfcn'), ('R-FCN', 'DFF R-FCN'), 'toy_vid', 'mAP', 'mAP@0.5', (1, 5, 10),
-                     'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
-    'segmentation': Job(('deeplab', 'dff_deeplab'), ('DeepLab', 'DFF DeepLab'), 'toy_seg', 'mIoU', 'mIoU', (1, 5, 10),
-                        'data/toy_seg/val/toy_val_002', ()),
+    'toy_vid': Job(DETECTION, 'toy_vid', 'toy_vid', 'mAP', (1, 5, 10), 'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
+    'toy_seg': Job(SEGMENTATION, 'toy_seg', 'toy_vid', 'mIoU', (1, 5, 10), 'data/toy_seg/val/toy_val_002', ()),
+    'camvid_vid': Job(DETECTION, 'camvid', 'camvid', 'mAP', (1, 5, 10), 'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
+    'camvid_seg': Job(SEGMENTATION, 'camvid', 'camvid', 'mIoU', (1, 2, 5, 10), 'data/camvid/val', ()),
 }
 
 
 class Task:
     """One task's commands, on one data set's settings."""
 
-    def __init__(self, task, cfg, settings):
-        self.task, self.cfg, self.settings = task, cfg, settings
+    def __init__(self, task, cfg, overrides):
+        self.task, self.cfg, self.overrides = task, cfg, overrides
         tree = load_yaml(resolve(cfg))
         self.network, prefix, self.epoch = tree['network'], tree['TRAIN']['model_prefix'], tree['TEST']['test_epoch']
         folder = os.path.join(resolve(tree['output_path']), os.path.splitext(os.path.basename(cfg))[0])
@@ -71,65 +75,60 @@ class Task:
 
     def command(self, script, *arguments):
         """Run a script of the repository with this task's settings. Raises DFFError where it fails."""
-        words = list(arguments) + ['--cfg', self.cfg] + (['--set'] + self.settings if self.settings else [])
+        words = list(arguments) + ['--cfg', self.cfg] + (['--set'] + self.overrides if self.overrides else [])
         print('\n$ python %s' % ' '.join([script] + words), flush=True)
         status = subprocess.call([sys.executable, os.path.join(ROOT, script)] + words)
         if status:
             raise DFFError('%s ended with status %d; its message stands above' % (script, status))
 
 
-def job_tasks(job, settings):
-    """The Task of the frame baseline and that of DFF."""
-    return [Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.data, task), settings) for task in job.tasks]
-
-
-def compare(job, settings):
-    """Train, test and draw what `job` says; returns (Markdown table, minutes of each step)."""
-    baseline, dff = job_tasks(job, settings)
-    # Both jobs start from the same parts: toy_seg shows the objects of toy_vid.
-    backbone, flow = job_tasks(JOBS['detection'], settings)
+def compare(name, overrides):
+    """Train, test and draw what JOBS[name] says; returns (Markdown table, minutes of each step)."""
+    job = JOBS[name]
+    baseline, dff = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.settings, task), overrides) for task in job.tasks)
+    backbone, flow = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.parts, task), overrides) for task in DETECTION)
     steps = [('pre-training the backbone', lambda: backbone.pretrain('backbone', 'pretrained')),
-             ('training ' + job.names[0], baseline.train),
+             ('training ' + NAMES[baseline.task], baseline.train),
              ('pre-training the flow network', lambda: flow.pretrain('flow', 'pretrained_flow')),
-             ('training ' + job.names[1], dff.train)]
+             ('training ' + NAMES[dff.task], dff.train)]
     times = []
-    for name, step in steps:
+    for step_name, step in steps:
         began = time.time()
         if step():
-            times.append('%s %.1f' % (name, (time.time() - began) / 60))
-    rows = [('%s, every frame' % job.names[0], baseline.test(1))]
-    rows += [('%s, key frame every %d' % (job.names[1], interval), dff.test(interval)) for interval in job.intervals]
-    folder = resolve('output/demo_%s' % job.data)
-    dff.demo(job.clip, os.path.join(folder, '%s.mp4' % job.tasks[1]), job.demo_arguments)
-    plot(rows, job, os.path.join(folder, 'accuracy_speed.png'))
-    text = table(rows, job)
+            times.append('%s %.1f' % (step_name, (time.time() - began) / 60))
+    rows = [('%s, every frame' % NAMES[baseline.task], baseline.test(1))]
+    rows += [('%s, key frame every %d' % (NAMES[dff.task], interval), dff.test(interval)) for interval in job.intervals]
+    folder = resolve('output/compare_%s' % name)
+    dff.demo(job.clip, os.path.join(folder, '%s.mp4' % dff.task), job.demo_arguments)
+    plot(rows, job.measure, os.path.join(folder, 'accuracy_speed.png'))
+    text = table(rows, job.measure)
     with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
         stream.write(text + '\n')
-    print('\ntable, plot and video of %s: %s' % (job.data, os.path.relpath(folder, ROOT)))
+    print('\ntable, plot and video of %s: %s' % (name, os.path.relpath(folder, ROOT)))
     return text, times
 
 
-def table(rows, job):
+def table(rows, measure):
     """The comparison as Markdown: accuracy, milliseconds a frame, speed-up over the first row."""
-    lines = ['| network | %s | ms a frame | key / other frame, ms | speed-up |' % job.label, '|---|---|---|---|---|']
+    lines = ['| network | %s | ms a frame | key / other frame, ms | speed-up |' % MEASURES[measure], '|---|---|---|---|---|']
     base = rows[0][1]['ms']['frame']
     for name, numbers in rows:
         ms = numbers['ms']
         parts = ' / '.join('%.1f' % ms[kind] for kind in ('key', 'current') if ms[kind] is not None)
-        lines.append('| %s | %.4f | %.1f | %s | %.1fx |' % (name, numbers[job.measure], ms['frame'], parts, base / ms['frame']))
+        lines.append('| %s | %.4f | %.1f | %s | %.1fx |' % (name, numbers[measure], ms['frame'], parts, base / ms['frame']))
     return '\n'.join(lines)
 
 
-def plot(rows, job, path):
+def plot(rows, measure, path):
     """Accuracy against milliseconds a frame, as in the paper's figure 3."""
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(figsize=(6, 4))
     for name, numbers in rows:
-        axes.plot(numbers['ms']['frame'], numbers[job.measure], 'o')
-        axes.annotate(name, (numbers['ms']['frame'], numbers[job.measure]), xytext=(6, -3), textcoords='offset points', fontsize=8)
-    axes.set(xlabel='ms a frame', ylabel=job.label, ylim=(0, 1), xlim=(0, 1.35 * max(n['ms']['frame'] for _, n in rows)))
+        axes.plot(numbers['ms']['frame'], numbers[measure], 'o')
+        axes.annotate(name, (numbers['ms']['frame'], numbers[measure]), xytext=(6, -3), textcoords='offset points', fontsize=8)
+    axes.set(xlabel='ms a frame', ylabel=MEASURES[measure], ylim=(0, 1), xlim=(0, 1.35 * max(n['ms']['frame'] for _, n in rows)))
     axes.grid(alpha=0.3)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, bbox_inches='tight')
@@ -137,18 +136,18 @@ def plot(rows, job, path):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('jobs', nargs='*', metavar='detection|segmentation', help='which of the two (default both)')
-    parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='settings', help='settings for every command')
+    parser.add_argument('jobs', nargs='*', metavar='NAME', help='%s (default toy_vid toy_seg)' % ', '.join(JOBS))
+    parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='overrides', help='settings for every command')
     args = parser.parse_args()
-    for job in args.jobs:
-        if job not in JOBS:
-            raise ConfigError("there is no job '%s': choose from %s" % (job, ', '.join(JOBS)))
+    for name in args.jobs:
+        if name not in JOBS:
+            raise ConfigError("there is nothing to compare called '%s': choose from %s" % (name, ', '.join(JOBS)))
     return args
 
 
 def main():
     start, args = time.time(), parse_arguments()
-    texts, times = zip(*(compare(JOBS[name], args.settings) for name in args.jobs or JOBS))
+    texts, times = zip(*(compare(name, args.overrides) for name in args.jobs or ('toy_vid', 'toy_seg')))
     print('\n%s\n\nminutes: %s; everything %.1f' % ('\n\n'.join(texts), ', '.join(sum(times, [])) or 'nothing was trained',
                                                  (time.time() - start) / 60))
 

@@ -34,7 +34,7 @@ class Group:
             self._store.init(key, mx.nd.zeros_like(array))
             self._keys.add(key)
         result = mx.nd.zeros_like(array)
-        self._store.push(key, array)
+        self._store.push(key, array.copy())     # the store keeps what is pushed, and pulls into it
         self._store.pull(key, result)
         return result
 

@@ -14,6 +14,7 @@ from lib.config.devices import contexts
 from lib.core.checkpoint import load_params
 from lib.core.clip_results import RunFolder, file_digest, write_json
 from lib.core.clip_runner import run_on_devices
+from lib.core.distributed import collects, own_part, place
 from lib.core.inference_networks import has_flow
 from lib.core.seg_protocol import count_runs, plan, segment_at_distances
 from lib.core.segmenter import VideoSegmenter
@@ -34,11 +35,12 @@ def test_net(config, cfg_path, task, interval=None, distance=None, vis=False, ig
     """Segment the labelled frames of dataset.test_image_set and evaluate.
 
     task: 'deeplab' or 'dff_deeplab', for messages. distance: that from the key frame alone; None: all below the interval.
-    Finished clips of an earlier run with the same parameters, settings and labels are kept unless `ignore_cache`. Returns what
-    results.json holds: 'protocol', 'mIoU', 'IoU' by class, 'by_distance', 'ms', ...
+    Finished clips of an earlier run with the same parameters, settings and labels are kept unless `ignore_cache`. Workers of
+    tools/launch.py share the clips, and the first one evaluates. Returns what results.json holds ('protocol', 'mIoU', 'IoU' by class,
+    'by_distance', 'ms', ...), None in the other workers.
     Raises ConfigError, DataError, CheckpointError, SetupError.
     """
-    logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set)
+    logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set, quiet=place()[0] > 0)
     devices = contexts(config.gpus, logger.info)
     dataset = get_dataset(config, config.dataset.test_image_set, 'segmentation')
     interval, distances = _distances(config, interval, distance)
@@ -48,9 +50,10 @@ def test_net(config, cfg_path, task, interval=None, distance=None, vis=False, ig
     if len(distances) < interval:
         name += '_distance%d' % distances[0]
     results = _SegResults(dataset, os.path.join(folder, name), _origin(config, file, distances), logger.info, ignore_cache)
-    pending = [job for job in jobs if not results.finished(job, vis)]
-    if len(pending) < len(jobs):
-        logger.info('%d of %d clips are finished and kept; --ignore_cache runs them again', len(jobs) - len(pending), len(jobs))
+    own = own_part(jobs, ignore_cache)
+    pending = [job for job in own if not results.finished(job, vis)]
+    if len(pending) < len(own):
+        logger.info('%d of %d clips are finished and kept; --ignore_cache runs them again', len(own) - len(pending), len(own))
     if pending:
         params = load_params(prefix, config.TEST.test_epoch)
 
@@ -59,6 +62,8 @@ def test_net(config, cfg_path, task, interval=None, distance=None, vis=False, ig
             seen = Counter()
             return lambda job, tick: _test_clip(segmenter, job, distances, results, Timing(seen), tick, vis)
         run_on_devices(pending, devices, make_work)
+    if not collects(jobs, lambda job: results.finished(job, vis)):
+        return None
     facts = {'parameters': file, 'interval': interval, 'image_set': config.dataset.test_image_set}
     return _report(results.merge(jobs, distances), interval, results, logger, facts)
 

@@ -6,6 +6,7 @@ import re
 from lib.config.devices import contexts
 from lib.core.clip_results import ClipResults, file_digest, write_json
 from lib.core.clip_runner import run_clips
+from lib.core.distributed import collects, own_part, place
 from lib.core.inference_networks import has_flow
 from lib.core.predictor import VideoDetector, load_test_params
 from lib.dataset.registry import get_dataset
@@ -17,10 +18,11 @@ def test_net(config, cfg_path, task, thresh=1e-3, interval=None, vis=False, igno
     """Detect in every clip of dataset.test_image_set and evaluate.
 
     task: 'rfcn' or 'dff_rfcn', for messages. Finished clips of an earlier run with the same parameters and settings
-    are kept unless `ignore_cache`. Returns what results.json holds: 'mAP', 'AP' by class, 'ms', 'frames', ...
+    are kept unless `ignore_cache`. Workers of tools/launch.py share the clips, and the first one evaluates. Returns what results.json
+    holds ('mAP', 'AP' by class, 'ms', 'frames', ...), None in the other workers.
     Raises ConfigError, DataError, CheckpointError, SetupError.
     """
-    logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set)
+    logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set, quiet=place()[0] > 0)
     devices = contexts(config.gpus, logger.info)
     dataset = get_dataset(config, config.dataset.test_image_set, 'detection')
     clips = dataset.clips()
@@ -31,15 +33,18 @@ def test_net(config, cfg_path, task, thresh=1e-3, interval=None, vis=False, igno
     adaptive = '_motion%g' % config.TEST.KEY_FRAME_MOTION if config.TEST.KEY_FRAME_POLICY == 'flow' else ''
     results = ClipResults(os.path.join(folder, '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], interval, adaptive)),
                           origin(config, file, thresh, interval), logger.info, ignore_cache)
-    pending = [clip for clip in clips if not results.finished(clip, vis)]
-    if len(pending) < len(clips):
-        logger.info('%d of %d clips are finished and kept; --ignore_cache runs them again', len(clips) - len(pending), len(clips))
+    own = own_part(clips, ignore_cache)
+    pending = [clip for clip in own if not results.finished(clip, vis)]
+    if len(pending) < len(own):
+        logger.info('%d of %d clips are finished and kept; --ignore_cache runs them again', len(own) - len(pending), len(own))
     if pending:
         params = load_test_params(prefix, config.TEST.test_epoch, logger.info)
 
         def make_detector(device):
             return VideoDetector(config, get_symbol_instance(config), *params, device, interval, thresh, source=file)
         run_clips(pending, devices, make_detector, results, dataset.classes if vis else None)
+    if not collects(clips, lambda clip: results.finished(clip, vis)):
+        return None
     detections, timing = results.merge(clips)
     return report(dataset.evaluate(detections), timing, results, logger,
                   {'detections': detections, 'parameters': file, 'interval': interval, 'image_set': config.dataset.test_image_set})

@@ -1,0 +1,204 @@
+"""Run one job on several processes or machines, by MXNet's distributed kvstore.
+
+    python tools/launch.py -n 2 -- python dff_rfcn/train_end2end.py --cfg FILE.yaml --set default.kvstore=dist_sync
+    python tools/launch.py -n 4 -s 2 --hosts hosts.txt -- python dff_rfcn/test.py --cfg FILE.yaml
+
+Training splits every batch over the workers, testing the clips. A process that ends with an error, or disappears, ends the job.
+See docs/distributed.md.
+"""
+import argparse
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from lib.utils.cli import run  # noqa: E402
+from lib.utils.errors import ConfigError, DFFError, Stopped  # noqa: E402
+from lib.utils.threads import physical_cores  # noqa: E402
+
+GRACE = 5.0          # seconds between SIGTERM and SIGKILL for what is left of a job that failed
+STOP_GRACE = 120.0   # for a job that was asked to stop: it writes a checkpoint
+# Servers and the scheduler do their work inside the import of MXNet, and end the process there.
+SERVE = [sys.executable, '-c', 'import lib, mxnet']
+# What a remote process must know, beside MXNet's own variables.
+PASSED = ('OMP_NUM_THREADS', 'PYTHONPATH', 'PATH', 'LD_LIBRARY_PATH')
+
+
+class Process:
+    """One process of the job: its name for messages, its output with that name before each line."""
+
+    def __init__(self, name, command, variables, host=None, folder=ROOT):
+        self.name = name if host is None else '%s on %s' % (name, host)
+        environment = dict(os.environ, **variables)
+        if host is not None:
+            passed = dict({key: os.environ[key] for key in PASSED if key in os.environ}, **variables)
+            words = ['%s=%s' % (key, shlex.quote(value)) for key, value in sorted(passed.items())]
+            # A terminal (-tt), so that the remote process ends with the connection.
+            command = ['ssh', '-tt', '-o', 'BatchMode=yes', host,
+                       'cd %s && env %s %s' % (shlex.quote(folder), ' '.join(words), ' '.join(map(shlex.quote, command)))]
+        self.process = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, start_new_session=True)
+        self._reader = threading.Thread(target=self._copy, daemon=True)
+        self._reader.start()
+
+    def _copy(self):
+        for line in self.process.stdout:
+            sys.stdout.write('[%s] %s\n' % (self.name, line.decode('utf-8', 'replace').rstrip('\r\n')))
+            sys.stdout.flush()
+
+    def status(self):
+        """Exit status, negative for a signal; None while it runs."""
+        return self.process.poll()
+
+    def signal(self, number):
+        """Send a signal to the process and what it started."""
+        if self.status() is None:
+            os.killpg(self.process.pid, number)
+
+    def finish_output(self):
+        """Wait until its last lines are copied."""
+        self._reader.join(2)
+
+
+def parse_arguments():
+    """The command line; everything behind -- is the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], usage='%(prog)s -n WORKERS [options] -- COMMAND ...')
+    parser.add_argument('-n', '--workers', type=int, required=True, metavar='N', help='processes that train or test')
+    parser.add_argument('-s', '--servers', type=int, default=1, metavar='N', help='processes that sum the gradients (default 1)')
+    parser.add_argument('--hosts', metavar='FILE', help='machines to use in turn, one name a line, by ssh; default: this one alone')
+    parser.add_argument('--root', metavar='ADDRESS', help='address of this machine for the others (default: found out)')
+    parser.add_argument('--port', type=int, default=0, help='port of the scheduler (default: a free one)')
+    parser.add_argument('command', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    args.command = args.command[1:] if args.command[:1] == ['--'] else args.command
+    if not args.command:
+        parser.error('what is to run? give the command behind --')
+    if args.workers < 1 or args.servers < 1:
+        parser.error('-n and -s must be at least 1')
+    return args
+
+
+def read_hosts(path):
+    """Names of machines, one a line; comments (#) and empty lines are left out. Raises ConfigError."""
+    try:
+        with open(path, encoding='utf-8') as stream:
+            hosts = [line.split('#')[0].strip() for line in stream]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError('cannot read --hosts %s: %s' % (path, error)) from error
+    hosts = [host for host in hosts if host]
+    for host in hosts:
+        if host.startswith('-') or len(host.split()) > 1:
+            raise ConfigError('%s: expected the name of one machine a line, found %r' % (path, host))
+    if not hosts:
+        raise ConfigError('%s names no machine' % path)
+    return hosts
+
+
+def own_address(host):
+    """Address of this machine as `host` sees it. Raises ConfigError where its name is unknown."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((host.split('@')[-1], 9))      # sends nothing
+            return probe.getsockname()[0]
+    except OSError as error:
+        raise ConfigError('the machine %s is unknown here: %s' % (host, error)) from error
+
+
+def free_port():
+    """A TCP port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        return probe.getsockname()[1]
+
+
+def start(args, helpers, workers):
+    """Start every process and append it to one of the lists: scheduler and servers, workers."""
+    hosts = read_hosts(args.hosts) if args.hosts else None
+    root = args.root or (own_address(hosts[0]) if hosts else '127.0.0.1')
+    common = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': str(args.port or free_port()),
+              'DMLC_NUM_WORKER': str(args.workers), 'DMLC_NUM_SERVER': str(args.servers)}
+    if hosts is None:
+        common['DMLC_NODE_HOST'] = '127.0.0.1'
+        common.setdefault('OMP_NUM_THREADS', os.environ.get('OMP_NUM_THREADS', str(max(1, physical_cores() // args.workers))))
+    scheduler = dict(common, DMLC_ROLE='scheduler', DMLC_NODE_HOST=root, PYTHONPATH=ROOT)
+    helpers.append(Process('scheduler', SERVE, scheduler))
+    for index in range(args.servers):
+        variables = dict(common, DMLC_ROLE='server', PYTHONPATH=ROOT)
+        helpers.append(Process('server %d' % index, SERVE, variables, hosts and hosts[index % len(hosts)]))
+    for index in range(args.workers):
+        variables = dict(common, DMLC_ROLE='worker', DFF_WORKER='%d/%d' % (index, args.workers))
+        workers.append(Process('worker %d' % index, args.command, variables, hosts and hosts[index % len(hosts)], os.getcwd()))
+
+
+def watch(helpers, workers, stop):
+    """Wait for the end of the job. Raises DFFError when a process fails, Stopped when asked to stop."""
+    while True:
+        done = all(worker.status() is not None for worker in workers)
+        failed = [process for process in workers + helpers if process.status() not in (None, 0)]
+        if stop:
+            stop_in_order(workers, stop[0])
+        if failed:
+            failed[0].finish_output()
+            raise DFFError('%s %s: the job is stopped. Its reason is above, if it gave one; the same command with --resume goes on from '
+                           'the newest checkpoint' % (failed[0].name, describe(failed[0].status())))
+        if done:
+            return
+        time.sleep(0.1)
+
+
+def stop_in_order(workers, number):
+    """Let the workers write a checkpoint and end. Raises Stopped."""
+    for worker in workers:
+        worker.signal(signal.SIGTERM)
+    deadline = time.time() + STOP_GRACE
+    while time.time() < deadline and any(worker.status() is None for worker in workers):
+        time.sleep(0.1)
+    for worker in workers:
+        worker.finish_output()
+    raise Stopped('the job is stopped; --resume goes on', number)
+
+
+def describe(status):
+    """An exit status in words."""
+    if status < 0:
+        return 'was killed by signal %d (%s)' % (-status, signal.Signals(-status).name)
+    return 'ended with status %d' % status
+
+
+def end(processes):
+    """Leave none of the processes behind."""
+    for number, grace in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+        deadline = time.time() + grace
+        for process in processes:
+            process.signal(number)
+        while time.time() < deadline and any(process.status() is None for process in processes):
+            time.sleep(0.05)
+
+
+def main():
+    args = parse_arguments()
+    stop = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: stop.append(received))
+    helpers, workers = [], []
+    try:
+        start(args, helpers, workers)
+        print('started: %s' % ', '.join('%s (process %d)' % (p.name, p.process.pid) for p in helpers + workers), flush=True)
+        watch(helpers, workers, stop)
+    except FileNotFoundError as error:
+        raise ConfigError('cannot run %s: there is no such program' % error.filename) from error
+    finally:
+        end(workers + helpers)
+        for process in workers + helpers:
+            process.finish_output()
+
+
+if __name__ == '__main__':
+    run(main)

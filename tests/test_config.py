@@ -2,10 +2,14 @@
 import glob
 import os
 
+import mxnet as mx
 import pytest
 
+import deeplab.config.config
+import dff_deeplab.config.config
 from lib.config.config import ROOT, lr_steps, resolve, update_from_file, update_from_settings
-from lib.config.defaults import detection_defaults
+from lib.config.defaults import detection_defaults, segmentation_defaults
+from lib.core.trainer import fixed_param_names
 from lib.utils.errors import ConfigError
 
 
@@ -33,6 +37,31 @@ def test_the_original_values_arrive(config):
     assert config.TRAIN.lr == 0.00025 and lr_steps(config.TRAIN.lr_step) == [1.333]
     assert config.TRAIN.BATCH_ROIS == -1 and config.TEST.KEY_FRAME_INTERVAL == 10
     assert config.TRAIN.MIN_OFFSET == -9 and config.dataset.NUM_CLASSES == 31
+
+
+@pytest.mark.parametrize('path', sorted(glob.glob(os.path.join(ROOT, 'experiments', '*deeplab', 'cfgs', '*.yaml'))), ids=os.path.basename)
+def test_every_shipped_file_of_segmentation_loads(path):
+    config = segmentation_defaults()
+    update_from_file(config, path)
+    assert config.TEST.KEY_FRAME_INTERVAL == 5 and config.network.USE_SCALE_MAP is False
+
+
+def test_the_original_values_of_cityscapes_arrive():
+    for name in ('deeplab/cfgs/deeplab_resnet_v1_101_cityscapes_segmentation_base.yaml',
+                 'dff_deeplab/cfgs/resnet_v1_101_flownet_cityscapes_deeplab_end2end_ohem.yaml'):
+        config = segmentation_defaults()
+        update_from_file(config, resolve('experiments/' + name))
+        assert config.SCALES == [(1024, 2048)] and (config.dataset.dataset, config.dataset.NUM_CLASSES) == ('CityScape', 19)
+        train = config.TRAIN
+        assert (train.ENABLE_CROP, train.CROP_HEIGHT, train.CROP_WIDTH, train.lr, train.end_epoch) == (True, 768, 1024, 0.0005, 53)
+        assert (train.warmup, train.warmup_lr, train.warmup_step) == (True, 0.00005, 1000)
+
+
+def test_frozen_names_are_prefixes_but_for_deeplab():
+    names = ['bn_conv1_gamma', 'bn5c_branch2c_gamma', 'res2a_branch1_weight', 'fc6_weight']
+    symbol = mx.sym.Group([mx.sym.Variable(name) for name in names])
+    frozen = [fixed_param_names(symbol, [], task.config.config.network) for task in (dff_deeplab, deeplab)]
+    assert frozen == [[names[0], names[2]], names[:3]]
 
 
 def test_values_are_converted_to_the_type_of_the_key(tmp_path, config):

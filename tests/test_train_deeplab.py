@@ -21,7 +21,8 @@ SETTINGS = {'gpus': 'cpu', 'SCALES': [HEIGHT, WIDTH], 'default': {'frequent': 4}
                       'model_prefix': 'tiny'},
             'TEST': {'KEY_FRAME_INTERVAL': 2, 'test_epoch': 2}}
 SYMBOLS = {'deeplab': 'resnet_v1_deeplab', 'dff_deeplab': 'resnet_v1_flownet_deeplab'}
-SCRIPTS = {'deeplab': 'experiments/deeplab/deeplab_train_test.py', 'dff_deeplab': 'experiments/dff_deeplab/dff_deeplab_end2end_train_test.py'}
+SCRIPTS = {'deeplab': 'experiments/deeplab/deeplab_train_test.py',
+           'dff_deeplab': 'experiments/dff_deeplab/dff_deeplab_end2end_train_test.py'}
 
 
 @pytest.fixture(scope='module')
@@ -47,8 +48,8 @@ def work(tmp_path_factory):
 
 def start(root, work, task, script=None, settings=()):
     words = [sys.executable, str(root / (script or SCRIPTS[task])), '--cfg', str(work / ('tiny_%s.yaml' % task)), '--set'] + list(settings)
-    return subprocess.Popen(words + ['TRAIN.SEED=3'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, cwd=str(work),
-                            env=dict(os.environ, OMP_NUM_THREADS='1'))
+    return subprocess.Popen(words + ['TRAIN.SEED=3'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                            cwd=str(work), env=dict(os.environ, OMP_NUM_THREADS='1'))
 
 
 def finish(process):
@@ -81,7 +82,7 @@ def test_train_and_test_both_networks(root, work):
         'network.pretrained=%s' % str(file)[:-len('-0006.params')], 'network.pretrained_epoch=6', 'network.BN_GLOBAL_STATS=true',
         'network.FIXED_PARAMS=[conv1, bn, res]']))
     assert status == 0 and '60 of 111 parameters are frozen (network.FIXED_PARAMS as prefixes)' in out
-    assert max(losses(out)) < baseline[0] and 'Mean IoU = ' in out
+    assert losses(out)[0] < 0.95 * baseline[0] and 'Mean IoU = ' in out
     trained = mx.nd.load(str(checkpoint(work / 'output', 'dff_deeplab', 2)))
     assert 'arg:flow_conv1_weight' in trained and 'arg:Convolution5_scale_weight' not in trained
     same = {name for name in params if np.array_equal(params[name].asnumpy(), trained[name].asnumpy())}

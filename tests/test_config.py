@@ -5,8 +5,8 @@ import os
 import mxnet as mx
 import pytest
 
-import deeplab.config.config
-import dff_deeplab.config.config
+from deeplab.config.config import config as deeplab_config
+from dff_deeplab.config.config import config as dff_deeplab_config
 from lib.config.config import ROOT, lr_steps, resolve, update_from_file, update_from_settings
 from lib.config.defaults import detection_defaults, segmentation_defaults
 from lib.core.trainer import fixed_param_names
@@ -60,7 +60,7 @@ def test_the_original_values_of_cityscapes_arrive():
 def test_frozen_names_are_prefixes_but_for_deeplab():
     names = ['bn_conv1_gamma', 'bn5c_branch2c_gamma', 'res2a_branch1_weight', 'fc6_weight']
     symbol = mx.sym.Group([mx.sym.Variable(name) for name in names])
-    frozen = [fixed_param_names(symbol, [], task.config.config.network) for task in (dff_deeplab, deeplab)]
+    frozen = [fixed_param_names(symbol, [], config.network) for config in (dff_deeplab_config, deeplab_config)]
     assert frozen == [[names[0], names[2]], names[:3]]
 
 

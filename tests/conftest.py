@@ -35,3 +35,9 @@ def reference():
 def camvid():
     """Folder of the CamVid clip, a Path."""
     return shared_folder('camvid')
+
+
+@pytest.fixture(scope='session')
+def torch():
+    """PyTorch."""
+    return pytest.importorskip('torch', reason='PyTorch is not installed: pip install -r requirements-convert.txt')

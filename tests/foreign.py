@@ -1,10 +1,13 @@
 """The files of other frameworks, built as those write them, with random numbers; and their networks in PyTorch.
 
-Nothing here is shared with lib/weights: names and layouts are written down a second time on purpose.
+No name or layout here comes from lib/weights: they are written down a second time on purpose.
 """
 import struct
 
 import numpy as np
+
+from lib.weights.readers import Source
+from tests.symbol_tools import run
 
 UNITS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -121,6 +124,29 @@ def flownet(torch, biases=True, seed=0):
 def arrays(net):
     """{name: array} of a network's state."""
     return {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+
+
+# ---- comparing
+
+def run_ours(symbol, converted, inputs):
+    params = [{name[4:]: value for name, value in converted.params.items() if name.startswith(sort)} for sort in ('arg:', 'aux:')]
+    return list(run(symbol, inputs, *params)[0].values())
+
+
+def seen_by(torch, image, order, means, stds):
+    """The image [H, W, 3] (BGR) as a foreign network's input; means and stds listed blue, green, red."""
+    values = (image - np.array(means)) / np.array(stds)
+    return torch.from_numpy(values[:, :, ::-1 if order == 'rgb' else 1].transpose(2, 0, 1)[None].astype(np.float32).copy())
+
+
+def save_torch(torch, path, state):
+    torch.save({name: torch.as_tensor(value) for name, value in state.items()}, str(path))
+    return path
+
+
+def source_of(net):
+    """The Source of a network's state, as if read from a file."""
+    return Source('w.pth', {name: value for name, value in arrays(net).items() if value.dtype == np.float32}, '')
 
 
 # ---- names

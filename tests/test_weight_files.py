@@ -1,0 +1,74 @@
+"""Files of weights: what is read, what is refused, and that nothing in them is executed."""
+import codecs
+import pickle
+
+import numpy as np
+import pytest
+
+from lib.utils.errors import CheckpointError, SetupError
+from lib.weights import torch_file
+from lib.weights.readers import read_source
+from tests import foreign
+
+
+def test_without_pytorch_the_error_says_how_to_get_it(tmp_path, monkeypatch):
+    (tmp_path / 'a.pth').write_bytes(b'')
+    monkeypatch.setattr(torch_file, 'import_torch', lambda: None)
+    with pytest.raises(SetupError, match='needs PyTorch: `pip install -r requirements-convert.txt`'):
+        read_source(tmp_path / 'a.pth')
+
+
+def test_safetensors(tmp_path):
+    numpy_io = pytest.importorskip('safetensors.numpy', reason='safetensors is not installed: pip install -r requirements-convert.txt')
+    path = tmp_path / 'm.safetensors'
+    numpy_io.save_file({'conv1.weight': np.arange(4, dtype=np.float16), 'bn1.num_batches_tracked': np.zeros(1, np.int64)}, str(path))
+    tensors = read_source(path).tensors
+    assert list(tensors) == ['conv1.weight'] and tensors['conv1.weight'].dtype == np.float32
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(CheckpointError, match='m.safetensors is not a .safetensors file'):
+        read_source(path)
+
+
+class Evil:
+    def __reduce__(self):
+        return exec, ('raise SystemExit("it ran")',)
+
+
+class Codec:
+    def __reduce__(self):
+        return codecs.encode, (b'x', 'zlib')
+
+
+@pytest.mark.parametrize('content, reason', [
+    (lambda: pickle.dumps({'conv1_w': Evil()}), 'it names builtins.exec, which no file of weights needs'),
+    (lambda: pickle.dumps({'conv1_w': Codec()}), "it encodes text as 'zlib'"),
+    (lambda: pickle.dumps([1]), 'holds a list, not a dictionary of weights'),
+    (lambda: pickle.dumps({'model': 3, '__author__': ''}), 'its model is a int'),
+    (lambda: pickle.dumps({'a': np.zeros(3)})[:-30], 'was not read'),
+    (lambda: b'', 'was not read'),
+    (lambda: pickle.dumps({'a': 'text'}), 'holds no tensors under names'),
+])
+def test_pickles_that_are_not_weights(tmp_path, content, reason):
+    path = tmp_path / 'w.pkl'
+    path.write_bytes(content())
+    with pytest.raises(CheckpointError, match=reason):
+        read_source(path)
+
+
+def test_torch_files_that_are_not_weights(torch, tmp_path):
+    path = tmp_path / 'w.pth'
+    torch.save({'a': Evil()}, str(path))
+    with pytest.raises(CheckpointError, match='nothing is executed'):
+        read_source(path)
+    path.write_bytes(b'not a checkpoint')
+    with pytest.raises(CheckpointError, match='w.pth was not read: PyTorch says'):
+        read_source(path)
+
+
+@pytest.mark.parametrize('cut', [1, 7, 1000])
+def test_a_caffemodel_cut_short(tmp_path, cut):
+    path = foreign.write_caffemodel(tmp_path / 'm.caffemodel', [('conv1', 'Convolution', [np.ones((64, 3, 7, 7))])])
+    assert read_source(path).tensors['conv1.weight'].shape == (64, 3, 7, 7)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(CheckpointError, match='m.caffemodel is not a whole .caffemodel file'):
+        read_source(path)

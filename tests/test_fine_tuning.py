@@ -54,7 +54,7 @@ def test_other_classes(start, task):
     assert {name for name in args if not same(args[name], old_args[name])} == CLASS_ARGUMENTS
     assert all(same(auxs[name], old_auxs[name]) for name in auxs)
     assert args['rfcn_cls_weight'].shape[0] == 2 * 49
-    assert 'these are left: rfcn_cls_bias (196,) -> (98,), rfcn_cls_weight (196, 16, 1, 1) -> (98, 16, 1, 1)' in log
+    assert 'not taken over: rfcn_cls_bias (196,) -> (98,), rfcn_cls_weight (196, 16, 1, 1) -> (98, 16, 1, 1)' in log
     assert 'initialised anew, 2 parameters of: rfcn_cls' in log
 
 

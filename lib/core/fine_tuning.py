@@ -20,7 +20,7 @@ def drop_class_layers(shapes, arg_params, report):
             del arg_params[name]
             dropped.append('%s %s -> %s' % (name, found, needed))
     if dropped:
-        report('the pretrained parameters are of other classes or anchors, so these are left: %s' % ', '.join(dropped))
+        report('the pretrained file is of other classes or anchors; not taken over: %s' % ', '.join(dropped))
 
 
 def report_new(names, report):

@@ -239,6 +239,7 @@ def test_missing_parameters(experiment, tmp_path):
 @pytest.mark.parametrize('arguments, message', [
     (['--distance', '-1'], "argument --distance: expected a whole number of 0 or more, found '-1'"),
     (['--interval', '2', '--distance', '2'], 'error: --distance 2: with key frames every 2 frames'),
+    (['--set', 'TEST.KEY_FRAME_POLICY=flow'], 'error: TEST.KEY_FRAME_POLICY is flow: segmentation is tested at given distances'),
 ])
 def test_wrong_arguments(experiment, arguments, message):
     status, _, errors = tiny.run_script('dff_deeplab/test.py', '--cfg', experiment, *arguments)

@@ -72,6 +72,9 @@ def _distances(config, interval, distance):
     """(interval, distances to test at); the frame baseline has but key frames."""
     if not has_flow(get_symbol_instance(config)):
         return 1, [0]
+    if config.TEST.KEY_FRAME_POLICY != 'fixed':
+        raise ConfigError('TEST.KEY_FRAME_POLICY is %s: segmentation is tested at given distances from the key frame, so it must be fixed'
+                          % config.TEST.KEY_FRAME_POLICY)
     interval = interval or config.TEST.KEY_FRAME_INTERVAL
     if distance is None:
         return interval, list(range(interval))

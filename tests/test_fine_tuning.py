@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tiny
 
-from lib.core.checkpoint import load_params, save_checkpoint
+from lib.core.checkpoint import find_checkpoint, load_params, save_checkpoint
 from lib.core.fine_tuning import drop_class_layers, report_new
-from lib.core.trainer import find_start, initial_params
+from lib.core.trainer import initial_params
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.errors import CheckpointError
 
@@ -38,7 +38,7 @@ def start(tmp_path, caplog):
         logger = logging.getLogger('fine_tuning')
         new_prefix = str(tmp_path / 'new')
         with caplog.at_level(logging.INFO):
-            checkpoint = find_start(cfg, new_prefix, logger)
+            checkpoint = find_checkpoint(new_prefix) if cfg.TRAIN.RESUME else None
             args, auxs = initial_params(cfg, instance, loader, new_prefix, checkpoint, logger)
         return args, auxs, load_params(prefix, 3), caplog.text
     return run

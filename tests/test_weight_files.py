@@ -39,7 +39,31 @@ class Codec:
         return codecs.encode, (b'x', 'zlib')
 
 
+@pytest.mark.parametrize('protocol', [0, 2, 4, 5])
+def test_pickled_arrays(tmp_path, protocol):
+    arrays = {'a': np.arange(6, dtype='>f8').reshape(2, 3), 'b': np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+              'c': np.arange(3, dtype=np.uint8), 'd': np.ones((1, 2), np.float16)}
+    path = tmp_path / 'w.pkl'
+    path.write_bytes(pickle.dumps({'model': arrays, '__author__': 'me', 'n': np.float64(3), 'extra': {'x': 1}}, protocol))
+    source = read_source(path)
+    assert source.author == 'me' and sorted(source.tensors) == sorted(arrays)
+    for name, array in arrays.items():
+        assert source.tensors[name].dtype == np.float32
+        np.testing.assert_array_equal(source.tensors[name], array)
+
+
+def test_pickles_of_python_2(tmp_path):
+    """Text of bytes, not bytes: written here by hand as Python 2 did."""
+    data = np.array([1.5, -2], '<f4').tobytes()
+    text = (b"(dp1\nS'w'\np2\ncnumpy.core.multiarray\n_reconstruct\np3\n(cnumpy\nndarray\np4\n(I0\ntS'b'\ntRp5\n"
+            b"(I1\n(I2\ntcnumpy\ndtype\np6\n(S'f4'\nI0\nI1\ntRp7\n(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS"
+            + repr(data)[1:].encode() + b"\ntbs.")
+    (tmp_path / 'w.pkl').write_bytes(text)
+    np.testing.assert_array_equal(read_source(tmp_path / 'w.pkl').tensors['w'], [1.5, -2])
+
+
 @pytest.mark.parametrize('content, reason', [
+    (lambda: pickle.dumps({'a': np.array([{}], object)}), "it holds values of type 'O8'"),
     (lambda: pickle.dumps({'conv1_w': Evil()}), 'it names builtins.exec, which no file of weights needs'),
     (lambda: pickle.dumps({'conv1_w': Codec()}), "it encodes text as 'zlib'"),
     (lambda: pickle.dumps([1]), 'holds a list, not a dictionary of weights'),

@@ -3,11 +3,11 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import cv2
 import mxnet as mx
 import numpy as np
-from tqdm import tqdm
 
 from lib.core.executors import ExecutorPool
 from lib.symbols.flownet import flownet
 from lib.utils.image import to_tensor
+from lib.utils.progress import progress_bar
 
 SMALL = 10      # pixels: motions below count as small
 
@@ -51,7 +51,7 @@ def end_point_errors(methods, pairs, count):
     """
     sums = {name: dict.fromkeys(('all', 'small', 'large', 'coarse'), 0.0) for name in methods}
     weights = dict.fromkeys(('all', 'small', 'large', 'coarse'), 0)
-    for pair in tqdm(pairs, total=count, unit='pair', desc='measuring', leave=False):
+    for pair in progress_bar(pairs, total=count, unit='pair', desc='measuring', leave=False):
         small = np.linalg.norm(pair.flow, axis=2) < SMALL
         coarse = tuple(side // 16 for side in small.shape[::-1])
         weights = {'all': weights['all'] + small.size, 'small': weights['small'] + small.sum(),

@@ -25,7 +25,7 @@ def read_caffemodel(path):
         for number, value in _fields(data):
             if number in LAYER_MESSAGES and isinstance(value, memoryview):
                 tensors.update(_layer(value, *LAYER_MESSAGES[number]))
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
+    except (ValueError, IndexError, TypeError, OverflowError) as error:     # what damaged numbers lead to
         raise CheckpointError('%s is not a whole .caffemodel file (%s). Download it again' % (path, error)) from error
     if not tensors:
         raise CheckpointError('%s holds no layers with weights: is it a .caffemodel of Caffe?' % path)
@@ -36,9 +36,11 @@ def _layer(data, name_field, type_field, blobs_field):
     """{name: array} of one layer message."""
     name, kind, blobs = '', '', []
     for number, value in _fields(data):
+        if isinstance(value, int):     # such as the type in the old message
+            continue
         if number == name_field:
             name = bytes(value).decode()
-        elif number == type_field and isinstance(value, memoryview):   # the old message has a number there
+        elif number == type_field:
             kind = bytes(value).decode()
         elif number == blobs_field:
             blobs.append(_blob(value))

@@ -35,7 +35,10 @@ def read_source(path):
     if extension not in READERS:
         raise CheckpointError('%s: %s. Known kinds: %s' % (
             path, REFUSED.get(extension, 'files ending in %r are of no known kind' % extension), ' '.join(READERS)))
-    content = READERS[extension](path)
+    try:
+        content = READERS[extension](path)
+    except OSError as error:
+        raise CheckpointError('cannot read %s: %s' % (path, error.strerror or error)) from error
     tensors, author = content if isinstance(content, tuple) else (content, '')
     if not tensors:
         raise CheckpointError('%s holds no tensors under names' % path)

@@ -1,6 +1,4 @@
 """Reading PyTorch's .pth and .safetensors files. PyTorch and safetensors are optional: requirements-convert.txt."""
-import pickle
-
 import numpy as np
 
 from lib.utils.errors import CheckpointError, SetupError
@@ -32,7 +30,9 @@ def read_torch(path):
                          % ((torch.__version__,) + OLDEST + (INSTALL,)))
     try:
         content = torch.load(str(path), map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, UnicodeDecodeError) as error:
+    except OSError:
+        raise
+    except Exception as error:     # a damaged file raises whatever its bytes happen to spell
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError('%s was not read: PyTorch says `%s`. Only files of tensors are read; nothing is executed'
                               % (path, reason[0])) from error

@@ -23,6 +23,7 @@ FORMATS = {
     'frames': 'path frame_number',
     'videos': 'clip_dir first_number 0 clip_length',
 }
+MAX_CLIP, MAX_FRAMES = 10 ** 6, 10 ** 7      # frames of a clip and of a list: more is a mistake that would fill the memory
 _TWO_FIELDS = re.compile(r'(\S.*) (\d{1,9})')
 _FOUR_FIELDS = re.compile(r'(\S.*) (\d{1,9}) (\d{1,9}) (\d{1,9})')
 
@@ -69,6 +70,8 @@ def read_image_set(folder, name, report=refuse):
     entries = []
     for number, text in lines:
         entries.extend(_parse_line(kind, text, '%s, line %d' % (file, number), number, report))
+        if len(entries) > MAX_FRAMES:
+            raise DataError('%s, line %d: the list holds more than %d frames' % (file, number, MAX_FRAMES))
     if kind == 'frames':
         entries = _with_clip_lengths(entries)
     if kind in ('frames', 'videos'):
@@ -107,6 +110,8 @@ def _parse_line(kind, text, where, number, report):
     if not match:
         return _malformed(kind, text, where, report)
     path, values = match.group(1), [int(v) for v in match.groups()[1:]]
+    if os.path.isabs(path) or '..' in path.split('/') or '\0' in path:
+        return _malformed(kind, text, where, report, '; the path must lie below the folder of the data set')
     if kind == 'stills':
         return [Entry(path, values[0], None, 0, 1, number)]
     if kind == 'frames':
@@ -115,6 +120,8 @@ def _parse_line(kind, text, where, number, report):
             return [Entry(path, values[0], clip, int(frame), 1, number)]
         return [Entry(path, values[0], None, 0, 1, number)]
     first, frame_id, length = values
+    if length > MAX_CLIP:
+        return _malformed(kind, text, where, report, '; a clip has at most %d frames' % MAX_CLIP)
     if kind == 'training':
         if frame_id >= length:
             return _malformed(kind, text, where, report, '; frame_id must be below clip_length')

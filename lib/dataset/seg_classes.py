@@ -39,7 +39,7 @@ def load_seg_classes(setting):
         name, *colour = _LINE.fullmatch(text.strip()).groups()
         if name in names:
             raise error("%s, line %d: the class '%s' stands there twice" % (source, number, name))
-        if colour[0] is not None and max(map(int, colour)) > 255:
+        if colour[0] is not None and any(len(value) > 9 or int(value) > 255 for value in colour):
             raise error('%s, line %d: red, green and blue are 0 to 255; found %r' % (source, number, text.strip()))
         names.append(name)
         colours.append(None if colour[0] is None else [int(value) for value in colour])

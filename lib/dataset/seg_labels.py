@@ -56,7 +56,7 @@ def open_png(path):
             return image
     except FileNotFoundError:
         raise DataError('label %s does not exist' % path) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:       # what Pillow raises for damaged files
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:   # what Pillow raises for damaged files
         reason = getattr(error, 'strerror', None) or 'not a whole PNG file; replace it'
         raise DataError('cannot read label %s: %s' % (path, reason)) from None
 
@@ -66,7 +66,7 @@ def _image_size(path):
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError('cannot read image %s: %s' % (path, getattr(error, 'strerror', None) or 'not a JPEG or PNG file')) from None
 
 

@@ -17,7 +17,10 @@ def read_image(path):
     image = None
     if data.size:
         # As the data sets' boxes count pixels of the stored image, an EXIF rotation is not applied.
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error as error:      # larger than OPENCV_IO_MAX_IMAGE_PIXELS, which lib/utils/mxnet_import.py sets
+            raise DataError('cannot decode image %s (%d bytes): %s' % (path, data.size, ' '.join(str(error).split()))) from None
     if image is None:
         raise DataError('cannot decode image %s (%d bytes): not a whole JPEG or PNG file; replace it'
                         % (path, data.size))

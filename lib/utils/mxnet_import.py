@@ -28,6 +28,8 @@ def prepare():
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')
     # cuDNN would time all its algorithms anew for every image size; the original turns this off too.
     os.environ.setdefault('MXNET_CUDNN_AUTOTUNE_DEFAULT', '0')
+    # A small file may claim a huge size: 400 MB of pixels are the most that OpenCV then reserves, not 3 GB.
+    os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(1 << 27))
     try:
         import numpy
         for name, builtin in NUMPY_ALIASES.items():

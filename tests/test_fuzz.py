@@ -1,0 +1,50 @@
+"""Every reader fed with damaged and hostile files: only errors of ours come out. benchmarks/fuzz.py feeds more of them."""
+import struct
+import zlib
+
+import pytest
+
+from benchmarks.fuzz import TARGETS, feed, fuzz
+from lib.dataset.image_sets import read_image_set
+from lib.dataset.seg_labels import id_table, read_label
+from lib.utils.errors import DataError
+from lib.utils.image import read_image
+
+
+@pytest.mark.parametrize('name', sorted(TARGETS))
+def test_the_good_file_is_taken(name, tmp_path):
+    assert feed(name, TARGETS[name][1], str(tmp_path)) or name == 'record'     # its checksums are those of no file
+
+
+@pytest.mark.parametrize('name', sorted(TARGETS))
+def test_damaged_files_give_errors_of_ours_alone(name, tmp_path):
+    pytest.importorskip('hypothesis', reason='pip install -r requirements-fuzz.txt')
+    fuzz(name, 60, str(tmp_path))
+
+
+@pytest.mark.parametrize('name, line, message', [
+    ('VID_val_videos', 'val/a 1 0 999999999', 'a clip has at most 1000000 frames'),
+    ('VID_val_videos', '../../etc 1 0 3', 'must lie below the folder of the data set'),
+    ('VID_val_frames', '/etc/passwd 1', 'must lie below the folder of the data set'),
+])
+def test_lists_cannot_fill_the_memory_nor_leave_the_data(tmp_path, name, line, message):
+    (tmp_path / (name + '.txt')).write_text(line + '\n')
+    with pytest.raises(DataError, match=message):
+        read_image_set(str(tmp_path), name)
+
+
+def test_a_small_file_that_claims_a_huge_image_is_refused(tmp_path):
+    def chunk(kind, content):
+        return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
+    path = tmp_path / 'huge.png'
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 30000, 30000, 8, 0, 0, 0, 0))
+                     + chunk(b'IDAT', zlib.compress(b'\0' * 1000)) + chunk(b'IEND', b''))
+    for read in (read_image, lambda path: read_label(path, id_table(3))):
+        with pytest.raises(DataError, match='huge.png'):
+            read(str(path))
+
+
+def test_entities_are_not_expanded(tmp_path):
+    name, good, _ = TARGETS['xml']
+    assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a "aaaa">]>' + good.replace(b'n02691156', b'&a;'), str(tmp_path))
+    assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + good.replace(b'n02691156', b'&a;'), str(tmp_path))

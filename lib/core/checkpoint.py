@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shutil
 import zlib
 from collections import namedtuple
 
@@ -41,9 +42,17 @@ def save_arrays(path, arrays):
             if len(inspect(temporary)) != len(arrays):
                 raise CheckpointError('%s was not written whole' % path)
     except (OSError, mx.base.MXNetError) as error:
-        raise CheckpointError('cannot write %s: %s' % (path, str(error).strip().splitlines()[-1])) from error
+        raise CheckpointError('cannot write %s%s: %s' % (path, _room(path), str(error).strip().splitlines()[-1])) from error
     except CheckpointError as error:
         raise CheckpointError('cannot write %s, is the disk full? (%s)' % (path, error)) from error
+
+
+def _room(path):
+    """' (n MB free there)', or '' where there is no such folder."""
+    try:
+        return ' (%d MB free there)' % (shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free >> 20)
+    except OSError:
+        return ''
 
 
 def load_arrays(path):

@@ -238,9 +238,9 @@ def test_a_frame_that_the_current_network_refuses_becomes_a_key_frame():
     assert networks.calls[-1] == ('current', 7, 6)
 
 
-def test_key_frames_by_motion():
-    def keys(motion, frames, interval=4):
-        cfg = tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow', TEST__KEY_FRAME_MOTION=motion)
+def test_key_frames_by_mismatch():
+    def keys(limit, frames, interval=4):
+        cfg = tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow', TEST__KEY_FRAME_MISMATCH=limit)
         return list(detector('dff_rfcn', cfg, interval=interval).detect(frames))
     frames = tiny.clip(6)
     never, always = keys(1e9, frames), keys(1e-9, frames)
@@ -251,6 +251,6 @@ def test_key_frames_by_motion():
     assert_same(always, list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=1).detect(frames)))
 
 
-def test_batches_have_no_key_frames_by_motion():
+def test_batches_have_no_key_frames_by_mismatch():
     with pytest.raises(ConfigError, match='TEST.KEY_FRAME_POLICY must be fixed, found flow'):
         detector('dff_rfcn', tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow'), batch=True)

@@ -1,8 +1,8 @@
-"""Accuracy against time for key frames at fixed intervals and by motion, as figure 3 of the paper.
+"""Accuracy against time for key frames at fixed intervals and by mismatch, as figure 3 of the paper.
 
     python tools/interval_curve.py --cfg experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml
 
-Tests the trained detector of the settings with every interval and every limit of motion (TEST.KEY_FRAME_POLICY: flow); finished
+Tests the trained detector of the settings with every interval and every limit of the mismatch (TEST.KEY_FRAME_POLICY: flow); finished
 tests of an earlier run are used again. Writes curve.png, curve.json and curve.md beside the results and prints the table.
 """
 import argparse
@@ -22,10 +22,10 @@ from lib.utils.cli import run  # noqa: E402
 from lib.utils.files import atomic_path  # noqa: E402
 
 INTERVALS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
-MOTIONS = (0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3, 0.4)
+MISMATCHES = (5.0, 8.0, 11.0, 14.0, 16.0, 18.0, 20.0, 24.0)
 
 
-def limit(text):
+def grey_levels(text):
     """A number above 0, for argparse."""
     try:
         value = float(text)
@@ -39,20 +39,20 @@ def limit(text):
 def parse_arguments():
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--intervals', type=positive, nargs='+', default=INTERVALS, metavar='N', help='fixed intervals')
-    parser.add_argument('--motions', type=limit, nargs='*', default=MOTIONS, metavar='X',
-                        help='limits of motion, TEST.KEY_FRAME_MOTION; none after the flag: fixed intervals only')
-    parser.add_argument('--most', type=positive, default=20, metavar='N', help='key frames by motion are at most so far apart (default 20)')
+    parser.add_argument('--mismatches', type=grey_levels, nargs='*', default=MISMATCHES, metavar='X',
+                        help='limits of the mismatch, TEST.KEY_FRAME_MISMATCH; none after the flag: fixed intervals only')
+    parser.add_argument('--most', type=positive, default=20, metavar='N', help='key frames by mismatch are at most N apart (default 20)')
     parser.add_argument('--ignore_cache', action='store_true', help='run again where detections of finished clips exist')
     return parser.parse_args()
 
 
-def measure(cfg_path, policy, interval, motion, ignore_cache):
-    """One point: a dict of policy, interval, motion, mAP, ms a frame and frames for each key frame."""
+def measure(cfg_path, policy, interval, limit, ignore_cache):
+    """One point: a dict of policy, interval, mismatch, mAP, ms a frame and frames for each key frame."""
     config.TEST.KEY_FRAME_POLICY = policy
-    if motion is not None:
-        config.TEST.KEY_FRAME_MOTION = motion
+    if limit is not None:
+        config.TEST.KEY_FRAME_MISMATCH = limit
     numbers = test_net(config, cfg_path, 'dff_rfcn', interval=interval, ignore_cache=ignore_cache)
-    return {'policy': policy, 'interval': interval, 'motion': motion, 'mAP': numbers['mAP'], 'ms': numbers['ms']['frame'],
+    return {'policy': policy, 'interval': interval, 'mismatch': limit, 'mAP': numbers['mAP'], 'ms': numbers['ms']['frame'],
             'frames_a_key_frame': numbers['frames'] / numbers['key_frames'], 'detections': numbers['detections']}
 
 
@@ -86,7 +86,7 @@ def table(points):
     lines = ['| key frames | mAP@0.5 | frames for each key frame | ms a frame | fewer key frames than fixed, same mAP |',
              '|---|---|---|---|---|']
     for point in points:
-        name = 'every %d' % point['interval'] if point['policy'] == 'fixed' else 'motion above %g' % point['motion']
+        name = 'every %d' % point['interval'] if point['policy'] == 'fixed' else 'mismatch above %g' % point['mismatch']
         factor = '%.2fx' % factors[id(point)] if id(point) in factors else ''
         ms = '' if point['ms'] is None else '%.1f' % point['ms']
         lines.append('| %s | %.4f | %.1f | %s | %s |' % (name, point['mAP'], point['frames_a_key_frame'], ms, factor))
@@ -102,7 +102,7 @@ def plot(points, path):
     for policy, style in (('fixed', 'o-'), ('flow', 's--')):
         for axis, key in zip(axes, ('ms', 'frames_a_key_frame')):
             chosen = sorted((point[key], point['mAP']) for point in points if point['policy'] == policy and point[key] is not None)
-            axis.plot([x for x, _ in chosen], [y for _, y in chosen], style, label='by motion' if policy == 'flow' else 'fixed interval')
+            axis.plot([x for x, _ in chosen], [y for _, y in chosen], style, label='by mismatch' if policy == 'flow' else 'fixed interval')
     axes[0].set(xlabel='ms a frame', ylabel='mAP@0.5')
     axes[1].set(xlabel='frames for each key frame')
     for axis in axes:
@@ -117,7 +117,7 @@ def main():
     args = parse_arguments()
     cfg_path = apply_arguments(config, update_config, args)
     points = [measure(cfg_path, 'fixed', interval, None, args.ignore_cache) for interval in sorted(set(args.intervals))]
-    points += [measure(cfg_path, 'flow', args.most, motion, args.ignore_cache) for motion in sorted(set(args.motions))]
+    points += [measure(cfg_path, 'flow', args.most, limit, args.ignore_cache) for limit in sorted(set(args.mismatches))]
     folder = os.path.dirname(os.path.dirname(points[0]['detections']))
     text = table(points)
     plot(points, os.path.join(folder, 'curve.png'))

@@ -25,6 +25,8 @@ def apply_arguments(config, update_config, args):
     update_from_settings(config, [setting for group in args.settings for setting in group])
     if args.gpus is not None:
         config.gpus = args.gpus
+    if getattr(args, 'precision', None) is not None:
+        config.TEST.PRECISION = args.precision
     if getattr(args, 'resume', False):
         config.TRAIN.RESUME = True
     if getattr(args, 'frequent', None) is not None:

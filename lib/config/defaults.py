@@ -111,8 +111,9 @@ def _train():
 def _test():
     return {
         'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
-        'KEY_FRAME_POLICY': 'fixed',                 # or flow: a key frame, too, where the flow to the last one passes KEY_FRAME_MOTION
-        'KEY_FRAME_MOTION': 1.0,                     # root mean square over the feature map, in its pixels
+        'PRECISION': 'float32',                      # or int8, on the CPU, where that is faster
+        'KEY_FRAME_POLICY': 'fixed',                 # or flow: a key frame, too, where the image does not follow the flow
+        'KEY_FRAME_MISMATCH': 14.0,                  # with flow: mean difference of the moved key frame and the frame, grey levels
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300, 'test_epoch': 2,
     }

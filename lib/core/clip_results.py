@@ -45,7 +45,7 @@ class RunFolder:
         self._digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, 'made_with.json')
-        before = _read_json(path)
+        before = read_json(path)
         if before is not None and before != origin:
             old, new = (dict(_leaves(tree)) for tree in (before, origin))
             changed = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
@@ -60,7 +60,7 @@ class RunFolder:
 
     def record(self, clip):
         """What `finish` wrote for the clip; None where there is none."""
-        return _read_json(self._path(clip, '.json'))
+        return read_json(self._path(clip, '.json'))
 
     def finish(self, clip, drawn, **content):
         """Write the record that makes the clip a finished one, and `content` with it."""
@@ -115,7 +115,7 @@ def _leaves(tree, prefix=''):
             yield prefix + key, value
 
 
-def _read_json(path):
+def read_json(path):
     """The dict in the file; None where there is none."""
     try:
         with open(path, encoding='utf-8') as stream:

@@ -25,13 +25,14 @@ class ExecutorPool:
         grad_req: 'null' (inference; the CPU then fuses layers), 'write', or {argument name: 'write'|'add'|'null'},
             where names left out, inputs among them, get 'null'. As a plain string it holds for parameters only.
         capacity: executors kept, the least recently used go first.
+        monitor: called with (name, NDArray handle) for every tensor of every forward; makes it slow.
 
     The workspace is shared: outputs are valid until the next forward of *any* executor of the pool. Copy what
     must live longer. A pool is not for use from several threads at a time.
     """
 
-    def __init__(self, symbol, ctx, max_shapes, grad_req='null', capacity=16):
-        self.symbol, self.ctx, self.capacity = symbol, ctx, capacity
+    def __init__(self, symbol, ctx, max_shapes, grad_req='null', capacity=16, monitor=None):
+        self.symbol, self.ctx, self.capacity, self._monitor = symbol, ctx, capacity, monitor
         self.input_names = list(max_shapes)
         names = symbol.list_arguments()
         unknown = [name for name in self.input_names if name not in names]
@@ -71,6 +72,11 @@ class ExecutorPool:
                 self._executors.popitem(last=False)
         self._executors.move_to_end(key)
         return executor
+
+    def last_inputs(self):
+        """{input name: NDArray}, copies of what the executor used last was given."""
+        executor = next(reversed(self._executors.values()))
+        return {name: executor.arg_dict[name].copy() for name in self.input_names}
 
     def forward(self, inputs, is_train=False):
         """Copy `inputs`, {name: NDArray or NumPy array}, in and run; returns the executor, with its `outputs`.
@@ -133,6 +139,8 @@ class ExecutorPool:
                 gradients[name] = mx.nd.zeros(shape, self.ctx, self._types[name])
         executor = self.symbol.bind(self.ctx, arguments, gradients, self._grad_req, self.aux_params,
                                     shared_exec=self._largest)
+        if self._monitor is not None:
+            executor.set_monitor_callback(self._monitor, monitor_all=True)
         if self._largest is None:
             self._largest, self._largest_volume = executor, volume
         return executor

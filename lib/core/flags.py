@@ -51,6 +51,7 @@ def seg_test_parser(description):
 
 def _test_parser(description):
     parser = base_parser(description)
+    parser.add_argument('--precision', choices=('float32', 'int8'), help='int8 is for the CPU; overrides TEST.PRECISION')
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--ignore_cache', action='store_true', help='run again where results of finished clips exist')
     return parser
@@ -79,5 +80,6 @@ def _demo_parser(description, defaults, drawn, interval):
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%%%04d.params (default %s); or a folder of tools/export_model.py' % defaults.model))
     parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of the parameters (default 0)')
+    parser.add_argument('--precision', choices=('float32', 'int8'), help='int8 is for the CPU; overrides TEST.PRECISION')
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % interval)
     return parser

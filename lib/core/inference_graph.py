@@ -26,16 +26,22 @@ def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters
     Parameters are not changed; those returned are NumPy arrays where they are new. Raises CheckpointError, which calls
     their origin `source`, where they do not fit `symbol`.
     """
-    arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
-    needed = {name: shape for name, shape in zip(symbol.list_arguments(), arg_shapes) if name not in shapes}
-    check_params([(needed, arg_params), (dict(zip(symbol.list_auxiliary_states(), aux_shapes)), aux_params)], source)
-    graph, arguments = Graph(symbol), dict(arg_params)
-    sizes = _output_shapes(graph.symbol(), shapes)
-    fold_batch_norm(graph, arguments, aux_params)
-    widen_narrow(graph, arguments, sizes)
+    graph, arguments, sizes = prepared(symbol, shapes, arg_params, aux_params, source)
     if loader.load():
         use_winograd(graph, arguments, sizes)
     return graph.symbol(), arguments, aux_params
+
+
+def prepared(symbol, shapes, arg_params, aux_params, source):
+    """(Graph, arguments, {node name: shape}) after the steps that pay with any kernels; arguments as in for_inference."""
+    arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
+    needed = {name: shape for name, shape in zip(symbol.list_arguments(), arg_shapes) if name not in shapes}
+    check_params([(needed, arg_params), (dict(zip(symbol.list_auxiliary_states(), aux_shapes)), aux_params)], source)
+    graph, arguments = Graph(symbol), {name: arg_params[name] for name in needed}
+    sizes = _output_shapes(graph.symbol(), shapes)
+    fold_batch_norm(graph, arguments, aux_params)
+    widen_narrow(graph, arguments, sizes)
+    return graph, arguments, sizes
 
 
 def _output_shapes(symbol, shapes):

@@ -11,8 +11,8 @@ import mxnet as mx
 import numpy as np
 
 from lib.core.executors import ExecutorPool
-from lib.core.inference_graph import for_inference
 from lib.symbols.flownet import FLOW_UNIT
+from lib.symbols.operators import flow_warp
 from lib.utils.errors import ConfigError
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
@@ -41,14 +41,13 @@ def _with_test(cfg, **settings):
     return cfg
 
 
-def _bind(symbol, shapes, ctx, arg_params, aux_params, source):
+def _bind(symbol, shapes, ctx, arg_params, aux_params, source, precision):
     """An ExecutorPool of `symbol` with its parameters, for those of the inputs `shapes` that it has."""
     names = set(symbol.list_inputs())
     shapes = {name: shape for name, shape in shapes.items() if name in names}
-    if ctx.device_type == 'cpu':
-        symbol, arg_params, aux_params = for_inference(symbol, shapes, arg_params, aux_params, source)
-    pool = ExecutorPool(symbol, ctx, shapes)
-    pool.set_params(arg_params, aux_params, source=source)
+    network = precision.rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
+    pool = ExecutorPool(network.symbol, ctx, shapes, monitor=network.monitor)
+    pool.set_params(network.arg_params, network.aux_params, source=source)
     return pool
 
 
@@ -80,11 +79,11 @@ class FrameNetwork:
 
     def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
         outputs = _outputs(symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=1)))
-        self._pool = _bind(mx.sym.Group(task.head(outputs)), task.input_shapes(*largest_input(cfg)), *params)
+        self.pool = _bind(mx.sym.Group(task.head(outputs)), task.input_shapes(*largest_input(cfg)), *params)
         self._task = task
 
     def __call__(self, frame):
-        executor = self._pool.forward(self._task.inputs(frame))
+        executor = self.pool.forward(self._task.inputs(frame))
         return self._task.to_host(executor.outputs), Key(frame.tensor, None)
 
 
@@ -95,11 +94,11 @@ class KeyNetwork:
         feature, *outputs = _outputs(symbol_instance.get_key_test_symbol(cfg))
         shapes = task.input_shapes(*largest_input(cfg))
         self.feature_shape = feature.infer_shape(data=shapes['data'])[1][0]
-        self._pool = _bind(mx.sym.Group([feature] + task.head(outputs)), shapes, *params)
+        self.pool = _bind(mx.sym.Group([feature] + task.head(outputs)), shapes, *params)
         self._task = task
 
     def __call__(self, frame):
-        outputs = self._pool.forward(self._task.inputs(frame)).outputs
+        outputs = self.pool.forward(self._task.inputs(frame)).outputs
         # Copied, since outputs live in memory that the next forward uses again.
         feature = outputs[0].copy()
         host = self._task.to_host(outputs[1:])
@@ -107,35 +106,41 @@ class KeyNetwork:
         return host, Key(frame.tensor, feature)
 
 
-def motion_between(symbol):
-    """Root mean square of the flow in a network for current frames, [1], in pixels of the feature map."""
-    flow = symbol.get_internals()['Convolution5_output'] * FLOW_UNIT
-    return mx.sym.sqrt(mx.sym.mean(mx.sym.sum(mx.sym.square(flow), axis=1)), name='motion')
+def mismatch(symbol, stride):
+    """How badly the key frame's image, moved along the flow, fits the current one in a network for current frames: [1].
+
+    Root mean square difference, in grey levels, of both images averaged over the cells of the feature map, `stride` pixels wide.
+    """
+    inner = symbol.get_internals()
+    cell = dict(pool_type='avg', kernel=(stride, stride), stride=(stride, stride), pooling_convention='full')
+    current, key = (mx.sym.Pooling(inner[name], **cell) for name in ('data', 'data_key'))
+    moved = flow_warp(key, inner['Convolution5_output'] * FLOW_UNIT, name='warping_image')
+    return mx.sym.sqrt(mx.sym.mean(mx.sym.square(moved - current)), name='mismatch')
 
 
 class CurrentNetwork:
     """DFF's network for all other frames. The key frame is copied to its inputs once, not for every frame.
 
-    With TEST.KEY_FRAME_POLICY flow it gives None where the flow to the key frame is larger than TEST.KEY_FRAME_MOTION:
-    far from it features fit less, so that the frame should be a key frame itself (cf. Zhu et al., arXiv 1711.11577).
+    With TEST.KEY_FRAME_POLICY flow it gives None where the mismatch is above TEST.KEY_FRAME_MISMATCH: where the image does
+    not follow the flow, neither does the feature, and the frame should be a key frame itself (cf. Zhu et al., arXiv 1711.11577).
     """
 
     def __init__(self, cfg, symbol_instance, feature_shape, *params, task=DETECTION):
         symbol = symbol_instance.get_cur_test_symbol(cfg)
         outputs = task.head(_outputs(symbol))
-        self._limit = cfg.TEST.KEY_FRAME_MOTION if cfg.TEST.KEY_FRAME_POLICY == 'flow' else None
+        self._limit = cfg.TEST.KEY_FRAME_MISMATCH if cfg.TEST.KEY_FRAME_POLICY == 'flow' else None
         if self._limit is not None:
-            outputs = outputs + [motion_between(symbol)]
+            outputs = outputs + [mismatch(symbol, cfg.network.RCNN_FEAT_STRIDE)]
         shapes = task.input_shapes(*largest_input(cfg))
         shapes.update(data_key=shapes['data'], feat_key=feature_shape)
-        self._pool = _bind(mx.sym.Group(outputs), shapes, *params)
+        self.pool = _bind(mx.sym.Group(outputs), shapes, *params)
         self._task = task
         self._loaded = None
 
     def __call__(self, frame, key):
         own = self._task.inputs(frame)
         shapes = {name: value.shape for name, value in own.items()}
-        executor = self._pool.get(dict(shapes, data_key=key.tensor.shape, feat_key=key.feature.shape))
+        executor = self.pool.get(dict(shapes, data_key=key.tensor.shape, feat_key=key.feature.shape))
         inputs = executor.arg_dict
         if key is not self._loaded:
             inputs['data_key'][:] = key.tensor
@@ -146,8 +151,8 @@ class CurrentNetwork:
         executor.forward(is_train=False)
         if self._limit is None:
             return self._task.to_host(executor.outputs)
-        *outputs, motion = executor.outputs
-        return self._task.to_host(outputs) if motion.asscalar() <= self._limit else None
+        *outputs, found = executor.outputs
+        return self._task.to_host(outputs) if found.asscalar() <= self._limit else None
 
 
 class BatchNetwork:
@@ -166,7 +171,7 @@ class BatchNetwork:
         data = {'data_key': 1, 'data_other': size - 1} if self._flow else {'data': size}
         shapes = {name: (count, 3, height, width) for name, count in data.items()}
         self._size = size
-        self._pool = _bind(symbol, dict(shapes, im_info=(size, 3)), *params)
+        self.pool = _bind(symbol, dict(shapes, im_info=(size, 3)), *params)
 
     def __call__(self, frames):
         """[outputs] of up to `size` frames of one shape."""
@@ -177,6 +182,6 @@ class BatchNetwork:
             inputs.update(data_key=full[0].tensor, data_other=np.concatenate([frame.tensor for frame in full[1:]]))
         else:
             inputs['data'] = np.concatenate([frame.tensor for frame in full])
-        outputs = [output.asnumpy() for output in self._pool.forward(inputs).outputs]
+        outputs = [output.asnumpy() for output in self.pool.forward(inputs).outputs]
         parts = [array.reshape(self._size, -1, array.shape[-1]) for array in outputs]
         return [tuple(part[i] for part in parts) for i in range(len(frames))]

@@ -3,6 +3,8 @@
 The loop is the paper's inference algorithm (arXiv 1611.07715, algorithm 1): the heavy network on every
 `interval`-th frame, on all others the flow network and the warped feature of the last key frame.
 """
+import functools
+import itertools
 import time
 from collections import namedtuple
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from lib.core.checkpoint import load_params, use_test_bbox
 from lib.core.inference_networks import DETECTION, BatchNetwork, CurrentNetwork, FrameNetwork, KeyNetwork, has_flow
+from lib.core.precision import FRAMES, KEY_INTERVAL, make_precision
 from lib.core.video_io import read_ahead
 from lib.nms.frame_nms import frame_detections
 from lib.utils.errors import ConfigError
@@ -123,7 +126,9 @@ class VideoPredictor:
         # Frames of each kind and size that include the time of binding a network; for Timing.
         self.warm_up = {'key': 1, 'current': 1}
         self._has_current = has_flow(symbol_instance)
-        self._bind(symbol_instance, ctx, arg_params, aux_params, source)
+        self._precision = make_precision(cfg.TEST.PRECISION, arg_params, source)
+        self._bind_again = functools.partial(self._bind, symbol_instance, ctx, arg_params, aux_params, source, self._precision)
+        self._bind_again()
 
     def _bind(self, symbol_instance, *params):
         self._run_current = None     # not needed where every frame is a key frame
@@ -139,9 +144,19 @@ class VideoPredictor:
         """Yield a `result` for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
         frames = read_ahead(prepare(image, self.cfg) for image in images)
         try:
-            yield from self._loop(frames)
+            yield from self._loop(self._calibrated(frames) if self._precision.to_calibrate() else frames)
         finally:
             frames.close()
+
+    def _calibrated(self, frames):
+        """All of `frames`, after the first ones have shown which ranges int8 needs (lib/core/precision.py)."""
+        first = list(itertools.islice(frames, FRAMES))
+        interval = min(self.interval, KEY_INTERVAL)
+        for _ in key_frame_loop(first, interval, self._run_key, self._run_current, lambda outputs, frame: None):
+            pass
+        self._precision.finish([network.pool.last_inputs() for network in (self._run_key, self._run_current) if network])
+        self._bind_again()
+        return itertools.chain(first, frames)
 
     def _loop(self, frames):
         return key_frame_loop(frames, self.interval, self._run_key, self._run_current, self._post_process, result=self.result)
@@ -164,6 +179,8 @@ class VideoDetector(VideoPredictor):
 
     def _bind(self, symbol_instance, *params):
         if self._batch:
+            if self.cfg.TEST.PRECISION != 'float32':
+                raise ConfigError('the batch network runs in float32: TEST.PRECISION is %s' % self.cfg.TEST.PRECISION)
             if self.cfg.TEST.KEY_FRAME_POLICY != 'fixed':
                 raise ConfigError('the batch network has a key frame every %d frames: TEST.KEY_FRAME_POLICY must be fixed, found %s'
                                   % (self.interval, self.cfg.TEST.KEY_FRAME_POLICY))

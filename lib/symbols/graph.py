@@ -33,7 +33,7 @@ class Graph:
         tree, nodes, names = json.loads(symbol.tojson()), [], set()
         for number, entry in enumerate(tree['nodes']):
             inputs = [(nodes[head[0]], head[1]) for head in entry['inputs']]
-            name = entry['name'] if entry['name'] not in names else '%s_node%d' % (entry['name'], number)
+            name = entry['name'] if entry['name'] not in names or entry['op'] == 'null' else '%s_node%d' % (entry['name'], number)
             names.add(name)
             nodes.append(Node(entry['op'], name, entry.get('attrs'), inputs))
         self.heads = [(nodes[head[0]], head[1]) for head in tree['heads']]
@@ -62,6 +62,12 @@ class Graph:
         for node, _ in self.heads:
             users[node].append('head')
         return users
+
+    def number_names(self, kept):
+        """Name all operators but those of the kinds `kept` by their place, whatever was built before in this process."""
+        for number, node in enumerate(self.nodes()):
+            if node.op != 'null' and node.op not in kept:
+                node.name = 'node%d_%s' % (number, node.op.lower().strip('_'))
 
     def replace(self, old, new):
         """Let everything that reads output 0 of `old` read that of `new`."""

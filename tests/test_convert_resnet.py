@@ -195,6 +195,14 @@ def test_another_depth_a_wide_network_and_broken_numbers(tmp_path):
     tensors['res3a_branch2a_weight'] = np.ones((256, 64, 3, 3))
     with pytest.raises(CheckpointError, match=r'its res3a_branch2a_weight has shape \(256, 64, 3, 3\), ours \(128, 64, 3, 3\)'):
         convert_own('resnet_v1_18')
-    tensors['res3a_branch2a_weight'] = np.full((128, 64, 3, 3), np.nan)
+    tensors['res3a_branch2a_weight'] = np.ones((128, 64, 3, 3))
+    tensors['conv1_weight'] = np.ones((64, 1, 7, 7))
+    with pytest.raises(CheckpointError, match=r'its conv1_weight has shape \(64, 1, 7, 7\), ours \(64, 3, 7, 7\)'):
+        convert_own('resnet_v1_18')
+    tensors['conv1_weight'] = np.ones((64, 3, 7, 7))
+    tensors['bn_conv1_beta'] = np.ones(32)
+    with pytest.raises(CheckpointError, match=r'its bn_conv1_beta has shape \(32,\), ours \(64,\)'):
+        convert_own('resnet_v1_18')
+    tensors['bn_conv1_beta'] = np.full(64, np.nan)
     with pytest.raises(CheckpointError, match='gives other outputs than its own framework .*nothing was written'):
         convert_own('resnet_v1_18')

@@ -44,6 +44,7 @@ def convert(source, target, means=None, caffe_style=False):
         return {part: prefix + name for part, name in kind.names(family, layer).items()}
 
     _check_complete(source, kind, family, prefix, target, names)
+    _check_shapes(source, kind, family, names)
     params, rows, used, initialised = {}, [], set(), []
     for layer in kind.layers:
         taken = {part: name for part, name in names(layer).items() if name in source.tensors}
@@ -93,23 +94,33 @@ def _check_complete(source, kind, family, prefix, target, names):
                               '%d parameters are missing, as %s' % (len(missing), ', '.join(missing[:3]))))
 
 
+def _check_shapes(source, kind, family, names):
+    """Every tensor that will be taken has the shape of ours; all these frameworks lay weights out alike."""
+    symbol = kind.symbol(family)
+    needed = dict(zip(symbol.list_arguments(), symbol.infer_shape(**_inputs(kind))[0]))
+    for layer in kind.layers:
+        weight = needed[layer.conv + '_weight']
+        for part, name in names(layer).items():
+            wanted = weight if part == 'weight' else needed.get(layer.conv + '_bias', weight[:1])
+            if name in source.tensors and source.tensors[name].shape != tuple(wanted):
+                raise CheckpointError('%s has another architecture: its %s has shape %s, ours %s (a wide or grouped network?)'
+                                      % (source.path, name, source.tensors[name].shape, tuple(wanted)))
+
+
+def _inputs(kind):
+    """{input of the parity check's network: shape}"""
+    return {name: (1, 3) + IMAGE_SHAPE[:2] for name in kind.inputs}
+
+
 def _parity(source, kind, family, names, params, means):
     """Largest difference between their forward and ours on random images, relative to the largest value.
 
-    Raises CheckpointError where a shape is not ours or the difference is above TOLERANCE.
+    Raises CheckpointError where it is above TOLERANCE.
     """
-    symbol = kind.symbol(family)
-    inputs = {name: (1, 3) + IMAGE_SHAPE[:2] for name in kind.inputs}
-    needed = dict(zip(symbol.list_arguments(), symbol.infer_shape(**inputs)[0]))
-    for name, value in params.items():
-        wanted = needed.get(name[len('arg:'):], value.shape)
-        if tuple(value.shape) != tuple(wanted):
-            raise CheckpointError('%s has another architecture: its %s has shape %s, ours %s (a wide or grouped network?)'
-                                  % (source.path, name[len('arg:'):], value.shape, wanted))
     rng = np.random.RandomState(0)
     images = [rng.randint(0, 256, IMAGE_SHAPE).astype(np.uint8) for _ in kind.inputs]
     theirs = kind.reference(images, names, source.tensors, family, means)
-    pool = ExecutorPool(symbol, mx.cpu(), inputs)
+    pool = ExecutorPool(kind.symbol(family), mx.cpu(), _inputs(kind))
     pool.set_params(*({name[len(sort):]: mx.nd.array(value) for name, value in params.items() if name.startswith(sort)}
                       for sort in ('arg:', 'aux:')), source=source.path)
     ours = pool.forward({name: to_tensor(image, means) for name, image in zip(kind.inputs, images)}).outputs

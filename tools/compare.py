@@ -86,9 +86,11 @@ def compare(name, overrides):
     """Train, test and draw what JOBS[name] says; returns (Markdown table, minutes of each step)."""
     job = JOBS[name]
     baseline, dff = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.settings, task), overrides) for task in job.tasks)
-    backbone, flow = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.parts, task), overrides) for task in DETECTION)
-    steps = [('pre-training the backbone', lambda: backbone.pretrain('backbone', 'pretrained')),
-             ('training ' + NAMES[baseline.task], baseline.train),
+    detector, flow = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.parts, task), overrides) for task in DETECTION)
+    steps = [('pre-training the backbone', lambda: detector.pretrain('backbone', 'pretrained'))]
+    if resolve(baseline.network['pretrained']) == detector.prefix:
+        steps.append(('training ' + NAMES[detector.task], detector.train))
+    steps += [('training ' + NAMES[baseline.task], baseline.train),
              ('pre-training the flow network', lambda: flow.pretrain('flow', 'pretrained_flow')),
              ('training ' + NAMES[dff.task], dff.train)]
     times = []

@@ -48,6 +48,9 @@ class FakeSegmenter:
         self.cfg = tiny_seg.seg_config('dff_deeplab')
         self.keys = Counter()
 
+    def calibrate(self, images):
+        """It has no numbers."""
+
     def from_key(self, frames):
         numbers = [int(frame.image[0, 0, 0]) for frame in frames]
         self.keys[numbers[0]] += 1
@@ -224,6 +227,17 @@ def test_interval_1_equals_the_baseline(experiment, tmp_path):
     assert baseline['key_frames'] == baseline['frames'] == 10 and baseline['ms']['current'] is None
     # Distance 0 of DFF is the key network, too.
     assert run_test(experiment)['by_distance'][0]['mIoU'] == pytest.approx(every['mIoU'], abs=1e-6)
+
+
+def test_int8_is_calibrated(experiment, tmp_path):
+    cfg = segmentation_defaults()
+    update_from_file(cfg, str(experiment))
+    cfg.TEST.PRECISION = 'int8'
+    int8 = seg_tester.test_net(cfg, str(experiment), 'dff_deeplab')
+    record = json.loads((tmp_path / 'output' / 'tiny_dff_deeplab' / 'train' / 'tiny-0001.int8.json').read_text())
+    assert len(record['networks']) == 2      # for key and for current frames
+    assert int8['mIoU'] == pytest.approx(run_test(experiment)['mIoU'], abs=0.1)
+    assert {file.parent.name for file in tmp_path.glob('output/*/val/*/results.json')} == {'tiny-0001_interval3', 'tiny-0001_interval3_int8'}
 
 
 def test_missing_parameters(experiment, tmp_path):

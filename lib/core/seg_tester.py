@@ -26,6 +26,7 @@ from lib.segmentation.confusion import ConfusionMatrix
 from lib.segmentation.drawing import write_label_png
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.errors import ConfigError, DataError
+from lib.utils.image import read_image
 from lib.utils.log import create_logger
 
 _Job = namedtuple('_Job', 'clip length')      # length: runs of a network
@@ -49,6 +50,8 @@ def test_net(config, cfg_path, task, interval=None, distance=None, vis=False, ig
     name = '%s_interval%d' % (os.path.basename(file)[:-len('.params')], interval)
     if len(distances) < interval:
         name += '_distance%d' % distances[0]
+    if config.TEST.PRECISION == 'int8':
+        name += '_int8'
     results = _SegResults(dataset, os.path.join(folder, name), _origin(config, file, distances), logger.info, ignore_cache)
     own = own_part(jobs, ignore_cache)
     pending = [job for job in own if not results.finished(job, vis)]
@@ -59,6 +62,7 @@ def test_net(config, cfg_path, task, interval=None, distance=None, vis=False, ig
 
         def make_work(device):
             segmenter = VideoSegmenter(config, get_symbol_instance(config), *params, device, interval, source=file)
+            segmenter.calibrate(read_image(path) for job in pending for path in job.clip.frames)
             seen = Counter()
             return lambda job, tick: _test_clip(segmenter, job, distances, results, Timing(seen), tick, vis)
         run_on_devices(pending, devices, make_work)
@@ -101,7 +105,7 @@ def _origin(config, file, distances):
     parts = {key: config[key] for key in ('symbol', 'SCALES')}
     parts.update(network={key: value for key, value in config.network.items() if not key.startswith(('pretrained', 'FIXED_PARAMS'))},
                  dataset={key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES', 'CLASSES', 'annotation_prefix')},
-                 distances=distances, parameters=file_digest(file))
+                 TEST={'PRECISION': config.TEST.PRECISION}, distances=distances, parameters=file_digest(file))
     return parts
 
 

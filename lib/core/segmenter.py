@@ -1,4 +1,5 @@
 """Segmentation in video: what it computes for a frame, in the key/current loop of lib/core/predictor.py."""
+import contextlib
 from collections import namedtuple
 
 import lib  # noqa: F401  (prepares MXNet's import)
@@ -60,6 +61,12 @@ class VideoSegmenter(VideoPredictor):
             raise CheckpointError('%s: upsampling_weight is not the bilinear interpolation that these networks have for good; '
                                   'another one is not supported' % source)
         super().__init__(cfg, symbol_instance, arg_params, aux_params, ctx, interval, source)
+
+    def calibrate(self, images):
+        """Let int8 networks that no record of their ranges exists of measure them on the first of `images`, as `run` does."""
+        if self._precision.to_calibrate():
+            with contextlib.closing(self.run(images)) as results:
+                next(results, None)
 
     def from_key(self, frames):
         """Yield a Segmented for each Frame of the list `frames`, of one size: the first is the key frame of all others."""

@@ -237,7 +237,8 @@ def test_int8_is_calibrated(experiment, tmp_path):
     record = json.loads((tmp_path / 'output' / 'tiny_dff_deeplab' / 'train' / 'tiny-0001.int8.json').read_text())
     assert len(record['networks']) == 2      # for key and for current frames
     assert int8['mIoU'] == pytest.approx(run_test(experiment)['mIoU'], abs=0.1)
-    assert {file.parent.name for file in tmp_path.glob('output/*/val/*/results.json')} == {'tiny-0001_interval3', 'tiny-0001_interval3_int8'}
+    folders = {file.parent.name for file in tmp_path.glob('output/*/val/*/results.json')}
+    assert folders == {'tiny-0001_interval3', 'tiny-0001_interval3_int8'}
 
 
 def test_missing_parameters(experiment, tmp_path):

@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.config.config import update_from_settings
 from lib.config.defaults import segmentation_defaults
 from lib.core.seg_loader import SegLoader, crop_window, load_sample
 from lib.dataset.seg_labels import id_table, read_label
@@ -109,6 +110,30 @@ def test_labels_follow_the_scale_and_the_stride(cfg, segdb):
     assert one['data'].shape == (1, 3, 32, 64) and one['label'].shape == (1, 1, 32, 64)
     assert (one['label'][0, 0, 30:] == 255).all() and (one['label'][0, 0, :, 45:] == 255).all()
     assert set(np.unique(one['label'][0, 0, :30, :45])) == set(range(9))
+
+
+def test_random_scales_hold_for_frames_and_label_alike(cfg, segdb):
+    cfg.TRAIN.update(RANDOM_SCALE=[0.5, 2.0], MIN_OFFSET=-1, MAX_OFFSET=-1)
+    steps = set()
+    for seed in range(40):
+        one = sample(segdb[1], cfg, seed, with_reference=True)
+        assert one['data'].shape == one['data_ref'].shape == (1, 3, 40, 50)
+        current, reference, label = pixels(one['data']), pixels(one['data_ref']), one['label'][0, 0]
+        inside = label != 255
+        np.testing.assert_array_equal(current[inside][:, :2], reference[inside][:, :2])
+        assert np.abs(current[..., 0] / 10.0 - 0.5 - label)[inside].max() < 0.7
+        row = current[5, inside[5], 0]
+        steps.add(round((row[-1] - row[0]) / (len(row) - 1.0), 1))      # pixels of the frame for one of the crop
+    assert min(steps) <= 0.6 and max(steps) >= 1.8 and len(steps) > 6
+
+
+def test_wrong_random_scales_are_refused():
+    for settings, message in ((['TRAIN.RANDOM_SCALE=[1.5, 0.5]'], 'TRAIN.RANDOM_SCALE must be two factors'),
+                              (['TRAIN.RANDOM_SCALE=[0, 1]'], 'TRAIN.RANDOM_SCALE must be two factors'),
+                              (['TRAIN.RANDOM_SCALE=[2]'], 'TRAIN.RANDOM_SCALE must be two factors'),
+                              (['TRAIN.RANDOM_SCALE=[1, 2]', 'TRAIN.ENABLE_CROP=false'], 'RANDOM_SCALE needs TRAIN.ENABLE_CROP')):
+        with pytest.raises(ConfigError, match=message):
+            update_from_settings(segmentation_defaults(), settings)
 
 
 def test_batches_hold_what_the_training_symbols_want(cfg, segdb):

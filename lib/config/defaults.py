@@ -39,6 +39,7 @@ def segmentation_defaults():
         'lr': 0.0005, 'lr_step': '40.336', 'warmup': True, 'warmup_lr': 0.00005, 'warmup_step': 1000,
         'end_epoch': 53, 'ENABLE_OHEM': False, 'MIN_OFFSET': -4,
         'ENABLE_CROP': True, 'CROP_HEIGHT': 768, 'CROP_WIDTH': 1024,   # pixels of the scaled image
+        'RANDOM_SCALE': [1.0, 1.0],                  # before the crop, SCALES times a factor drawn from here
     })
     config.TEST.update({'KEY_FRAME_INTERVAL': 5, 'test_epoch': 53})
     return config

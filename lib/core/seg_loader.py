@@ -12,17 +12,20 @@ def load_sample(record, read_label, cfg, rng, with_reference):
     """Network input and label map of one record, as a dict of float32 arrays with a leading axis of 1.
 
     data [1, 3, H, W] and label [1, 1, H, W], class ids or 255; with_reference adds data_ref and eq_flag [1] (1 where the
-    frame is its own reference: stills, and an offset of 0). With TRAIN.ENABLE_CROP a random part of CROP_HEIGHT x CROP_WIDTH;
-    where the frame is smaller, it is padded with zeros, ignored in the label. Raises DataError naming the file.
+    frame is its own reference: stills, and an offset of 0). With TRAIN.ENABLE_CROP a random part of CROP_HEIGHT x CROP_WIDTH
+    at a scale drawn from RANDOM_SCALE; where the frame is smaller, it is padded with zeros, ignored in the label.
+    Raises DataError naming the file.
     """
-    images = [_prepare(read_image(record.image), record, cfg)]
+    images = [read_image(record.image)]
     if with_reference:
         reference = record.frame_path(rng.randint(cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET + 1))
         if reference != record.image:
-            images.append(_prepare(read_image(reference), record, cfg))
+            images.append(read_image(reference))
             if images[1].shape != images[0].shape:
                 raise DataError('%s and %s belong to one clip but differ in size' % (record.image, reference))
-    label = _prepare(read_label(record), record, cfg, interpolation=cv2.INTER_NEAREST, border=IGNORE_LABEL)
+    scales = _draw_scales(cfg, rng)
+    images = [_prepare(image, record, scales, cfg) for image in images]
+    label = _prepare(read_label(record), record, scales, cfg, interpolation=cv2.INTER_NEAREST, border=IGNORE_LABEL)
     size, window = label.shape, (slice(None), slice(None))
     if cfg.TRAIN.ENABLE_CROP:
         size = (cfg.TRAIN.CROP_HEIGHT, cfg.TRAIN.CROP_WIDTH)
@@ -40,9 +43,16 @@ def crop_window(image_size, crop_size, rng):
     return tuple(slice(start, start + part) for start, part in zip(starts, crop_size))
 
 
-def _prepare(image, record, cfg, **options):
+def _draw_scales(cfg, rng):
+    """SCALES times a factor drawn from TRAIN.RANDOM_SCALE; without a range nothing is drawn."""
+    low, high = cfg.TRAIN.RANDOM_SCALE
+    factor = rng.uniform(low, high) if low < high else low
+    return tuple(max(1, int(round(side * factor))) for side in cfg.SCALES[0])
+
+
+def _prepare(image, record, scales, cfg, **options):
     """A frame or label map of `record`, mirrored and scaled; options: those of `resize`."""
-    return resize(image[:, ::-1] if record.flipped else image, cfg.SCALES[0], cfg.network.IMAGE_STRIDE, **options)[0]
+    return resize(image[:, ::-1] if record.flipped else image, scales, cfg.network.IMAGE_STRIDE, **options)[0]
 
 
 class SegLoader(TrainLoader):

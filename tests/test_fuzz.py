@@ -48,3 +48,13 @@ def test_entities_are_not_expanded(tmp_path):
     name, good, _ = TARGETS['xml']
     assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a "aaaa">]>' + good.replace(b'n02691156', b'&a;'), str(tmp_path))
     assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + good.replace(b'n02691156', b'&a;'), str(tmp_path))
+
+
+def test_a_png_whose_chunk_claims_more_than_the_file_holds_is_refused_at_once(tmp_path):
+    good = TARGETS['png'][1]
+    at = good.index(b'IDAT') - 4
+    (tmp_path / 'a.png').write_bytes(good[:at] + b'\x00\x50\x00\x00' + good[at + 4:])     # 5 MB, over which OpenCV sits for a minute
+    with pytest.raises(DataError, match='cannot decode image .*a.png'):
+        read_image(str(tmp_path / 'a.png'))
+    (tmp_path / 'a.png').write_bytes(good)
+    assert read_image(str(tmp_path / 'a.png')).shape == (24, 32, 3)

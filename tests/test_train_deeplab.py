@@ -95,8 +95,9 @@ def test_a_killed_and_resumed_run_ends_with_the_same_parameters(root, work):
     parts = ['output_path=%s' % (work / 'parts' / task), 'TRAIN.RESUME=true']
     killed = start(root, work, task, script, parts + ['TRAIN.end_epoch=100'])
     first = checkpoint(work / 'parts', task, 1).with_suffix('.json')
+    deadline = time.time() + 300
     while not first.exists():
-        assert killed.poll() is None, finish(killed)
+        assert killed.poll() is None and time.time() < deadline
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     assert finish(killed)[0] == -signal.SIGKILL

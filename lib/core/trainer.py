@@ -38,8 +38,9 @@ def train_net(config, cfg_path, task, with_reference):
     instance = get_symbol_instance(config)
     symbol = instance.get_train_symbol(config)
     arg_params, aux_params = initial_params(config, instance, loader, prefix, start, logger)
-    fixed = fixed_param_names(symbol, loader.data_names + loader.label_names, config.network)
-    logger.info(describe_fixed(fixed, len(arg_params), config.network))
+    inputs = loader.data_names + loader.label_names
+    fixed = fixed_param_names(symbol, inputs, config.network)
+    logger.info(describe_fixed(fixed, len(set(symbol.list_arguments()) - set(inputs)), config.network))
     lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size, config.TRAIN.BATCH_IMAGES, task.lr_rule)
     logger.info(lr_report)
 

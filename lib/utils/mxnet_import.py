@@ -24,10 +24,10 @@ def prepare():
     # A library operator always writes its gradient. With 8 or more contributions to one tensor MXNet would ask it to
     # add instead and the gradient would be silently wrong; above this count only.
     os.environ['MXNET_EXEC_INPLACE_GRAD_SUM_CAP'] = '1000000'
-    # One line on stderr for every image size that is bound, otherwise.
     # Copies of large arrays from NumPy would start a second OpenMP team, on the main thread; with more threads than cores none
     # waits actively any more, and every small layer takes .2 ms longer.
     os.environ.setdefault('MXNET_CPU_PARALLEL_SIZE', '2000000000')
+    # One line on stderr for every image size that is bound, otherwise.
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')
     # cuDNN would time all its algorithms anew for every image size; the original turns this off too.
     os.environ.setdefault('MXNET_CUDNN_AUTOTUNE_DEFAULT', '0')

@@ -157,8 +157,10 @@ class Soak:
         """The lines to print."""
         first, last = self.samples[min(2, len(self.samples) - 1)], self.samples[-1]
         faults = ', '.join('%s %d' % (name, self.counts[name]) for name in FAULTS + ('cut frames',))
-        return ['%.1f minutes; the disk was %s' % ((time.time() - self.started) / 60, 'a file system of %d MB' % (DISK >> 20)
-                                                   if self.mounted else 'a limit on the size of files'),
+        own, trainings = (sum(resource.getrusage(who)[:2]) / 60 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return ['%.1f minutes (%.1f of processor time here, %.1f in trainings); the disk was %s' % (
+                    (time.time() - self.started) / 60, own, trainings,
+                    'a file system of %d MB' % (DISK >> 20) if self.mounted else 'a limit on the size of files'),
                 'faults survived: %s' % faults,
                 'disturbed trainings that ended with the parameters of undisturbed ones, bit for bit: %d' % self.counts['comparisons'],
                 'frames detected in: %d' % self.counts['frames'],

@@ -1,6 +1,7 @@
 """COCO and COCO-VID JSON."""
 import json
 
+import numpy as np
 import pytest
 from import_tools import image, run_import, video
 
@@ -64,6 +65,25 @@ def test_the_same_boxes_as_pycocotools_reads(src, tmp_path):
     assert run_import('coco', src, tmp_path / 'out').boxes('DET_train_all') == expected
 
 
+def test_masks_of_pycocotools(tmp_path):
+    """Outlines as pycocotools writes them, run lengths packed (RLE) or not; those of crowds stay out, boxes come from its toBbox."""
+    mask = pytest.importorskip('pycocotools.mask')
+    pixels = np.zeros((40, 60), np.uint8, order='F')
+    pixels[5:15, 10:30] = 1
+    packed = mask.encode(pixels)
+    outline = dict(packed, counts=packed['counts'].decode('ascii'))
+    plain = {'size': [40, 60], 'counts': [int(n) for n in np.diff(np.flatnonzero(np.diff(np.r_[2, pixels.ravel('F'), 2])))]}
+    box = mask.toBbox(packed).tolist()
+    assert box == [10, 5, 20, 10] and mask.area(mask.frPyObjects(plain, 40, 60)) == 200
+    file = write(tmp_path / 'a.json', coco([entry(1, 'a.jpg')], [
+        {'image_id': 1, 'category_id': 1, 'bbox': box, 'segmentation': outline, 'area': 200},
+        {'image_id': 1, 'category_id': 3, 'bbox': box, 'segmentation': plain, 'area': 200, 'iscrowd': 1}]))
+    image(tmp_path / 'a.jpg')
+    assert len(pytest.importorskip('pycocotools.coco').COCO(str(file)).getAnnIds(iscrowd=True)) == 1
+    data = run_import('coco', file, tmp_path / 'out', val=0)
+    assert data.boxes('DET_train_all') == {'train/a': [('person', 10, 5, 29, 14)]} and data.said('1 boxes: iscrowd')
+
+
 def test_stills_are_split_by_image_with_a_seed(tmp_path):
     file = write(tmp_path / 'a.json', coco([entry(i, '%d.jpg' % i) for i in range(10)], [
         {'image_id': i, 'category_id': 1, 'bbox': [1, 1, 9, 9]} for i in range(10)]))
@@ -117,6 +137,44 @@ def test_coco_vid(tmp_path):
     data = run_import('coco-vid', file, tmp_path / 'out', val_clips=['run'])
     assert data.boxes('VID_train_15frames') == {'train/walk/%06d' % i: [('person', i, 1, i + 8, 9)] for i in range(3)}
     assert data.clips() == [('val/run', 3)] and '<trackid>4</trackid>' in data.xml('VID/val/run/000002') and data.said('tracks:     2')
+
+
+def test_the_layout_of_mmtracking(tmp_path):
+    """annotations/<set>_{train,val}.json over the tree of ILSVRC2015; every second frame of training listed."""
+    root = tmp_path / 'ILSVRC'
+    for part in ('train', 'val'):
+        tree = vid_tree(('%s/ILSVRC2015_%s_000' % (part, part),))
+        tree['images'] = [e for e in tree['images'] if part == 'val' or e['frame_id'] != 1]
+        for e in tree['images']:
+            e['file_name'] = '%s/%06d.JPEG' % (e['file_name'].rpartition('/')[0], e['frame_id'])
+            image((root / 'Data/VID' / e['file_name']).with_suffix('.jpg')).rename(root / 'Data/VID' / e['file_name'])
+        for a in tree['annotations']:
+            a.update(occluded=True, generated=a['image_id'] % 10 == 2)
+        write(root / 'annotations' / ('imagenet_vid_%s.json' % part), tree)
+    data = run_import('coco-vid', root, tmp_path / 'out', frames=str(root / 'Data/VID'))
+    clip = 'train/ILSVRC2015_train_000/00000'
+    assert data.boxes('VID_train_15frames') == {clip + '0': [('person', 0, 1, 8, 9)], clip + '1': [('person', 2, 1, 10, 9)]}
+    assert data.clips() == [('val/ILSVRC2015_val_000', 3)]
+    assert '<occluded>1</occluded>\n\t\t<generated>1</generated>' in data.xml('VID/val/ILSVRC2015_val_000/000002')
+    assert '<generated>0</generated>' in data.xml('VID/val/ILSVRC2015_val_000/000001')
+
+
+@pytest.mark.parametrize('change, expected', [
+    (lambda t: t['videos'][0].update(name='../walk'), "the file name '../walk' is refused"),
+    (lambda t: t['videos'][0].update(name='/etc'), "the file name '/etc' is refused"),
+    (lambda t: t['images'][0].update(file_name='../../etc/passwd'), "the file name '../../etc/passwd' is refused"),
+    (lambda t: t['videos'][0].pop('id'), 'a video needs an id'),
+    (lambda t: t.pop('videos'), "the list 'videos' is not there"),
+    (lambda t: [e.update(frame_id='x') for e in t['images']], 'none of the images or videos that it lists is there'),
+])
+def test_what_is_no_coco_vid(tmp_path, change, expected):
+    tree = vid_tree()
+    for e in tree['images']:
+        image(tmp_path / 'src' / e['file_name'])
+    change(tree)
+    with pytest.raises(DataError) as error:
+        run_import('coco-vid', write(tmp_path / 'src/x.json', tree), tmp_path / 'out')
+    assert expected in str(error.value) and not (tmp_path / 'out').exists()
 
 
 def test_coco_vid_with_videos(tmp_path):

@@ -94,6 +94,28 @@ def test_yolo_folders(tmp_path):
         assert data.said(line), line
 
 
+@pytest.mark.parametrize('folders', ['%s/images', 'images/%s'])
+def test_yolo_with_a_test_part(tmp_path, folders):
+    """train, valid and test, as exports have them: the test part is neither trained on nor validated with."""
+    src = tmp_path / 'src'
+    lines(src / 'data.yaml', 'train: ../train/images', 'val: ../valid/images', 'test: ../test/images', 'nc: 1', "names: ['cat']")
+    for part in ('train', 'valid', 'test'):
+        image(src / (folders % part) / (part + '.jpg'))
+        lines(src / (folders.replace('images', 'labels') % part) / (part + '.txt'), '0 0.5 0.5 0.5 0.5')
+    data = run_import('yolo', src, tmp_path / 'out')
+    assert list(data.boxes('DET_train_all')) == ['train/train'] and data.clips() == [('val/valid', 1)]
+    assert data.said('1 images: of the test part of the source (test/test)')
+
+
+def test_a_source_of_nothing_but_a_test_part_is_split_as_any_other(tmp_path):
+    lines(tmp_path / 'src/classes.txt', 'cat')
+    for i in range(4):
+        image(tmp_path / 'src/test' / ('%d.jpg' % i))
+        lines(tmp_path / 'src/test' / ('%d.txt' % i), '0 0.5 0.5 0.5 0.5')
+    data = run_import('yolo', tmp_path / 'src', tmp_path / 'out', val=0.5)
+    assert len(data.boxes('DET_train_all')) == len(data.clips()) == 2 and not data.said('test part')
+
+
 def test_yolo_beside_the_images_and_of_videos(tmp_path):
     src = tmp_path / 'src'
     lines(src / 'classes.txt', 'cat', '', 'big dog')
@@ -124,7 +146,8 @@ def test_yolo_that_is_none(tmp_path, name, text, expected):
 
 def voc(*objects, size=(60, 40), filename='x.jpg'):
     return ('<annotation verified="yes"><folder>f</folder><filename>%s</filename><path>C:\\x.jpg</path>'
-            '<source><database>Unknown</database></source><size><width>%s</width><height>%s</height><depth>3</depth></size><segmented>0</segmented>%s</annotation>'
+            '<source><database>Unknown</database></source><size><width>%s</width><height>%s</height><depth>3</depth></size>'
+            '<segmented>0</segmented>%s</annotation>'
             % ((filename,) + size + (''.join(
                 '<object><name>%s</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult><bndbox><xmin>%s</xmin>'
                 '<ymin>%s</ymin><xmax>%s</xmax><ymax>%s</ymax></bndbox></object>' % item for item in objects),)))
@@ -138,9 +161,13 @@ def test_voc_folders(tmp_path):
     image(src / 'JPEGImages/000011.jpg')
     lines(src / 'ImageSets/Main/train.txt', '000005', '000007')
     lines(src / 'ImageSets/Main/val.txt', '000009')
+    image(src / 'JPEGImages/000013.jpg')
+    lines(src / 'Annotations/000013.xml', voc(('chair', 11, 6, 30, 36)))
+    lines(src / 'ImageSets/Main/test.txt', '000013')
     data = run_import('voc', src, tmp_path / 'out')
     assert data.boxes('DET_train_all') == {'train/0000%s' % n: [('chair', 10, 5, 29, 35)] for n in ('05', '07')}
     assert data.clips() == [('val/000009', 1)] and data.said('1 images: no annotation')
+    assert data.said('1 images: of the test part of the source')
 
 
 def test_labelimg_beside_frames_of_clips(tmp_path):

@@ -5,7 +5,7 @@
     python tools/import_dataset.py coco labels.json data/x --clips --frames my_videos
 
 Formats: coco, coco-vid (JSON); voc, labelimg (an XML file an image); yolo (a text file an image); mot (gt.txt);
-cvat (CVAT for video 1.1). docs/custom-dataset.md says what each expects.
+cvat (CVAT for video 1.1); cvat-images (CVAT for images 1.1). docs/custom-dataset.md says what each expects.
 """
 import argparse
 import os
@@ -28,9 +28,10 @@ def parse_arguments():
     parser.add_argument('dst', metavar='DST', help='folder to make, such as data/my_videos')
     parser.add_argument('--frames', metavar='FOLDER', help='where images or videos are, if not in SRC')
     parser.add_argument('--clips', action='store_true',
-                        help='coco, voc, yolo: the images are frames of clips, named like walk/frame_000012; without it they are stills')
+                        help='coco, cvat-images, voc, yolo: the images are frames of clips, named like walk/frame_000012; without it '
+                             'they are stills')
     parser.add_argument('--first_frame', type=int, default=0, metavar='N',
-                        help='coco, coco-vid, voc, yolo with videos: the number that their first frame has in the annotations (default 0)')
+                        help='all but cvat and mot, with videos: the number that their first frame has in the annotations (default 0)')
     parser.add_argument('--classes', nargs='+', default=[], metavar='NAME', help='import these classes only, in this order')
     parser.add_argument('--val', type=float, default=0.2, metavar='SHARE', help='share of the clips for validation (default 0.2)')
     parser.add_argument('--val_clips', nargs='+', default=[], metavar='NAME', help='these clips for validation, all others for training')

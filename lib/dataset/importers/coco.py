@@ -83,7 +83,8 @@ def boxes_by_image(tree, file, report):
         else:
             x, y, width, height = map(number, bbox)
             track = whole(entry.get('instance_id', entry.get('track_id')))
-            box = Box(names[category], x, y, x + width - 1, y + height - 1, track, bool(entry.get('occluded')))
+            box = Box(names[category], x, y, x + width - 1, y + height - 1, track, bool(entry.get('occluded')),
+                      bool(entry.get('generated')))
             found.setdefault(image, []).append(box)
     return found
 
@@ -114,7 +115,7 @@ def labels_of(entry, boxes, file, report):
 
 
 def part_of_file(file):
-    """'train' or 'val' where a JSON file is named so, as in instances_val2017.json, else None."""
+    """'train', 'val' or 'test' where a JSON file is named so, as in instances_val2017.json, else None."""
     return part_of('/'.join(word.rstrip('0123456789') for word in stem(file).split('_')))
 
 

@@ -1,21 +1,29 @@
-"""CVAT for video 1.1 XML (docs.cvat.ai, "XML annotation format"): a <track> an object, a <box> for each frame it is seen in."""
+"""CVAT for video 1.1 XML (docs.cvat.ai, "XML annotation format"): a <track> an object, a <box> for each frame it is seen in.
+
+CVAT lists every frame of a track. In files of others that list key frames only, boxes between them are interpolated as CVAT does; a
+track ends with its last box.
+"""
 import bisect
 import os
 import re
 from typing import List, NamedTuple, Optional
 
-from lib.dataset.importers.media import find_clip, without_video_suffix
+from lib.dataset.importers.media import Images, find_clip, without_video_suffix
 from lib.dataset.importers.model import Box, Clip, Labels, Source, number, whole
 from lib.dataset.importers.paths import files_below, part_of, relative, stem
 from lib.dataset.importers.xml_files import children
 from lib.utils.errors import DataError
 
 
-class _Task(NamedTuple):
+OTHER_SHAPES = 'shapes: not upright boxes'
+
+
+class Task(NamedTuple):
     """What <meta> says."""
 
     source: Optional[str]     # the video's file name
     labels: List[str]
+    size: Optional[int]       # frames that belong to the task
     start: int                # first frame that belongs to the task
     stop: Optional[int]       # last one; None: not stated
     step: int                 # 5: every fifth frame was annotated
@@ -45,12 +53,9 @@ def read(src, options, report):
     The frames are the video that the XML names or that is named like it, or a folder of images of that name, beside the
     XML or in options.frames; for annotations.xml, the folder images/ beside it.
     """
-    files = [src] if os.path.isfile(src) else [os.path.join(src, file) for file in files_below(src, ('.xml',))]
-    if not files:
-        raise DataError('%s: expected CVAT for video 1.1 annotations (*.xml) in it' % src)
     clips, classes = [], []
-    for file in files:
-        task = _task(file)
+    for file in xml_files(src):
+        task = read_task(file, 'track', 'image')
         classes += [name for name in task.labels if name not in classes]
         name, media = _media(file, task, src, options)
         if media is None:
@@ -62,22 +67,41 @@ def read(src, options, report):
     return Source(clips, classes)
 
 
-def _task(file):
-    """Read <meta>. Raises DataError for another format."""
-    for element in children(file, ('meta', 'image', 'track', 'annotation')):
-        if element.tag == 'image':
-            raise DataError('%s is CVAT for images; export the task as CVAT for video 1.1' % file)
-        if element.tag != 'meta':
+def xml_files(src):
+    """The file `src`, or all *.xml below the folder `src`. Raises DataError where there is none."""
+    files = [src] if os.path.isfile(src) else [os.path.join(src, file) for file in files_below(src, ('.xml',))]
+    if not files:
+        raise DataError('%s: expected CVAT 1.1 annotations (*.xml) in it' % src)
+    return files
+
+
+KINDS = {'track': ('CVAT for video', 'cvat'), 'image': ('CVAT for images', 'cvat-images')}      # by the elements that hold the boxes
+
+
+def read_task(file, wanted, other):
+    """The Task of an XML file. wanted, other: keys of KINDS. Raises DataError for another format, also that of `other`."""
+    task = None
+    for element in children(file, ('meta', 'image', 'track')):
+        if element.tag == wanted:
             break
-        task = next((task for task in (element.find(kind) for kind in ('task', 'job')) if task is not None), None)
-        if task is None:
-            raise DataError('%s: <meta> holds no <task> and no <job>; export each task by itself, not the project' % file)
-        filtered = re.fullmatch(r'\s*step\s*=\s*(\d{1,6})\s*', task.findtext('frame_filter') or '')
-        stop = whole(task.findtext('stop_frame'))
-        source = task.findtext('source') or element.findtext('source')
-        return _Task(source and relative(source, file), [label.findtext('name') or '' for label in task.iterfind('labels/label')],
-                     whole(task.findtext('start_frame')) or 0, stop, max(1, int(filtered.group(1))) if filtered else 1)
-    raise DataError('%s: expected CVAT for video 1.1, <annotations> with <meta> and <track>' % file)
+        if element.tag == other:
+            raise DataError('%s is %s 1.1: import it with the format %s, or export the task as %s 1.1'
+                            % (file, KINDS[other][0], KINDS[other][1], KINDS[wanted][0]))
+        task = _task_of(file, element)
+    if task is None:
+        raise DataError('%s: expected %s 1.1, <annotations> with <meta> and <%s>' % (file, KINDS[wanted][0], wanted))
+    return task
+
+
+def _task_of(file, meta):
+    task = next((task for task in (meta.find(kind) for kind in ('task', 'job')) if task is not None), None)
+    if task is None:
+        raise DataError('%s: <meta> holds no <task> and no <job>; export each task by itself, not the project' % file)
+    filtered = re.fullmatch(r'\s*step\s*=\s*(\d{1,6})\s*', task.findtext('frame_filter') or '')
+    source = task.findtext('source') or meta.findtext('source')
+    return Task(source and relative(source, file), [label.findtext('name') or '' for label in task.iterfind('labels/label')],
+                whole(task.findtext('size')), whole(task.findtext('start_frame')) or 0, whole(task.findtext('stop_frame')),
+                max(1, int(filtered.group(1))) if filtered else 1)
 
 
 def _media(file, task, src, options):
@@ -92,7 +116,11 @@ def _media(file, task, src, options):
     if task.source:
         names += [task.source, os.path.basename(task.source), without_video_suffix(task.source)]
     media = find_clip(names[1:] if names[0] == '.' else names, [options.frames]) if options.frames else None
-    return name, media or find_clip(names, [folder])
+    media = media or find_clip(names, [folder])
+    if isinstance(media, Images) and media.length == task.size:
+        # All frames of the task: they may be named anyhow, or be numbered from 1.
+        media = Images(media.paths, range(task.start, task.start + task.size * task.step, task.step))
+    return name, media
 
 
 def _opener(file, task, report):
@@ -102,7 +130,7 @@ def _opener(file, task, report):
         def boxes(frame, height, width):
             if frame < task.start or (task.stop is not None and frame > task.stop) or (frame - task.start) % task.step:
                 return None
-            found = (_box_at(track, frame, task.step) for track in tracks)
+            found = (_box_at(track, frame) for track in tracks)
             return [box for box in found if box]
         return Labels(boxes, {key.frame for track in tracks for key in track.keys if not key.outside})
     return open_labels
@@ -115,34 +143,44 @@ def _tracks(file, report):
         keys = []
         for shape in element:
             frame = whole(shape.get('frame'))
-            if shape.tag != 'box' or number(shape.get('rotation', 0)) != 0:
-                report.skip('shapes: not upright boxes', place)
+            if not is_upright_box(shape):
+                report.skip(OTHER_SHAPES, place)
             elif frame is None:
                 report.skip('boxes: without frame number', place)
             else:
-                keys.append(_Key(frame, shape.get('outside') == '1', tuple(number(shape.get(c)) for c in ('xtl', 'ytl', 'xbr', 'ybr')),
-                                 shape.get('occluded') == '1'))
+                keys.append(_Key(frame, shape.get('outside') == '1', corners_of(shape), shape.get('occluded') == '1'))
         if keys:
             keys.sort(key=lambda key: key.frame)
             identity = whole(element.get('id'))
             yield _Track(index if identity is None else identity, element.get('label') or '', [key.frame for key in keys], keys)
 
 
-def _box_at(track, frame, step):
-    """The Box of a track in a frame, None where the object is outside; between boxes of a task without step, interpolated."""
+def _box_at(track, frame):
+    """The Box of a track in a frame, None where the object is outside; between two boxes, interpolated."""
     identity, name, frames, keys = track
     after = bisect.bisect_left(frames, frame)
     if after < len(keys) and keys[after].frame == frame:
         key = keys[after]
-        return None if key.outside else _box(name, key.corners, identity, key.occluded, False)
-    if step > 1 or not 0 < after < len(keys) or keys[after - 1].outside:
+        return None if key.outside else box_of(name, key.corners, identity, key.occluded, False)
+    if not 0 < after < len(keys) or keys[after - 1].outside:
         return None
     before, key = keys[after - 1], keys[after]
-    share = 0 if key.outside else (frame - before.frame) / (key.frame - before.frame)
+    share = (frame - before.frame) / (key.frame - before.frame)
     corners = [a + share * (b - a) for a, b in zip(before.corners, key.corners)]
-    return _box(name, corners, identity, before.occluded, True)
+    return box_of(name, corners, identity, before.occluded, True)
 
 
-def _box(name, corners, identity, occluded, generated):
+def is_upright_box(shape):
+    """Whether an element is a <box> that is not rotated."""
+    return shape.tag == 'box' and number(shape.get('rotation', 0)) == 0
+
+
+def corners_of(shape):
+    """Edges of the pixels of a <box>: left, top, right, bottom."""
+    return tuple(number(shape.get(corner)) for corner in ('xtl', 'ytl', 'xbr', 'ybr'))
+
+
+def box_of(name, corners, identity=None, occluded=False, generated=False):
+    """The Box of the class `name` whose edges are `corners`."""
     left, top, right, bottom = corners
     return Box(name, left, top, right - 1, bottom - 1, identity, occluded, generated)

@@ -9,15 +9,15 @@ from lib.config.config import ROOT
 from lib.dataset import image_set_maker
 from lib.dataset.image_set_maker import make_image_sets
 from lib.dataset.image_sets import read_image_set
-from lib.dataset.importers import coco, coco_vid, cvat, mot, voc, yolo
+from lib.dataset.importers import coco, coco_vid, cvat, cvat_images, mot, voc, yolo
 from lib.dataset.importers.layout import Layout, class_id
 from lib.dataset.importers.model import Report
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
 from lib.utils.errors import ConfigError, DataError
 
-FORMATS = {'coco': coco.read, 'coco-vid': coco_vid.read, 'cvat': cvat.read, 'mot': mot.read, 'voc': voc.read, 'labelimg': voc.read,
-           'yolo': yolo.read}
+FORMATS = {'coco': coco.read, 'coco-vid': coco_vid.read, 'cvat': cvat.read, 'cvat-images': cvat_images.read, 'mot': mot.read,
+           'voc': voc.read, 'labelimg': voc.read, 'yolo': yolo.read}
 STAMP = 'import.json'
 
 
@@ -37,10 +37,10 @@ def import_dataset(format_name, src, dst, options):
     _check_destination(dst, [src] + ([options.frames] if options.frames else []), options.force)
     report = Report()
     source = FORMATS[format_name](src, options, report)
-    split(source.clips, options)
+    clips = split(source.clips, options, report)
     with _replacing(dst) as folder:
         layout = Layout(folder, options.classes, options.copy, report)
-        layout.write(source.clips)
+        layout.write(clips)
         written = layout.written
         classes = _class_lines(options.classes or source.classes, written)
         _write_lines(os.path.join(folder, 'classes.txt'), classes)
@@ -50,7 +50,7 @@ def import_dataset(format_name, src, dst, options):
         yamls = write_settings(folder, os.path.abspath(dst), len(classes), training or ['VID_train_%dframes' % options.per_clip], images,
                                options.devices, options.small)
         _write_stamp(folder, format_name, src, options, written)
-    lines = _summary(dst, source.clips, written, report, list_lines, yamls)
+    lines = _summary(dst, clips, written, report, list_lines, yamls)
     return [line.encode('utf-8', 'backslashreplace').decode('utf-8') for line in lines]       # file names may be no Unicode
 
 

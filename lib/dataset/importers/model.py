@@ -37,7 +37,7 @@ class Clip:
     name: str                            # its folder in the new data set; for a still, its file
     media: object                        # media.Images or media.Video
     open_labels: Callable[[], Labels]    # called when the clip is written, so that one clip's labels are held at a time
-    part: Optional[str] = None           # 'train' or 'val' where the source says so
+    part: Optional[str] = None           # 'train', 'val' or 'test' where the source says so
     still: bool = False
 
 

@@ -5,7 +5,7 @@ import re
 from lib.utils.errors import DataError
 
 _DRIVE = re.compile(r'[A-Za-z]:')
-_PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val'}
+_PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
 
 
 def relative(name, where):
@@ -43,7 +43,7 @@ def stem(path):
 
 
 def part_of(path):
-    """'train' or 'val' where a folder of the relative path is named so, else None."""
+    """'train', 'val' or 'test' where a folder of the relative path is named so, else None."""
     return next((_PARTS[part.lower()] for part in path.split('/') if part.lower() in _PARTS), None)
 
 

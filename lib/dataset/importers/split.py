@@ -4,16 +4,18 @@ import random
 from lib.utils.errors import ConfigError, DataError
 
 
-def split(clips, options):
-    """Set `part` of every Clip to 'train' or 'val'.
+def split(clips, options, report):
+    """Set `part` of every Clip to 'train' or 'val'; returns those to import.
 
     options.val_clips, names, go to val and all others to train. Without it the source's own parts hold where it has a
     validation part (a clip without part is for training); else a share options.val of the clips, and of the stills, drawn
-    with options.seed.
+    with options.seed. A test part of a source that has other parts too is left out, unless options.val_clips names its clips.
     Raises ConfigError for a bad share, DataError for unknown names and where there is nothing to split.
     """
     if not 0 <= options.val <= 1:
         raise ConfigError('--val is a share of the clips, from 0 to 1; found %g' % options.val)
+    if any(clip.part in ('train', 'val') for clip in clips):
+        clips = [clip for clip in clips if clip.name in options.val_clips or not _of_test_part(clip, report)]
     if options.val_clips:
         names = {clip.name for clip in clips}
         unknown = sorted(set(options.val_clips) - names)
@@ -31,6 +33,13 @@ def split(clips, options):
                             'clip, cut the video in two files, or say --val 0 (training only) or --val 1 (testing only)' % clips[0].name)
     for clip in clips:
         clip.part = 'val' if id(clip) in chosen else 'train'
+    return clips
+
+
+def _of_test_part(clip, report):
+    if clip.part == 'test':
+        report.skip('%s: of the test part of the source' % ('images' if clip.still else 'clips'), clip.name)
+    return clip.part == 'test'
 
 
 def _draw(clips, options):

@@ -14,7 +14,7 @@ _ANNOTATIONS = re.compile(r'^(annotations|labels|xmls?)/', re.IGNORECASE)
 
 def read(src, options, report):
     """The Source of a folder: all *.xml below it, each with the image of the same name, wherever that is below `src` or
-    options.frames. ImageSets/Main/{train,val}.txt, or folders named train and val, say the parts."""
+    options.frames. ImageSets/Main/{train,val,test}.txt, or folders named so, say the parts."""
     files = files_below(src, ('.xml',))
     if not files:
         raise DataError('%s: expected PASCAL VOC annotations (*.xml, one an image) in it' % src)
@@ -47,9 +47,9 @@ def _image_of(file, images):
 
 
 def _listed_parts(src):
-    """{image name: 'train' or 'val'} of VOC's ImageSets/Main."""
+    """{image name: 'train', 'val' or 'test'} of VOC's ImageSets/Main."""
     parts = {}
-    for part in ('train', 'val'):
+    for part in ('train', 'val', 'test'):
         path = os.path.join(src, 'ImageSets', 'Main', part + '.txt')
         if os.path.isfile(path):
             parts.update((line.split()[0], part) for line in read_text(path) if line.strip())

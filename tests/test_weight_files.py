@@ -24,9 +24,11 @@ def test_safetensors(tmp_path):
     numpy_io.save_file({'conv1.weight': np.arange(4, dtype=np.float16), 'bn1.num_batches_tracked': np.zeros(1, np.int64)}, str(path))
     tensors = read_source(path).tensors
     assert list(tensors) == ['conv1.weight'] and tensors['conv1.weight'].dtype == np.float32
-    path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(CheckpointError, match='m.safetensors is not a .safetensors file'):
-        read_source(path)
+    whole = path.read_bytes()
+    for cut in (0, 1, 8, 20, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(CheckpointError, match='m.safetensors is not a .safetensors file'):
+            read_source(path)
 
 
 class Evil:
@@ -79,14 +81,41 @@ def test_pickles_that_are_not_weights(tmp_path, content, reason):
         read_source(path)
 
 
+@pytest.mark.parametrize('zipped', [True, False])
+def test_torch_files_that_name_functions(torch, tmp_path, zipped):
+    """Whether in the weights or beside them; both of PyTorch's formats, and a bare pickle of any name."""
+    for content in ({'a': Evil()}, {'state_dict': {'a': torch.ones(2)}, 'args': Evil()}):
+        torch.save(content, str(tmp_path / 'w.pth'), _use_new_zipfile_serialization=zipped)
+        with pytest.raises(CheckpointError, match=r'it names \S*exec, which no file of weights needs. .* nothing is executed'):
+            read_source(tmp_path / 'w.pth')
+    (tmp_path / 'w.pth.tar').write_bytes(pickle.dumps({'a': Evil()}))
+    with pytest.raises(CheckpointError, match='w.pth.tar was not read: .* nothing is executed'):
+        read_source(tmp_path / 'w.pth.tar')
+
+
+def test_torch_files_with_more_than_weights(torch, tmp_path):
+    """What NVIDIA's and other training scripts put beside them."""
+    content = {'epoch': 3, 'best_EPE': np.float64(2.5), 'state_dict': {'a': torch.ones(2).half(), 'n.num_batches_tracked': torch.tensor(1)}}
+    for zipped in (True, False):
+        torch.save(content, str(tmp_path / 'w.pth'), _use_new_zipfile_serialization=zipped)
+        tensors = read_source(tmp_path / 'w.pth').tensors
+        assert list(tensors) == ['a'] and tensors['a'].dtype == np.float32 and tensors['a'].tolist() == [1, 1]
+
+
 def test_torch_files_that_are_not_weights(torch, tmp_path):
     path = tmp_path / 'w.pth'
-    torch.save({'a': Evil()}, str(path))
-    with pytest.raises(CheckpointError, match='nothing is executed'):
-        read_source(path)
-    path.write_bytes(b'not a checkpoint')
-    with pytest.raises(CheckpointError, match='w.pth was not read: PyTorch says'):
-        read_source(path)
+    torch.save({'conv1.weight': torch.ones(4, 3, 7, 7)}, str(path))
+    whole = path.read_bytes()
+    for content in (b'', b'not a checkpoint', whole[:1], whole[:1000], whole[:-1]):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match='w.pth was not read: ') as caught:
+            read_source(path)
+        assert '\n' not in str(caught.value) and 'weights_only' not in str(caught.value), 'no advice to read it unsafely'
+    for content, reason in (({'a': torch.ones(2, device='meta')}, 'was not read'), (torch.ones(2), 'holds no tensors'),
+                            ({'a': torch.ones(2, dtype=torch.complex64)}, 'holds no tensors'), (torch.nn.Linear(1, 1), 'it names torch.nn')):
+        torch.save(content, str(path))
+        with pytest.raises(CheckpointError, match=reason):
+            read_source(path)
 
 
 @pytest.mark.parametrize('cut', [1, 7, 1000])

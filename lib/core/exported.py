@@ -14,6 +14,7 @@ import mxnet as mx
 from lib.core.checkpoint import file_name, load_params, save_arrays
 from lib.core.inference_graph import fold_batch_norm
 from lib.core.inference_networks import has_flow
+from lib.core.symbol_file import read_symbol
 from lib.operator_cxx import loader
 from lib.symbols.graph import Graph
 from lib.utils.errors import CheckpointError
@@ -94,7 +95,7 @@ def load_exported(folder):
     """
     index = _index(folder)
     operators = NATIVE if NATIVE in index['operators'] and loader.load() else BUILT_IN
-    symbols = {name: _read_symbol(os.path.join(folder, '%s.%s.json' % (name, operators))) for name in index['networks']}
+    symbols = {name: read_symbol(os.path.join(folder, '%s.%s.json' % (name, operators))) for name in index['networks']}
     prefix = os.path.join(folder, 'model')
     instance = _FlowNetwork(symbols) if 'key' in symbols else _FrameNetwork(symbols)
     return (instance,) + load_params(prefix, 0) + (file_name(prefix, 0),)
@@ -111,14 +112,6 @@ def _index(folder):
     if not known or BUILT_IN not in index.get('operators', ()):
         raise CheckpointError('%s is of another version of this project; export the model again' % path)
     return index
-
-
-def _read_symbol(path):
-    try:
-        with open(path, encoding='utf-8') as stream:
-            return mx.sym.load_json(stream.read())
-    except (OSError, ValueError, mx.base.MXNetError) as error:
-        raise CheckpointError('%s is missing or damaged; export the model again' % path) from error
 
 
 class _FrameNetwork:

@@ -9,6 +9,8 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'tools'))
 import doctor  # noqa: E402
 import install_packages  # noqa: E402
+from lib.operator_cxx import loader  # noqa: E402
+from lib.symbols import operators  # noqa: E402
 from lib.utils import cuda_libraries  # noqa: E402
 
 
@@ -62,14 +64,25 @@ def test_files_and_packages(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, 'ROOT', str(tmp_path))
     findings = by_subject(doctor.check_files())
     assert findings['data sets'].state == findings['models'].state == 'note'
-    (tmp_path / 'data' / 'camvid').mkdir(parents=True)
+    for name in ('camvid', 'my videos', 'cache'):
+        (tmp_path / 'data' / name).mkdir(parents=True)
     (tmp_path / 'model').mkdir()
     (tmp_path / 'model' / 'x-0000.params').write_bytes(b'cut short')
     findings = by_subject(doctor.check_files())
-    assert findings['data sets'].text == 'CamVid' and findings['model/x-0000.params'].state == 'problem'
+    assert findings['data sets'].text == 'camvid (CamVid), my videos' and findings['model/x-0000.params'].state == 'problem'
     monkeypatch.setattr(install_packages, 'installed', lambda names: ['mxnet', 'mxnet-cu112'] if names('mxnet-cu112') else [])
     states = [(finding.state, finding.text) for finding in doctor.check_packages()]
     assert states[0][0] == 'problem' and 'numpy' in states[0][1] and states[1] == ('problem', 'mxnet and mxnet-cu112 write the same files')
+
+
+def test_native_operators_that_compute_something_else(monkeypatch):
+    if not loader.load():
+        pytest.skip('the native operators are not built')
+    assert doctor.check_native()[1].state == 'ok'
+    pooling = operators.psroi_pooling
+    monkeypatch.setattr(operators, 'psroi_pooling', lambda *arguments: pooling(*arguments) * (1 + bool(loader.load())))
+    finding = doctor.check_native()[1]
+    assert finding.state == 'problem' and finding.text.endswith("MXNet's own: RoI pooling on the CPU") and 'build' in finding.remedy
 
 
 def test_a_check_that_fails_is_a_problem_and_the_others_go_on(monkeypatch):

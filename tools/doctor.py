@@ -138,24 +138,46 @@ def check_native():
     from lib.utils.compiled import built
     boxes = ok('boxes', 'by Cython') if built() else Finding('boxes', 'note', 'by NumPy, slower', 'run `sh init.sh`, which compiles them')
     import mxnet as mx
-    import numpy as np
     from lib.operator_cxx import loader
-    from lib.symbols.operators import flow_warp
     if not loader.load():
         return [boxes, Finding('operators', 'note', "MXNet's own, several times slower than the native ones",
                                'run `sh init.sh`, which builds them')]
-    data = {'feature': np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4), 'flow': np.full((1, 2, 4, 4), 0.5, np.float32)}
+    devices = {'CPU': mx.cpu()}
+    if mx.context.num_gpus():
+        devices['GPU'] = mx.gpu(0)
+    wrong = ['%s on the %s' % (name, device) for device, context in devices.items() for name in differing_operators(context)]
+    if wrong:
+        return [boxes, Finding('operators', 'problem', "the native ones give other numbers than MXNet's own: %s" % ', '.join(wrong),
+                               'build them anew: remove lib/operator_cxx/build, then `sh init.sh`')]
+    tested = "native; warp, RoI pooling and proposals equal MXNet's own in a test on the %s" % ' and the '.join(devices)
+    return [boxes, ok('operators', tested)]
 
-    def warp():
-        symbol = flow_warp(mx.sym.Variable('feature'), mx.sym.Variable('flow'))
-        return symbol.eval(ctx=mx.cpu(), **{name: mx.nd.array(value) for name, value in data.items()})[0].asnumpy()
-    native = warp()
-    with loader.built_in():
-        own = warp()
-    if np.abs(native - own).max() > 1e-4:
-        return [boxes, Finding('operators', 'problem', "the native ones give other numbers than MXNet's own", 'build them anew: remove '
-                               'lib/operator_cxx/build, then `sh init.sh`')]
-    return [boxes, ok('operators', "native, and equal to MXNet's own in a test")]
+
+def differing_operators(context):
+    """Names of the native operators that give other numbers than MXNet's own on a device."""
+    import mxnet as mx
+    import numpy as np
+    from lib.operator_cxx import loader
+    from lib.symbols import operators
+    random, variable = np.random.RandomState(0), mx.sym.Variable
+    anchors = dict(batch_images=1, feature_stride=16, scales=(2,), ratios=(1,), rpn_pre_nms_top_n=12, rpn_post_nms_top_n=6, threshold=0.7,
+                   rpn_min_size=0)
+    tests = {
+        'warp': (lambda: operators.flow_warp(variable('feature'), variable('flow'), variable('scale')),
+                 {'feature': random.rand(1, 3, 5, 6), 'flow': random.randn(1, 2, 5, 6), 'scale': random.rand(1, 3, 5, 6)}),
+        'RoI pooling': (lambda: operators.psroi_pooling(variable('data'), variable('rois'), 0.25, 2, 3, 3, 'pooled'),
+                        {'data': random.rand(1, 18, 6, 8), 'rois': np.array([[0, 2, 3, 20, 17], [0, 0, 0, 31, 23]])}),
+        'proposals': (lambda: operators.proposal(variable('score'), variable('delta'), variable('im_info'), name='rois', **anchors),
+                      {'score': random.rand(1, 2, 3, 4), 'delta': 0.1 * random.randn(1, 4, 3, 4), 'im_info': np.array([[48, 64, 1]])})}
+    found = []
+    for name, (make, arrays) in tests.items():
+        inputs = {key: mx.nd.array(value, ctx=context) for key, value in arrays.items()}
+        native = make().eval(ctx=context, **inputs)[0].asnumpy()
+        with loader.built_in():
+            own = make().eval(ctx=context, **inputs)[0].asnumpy()
+        if np.abs(native - own).max() > 1e-4 * max(1, np.abs(own).max()):
+            found.append(name)
+    return found
 
 
 def check_machine():
@@ -184,7 +206,9 @@ def check_files():
     """Data sets and models."""
     from lib.core.params_file import inspect
     from lib.utils.errors import CheckpointError
-    present = [text for name, text in DATA_SETS.items() if os.path.isdir(os.path.join(ROOT, 'data', name))]
+    folders = sorted(glob.glob(os.path.join(ROOT, 'data', '*', '')))
+    present = ['%s (%s)' % (name, DATA_SETS[name]) if name in DATA_SETS else name for name in
+               (os.path.basename(os.path.dirname(folder)) for folder in folders) if name != 'cache']
     findings = [ok('data sets', ', '.join(present)) if present else
                 Finding('data sets', 'note', 'none in data/', '`sh init.sh --demo` makes a small one; data/README.md names the others')]
     models = sorted(glob.glob(os.path.join(ROOT, 'model', '**', '*.params'), recursive=True))

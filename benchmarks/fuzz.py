@@ -1,15 +1,17 @@
-"""Feeds damaged and hostile files to every reader: python benchmarks/fuzz.py [--inputs 100000] [--only xml png ...]
+"""Feeds damaged and hostile files to every reader: python benchmarks/fuzz.py [--inputs 100000] [--only xml png ...] [--guided]
 
 Each reader gets files made from a good one (bytes changed, cut off, repeated, hostile words put in) and random ones, drawn by hypothesis,
-which also shrinks what fails. A reader may accept a file or raise one of the project's errors; anything else, or more than
-SECONDS or MEMORY for one file, is a failure. Needs hypothesis (requirements-fuzz.txt).
+which also shrinks what fails. With --guided they are drawn by atheris, which keeps those that reach lines of Python that no other did, and
+changes them on. A reader may accept a file or raise one of the project's errors; anything else, or more than SECONDS or MEMORY for one
+file, is a failure. Needs requirements-fuzz.txt.
 """
 import argparse
-import io
-import json
+import faulthandler
+import importlib
 import os
+import re
 import resource
-import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,123 +20,28 @@ import warnings
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-import lib  # noqa: E402,F401  (prepares the import of MXNet)
-import cv2  # noqa: E402
-import mxnet as mx  # noqa: E402
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from lib.config.config import load_yaml, update_from_file, update_from_settings  # noqa: E402
-from lib.config.defaults import detection_defaults  # noqa: E402
-from lib.core.checkpoint import find_checkpoint, load_params  # noqa: E402
-from lib.core.video_io import open_frames  # noqa: E402
-from lib.dataset.annotations import Source, parse_annotation  # noqa: E402
-from lib.dataset.classes import load_classes  # noqa: E402
-from lib.dataset.detections import read_detections  # noqa: E402
-from lib.dataset.image_sets import read_image_set  # noqa: E402
-from lib.dataset.seg_classes import load_seg_classes  # noqa: E402
-from lib.dataset.seg_labels import id_table, read_label  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from lib.utils.errors import DFFError, SetupError  # noqa: E402
-from lib.utils.image import read_image  # noqa: E402
-from lib.utils.image_header import read_header  # noqa: E402
 
 SECONDS = 20               # for one file
 MEMORY = 4 << 30           # bytes of address space above what the process has at the start
+LONGEST = 4096             # bytes of a file that atheris makes
 WORDS = [b'-1', b'0', b'nan', b'inf', b'1e400', b'9' * 30, b'9' * 5000, b'../../../etc/passwd', b'/etc/passwd', b'\x00', b'\xff\xfe',
-         b'\r', b'\n', b' ', b'&lol;', b'<!DOCTYPE x [<!ENTITY lol "lol"><!ENTITY b "&lol;&lol;">]>', b'<!ENTITY x SYSTEM "file:///etc/passwd">',
+         b'\r', b'\n', b' ', b'&lol;', b'<!DOCTYPE x [<!ENTITY lol "lol"><!ENTITY b "&lol;&lol;">]>',
+         b'<!ENTITY x SYSTEM "file:///etc/passwd">',
          b'!!python/object/apply:os.system ["true"]', b'&a [*a]', b'{' * 2000, b'[' * 2000, b'<a>' * 2000, b'\xff\xff\xff\xff',
          b'\x7f\xff\xff\xff']
 
-XML = b"""<annotation><folder>f</folder><filename>000000</filename><size><width>64</width><height>48</height></size>
-<object><trackid>0</trackid><name>n02691156</name><bndbox><xmax>20</xmax><xmin>3</xmin><ymax>30</ymax><ymin>5</ymin></bndbox>
-<occluded>0</occluded><generated>0</generated></object></annotation>"""
-YAML = b"""MXNET_VERSION: mxnet\noutput_path: ./output\nsymbol: resnet_v1_101_rfcn\ngpus: '0,1'\nSCALES:\n- 600\n- 1000
-network:\n  PIXEL_MEANS: [103.06, 115.90, 123.15]\n  ANCHOR_RATIOS: [0.5, 1, 2]\nTRAIN:\n  lr: 0.00025\n  lr_step: '1.333'\n"""
 
-
-def _encoded(extension):
-    picture = np.random.RandomState(0).randint(0, 5, (24, 32, 3)).astype(np.uint8) * 50
-    return cv2.imencode(extension, picture)[1].tobytes()
-
-
-def _label():
-    stream = io.BytesIO()
-    Image.fromarray(np.random.RandomState(0).randint(0, 5, (24, 32)).astype(np.uint8)).save(stream, 'PNG')
-    return stream.getvalue()
-
-
-def _written(name, write):
-    """The bytes of the file `name` that write(path) makes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, name)
-        write(path)
-        with open(path, 'rb') as stream:
-            return stream.read()
-
-
-def _video(path):
-    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 10, (32, 24))
-    for value in range(5):
-        writer.write(np.full((24, 32, 3), 50 * value, np.uint8))
-    writer.release()
-
-
-def _params(path):
-    mx.nd.save(path, {'arg:conv_weight': mx.nd.ones((2, 3)), 'aux:bn_moving_mean': mx.nd.zeros((4,))})
-
-
-def _read_video(path):
-    for index, _ in enumerate(open_frames(path)):
-        if index == 20:
-            break
-
-
-def _read_yaml(path):
-    load_yaml(path)
-    update_from_file(detection_defaults(), path)
-
-
-def _read_settings(path):
-    with open(path, 'rb') as stream:
-        update_from_settings(detection_defaults(), stream.read().decode('utf-8', 'replace').split('\n'))
-
-
-def _image_set(path):
-    read_image_set(os.path.dirname(path), os.path.basename(path)[:-len('.txt')])
-
-
-def _read_image(path):
-    read_header(path)
-    read_image(path)
-
-
-# name: (file name, a good file, reader)
-TARGETS = {
-    'training set': ('VID_train_15frames.txt', b'train/a 1 10 300\ntrain/b 1 0 20\n', _image_set),
-    'frame set': ('VID_val_frames.txt', b'val/a/000000 1\nval/a/000001 2\n', _image_set),
-    'clip set': ('VID_val_videos.txt', b'val/a 1 0 464\nval/b 465 0 10\n', _image_set),
-    'still set': ('DET_train.txt', b'train/a 1\ntrain/b 2\n', _image_set),
-    'xml': ('a.xml', XML, lambda path: parse_annotation(Source(path, '/nowhere.JPEG', 'line 1'))),
-    'yaml': ('a.yaml', YAML, _read_yaml),
-    'settings': ('a.txt', b"TRAIN.lr=0.001\nSCALES=[600, 1000]\ngpus='0,1'", _read_settings),
-    'classes': ('a.txt', b'n02691156 airplane\nn02419796 antelope\n', lambda path: load_classes(path)),
-    'seg classes': ('a.txt', b'road 128 64 128\nsidewalk\n', lambda path: load_seg_classes(path)),
-    'label': ('a.png', _label(), lambda path: read_label(path, id_table(5))),
-    'png': ('a.png', _encoded('.png'), _read_image),
-    'jpeg': ('a.jpg', _encoded('.jpg'), _read_image),
-    'params': ('a-0000.params', _written('a.params', _params), lambda path: load_params(path[:-len('-0000.params')], 0)),
-    'record': ('a-0001.json', json.dumps({'sha256': {'params': '', 'states': ''}, 'num_update': 3}).encode(),
-               lambda path: find_checkpoint(path[:-len('-0001.json')], 1)),
-    'video': ('a.avi', _written('a.avi', _video), _read_video),
-    'detections': ('a.txt', b'1 3 0.9000 1.00 2.00 30.00 40.00\n2 1 0.5000 1.00 2.00 30.00 40.00\n',
-                   lambda path: read_detections(path, 31)),
-}
+def targets():
+    """The module of readers; imported late, because atheris must see their import."""
+    from benchmarks import fuzz_targets
+    return fuzz_targets
 
 
 def inputs(good):
     """A hypothesis strategy of files: `good` with a few changes, or anything."""
-    strategies = _hypothesis().strategies
+    strategies = _package('hypothesis').strategies
     place = strategies.integers(0, len(good))
     change = strategies.one_of(
         strategies.tuples(strategies.just('set'), place, strategies.binary(min_size=1, max_size=4)),
@@ -159,64 +66,89 @@ def apply(content, changes):
     return content
 
 
-def feed(name, content, folder):
-    """Have the reader `name` read `content`; returns whether it took it. Anything but an error of ours comes through."""
-    file, _, read = TARGETS[name]
-    path = os.path.join(folder, file)
-    with open(path, 'wb') as stream:
-        stream.write(content)
-    if name == 'record':
-        for kind in ('params', 'states'):
-            with open(os.path.join(folder, 'a-0001.' + kind), 'wb'):
-                pass
-    try:
-        read(path)
-        return True
-    except DFFError:
-        return False
-
-
 def fuzz(name, count, folder):
-    """Feed `count` files to the reader `name`; returns how many it took. Raises what it should not raise."""
-    hypothesis = _hypothesis()
-    taken = []
+    """Feed `count` files to the reader `name`; returns how many were fed and how many taken. Raises what it should not raise."""
+    hypothesis, readers, taken = _package('hypothesis'), targets(), []
 
     @hypothesis.settings(max_examples=count, deadline=None, database=None, derandomize=True,
                          suppress_health_check=list(hypothesis.HealthCheck), phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
-    @hypothesis.given(inputs(TARGETS[name][1]))
+    @hypothesis.given(inputs(readers.TARGETS[name].good))
     def one(content):
-        signal.alarm(SECONDS)
-        taken.append(feed(name, content, folder))
-        signal.alarm(0)
+        faulthandler.dump_traceback_later(SECONDS, exit=True)       # also out of native code
+        taken.append(readers.feed(name, content, folder))
+        faulthandler.cancel_dump_traceback_later()
     with warnings.catch_warnings():
         warnings.simplefilter('error', ResourceWarning)
         one()
     return len(taken), sum(taken)
 
 
-def _hypothesis():
-    try:
-        import hypothesis
-    except ImportError as error:
-        raise SetupError('hypothesis is not installed: `pip install -r requirements-fuzz.txt`') from error
-    return hypothesis
+def fuzz_guided(name, count, folder):
+    """As `fuzz`, by atheris; returns how many files were fed and how many were worth keeping.
+
+    libFuzzer, inside it, ends its process; so each reader has one. Raises DFFError with its last lines where it found something.
+    """
+    _package('atheris')
+    corpus = os.path.join(folder, 'corpus', name)
+    for made in (corpus, os.path.join(ROOT, 'output')):        # there it leaves the file that fails
+        os.makedirs(made, exist_ok=True)
+    good = targets().TARGETS[name].good
+    with open(os.path.join(corpus, 'good'), 'wb') as stream:
+        stream.write(good)
+    words = [word for word in WORDS if len(word) < 100] + sorted(set(re.findall(rb'\w{3,}', good)))[:100]
+    with open(os.path.join(folder, 'words'), 'w', encoding='ascii') as stream:
+        stream.writelines('"%s"\n' % ''.join('\\x%02x' % byte for byte in word) for word in words)
+    code = 'from benchmarks.fuzz import guided_process; guided_process(%r, %r)' % (name, folder)
+    done = subprocess.run([sys.executable, '-c', code, '-runs=%d' % count, '-seed=1', '-max_len=%d' % max(LONGEST, 2 * len(good)),
+                           '-timeout=%d' % SECONDS, '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
+                           '-artifact_prefix=' + os.path.join(ROOT, 'output', 'fuzz-'), corpus],
+                          cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, errors='replace')
+    runs = re.search(r'Done (\d+) runs', done.stdout)
+    if done.returncode or not runs:
+        raise DFFError('%s, by atheris: status %d\n%s' % (name, done.returncode, '\n'.join(done.stdout.splitlines()[-30:])))
+    return int(runs.group(1)), len(os.listdir(corpus))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--inputs', type=int, default=100000, help='files over all readers (default 100000)')
-    parser.add_argument('--only', nargs='+', choices=sorted(TARGETS), default=list(TARGETS), metavar='READER', help=', '.join(TARGETS))
-    args = parser.parse_args()
+def guided_process(name, folder):
+    """What a process of fuzz_guided does: never returns. Its arguments are libFuzzer's."""
+    atheris = _package('atheris')
+    with atheris.instrument_imports(include=['lib', 'yaml', 'defusedxml']):
+        readers = targets()
+    _limit_memory()
+    atheris.Setup(sys.argv, lambda content: readers.feed(name, content, folder))
+    atheris.Fuzz()
+
+
+def _limit_memory():
     with open('/proc/self/statm') as stream:
         size = int(stream.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+
+
+def _package(name):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise SetupError('%s is not installed: `pip install -r requirements-fuzz.txt`' % name) from error
+
+
+def main():
+    names = list(targets().TARGETS)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--inputs', type=int, default=100000, help='files over all readers (default 100000)')
+    parser.add_argument('--only', nargs='+', choices=sorted(names), default=names, metavar='READER', help=', '.join(names))
+    parser.add_argument('--guided', action='store_true', help='draw files by the lines of Python that they reach (atheris)')
+    args = parser.parse_args()
+    if not args.guided:
+        _limit_memory()
     total = 0
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only:
             started = time.time()
-            fed, taken = fuzz(name, max(1, args.inputs // len(args.only)), folder)
+            fed, counted = (fuzz_guided if args.guided else fuzz)(name, -(-args.inputs // len(args.only)), folder)
             total += fed
-            print('%-13s %6d files, %5d taken, the others refused; %.0f s' % (name, fed, taken, time.time() - started), flush=True)
+            what = 'kept for what they reach' if args.guided else 'taken, the others refused'
+            print('%-14s %6d files, %5d %s; %.0f s' % (name, fed, counted, what, time.time() - started), flush=True)
     print('%d files, no failure' % total)
 
 

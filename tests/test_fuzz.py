@@ -4,7 +4,8 @@ import zlib
 
 import pytest
 
-from benchmarks.fuzz import TARGETS, feed, fuzz
+from benchmarks.fuzz import fuzz, fuzz_guided
+from benchmarks.fuzz_targets import TARGETS, feed
 from lib.dataset.image_sets import read_image_set
 from lib.dataset.seg_labels import id_table, read_label
 from lib.utils.errors import DataError
@@ -13,13 +14,20 @@ from lib.utils.image import read_image
 
 @pytest.mark.parametrize('name', sorted(TARGETS))
 def test_the_good_file_is_taken(name, tmp_path):
-    assert feed(name, TARGETS[name][1], str(tmp_path)) or name == 'record'     # its checksums are those of no file
+    assert feed(name, TARGETS[name].good, str(tmp_path)) or name == 'record'     # its checksums are those of no file
 
 
 @pytest.mark.parametrize('name', sorted(TARGETS))
 def test_damaged_files_give_errors_of_ours_alone(name, tmp_path):
     pytest.importorskip('hypothesis', reason='pip install -r requirements-fuzz.txt')
     fuzz(name, 60, str(tmp_path))
+
+
+@pytest.mark.parametrize('name', ['settings', 'cvat'])
+def test_files_drawn_by_what_they_reach(name, tmp_path):
+    pytest.importorskip('atheris', reason='pip install -r requirements-fuzz.txt')
+    fed, kept = fuzz_guided(name, 200, str(tmp_path))
+    assert fed >= 200 and kept > 1
 
 
 @pytest.mark.parametrize('name, line, message', [
@@ -45,13 +53,13 @@ def test_a_small_file_that_claims_a_huge_image_is_refused(tmp_path):
 
 
 def test_entities_are_not_expanded(tmp_path):
-    name, good, _ = TARGETS['xml']
+    good = TARGETS['xml'].good
     assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a "aaaa">]>' + good.replace(b'n02691156', b'&a;'), str(tmp_path))
     assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + good.replace(b'n02691156', b'&a;'), str(tmp_path))
 
 
 def test_a_png_whose_chunk_claims_more_than_the_file_holds_is_refused_at_once(tmp_path):
-    good = TARGETS['png'][1]
+    good = TARGETS['png'].good
     at = good.index(b'IDAT') - 4
     (tmp_path / 'a.png').write_bytes(good[:at] + b'\x00\x50\x00\x00' + good[at + 4:])     # 5 MB, over which OpenCV sits for a minute
     with pytest.raises(DataError, match='cannot decode image .*a.png'):

@@ -106,10 +106,11 @@ def _index(folder):
     try:
         with open(path, encoding='utf-8') as stream:
             index = json.load(stream)
-        known = index['format'] == FORMAT and isinstance(index['settings'], dict) and index['networks'] in (['frame'], ['current', 'key'])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = (index['format'] == FORMAT and isinstance(index['settings']['symbol'], str) and BUILT_IN in index['operators']
+                 and index['networks'] in (['frame'], ['current', 'key']))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError('%s is damaged (%r); export the model again' % (path, error)) from error
-    if not known or BUILT_IN not in index.get('operators', ()):
+    if not known:
         raise CheckpointError('%s is of another version of this project; export the model again' % path)
     return index
 

@@ -2,7 +2,7 @@
 
 Makes a data set of that many frames with annotations and a detections file with --per_frame detections for each, runs tools/evaluate_vid.py
 on it, and gives time and peak memory of that command. Then compares lib/dataset/vid_eval.py with a loop over single boxes on --loop_frames
-frames: same AP, and how many times faster.
+frames: same AP, and how many times faster. A --folder keeps the set, which takes longer to make than to evaluate, for the next time.
 """
 import argparse
 import os
@@ -182,14 +182,17 @@ def main():
     parser.add_argument('--frames', type=int, default=176126, help='of the set (default 176126: ImageNet VID val)')
     parser.add_argument('--per_frame', type=int, default=300, help='detections in each (default 300)')
     parser.add_argument('--loop_frames', type=int, default=2000, help='frames to compare with a Python loop on (default 2000)')
-    parser.add_argument('--folder', help='where to make the set, for instance a large disk (default: a temporary folder, removed)')
+    parser.add_argument('--folder', help='keep the set there and use it again (default: a temporary folder, removed)')
     arguments = parser.parse_args()
     if min(arguments.frames, arguments.per_frame, arguments.loop_frames) < 1:
         raise ConfigError('--frames, --per_frame and --loop_frames must be at least 1')
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        compare(os.path.join(folder, 'small'), arguments.per_frame, arguments.loop_frames)
-        make_set(os.path.join(folder, 'large'), arguments.frames, arguments.per_frame, load_classes().ids)
-        time_command(os.path.join(folder, 'large'), arguments.per_frame, arguments.frames)
+    with tempfile.TemporaryDirectory() as temporary:
+        compare(os.path.join(temporary, 'small'), arguments.per_frame, arguments.loop_frames)
+        folder = os.path.join(arguments.folder or temporary, '%dx%d' % (arguments.frames, arguments.per_frame))
+        if not os.path.isdir(folder):
+            make_set(folder + '.part', arguments.frames, arguments.per_frame, load_classes().ids)
+            os.rename(folder + '.part', folder)
+        time_command(folder, arguments.per_frame, arguments.frames)
 
 
 if __name__ == '__main__':

@@ -186,7 +186,11 @@ def test_the_frame_baseline_needs_no_reference_frames(planted):
     planted.symbol = 'resnet_v1_rfcn'
     planted.file('train/a/000001').unlink()
     planted.file('train/a/000001', kind='Annotations').unlink()
-    assert list(planted.check()) == ['clip length']
+    found = planted.check()
+    assert list(found) == ['clip length'] and found['clip length'][0].endswith('train/a holds 5 frames, but not 000001')
+    # As many files as clip_length says, but with a gap.
+    shutil.copy(str(planted.file('train/a/000000')), str(planted.file('train/a/000006')))
+    assert planted.check()['clip length'][0].endswith('train/a holds 6 frames, but not 000001')
 
 
 def test_nothing_to_look_through(planted, tmp_path):

@@ -41,8 +41,10 @@ def check_folders(dataset, clip, report):
         report('frame name', clip.where, '%s holds %d other files, such as %r' % (frames, len(others), others[0]))
     if not found:
         return found
-    if dataset.image_set.kind != 'frames' and len(found) != clip.length:
-        report('clip length', clip.where, 'clip_length is %d, %s holds %d frames' % (clip.length, frames, len(found)))
+    if dataset.image_set.kind != 'frames' and found != set(range(clip.length)):
+        missing = sorted(set(range(clip.length)) - found)
+        report('clip length', clip.where, 'clip_length is %d, %s holds %d frames%s' % (
+            clip.length, frames, len(found), ', but not %s' % ranges(missing) if missing else ''))
     annotations = os.path.join(dataset.path, 'Annotations', 'VID', clip.path)
     stray = sorted(name for name in _names(annotations) if name.endswith('.xml') and name[:-4] + '.JPEG' not in names)
     if stray:

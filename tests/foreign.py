@@ -9,7 +9,7 @@ import numpy as np
 from lib.weights.readers import Source
 from tests.symbol_tools import run
 
-UNITS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+UNITS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 # ---- networks in PyTorch
@@ -255,7 +255,7 @@ def _field(number, payload):
 
 def write_caffemodel(path, layers, old=False):
     """A NetParameter with these (layer, type, blobs); old: the layer message and blob shapes of 2014."""
-    data = _field(1, b'net')
+    data = [_field(1, b'net')]
     for name, kind, blobs in layers:
         message = _field(4 if old else 1, name.encode()) + (_varint(5 << 3) + _varint(4) if old else _field(2, kind.encode()))
         for blob in blobs:
@@ -269,6 +269,6 @@ def write_caffemodel(path, layers, old=False):
         # fields that a reader must pass over: param of a layer, a fixed32 and a fixed64
         message += _field(1001 if old else 6, b'\x08\x01')
         message += _varint(999 << 3 | 5) + struct.pack('<f', 1) + _varint(998 << 3 | 1) + struct.pack('<d', 1)
-        data += _field(2 if old else 100, message)
-    path.write_bytes(data)
+        data.append(_field(2 if old else 100, message))
+    path.write_bytes(b''.join(data))
     return path

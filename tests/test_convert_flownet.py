@@ -13,7 +13,7 @@ from lib.utils.errors import CheckpointError
 from lib.utils.image import to_tensor
 from lib.weights import convert as converting
 from lib.weights import forward
-from lib.weights.convert import convert
+from lib.weights.convert import Converted, convert, write
 from lib.weights.readers import Source, read_source
 from tests import foreign
 from tests.symbol_tools import close
@@ -73,13 +73,15 @@ def test_flownetpytorch_and_its_weights_from_caffe(torch, images):
     assert_flow(torch, converted, net, images, 'bgr', (0.411451, 0.432060, 0.450141))
 
 
-def test_the_flow_network_of_a_detector_of_mmtracking(torch, images):
-    """With its means as PIXEL_MEANS nothing is folded, and every pixel agrees."""
+@pytest.mark.parametrize('prefix', ['', 'motion.'])
+def test_mmtrackings_flow_network(torch, images, prefix):
+    """Alone, and in a detector. With its means as PIXEL_MEANS nothing is folded, and every pixel agrees."""
     net = foreign.flownet(torch, biases=False)
-    state = {'motion.' + name: value for name, value in foreign.mmtracking_flow_names(foreign.arrays(net)).items()}
-    state['detector.backbone.conv1.weight'] = np.zeros((64, 3, 7, 7), np.float32)
+    state = {prefix + name: value for name, value in foreign.mmtracking_flow_names(foreign.arrays(net)).items()}
+    if prefix:
+        state['detector.backbone.conv1.weight'] = np.zeros((64, 3, 7, 7), np.float32)
     converted = convert(Source('dff.pth', state, ''), 'flownet', means=(0.45 * 255, 0.432 * 255, 0.411 * 255))
-    assert converted.unmatched == ['detector.backbone.conv1.weight']
+    assert converted.unmatched == (['detector.backbone.conv1.weight'] if prefix else [])
     assert_flow(torch, converted, net, images, 'rgb', (0.45, 0.432, 0.411))
 
 
@@ -160,6 +162,17 @@ def test_the_command(torch, tmp_path):
     assert record['source']['file'] == 'flownets_EPE1.951.pth' and record['source']['origin'] == 'https://example.org/flownets'
     assert len(record['source']['sha256']) == len(record['params_sha256']) == 64
     assert record['parity']['largest_relative_difference'] < 1e-4 and record['matched']['conv6_1'] == ['conv6_1.0.bias', 'conv6_1.0.weight']
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    source = Source(str(tmp_path / 'w.params'), {}, '')
+    converted = Converted('w', {'arg:a': np.zeros(2, np.float32)}, [], [], [], {}, [], 0.0)
+    (tmp_path / 'w.params').write_text('x')
+    with pytest.raises(CheckpointError, match='cannot write .*w.params/flownet-0000.params'):
+        write(converted, source, 'flownet', str(tmp_path / 'w.params' / 'flownet'))
+    (tmp_path / 'flownet-0000.source.json').mkdir()
+    with pytest.raises(CheckpointError, match='cannot write .*flownet-0000.source.json'):
+        write(converted, source, 'flownet', str(tmp_path / 'flownet'))
 
 
 @pytest.mark.parametrize('arguments, message', [

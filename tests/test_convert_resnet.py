@@ -30,9 +30,16 @@ def run_resnet(converted, image, depth):
     return foreign.run_ours(symbol, converted, {'data': to_tensor(image, converted.settings['network.PIXEL_MEANS'])})[0]
 
 
-def test_torchvision(torch, tmp_path, images):
-    net = foreign.resnet(torch, 50)
-    converted = convert(read_source(foreign.save_torch(torch, tmp_path / 'r50.pth', net.state_dict())), 'resnet_v1_50')
+@pytest.mark.parametrize('kind', ['pth', 'safetensors'])
+def test_torchvision(torch, tmp_path, images, kind):
+    """And timm, which has the same names and writes .safetensors."""
+    net, path = foreign.resnet(torch, 50), tmp_path / ('r50.' + kind)
+    if kind == 'pth':
+        foreign.save_torch(torch, path, net.state_dict())
+    else:
+        pytest.importorskip('safetensors.numpy', reason='safetensors is not installed: pip install -r requirements-convert.txt').save_file(
+            foreign.arrays(net), str(path))
+    converted = convert(read_source(path), 'resnet_v1_50')
     assert converted.settings == {'network.PIXEL_MEANS': [103.53, 116.28, 123.675], 'network.STRIDE_IN_3X3': True}
     assert converted.unmatched == ['fc.bias', 'fc.weight'] and converted.error < 1e-4
     with torch.no_grad():
@@ -67,40 +74,40 @@ def test_the_backbone_of_a_detector_of_mmtracking(torch, tmp_path, images):
     assert close(run_resnet(converted, images[0], 18), theirs) < 1e-4
 
 
-@pytest.mark.parametrize('old', [False, True])
-def test_caffe(torch, tmp_path, images, old):
+@pytest.mark.parametrize('depth, old', [(50, False), (101, False), (152, False), (50, True)])
+def test_caffe(torch, tmp_path, images, depth, old):
     """MSRA's release: BGR, stride in the 1x1, statistics times a factor, a bias in conv1; the old layer message has no BatchNorm."""
-    net = foreign.resnet(torch, 50, stride_in_3x3=False)
+    net = foreign.resnet(torch, depth, stride_in_3x3=False)
     state, bias = foreign.arrays(net), np.random.RandomState(0).normal(0, 1, 64).astype(np.float32)
-    layers = foreign.caffe_layers(state, 50, bias=bias)
-    path = foreign.write_caffemodel(tmp_path / 'r50.caffemodel', layers[:1] + layers[-1:] if old else layers, old)
+    layers = foreign.caffe_layers(state, depth, bias=bias)
+    path = foreign.write_caffemodel(tmp_path / 'r.caffemodel', layers[:1] + layers[-1:] if old else layers, old)
     source = read_source(path)
     np.testing.assert_array_equal(source.tensors['conv1.weight'], state['conv1.weight'])
     np.testing.assert_array_equal(source.tensors['fc1000.bias'], np.zeros(1000))
     if old:
         return
-    converted = convert(source, 'resnet_v1_50')
+    converted = convert(source, 'resnet_v1_%d' % depth)
     with torch.no_grad():
         net.bn1.running_mean -= torch.as_tensor(bias)
         theirs = net(foreign.seen_by(torch, images[0], 'bgr', OURS, (1, 1, 1))).numpy()
     assert converted.settings == {'network.PIXEL_MEANS': list(OURS)}
     assert 'first convolution: channels from BGR to RGB' in converted.notes
-    assert close(run_resnet(converted, images[0], 50), theirs) < 1e-4
+    assert close(run_resnet(converted, images[0], depth), theirs) < 1e-4
 
 
-@pytest.mark.parametrize('affine', [False, True])
-def test_detectron(torch, tmp_path, images, affine):
-    net = foreign.resnet(torch, 50, stride_in_3x3=False)
-    names = foreign.detectron_names(foreign.arrays(net), 50, affine)
-    path = tmp_path / 'R-50.pkl'
+@pytest.mark.parametrize('depth, affine', [(50, False), (101, False), (50, True)])
+def test_detectron(torch, tmp_path, images, depth, affine):
+    net = foreign.resnet(torch, depth, stride_in_3x3=False)
+    names = foreign.detectron_names(foreign.arrays(net), depth, affine)
+    path = tmp_path / 'R.pkl'
     # detectron2's are of Python 3; Detectron's of Python 2, with momentum beside the blobs
     content = {'blobs': dict(names, conv1_w_momentum=np.zeros(3))} if affine else names
     path.write_bytes(pickle.dumps(content, protocol=2))
-    converted = convert(read_source(path), 'resnet_v1_50')
+    converted = convert(read_source(path), 'resnet_v1_%d' % depth)
     assert converted.unmatched == ['fc1000_b', 'fc1000_w']
     with torch.no_grad():
         theirs = net(foreign.seen_by(torch, images[0], 'bgr', IMAGENET, (1, 1, 1))).numpy()
-    assert close(run_resnet(converted, images[0], 50), theirs) < 1e-4
+    assert close(run_resnet(converted, images[0], depth), theirs) < 1e-4
 
 
 def test_a_torchvision_file_in_detectron2s_clothes(torch, tmp_path, images):

@@ -22,7 +22,8 @@ from lib.weights.readers import read_source  # noqa: E402
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='the file to convert')
-    parser.add_argument('--as', dest='target', required=True, choices=list(TARGETS), help='what it is')
+    parser.add_argument('--as', dest='target', required=True, choices=list(TARGETS), help=(
+        'what to take out of it; heads of detection and segmentation have another architecture elsewhere, and are trained anew'))
     parser.add_argument('--output', required=True, metavar='PREFIX', help='write PREFIX-0000.params')
     parser.add_argument('--pixel_means', nargs=3, type=float, metavar=('B', 'G', 'R'), help=(
         'PIXEL_MEANS that the network will run with; by default those of the file (ResNet) or 103.06 115.9 123.15 (FlowNet)'))

@@ -17,7 +17,7 @@ from lib.config.config import resolve, update_from_file
 from lib.config.defaults import detection_defaults
 from lib.core.checkpoint import save_arrays
 from lib.dataset.image_sets import Entry, write_image_set
-from lib.symbols.flownet import ENCODER
+from lib.symbols.flow_encoders import ENCODER
 from lib.symbols.registry import get_symbol_instance
 
 CFG = 'experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'

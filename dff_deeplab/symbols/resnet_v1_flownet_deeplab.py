@@ -9,7 +9,7 @@ from lib.utils.errors import ConfigError
 
 @register
 class resnet_v1_flownet_deeplab(Segmenter):
-    """DFF-DeepLab (arXiv 1611.07715); network.depth, network.width and network.flow_width set the sizes.
+    """DFF-DeepLab (arXiv 1611.07715); network.depth, width, flow and flow_width choose its parts.
 
     network.USE_SCALE_MAP multiplies the warped feature by the predicted scale map, as the paper does (section 3);
     the original's code leaves it out.
@@ -58,5 +58,4 @@ class resnet_v1_flownet_deeplab(Segmenter):
         return self.group([self.scores(feature, data_key, cfg)])
 
     def _propagate(self, feature, current, reference, cfg, shared=False):
-        network = cfg.network
-        return propagate(feature, current, reference, self.feature_dim(cfg), network.flow_width, shared, network.USE_SCALE_MAP)
+        return propagate(feature, current, reference, self.feature_dim(cfg), cfg.network, shared, cfg.network.USE_SCALE_MAP)

@@ -9,7 +9,7 @@ from lib.utils.errors import ConfigError
 
 @register
 class resnet_v1_flownet_rfcn(Detector):
-    """DFF R-FCN (arXiv 1611.07715); network.depth, network.width and network.flow_width set the sizes."""
+    """DFF R-FCN (arXiv 1611.07715); network.depth, width, flow and flow_width choose its parts."""
 
     def get_train_symbol(self, cfg):
         """Losses for data and data_ref [B, 3, H, W], eq_flag [B], and the inputs of R-FCN's training.
@@ -51,4 +51,4 @@ class resnet_v1_flownet_rfcn(Detector):
         return self.group(self.detect(feature, mx.sym.Variable('im_info'), cfg, interval))
 
     def _propagate(self, feature, current, reference, cfg, shared=False):
-        return propagate(feature, current, reference, cfg.network.DFF_FEAT_DIM, cfg.network.flow_width, shared)
+        return propagate(feature, current, reference, cfg.network.DFF_FEAT_DIM, cfg.network, shared)

@@ -73,6 +73,7 @@ def _network():
         'RFCN_GROUP_SIZE': 7,                        # bins along each side of a RoI
         # For the symbols resnet_v1_rfcn and resnet_v1_flownet_rfcn, whose size is a setting:
         'depth': 101, 'width': 1.0, 'flow_width': 1.0,
+        'flow': 'flownet',                           # or flownet_inception, an eighth of its work
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)
         'STRIDE_IN_3X3': False,                      # True: for a backbone converted from torchvision's weights
     }

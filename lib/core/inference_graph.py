@@ -83,7 +83,7 @@ def widen_narrow(graph, arguments, sizes):
     else gets the filters that were there before.
     """
     takes_zeros = _takers(graph)
-    kept = {}     # widened node -> which of its channels were there before
+    kept, widths = {}, {}     # widened node -> which of its channels were there before; how many it has now
     for node in graph.nodes():
         if not any(source in kept for source, _ in node.inputs):
             pass
@@ -91,13 +91,15 @@ def widen_narrow(graph, arguments, sizes):
             node.inputs = [(_first_channels(source, len(kept[source])), 0) if source in kept else (source, index)
                            for source, index in node.inputs]
         elif node.op == 'Concat':
-            kept[node] = _joined([source for source, _ in node.inputs], kept, sizes)
+            sources = [source for source, _ in node.inputs]
+            kept[node] = _joined(sources, kept, widths, sizes)
+            widths[node] = sum(widths.get(source, sizes[source.name][1]) for source in sources)
         elif node.op in KERNELS:
-            _scatter_weight(node, kept[node.input(0)], arguments)
+            _scatter_weight(node, kept[node.input(0)], widths[node.input(0)], arguments)
         elif node.input(0) in kept:
-            kept[node] = kept[node.input(0)]
+            kept[node], widths[node] = kept[node.input(0)], widths[node.input(0)]
         if node.op in KERNELS and node.get('num_filter') < BLOCK and node.get('num_group', 1) == 1:
-            kept[node] = np.arange(node.get('num_filter'))
+            kept[node], widths[node] = np.arange(node.get('num_filter')), BLOCK
             _add_filters(node, arguments)
     graph.heads = [(_first_channels(node, len(kept[node])), 0) if node in kept else (node, index) for node, index in graph.heads]
 
@@ -117,21 +119,14 @@ def _takers(graph):
     return takers
 
 
-def _joined(sources, kept, sizes):
+def _joined(sources, kept, widths, sizes):
     """Where the channels that were there before lie in a concatenation."""
     places, start = [], 0
     for source in sources:
-        own = kept.get(source, np.arange(sizes[source.name][1]))
-        places.append(start + own)
-        start += _width(source, kept, sizes)
+        channels = sizes[source.name][1]
+        places.append(start + kept.get(source, np.arange(channels)))
+        start += widths.get(source, channels)
     return np.concatenate(places)
-
-
-def _width(node, kept, sizes):
-    """Channels of a node as it is now."""
-    if node not in kept:
-        return sizes[node.name][1]
-    return BLOCK if node.op != 'Concat' else sum(_width(source, kept, sizes) for source, _ in node.inputs)
 
 
 def _first_channels(node, count):
@@ -148,11 +143,11 @@ def _add_filters(node, arguments):
         arguments[entry[0].name] = np.pad(value, [(0, missing if i == along else 0) for i in range(value.ndim)])
 
 
-def _scatter_weight(node, places, arguments):
-    """Zero weights for the channels that are not at `places`."""
+def _scatter_weight(node, places, width, arguments):
+    """Zero weights for those of `width` channels that are not at `places`."""
     name, axis = node.input(1).name, 1 - _filter_axis(node)
     value = np.moveaxis(_array(arguments, name), axis, 0)
-    wide = np.zeros((-(-(places[-1] + 1) // BLOCK) * BLOCK,) + value.shape[1:], np.float32)
+    wide = np.zeros((width,) + value.shape[1:], np.float32)
     wide[places] = value
     arguments[name] = np.ascontiguousarray(np.moveaxis(wide, 0, axis))
 

@@ -19,11 +19,12 @@ class FlowEstimator:
     """
 
     def __init__(self, config, arg_params, context, source='the parameters given'):
-        flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), config.network.DFF_FEAT_DIM, config.network.flow_width)
+        network = config.network
+        flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), network.DFF_FEAT_DIM, network.flow_width, kind=network.flow)
         shape = (1, 3) + tuple(config.SCALES[0])
         self._pool = ExecutorPool(flow, context, {'data': shape, 'data_ref': shape})
         self._pool.set_params(arg_params, {}, source=source)
-        self._means, self._stride = config.network.PIXEL_MEANS, config.network.RCNN_FEAT_STRIDE
+        self._means, self._stride = network.PIXEL_MEANS, network.RCNN_FEAT_STRIDE
 
     def __call__(self, current, reference):
         """float32 [H, W, 2] in pixels of the BGR uint8 images [H, W, 3], from current to reference."""

@@ -54,7 +54,8 @@ def train_flow(source, config, path, batches, batch_size, lr, logger, context, s
 
 def flow_symbol(config, shape):
     """(symbol, [(h, w)] of its predictions): the mean end-point error at all five scales, and the finest prediction."""
-    flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), config.network.DFF_FEAT_DIM, config.network.flow_width)
+    network = config.network
+    flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), network.DFF_FEAT_DIM, network.flow_width, kind=network.flow)
     internals = flow.get_internals()
     predictions = [internals[name + '_output'] for name in PREDICTIONS]
     losses = []

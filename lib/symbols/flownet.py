@@ -1,20 +1,20 @@
-"""FlowNet (the simple variant of Dosovitskiy et al., arXiv 1504.06852) with a head that predicts the scale map too."""
+"""FlowNet (the simple variant of Dosovitskiy et al., arXiv 1504.06852) with a head that predicts the scale map too.
+
+Its encoder, and others that can take its place: lib/symbols/flow_encoders.py.
+"""
 import mxnet as mx
 
+from lib.symbols.flow_encoders import flow_network, leaky
 from lib.symbols.resnet_v1 import channels
 
-SLOPE = 0.1        # of every LeakyReLU
 FLOW_UNIT = 2.5    # feature-map pixels for one unit of the last prediction
 PIXEL_UNIT = 1 / 255.0
-ENCODER = [('flow_conv1', 64, 7, 2), ('conv2', 128, 5, 2), ('conv3', 256, 5, 2), ('conv3_1', 256, 3, 1),
-           ('conv4', 512, 3, 2), ('conv4_1', 512, 3, 1), ('conv5', 512, 3, 2), ('conv5_1', 512, 3, 1),
-           ('conv6', 1024, 3, 2), ('conv6_1', 1024, 3, 1)]
 # skip connection, level of the flow predicted before, its layer, channels of the deconvolution
 DECODER = [('conv5_1', 6, 'Convolution1', 512), ('conv4_1', 5, 'Convolution2', 256),
            ('conv3_1', 4, 'Convolution3', 128), ('conv2', 3, 'Convolution4', 64)]
 
 
-def flownet(current, reference, feature_dim, width=1.0, shared_reference=False):
+def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, kind='flownet'):
     """Flow and scale map between two sets of mean-subtracted RGB images [N, 3, H, W].
 
     Args:
@@ -22,19 +22,22 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False):
         feature_dim: channels of the feature map to be warped.
         width: factor on the number of channels of every layer but the predictions.
         shared_reference: `reference` is one image, [1, 3, H, W], for all of `current`.
+        kind: network.flow, one of lib.symbols.flow_encoders.FLOW_NETWORKS; others raise ConfigError.
 
     Returns:
         (flow [N, 2, H/16, W/16] in feature-map pixels, x first; scale [N, feature_dim, H/16, W/16])
     """
+    network = flow_network(kind)
     current, reference = _halve_image(current), _halve_image(reference)
     if shared_reference:
         reference = mx.sym.broadcast_like(reference, current, lhs_axes=(0,), rhs_axes=(0,), name='reference_tile')
     # Stacked, not concatenated: the same values several times faster.
     pair = mx.sym.Reshape(mx.sym.stack(current, reference, axis=1), shape=(0, -3, 0, 0)) * PIXEL_UNIT
-    features = _encode(pair, width)
+    features = network.encode(pair, width)
     merged = features['conv6_1']
     for skip, level, predictor, filters in DECODER:
-        merged = _decode(merged, features[skip], level, predictor, channels(filters, width, 'network.flow_width'))
+        filters = channels(filters // network.deconvolution_share, width, 'network.flow_width')
+        merged = _decode(merged, features[skip], level, predictor, filters)
     # On the CPU, MXNet's gradient of this pooling is too small at a last row or column without a partner. Kept: the
     # original's gradients are the same, and the forward values are right.
     merged = mx.sym.Pooling(merged, pool_type='avg', kernel=(2, 2), stride=(2, 2), pooling_convention='full', name='resize')
@@ -45,21 +48,11 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False):
     return flow, scale
 
 
-def _encode(body, width):
-    """All encoder features after their LeakyReLU, by layer name."""
-    features = {}
-    for name, filters, kernel, stride in ENCODER:
-        body = mx.sym.Convolution(body, num_filter=channels(filters, width, 'network.flow_width'), kernel=(kernel, kernel),
-                                  stride=(stride, stride), pad=(kernel // 2, kernel // 2), name=name)
-        body = features[name] = _leaky(body, name)
-    return features
-
-
 def _decode(body, skip, level, predictor, filters):
     """[skip, deconvolution, upsampled flow] one level up, at the size of `skip`."""
     flow = _predict(body, predictor)
     name = 'deconv%d' % (level - 1)
-    up = _leaky(_double(body, skip, filters, name), name)
+    up = leaky(_double(body, skip, filters, name), name)
     up_flow = _double(flow, skip, 2, 'upsample_flow%dto%d' % (level, level - 1))
     return mx.sym.Concat(skip, up, up_flow, dim=1, name='concat%d' % (level - 1))
 
@@ -75,10 +68,6 @@ def _double(body, like, filters, name):
 
 def _predict(body, name):
     return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), pad=(1, 1), name=name)
-
-
-def _leaky(body, name):
-    return mx.sym.LeakyReLU(body, act_type='leaky', slope=SLOPE, name=name + '_relu')
 
 
 def _halve_image(image):

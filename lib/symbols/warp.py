@@ -5,18 +5,19 @@ from lib.symbols.flownet import flownet
 from lib.symbols.operators import flow_warp
 
 
-def propagate(feature, current, reference, feature_dim, flow_width=1.0, shared=False, scaled=True):
+def propagate(feature, current, reference, feature_dim, network, shared=False, scaled=True):
     """Feature maps of the current frames, from those of the reference frames.
 
     Args:
         feature: [N, feature_dim, h, w], of `reference`; [1, feature_dim, h, w] with `shared`.
         current: images [N, 3, H, W]; reference: the same, or [1, 3, H, W] with `shared`.
+        network: the config's section of that name, for its flow and flow_width.
         scaled: multiply by the predicted scale map.
 
     Returns:
         [N, feature_dim, h, w]
     """
-    flow, scale = flownet(current, reference, feature_dim, flow_width, shared)
+    flow, scale = flownet(current, reference, feature_dim, network.flow_width, shared, network.flow)
     return flow_warp(feature, flow, scale if scaled else None, name='warping_feat', shared=shared)
 
 

@@ -5,7 +5,8 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.symbols.flownet import DECODER, ENCODER, PIXEL_UNIT, flownet
+from lib.symbols.flow_encoders import ENCODER
+from lib.symbols.flownet import DECODER, PIXEL_UNIT, flownet
 from lib.weights.convention import BYTE, PIXEL_MEANS, Convention, first_layer
 from lib.weights.forward import flow_predictions
 

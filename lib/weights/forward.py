@@ -4,7 +4,8 @@ It runs on PyTorch where that is installed, else on NumPy.
 """
 import numpy as np
 
-from lib.symbols.flownet import DECODER, ENCODER, SLOPE
+from lib.symbols.flow_encoders import ENCODER, SLOPE
+from lib.symbols.flownet import DECODER
 from lib.symbols.resnet_v1 import BN_EPS, STAGES
 from lib.weights.convention import network_input
 from lib.weights.torch_file import import_torch

@@ -30,7 +30,8 @@ class Graph:
     """The nodes that the outputs of `symbol` need. Of operators with one name, all but the first get another."""
 
     def __init__(self, symbol):
-        tree, nodes, names = json.loads(symbol.tojson()), [], set()
+        # tojson() as it is would remove casts of mixed precision, of which there are none, from a copy that MXNet never frees.
+        tree, nodes, names = json.loads(symbol.tojson(remove_amp_cast=False)), [], set()
         for number, entry in enumerate(tree['nodes']):
             inputs = [(nodes[head[0]], head[1]) for head in entry['inputs']]
             name = entry['name'] if entry['name'] not in names or entry['op'] == 'null' else '%s_node%d' % (entry['name'], number)

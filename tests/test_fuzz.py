@@ -6,9 +6,11 @@ import pytest
 
 from benchmarks.fuzz import fuzz, fuzz_guided
 from benchmarks.fuzz_targets import TARGETS, feed
+from lib.config.config import update_from_settings
+from lib.config.defaults import detection_defaults
 from lib.dataset.image_sets import read_image_set
 from lib.dataset.seg_labels import id_table, read_label
-from lib.utils.errors import DataError
+from lib.utils.errors import ConfigError, DataError
 from lib.utils.image import read_image
 
 
@@ -50,6 +52,12 @@ def test_a_small_file_that_claims_a_huge_image_is_refused(tmp_path):
     for read in (read_image, lambda path: read_label(path, id_table(3))):
         with pytest.raises(DataError, match='huge.png'):
             read(str(path))
+
+
+@pytest.mark.parametrize('text', ['[' * 2000, '2001-99-99'])
+def test_settings_that_the_yaml_reader_stumbles_over(text):
+    with pytest.raises(ConfigError, match='TRAIN.lr'):
+        update_from_settings(detection_defaults(), ['TRAIN.lr=' + text])
 
 
 def test_entities_are_not_expanded(tmp_path):

@@ -64,7 +64,7 @@ def update_from_settings(config, settings):
             raise ConfigError('%s: expected section.key=value, as in TRAIN.lr=0.001' % source)
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):      # ValueError: a date that there is not
             value = text
         for part in reversed(name.split('.')):
             value = {part: value}

@@ -11,6 +11,7 @@ import importlib
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,13 +24,13 @@ sys.path.insert(0, ROOT)
 from lib.utils.cli import run  # noqa: E402
 from lib.utils.errors import DFFError, SetupError  # noqa: E402
 
-SECONDS = 20               # for one file
+SECONDS, PATIENCE = 20, 400     # for one file: of processor time, and by the clock, which other work may hold up
 MEMORY = 4 << 30           # bytes of address space above what the process has at the start
 LONGEST = 4096             # bytes of a file that atheris makes
 WORDS = [b'-1', b'0', b'nan', b'inf', b'1e400', b'9' * 30, b'9' * 5000, b'../../../etc/passwd', b'/etc/passwd', b'\x00', b'\xff\xfe',
          b'\r', b'\n', b' ', b'&lol;', b'<!DOCTYPE x [<!ENTITY lol "lol"><!ENTITY b "&lol;&lol;">]>',
          b'<!ENTITY x SYSTEM "file:///etc/passwd">',
-         b'!!python/object/apply:os.system ["true"]', b'&a [*a]', b'{' * 2000, b'[' * 2000, b'<a>' * 2000, b'\xff\xff\xff\xff',
+         b'!!python/object/apply:os.system ["true"]', b'&a [*a]', b'{' * 800, b'[' * 800, b'<a>' * 2000, b'\xff\xff\xff\xff',
          b'\x7f\xff\xff\xff']
 
 
@@ -74,9 +75,12 @@ def fuzz(name, count, folder):
                          suppress_health_check=list(hypothesis.HealthCheck), phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
     @hypothesis.given(inputs(readers.TARGETS[name].good))
     def one(content):
-        faulthandler.dump_traceback_later(SECONDS, exit=True)       # also out of native code
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         taken.append(readers.feed(name, content, folder))
         faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    faulthandler.register(signal.SIGPROF, chain=True)       # ends the process, and says where it was, also in native code
     with warnings.catch_warnings():
         warnings.simplefilter('error', ResourceWarning)
         one()
@@ -100,7 +104,7 @@ def fuzz_guided(name, count, folder):
         stream.writelines('"%s"\n' % ''.join('\\x%02x' % byte for byte in word) for word in words)
     code = 'from benchmarks.fuzz import guided_process; guided_process(%r, %r)' % (name, folder)
     done = subprocess.run([sys.executable, '-c', code, '-runs=%d' % count, '-seed=1', '-max_len=%d' % max(LONGEST, 2 * len(good)),
-                           '-timeout=%d' % SECONDS, '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
+                           '-timeout=%d' % PATIENCE, '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
                            '-artifact_prefix=' + os.path.join(ROOT, 'output', 'fuzz-'), corpus],
                           cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, errors='replace')
     runs = re.search(r'Done (\d+) runs', done.stdout)

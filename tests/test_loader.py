@@ -1,9 +1,17 @@
 """Training batches: what they hold, that they repeat exactly, and what goes wrong with a clear message."""
+import gc
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from lib.config.defaults import detection_defaults
+from lib.core import loader as loader_module
 from lib.core.detection_loader import DetectionLoader, load_sample, reference_frame_id
 from lib.core.loader import epoch_order
 from lib.dataset.records import Record
@@ -122,3 +130,113 @@ def test_wrong_images_are_named(cfg, roidb):
         list(DetectionLoader(roidb[1:], cfg, 1, False))
     with pytest.raises(DataError, match='nothing to train on'):
         DetectionLoader([], cfg, 1, False)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """The warnings of the run's log."""
+    lines = []
+    monkeypatch.setattr(loader_module.logger, 'warning', lambda text, *values: lines.append(text % values))
+    return lines
+
+
+def disturbed(loader, trouble, times):
+    """`loader`, restarted, whose fifth record has `trouble` (a function) so many times; returns the image's name."""
+    record, make, left = loader.records[loader._order[4][0]], loader.make_device_batch, [times]
+
+    def make_device_batch(records, seeds):
+        if records[0] is record and left[0]:
+            left[0] -= 1
+            trouble()
+        return make(records, seeds)
+    loader.make_device_batch = make_device_batch
+    loader.skip_to(0)
+    return record.image
+
+
+def fail():
+    raise MemoryError('no memory')
+
+
+def same(batches, others):
+    return all(np.array_equal(x, y) for a, b in zip(batches, others) for x, y in zip(arrays(a), arrays(b))) and len(batches) == len(others)
+
+
+def test_a_thread_that_fails_is_reported_and_its_batch_made_again(cfg, roidb, warnings):
+    expected = list(DetectionLoader(roidb, cfg, 1, True))
+    loader = DetectionLoader(roidb, cfg, 1, True)
+    image = disturbed(loader, fail, 1)
+    assert same(list(loader), expected)
+    assert warnings == ["a thread that loads images failed (MemoryError('no memory')) at %s; fresh threads try once more" % image]
+    image = disturbed(loader, fail, 2)
+    with pytest.raises(RuntimeError, match='loading failed at %s' % image):
+        list(loader)
+
+
+def test_a_thread_that_hangs_is_reported_and_its_batch_made_again(cfg, roidb, warnings, monkeypatch):
+    expected = list(DetectionLoader(roidb, cfg, 1, True))
+    monkeypatch.setattr(loader_module, 'PATIENCE', 3.0)
+    monkeypatch.setattr('lib.core.batch_threads.ENDING', 0.1)
+    loader, end = DetectionLoader(roidb, cfg, 1, True), threading.Event()
+    image = disturbed(loader, end.wait, 1)
+    assert same(list(loader), expected)
+    assert warnings == ['a thread that loads images hangs at %s; fresh threads try once more' % image]
+    end.set()
+
+
+def test_a_thread_that_hangs_for_ever_keeps_nobody_from_ending():
+    code = """
+import sys, time
+sys.path.insert(0, %r)
+from types import SimpleNamespace
+from lib.config.defaults import detection_defaults
+from lib.core import batch_threads, loader
+from lib.utils.cli import run
+
+class Hanging(loader.TrainLoader):
+    def make_device_batch(self, records, seeds):
+        if records[0].image == '1':
+            time.sleep(1000)
+        return {}
+
+loader.PATIENCE = batch_threads.ENDING = 0.5
+cfg = detection_defaults()
+cfg.TRAIN.SHUFFLE = False
+run(lambda: list(Hanging([SimpleNamespace(image=str(i)) for i in range(3)], cfg, 1, [], [])))
+""" % str(Path(__file__).resolve().parent.parent)
+    done = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, universal_newlines=True, timeout=120)
+    assert done.returncode == 2 and 'error: loading hangs, twice for 0.5 s, at 1: is the disk or file server there?' in done.stderr
+
+
+def test_threads_end_with_their_loader(cfg, roidb):
+    def count():
+        return sum(thread.name == 'loader' for thread in threading.enumerate())
+    gc.collect()
+    before = count()
+    loader = DetectionLoader(roidb, cfg, 1, True, workers=3)
+    next(loader)
+    assert count() == before + 3
+    del loader
+    deadline = time.monotonic() + 30
+    while count() > before and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.05)
+    assert count() == before
+
+
+@pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='the memory of a process is read in /proc, which Linux has')
+def test_memory_stays_the_same_over_many_epochs(cfg, roidb):
+    def resident():
+        with open('/proc/self/statm') as stream:
+            return int(stream.read().split()[1]) * 4096
+    loader = DetectionLoader(roidb, cfg, 1, True)
+
+    def epochs(number):
+        for _ in range(number):
+            for batch in loader:
+                batch.data[0][0].wait_to_read()
+            loader.reset()
+    epochs(10)
+    before = resident()
+    epochs(50)                   # 600 batches with more than 170 KB of images each
+    assert resident() - before < 10e6

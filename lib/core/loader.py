@@ -1,6 +1,7 @@
 """Training batches, made by threads while the network computes: their order, seeds and look-ahead, for any task."""
 import collections
 import concurrent.futures
+import logging
 import time
 import zlib
 
@@ -8,8 +9,12 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
+from lib.core.batch_threads import BatchThreads
 from lib.utils.errors import DataError, DFFError
 from lib.utils.image_header import read_header
+
+PATIENCE = 300.0     # seconds until a batch that does not come counts as hung; a slow file server may take a while
+logger = logging.getLogger('dff')
 
 
 def pad(array, shape, value):
@@ -40,8 +45,7 @@ class TrainLoader(mx.io.DataIter):
         self.records, self.cfg, self.num_devices = records, cfg, num_devices
         self.data_names, self.label_names = list(data_names), list(label_names)
         self.epoch = cfg.TRAIN.begin_epoch
-        self._pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix='loader')
-        self._lookahead = workers + 1
+        self._workers, self._threads = workers, BatchThreads(workers)
         self._pending, self._order, self._position = collections.deque(), [], 0
         self._rank, self._processes = 0, 1
         self.waited, self.unusable = 0.0, {}
@@ -93,7 +97,7 @@ class TrainLoader(mx.io.DataIter):
         self._start_epoch(batch)
 
     def _start_epoch(self, batch=0):
-        for future in self._pending:
+        for future, _ in self._pending:
             future.cancel()
         self._pending.clear()
         own, total = self.batch_size, self.batch_size * self._processes
@@ -103,19 +107,49 @@ class TrainLoader(mx.io.DataIter):
         self._fill()
 
     def _fill(self):
-        while len(self._pending) < self._lookahead and self._position < len(self._order):
-            self._pending.append(self._pool.submit(self._make_batch, self.epoch, self._order[self._position]))
+        while len(self._pending) <= self._workers and self._position < len(self._order):
+            self._submit(self._order[self._position])
             self._position += 1
+
+    def _submit(self, indices):
+        self._pending.append((self._threads.submit(self._make_batch, self.epoch, indices), indices))
 
     def next(self):
         """The next mx.io.DataBatch; StopIteration at the end of the epoch."""
         if not self._pending:
             raise StopIteration
         started = time.perf_counter()
-        batch = self._pending.popleft().result()
+        batch = self._take()
         self.waited += time.perf_counter() - started
         self._fill()
         return batch
+
+    def _take(self):
+        """The first of the pending batches; where its thread failed or hangs, fresh ones make it and the others once more."""
+        future, indices = self._pending[0]
+        images = ', '.join(self.records[index % len(self.records)].image for index in indices)
+        try:
+            batch = future.result(PATIENCE)
+        except DFFError:
+            raise
+        except Exception as error:
+            hangs = isinstance(error, concurrent.futures.TimeoutError)
+            logger.warning('a thread that loads images %s at %s; fresh threads try once more', 'hangs' if hangs else
+                           'failed (%r)' % (error.__cause__ or error), images)
+            batch = self._retry(images)
+        self._pending.popleft()
+        return batch
+
+    def _retry(self, images):
+        waiting = [indices for _, indices in self._pending]
+        self._pending.clear()
+        self._threads = BatchThreads(self._workers)
+        for indices in waiting:
+            self._submit(indices)
+        try:
+            return self._pending[0][0].result(PATIENCE)
+        except concurrent.futures.TimeoutError as error:
+            raise DataError('loading hangs, twice for %g s, at %s: is the disk or file server there?' % (PATIENCE, images)) from error
 
     def _make_batch(self, epoch, indices):
         per_device = self.cfg.TRAIN.BATCH_IMAGES

@@ -216,5 +216,7 @@ def test_wrong_uses_say_so():
     with pytest.raises(ValueError, match='2 devices need a list of arrays each, got 1'):
         bound(2).forward(Batches(1).batch(0, 0))
     module = bound()
-    with pytest.raises(ConfigError, match='default.kvstore is dist_async.*use dist_sync'):
+    with pytest.raises(ConfigError, match='default.kvstore is dist_async: a distributed store is made by'):
         module.init_optimizer(kvstore='dist_async', force_init=True)
+    with pytest.raises(ConfigError, match='default.kvstore is dist_sync: a distributed store is made by'):
+        module.init_optimizer(kvstore='dist_sync', force_init=True)

@@ -73,8 +73,8 @@ class Checkpointer:
         remove_old(self.prefix)
 
     def _raise_stopped(self, epoch, batch):
-        raise Stopped('stopped by a signal; --resume goes on from %s' % file_name(self.prefix, epoch, batch=batch),
-                      self.stop.received or signal.SIGTERM)
+        where = 'where worker 0 stopped' if self.group.rank else file_name(self.prefix, epoch, batch=batch)
+        raise Stopped('stopped by a signal; --resume goes on from %s' % where, self.stop.received or signal.SIGTERM)
 
 
 def remove_old(prefix):

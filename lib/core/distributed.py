@@ -2,13 +2,19 @@
 
 tools/launch.py starts the processes and tells them of each other in MXNet's own variables (DMLC_ROLE and others).
 """
+import contextlib
 import os
+import sys
+import threading
 import time
 
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from lib.utils.errors import CheckpointError, ConfigError
+
+DISTRIBUTED = 'dist_sync', 'dist_device_sync', 'dist_async'
+REPORT_EVERY = 60.0     # seconds
 
 
 class Group:
@@ -28,8 +34,9 @@ class Group:
 
     def sum(self, key, array):
         """The sum of `array`, an NDArray on the CPU, over all workers, each of which must call this; the same shape every time."""
-        if not self._store:
-            return array
+        return self._exchange(key, array) if self._store else array
+
+    def _exchange(self, key, array):
         if key not in self._keys:
             self._store.init(key, mx.nd.zeros_like(array))
             self._keys.add(key)
@@ -46,7 +53,7 @@ class Group:
         """Whether `flag` is true for some worker; of several workers: was at their last call, so that nobody waits for an answer."""
         if not self._store:
             return bool(flag)
-        previous, self._vote = self._vote, self.sum('any', mx.nd.array([float(bool(flag))]))
+        previous, self._vote = self._vote, self._exchange('any', mx.nd.array([float(bool(flag))]))
         return previous is not None and previous.asscalar() > 0
 
     def check_same(self, what, number):
@@ -57,16 +64,57 @@ class Group:
                                   'the data on a file system that every machine shares' % (self.rank, what, number, others))
 
 
+class AsyncGroup(Group):
+    """The workers of a job in which nobody waits for another (dist_async): its servers add at once whatever they are sent.
+
+    So `any` goes by the votes that have come so far.
+    """
+
+    def sum(self, key, array):
+        """As for Group, but with another `key` each time, as values stay in the servers."""
+        result = self._exchange(key, array)
+        result.wait_to_read()
+        self._store._barrier()
+        self._store.pull(key, result)
+        return result
+
+    def mean(self, arrays):
+        """{name: NDArray}, this worker's own: the others are at another place."""
+        return arrays
+
+
 def connect(kvstore):
     """The Group of `default.kvstore`; for a distributed one this waits until all workers are there. Raises ConfigError."""
     if 'dist' not in kvstore:
         return Group(kvstore)
-    if kvstore not in ('dist_sync', 'dist_device_sync'):
-        raise ConfigError('default.kvstore is %s, but only dist_sync and dist_device_sync can be used: every worker makes the optimizer '
-                          'step itself, from the gradients of all, so that a checkpoint holds everything' % kvstore)
+    if kvstore not in DISTRIBUTED:
+        raise ConfigError('default.kvstore is %s; expected one of local, device, %s' % (kvstore, ', '.join(DISTRIBUTED)))
     if 'DMLC_ROLE' not in os.environ:
         raise ConfigError('default.kvstore is %s: start the job with `python tools/launch.py -n WORKERS -- python ...`' % kvstore)
-    return Group(mx.kv.create(kvstore))
+    with _reports_waiting():
+        store = mx.kv.create(kvstore)
+    if 'async' not in kvstore:
+        return Group(store)
+    if store.rank == 0:
+        # value - rate * what is sent: the servers add. The first `init`, which waits for all workers, comes after this.
+        store.set_optimizer(mx.optimizer.SGD(learning_rate=-1.0))
+    return AsyncGroup(store)
+
+
+@contextlib.contextmanager
+def _reports_waiting():
+    """While the body waits for the other processes, say so from time to time."""
+    there = threading.Event()
+
+    def report():
+        while not there.wait(REPORT_EVERY):
+            print('waiting for the other processes of the job. Does each run, and can all machines reach the scheduler at %s:%s, and each '
+                  'other?' % (os.environ.get('DMLC_PS_ROOT_URI'), os.environ.get('DMLC_PS_ROOT_PORT')), file=sys.stderr, flush=True)
+    threading.Thread(target=report, daemon=True).start()
+    try:
+        yield
+    finally:
+        there.set()
 
 
 # ---- testing, which needs no kvstore

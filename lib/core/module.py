@@ -6,7 +6,7 @@ import mxnet as mx
 
 from lib.core.checkpoint import load_arrays, save_arrays
 from lib.core.executors import ExecutorPool
-from lib.core.updater import DeviceUpdater, create_optimizer
+from lib.core.updater import create_optimizer, create_updater
 
 
 class MutableModule(mx.mod.BaseModule):
@@ -174,7 +174,7 @@ class MutableModule(mx.mod.BaseModule):
         if self.optimizer_initialized and not force_init:
             return
         optimizer = create_optimizer(optimizer, optimizer_params, self._symbol, self._pools[0].grads)
-        self._updater = DeviceUpdater(optimizer, self._pools, kvstore)
+        self._updater = create_updater(optimizer, self._pools, kvstore)
         self.optimizer_initialized = True
         if self._preloaded_states:
             self._updater.set_states(*self._preloaded_states)

@@ -74,6 +74,8 @@ def find_start(config, prefix, logger, group):
     group.check_same('the number of updates made before', start.num_update if start else 0)
     config.TRAIN.begin_epoch = start.epoch if start else 0
     logger.info('resuming from %s' % start.params_file if start else 'TRAIN.RESUME: no checkpoint at %s yet, starting anew' % prefix)
+    if start and 'async' in config.default.kvstore:
+        logger.info('dist_async: all workers go on at the place and with the momentum of worker 0')
     return start
 
 

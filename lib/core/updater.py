@@ -1,10 +1,16 @@
-"""The optimizer's step on every device, from gradients summed over devices and workers."""
+"""The optimizer's step on every device, from gradients summed over devices and workers, and its asynchronous kind."""
 import copy
 
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from lib.utils.errors import CheckpointError, ConfigError
+
+
+def create_updater(optimizer, pools, kvstore):
+    """The updater for a kvstore, a name or mx.kv.KVStore."""
+    kind = kvstore.type if isinstance(kvstore, mx.kv.KVStore) else kvstore or ''
+    return (AsyncUpdater if 'async' in kind else DeviceUpdater)(optimizer, pools, kvstore)
 
 
 def create_optimizer(optimizer, optimizer_params, symbol, param_names):
@@ -32,8 +38,8 @@ class DeviceUpdater:
     Args:
         optimizer: mx.optimizer.Optimizer; further devices get copies of it.
         pools: an ExecutorPool for each device; parameters with gradients are updated.
-        kvstore: name ('local', 'device', 'dist_sync') or KVStore; unused by one device alone. Workers of a
-            distributed store start from the parameters of worker 0.
+        kvstore: name ('local', 'device'), unused by one device alone, or a KVStore. Workers of a distributed store start from the
+            parameters of worker 0.
     """
 
     def __init__(self, optimizer, pools, kvstore):
@@ -44,18 +50,19 @@ class DeviceUpdater:
         self._states = [[optimizer.create_state_multi_precision(index, pool.arg_params[name])
                          for index, name in enumerate(self.names)] for pool in pools]
         if self.kvstore:
-            for name in self.names:
-                self.kvstore.init(name, pools[0].arg_params[name])
-                self.kvstore.pull(name, [pool.arg_params[name] for pool in pools])
+            self._share_parameters(self.kvstore)
+
+    def _share_parameters(self, kvstore):
+        for name in self.names:
+            kvstore.init(name, self.pools[0].arg_params[name])
+            kvstore.pull(name, [pool.arg_params[name] for pool in self.pools])
 
     def _create_kvstore(self, kvstore):
-        kind = kvstore.type if isinstance(kvstore, mx.kv.KVStore) else kvstore or ''
-        if 'async' in kind:
-            raise ConfigError('default.kvstore is %s, but every worker makes the optimizer step itself here and so '
-                              'needs the summed gradients: use dist_sync' % kind)
-        if not kind or (len(self.pools) == 1 and 'dist' not in kind):
-            return None
-        return kvstore if isinstance(kvstore, mx.kv.KVStore) else mx.kv.create(kvstore)
+        if isinstance(kvstore, mx.kv.KVStore):
+            return kvstore
+        if 'dist' in (kvstore or ''):
+            raise ConfigError('default.kvstore is %s: a distributed store is made by lib.core.distributed.connect, before training' % kvstore)
+        return mx.kv.create(kvstore) if kvstore and len(self.pools) > 1 else None
 
     @property
     def num_update(self):
@@ -104,6 +111,31 @@ class DeviceUpdater:
                     array[:] = states[key]
         for optimizer in self.optimizers:
             optimizer.begin_num_update = optimizer.num_update = num_update
+
+
+class AsyncUpdater(DeviceUpdater):
+    """Adds this worker's own steps to the parameters in the servers, and takes up what the others have added meanwhile.
+
+    Momentum stays in the worker, where a checkpoint can hold it. Steps of N workers add up as gradients do in `dist_sync`; so that
+    their weight decay does not, each decays by an N-th.
+
+    Args: optimizer, pools as DeviceUpdater; kvstore: the store of lib.core.distributed.connect('dist_async').
+    """
+
+    def __init__(self, optimizer, pools, kvstore):
+        self._servers = self._create_kvstore(kvstore)
+        optimizer.wd /= kvstore.num_workers
+        super().__init__(optimizer, pools, 'device')
+        self._share_parameters(self._servers)
+
+    def update(self):
+        """Make one step, send it to the servers and read their parameters."""
+        params = self.pools[0].arg_params
+        before = [params[name].copy() for name in self.names]
+        super().update()
+        for index, (name, old) in enumerate(zip(self.names, before)):
+            self._servers.push(name, params[name] - old, priority=-index)
+            self._servers.pull(name, [pool.arg_params[name] for pool in self.pools], priority=-index)
 
 
 def _leaves(name, state):

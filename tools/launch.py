@@ -7,6 +7,7 @@ Training splits every batch over the workers, testing the clips. A process that 
 See docs/distributed.md.
 """
 import argparse
+import contextlib
 import os
 import shlex
 import signal
@@ -23,28 +24,36 @@ from lib.utils.cli import run  # noqa: E402
 from lib.utils.errors import ConfigError, DFFError, Stopped  # noqa: E402
 from lib.utils.threads import physical_cores  # noqa: E402
 
-GRACE = 5.0          # seconds between SIGTERM and SIGKILL for what is left of a job that failed
+GRACE = 5.0          # seconds that what is left of a failed job has after each step towards its end
 STOP_GRACE = 120.0   # for a job that was asked to stop: it writes a checkpoint
 # Servers and the scheduler do their work inside the import of MXNet, and end the process there.
 SERVE = [sys.executable, '-c', 'import lib, mxnet']
+# A machine that no longer answers ends its connection after 15 seconds.
+RSH = 'ssh -o BatchMode=yes -o ServerAliveInterval=5 -o ServerAliveCountMax=3'
 # What a remote process must know, beside MXNet's own variables.
-PASSED = ('OMP_NUM_THREADS', 'PYTHONPATH', 'PATH', 'LD_LIBRARY_PATH')
+PASSED = ('OMP_NUM_THREADS', 'PYTHONPATH', 'PATH', 'LD_LIBRARY_PATH', 'DMLC_INTERFACE')
+# A command on another machine: a line of input asks it to stop, the end of the input (of the connection) ends it.
+REMOTE = ('cd %s && exec 3<&0 && { env %s %s 3<&- & child=$!; { while read -r line <&3; do kill -TERM $child; done; kill -KILL $child; } & '
+          'wait $child; status=$?; kill $!; exit $status; }')
 
 
 class Process:
-    """One process of the job: its name for messages, its output with that name before each line."""
+    """One process of the job: its name for messages, its output with that name before each line.
 
-    def __init__(self, name, command, variables, host=None, folder=ROOT):
+    host: where it runs, by the command `rsh` (called with host and a line for its shell); None: here.
+    """
+
+    def __init__(self, name, command, variables, rsh, host=None, folder=ROOT):
         self.name = name if host is None else '%s on %s' % (name, host)
+        self._remote = host is not None
         environment = dict(os.environ, **variables)
-        if host is not None:
+        if self._remote:
             passed = dict({key: os.environ[key] for key in PASSED if key in os.environ}, **variables)
             words = ['%s=%s' % (key, shlex.quote(value)) for key, value in sorted(passed.items())]
-            # A terminal (-tt), so that the remote process ends with the connection.
-            command = ['ssh', '-tt', '-o', 'BatchMode=yes', host,
-                       'cd %s && env %s %s' % (shlex.quote(folder), ' '.join(words), ' '.join(map(shlex.quote, command)))]
-        self.process = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, start_new_session=True)
+            line = REMOTE % (shlex.quote(folder), ' '.join(words), ' '.join(map(shlex.quote, command)))
+            command = shlex.split(rsh) + [host, 'exec sh -c ' + shlex.quote(line)]
+        self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        stdin=subprocess.PIPE if self._remote else subprocess.DEVNULL, start_new_session=True)
         self._reader = threading.Thread(target=self._copy, daemon=True)
         self._reader.start()
 
@@ -57,8 +66,33 @@ class Process:
         """Exit status, negative for a signal; None while it runs."""
         return self.process.poll()
 
-    def signal(self, number):
-        """Send a signal to the process and what it started."""
+    def ask(self):
+        """Ask it to stop, by SIGTERM."""
+        if self._remote:
+            self._input(b'stop\n')
+        else:
+            self._signal(signal.SIGTERM)
+
+    def end(self):
+        """End it, a remote one by closing the connection."""
+        if self._remote:
+            self._input(b'')
+        else:
+            self.kill()
+
+    def kill(self):
+        """Kill what is left of it here."""
+        self._signal(signal.SIGKILL)
+
+    def _input(self, text):
+        """Write `text`; nothing: close the input."""
+        with contextlib.suppress(OSError, ValueError):     # it has gone, or the input is closed
+            self.process.stdin.write(text)
+            self.process.stdin.flush()
+            if not text:
+                self.process.stdin.close()
+
+    def _signal(self, number):
         if self.status() is None:
             os.killpg(self.process.pid, number)
 
@@ -73,6 +107,8 @@ def parse_arguments():
     parser.add_argument('-n', '--workers', type=int, required=True, metavar='N', help='processes that train or test')
     parser.add_argument('-s', '--servers', type=int, default=1, metavar='N', help='processes that sum the gradients (default 1)')
     parser.add_argument('--hosts', metavar='FILE', help='machines to use in turn, one name a line, by ssh; default: this one alone')
+    parser.add_argument('--rsh', default=RSH, metavar='COMMAND',
+                        help='what runs a command on a machine, called as COMMAND MACHINE LINE-FOR-ITS-SHELL (default: %(default)s)')
     parser.add_argument('--root', metavar='ADDRESS', help='address of this machine for the others (default: found out)')
     parser.add_argument('--port', type=int, default=0, help='port of the scheduler (default: a free one)')
     parser.add_argument('command', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
@@ -108,7 +144,7 @@ def own_address(host):
             probe.connect((host.split('@')[-1], 9))      # sends nothing
             return probe.getsockname()[0]
     except OSError as error:
-        raise ConfigError('the machine %s is unknown here: %s' % (host, error)) from error
+        raise ConfigError('the machine %s is unknown here (%s): give --root, this machine\'s address for it' % (host, error)) from error
 
 
 def free_port():
@@ -128,13 +164,13 @@ def start(args, helpers, workers):
         common['DMLC_NODE_HOST'] = '127.0.0.1'
         common.setdefault('OMP_NUM_THREADS', os.environ.get('OMP_NUM_THREADS', str(max(1, physical_cores() // args.workers))))
     scheduler = dict(common, DMLC_ROLE='scheduler', DMLC_NODE_HOST=root, PYTHONPATH=ROOT)
-    helpers.append(Process('scheduler', SERVE, scheduler))
+    helpers.append(Process('scheduler', SERVE, scheduler, args.rsh))
     for index in range(args.servers):
         variables = dict(common, DMLC_ROLE='server', PYTHONPATH=ROOT)
-        helpers.append(Process('server %d' % index, SERVE, variables, hosts and hosts[index % len(hosts)]))
+        helpers.append(Process('server %d' % index, SERVE, variables, args.rsh, hosts and hosts[index % len(hosts)]))
     for index in range(args.workers):
         variables = dict(common, DMLC_ROLE='worker', DFF_WORKER='%d/%d' % (index, args.workers))
-        workers.append(Process('worker %d' % index, args.command, variables, hosts and hosts[index % len(hosts)], os.getcwd()))
+        workers.append(Process('worker %d' % index, args.command, variables, args.rsh, hosts and hosts[index % len(hosts)], os.getcwd()))
 
 
 def watch(helpers, workers, stop):
@@ -156,9 +192,9 @@ def watch(helpers, workers, stop):
 def stop_in_order(workers, number):
     """Let the workers write a checkpoint and end. Raises Stopped."""
     for worker in workers:
-        worker.signal(signal.SIGTERM)
-    deadline = time.time() + STOP_GRACE
-    while time.time() < deadline and any(worker.status() is None for worker in workers):
+        worker.ask()
+    deadline = time.monotonic() + STOP_GRACE
+    while time.monotonic() < deadline and any(worker.status() is None for worker in workers):
         time.sleep(0.1)
     for worker in workers:
         worker.finish_output()
@@ -166,19 +202,20 @@ def stop_in_order(workers, number):
 
 
 def describe(status):
-    """An exit status in words."""
-    if status < 0:
-        return 'was killed by signal %d (%s)' % (-status, signal.Signals(-status).name)
+    """An exit status in words; a shell between adds 128 to the number of a signal."""
+    number = -status if status < 0 else status - 128
+    if number in set(signal.Signals):
+        return 'was killed by signal %d (%s)' % (number, signal.Signals(number).name)
     return 'ended with status %d' % status
 
 
 def end(processes):
     """Leave none of the processes behind."""
-    for number, grace in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
-        deadline = time.time() + grace
+    for step in (Process.ask, Process.end, Process.kill):
         for process in processes:
-            process.signal(number)
-        while time.time() < deadline and any(process.status() is None for process in processes):
+            step(process)
+        deadline = time.monotonic() + GRACE
+        while time.monotonic() < deadline and any(process.status() is None for process in processes):
             time.sleep(0.05)
 
 

@@ -25,8 +25,8 @@ class SymbolBase:
         if self.depth is None:
             return network.depth, network.width
         if (network.depth, network.width, network.flow_width, network.flow) != (self.depth, 1.0, 1.0, 'flownet'):
-            raise ConfigError('the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width 1. For another, set symbol to %s'
-                              % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
+            raise ConfigError('the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width 1. For another, '
+                              'set symbol to %s' % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
         return self.depth, 1.0
 
     def group(self, outputs):

@@ -52,7 +52,8 @@ def read_torch(path):
     except OSError:
         raise
     except Exception as error:     # a damaged file raises whatever its bytes happen to spell
-        raise CheckpointError('%s was not read: %s. Only files of tensors are read; nothing is executed' % (path, _reason(error))) from error
+        raise CheckpointError('%s was not read: %s. Only files of tensors are read; nothing is executed'
+                              % (path, _reason(error))) from error
 
 
 def _arrays(torch, content):

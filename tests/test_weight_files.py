@@ -112,7 +112,8 @@ def test_torch_files_that_are_not_weights(torch, tmp_path):
             read_source(path)
         assert '\n' not in str(caught.value) and 'weights_only' not in str(caught.value), 'no advice to read it unsafely'
     for content, reason in (({'a': torch.ones(2, device='meta')}, 'was not read'), (torch.ones(2), 'holds no tensors'),
-                            ({'a': torch.ones(2, dtype=torch.complex64)}, 'holds no tensors'), (torch.nn.Linear(1, 1), 'it names torch.nn')):
+                            ({'a': torch.ones(2, dtype=torch.complex64)}, 'holds no tensors'),
+                            (torch.nn.Linear(1, 1), 'it names torch.nn')):
         torch.save(content, str(path))
         with pytest.raises(CheckpointError, match=reason):
             read_source(path)

@@ -84,6 +84,13 @@ def class_map(score, rows, columns):
     return (lines[..., left] * (1 - across) + lines[..., right] * across).argmax(axis=0)
 
 
+def halved(images):
+    """Images [N, C, H, W] at half their size, rounded up: means of up to 2x2 pixels."""
+    rows, columns = (np.arange(0, size, 2) for size in images.shape[2:])
+    counts = np.add.reduceat(np.add.reduceat(np.ones_like(images), rows, axis=2), columns, axis=3)
+    return np.add.reduceat(np.add.reduceat(images, rows, axis=2), columns, axis=3) / counts
+
+
 def central_difference(function, value, places, step=1e-4):
     """Derivatives of the scalar `function(value)` (float64) with respect to value[place], for every place."""
     slopes = []

@@ -184,6 +184,22 @@ def test_detections_of_a_batch_are_those_of_its_frames(columns):
         assert (found[n, len(expected):] == [-1, 0, 0, 0, 0, 0]).all()
 
 
+@pytest.mark.parametrize('images, shared', [(1, False), (3, False), (3, True)])
+@pytest.mark.parametrize('size', [(3, 10, 12), (3, 7, 9), (1, 1, 1), (2, 5, 2)])
+def test_image_pair_is_the_mean_of_the_pixels_there_are(images, shared, size):
+    rng = np.random.RandomState(7)
+    arrays = dict(current=rng.randn(images, *size), reference=rng.randn(1 if shared else images, *size))
+
+    def pair():
+        return operators.image_pair(mx.sym.Variable('current'), mx.sym.Variable('reference'), 0.3, shared)
+    expected = np.concatenate([np.broadcast_to(oracles.halved(value), (images,) + oracles.halved(value).shape[1:])
+                               for value in arrays.values()], axis=1) * 0.3
+    for symbol in (pair(), builtin(pair)):
+        found, gradients = run(symbol, arrays, np.ones(expected.shape))
+        close(found, expected, 1e-6)
+        assert not gradients['current'].any() and not gradients['reference'].any()
+
+
 def test_targets_and_mining_agree_with_plain_symbols():
     rng = np.random.RandomState(12)
     cfg = detection_defaults()

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from dff_rfcn.config.config import config as default_config
-from lib.symbols.flownet import _halve_image
 from lib.symbols.registry import get_symbol_instance
 from lib.symbols.resnet_v1 import resnet_v1
 from lib.utils.errors import CheckpointError, ConfigError
@@ -168,11 +167,3 @@ def test_parameter_errors_name_the_parameter_and_the_shapes(cfg):
     del args['rfcn_cls_weight']
     with pytest.raises(CheckpointError, match=r'rfcn_cls_weight, shape \(196, 16, 1, 1\), is missing'):
         instance.check_parameter_shapes(args, auxs, shapes)
-
-
-@pytest.mark.parametrize('size', [(6, 8), (5, 8), (6, 7), (5, 7), (1, 1)])
-def test_images_are_halved_by_averaging(size):
-    images = np.random.RandomState(0).rand(2, 3, *size)
-    found = list(run(_halve_image(mx.sym.Variable('data')), {'data': images})[0].values())[0]
-    averages = [[images[:, :, y:y + 2, x:x + 2].mean(axis=(2, 3)) for x in range(0, size[1], 2)] for y in range(0, size[0], 2)]
-    np.testing.assert_allclose(found, np.moveaxis(averages, (0, 1), (2, 3)), rtol=1e-6)

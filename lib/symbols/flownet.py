@@ -5,6 +5,7 @@ Its encoder, and others that can take its place: lib/symbols/flow_encoders.py.
 import mxnet as mx
 
 from lib.symbols.flow_encoders import flow_network, leaky
+from lib.symbols.operators import image_pair
 from lib.symbols.resnet_v1 import channels
 
 FLOW_UNIT = 2.5    # feature-map pixels for one unit of the last prediction
@@ -28,11 +29,7 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         (flow [N, 2, H/16, W/16] in feature-map pixels, x first; scale [N, feature_dim, H/16, W/16])
     """
     network = flow_network(kind)
-    current, reference = _halve_image(current), _halve_image(reference)
-    if shared_reference:
-        reference = mx.sym.broadcast_like(reference, current, lhs_axes=(0,), rhs_axes=(0,), name='reference_tile')
-    # Stacked, not concatenated: the same values several times faster.
-    pair = mx.sym.Reshape(mx.sym.stack(current, reference, axis=1), shape=(0, -3, 0, 0)) * PIXEL_UNIT
+    pair = image_pair(current, reference, PIXEL_UNIT, shared_reference)
     features = network.encode(pair, width)
     merged = features['conv6_1']
     for skip, level, predictor, filters in DECODER:
@@ -68,12 +65,3 @@ def _double(body, like, filters, name):
 
 def _predict(body, name):
     return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), pad=(1, 1), name=name)
-
-
-def _halve_image(image):
-    """2x2 average pooling to half the size, rounded up; for images, which need no gradient.
-
-    As the sum over an image with its last row and column repeated: oneDNN averages plain layouts five times slower.
-    """
-    padded = mx.sym.Pad(image, mode='edge', pad_width=(0, 0, 0, 0, 0, 1, 0, 1))
-    return mx.sym.Pooling(padded, pool_type='sum', kernel=(2, 2), stride=(2, 2)) * 0.25

@@ -112,3 +112,32 @@ def class_map(score, rows, columns, name='class_map'):
     grid = mx.sym.stack(mx.sym.broadcast_add(x, y * 0), mx.sym.broadcast_add(x * 0, y), axis=0)
     sampled = mx.sym.BilinearSampler(score, mx.sym.expand_dims(grid, axis=0))
     return mx.sym.cast(mx.sym.argmax(sampled, axis=1), dtype='uint8', name=name)
+
+
+def image_pair(current, reference, factor, shared=False):
+    """Two sets of images at half their size, stacked along the channels and multiplied by `factor`. It passes no gradient.
+
+    Args:
+        current: [N, C, H, W].
+        reference: the same, or [1, C, H, W] with `shared`.
+
+    Returns:
+        [N, 2C, ceil(H / 2), ceil(W / 2)], means of 2x2 pixels, current first.
+    """
+    if loader.load():
+        return mx.sym.BlockGrad(mx.sym.DFFImagePair(current, reference, factor=factor), name='image_pair')
+    current, reference = _halved(current), _halved(reference)
+    if shared:
+        reference = mx.sym.broadcast_like(reference, current, lhs_axes=(0,), rhs_axes=(0,), name='reference_tile')
+    # Stacked, not concatenated: the same values several times faster.
+    pair = mx.sym.Reshape(mx.sym.stack(current, reference, axis=1), shape=(0, -3, 0, 0)) * factor
+    return mx.sym.BlockGrad(pair, name='image_pair')
+
+
+def _halved(image):
+    """2x2 average pooling, the size rounded up.
+
+    As the sum over an image with its last row and column repeated: oneDNN averages plain layouts five times slower.
+    """
+    padded = mx.sym.Pad(image, mode='edge', pad_width=(0, 0, 0, 0, 0, 1, 0, 1))
+    return mx.sym.Pooling(padded, pool_type='sum', kernel=(2, 2), stride=(2, 2)) * 0.25

@@ -38,6 +38,10 @@ class ClassMapShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('classes', 'height', 'width', 'rows', 'columns')]
 
 
+class ImagePairShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'references', 'channels', 'height', 'width')] + [('factor', ctypes.c_float)]
+
+
 class Device:
     """Calls the operators on CuPy's current stream; inputs and results are CuPy float32 arrays. Raises RuntimeError."""
 
@@ -130,4 +134,10 @@ class Device:
         shape = ClassMapShape(*score.shape, len(rows), len(columns))
         out = cupy.empty((len(rows), len(columns)), np.uint8)
         self._call('dff_gpu_class_map', shape, score, rows, columns, out)
+        return out
+
+    def image_pair(self, current, reference, factor):
+        images, channels, height, width = current.shape
+        out = cupy.empty((images, 2 * channels, (height + 1) // 2, (width + 1) // 2), np.float32)
+        self._call('dff_gpu_image_pair', ImagePairShape(images, len(reference), channels, height, width, factor), current, reference, out)
         return out

@@ -154,3 +154,14 @@ def test_class_map(size):
     score, rows, columns = (array.astype(np.float32) for array in (score, rows, columns))
     found = cupy.asnumpy(device.class_map(*on_device(score, rows, columns)))
     assert np.mean(found == oracles.class_map(score, rows, columns)) > 0.999
+
+
+@pytest.mark.parametrize('size', [(1, 1, 3, 562, 1000), (3, 1, 3, 7, 9), (2, 2, 1, 1, 1)])
+def test_image_pair(size):
+    rng = np.random.RandomState(10)
+    images, references, *image = size
+    current, reference = (rng.randn(count, *image).astype(np.float32) for count in (images, references))
+    found = cupy.asnumpy(device.image_pair(*on_device(current, reference), factor=0.3))
+    references = np.broadcast_to(oracles.halved(reference), oracles.halved(current).shape)
+    expected = np.concatenate([oracles.halved(current), references], axis=1)
+    np.testing.assert_allclose(found, 0.3 * expected, atol=1e-5)

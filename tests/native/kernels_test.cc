@@ -24,6 +24,9 @@
 #include "hard_examples/cpu.h"
 #include "hard_examples/gpu.h"
 #include "hard_examples/kernels.cu"
+#include "image_pair/cpu.h"
+#include "image_pair/gpu.h"
+#include "image_pair/kernels.cu"
 #include "proposal/cpu.h"
 #include "proposal/gpu.h"
 #include "proposal/kernels.cu"
@@ -243,6 +246,18 @@ void test_class_map() {
   }
 }
 
+void test_image_pair() {
+  const int images = pick(1, 3);
+  const ImagePairShape s = {images, pick(0, 1) ? images : 1, pick(1, 4), pick(1, 20), pick(1, 300), 0.5f};
+  const int hostile = pick(0, 1) * 30;
+  const size_t size = static_cast<size_t>(s.channels) * s.height * s.width, plane = static_cast<size_t>(s.rows()) * s.columns();
+  const Floats current = numbers(s.images * size, -9, 9, hostile), reference = numbers(s.references * size, -9, 9, hostile);
+  Floats cpu(s.images * 2 * s.channels * plane, 7), gpu(cpu.size(), 7);
+  image_pair_cpu(s, current.data(), reference.data(), cpu.data());
+  image_pair_gpu(GpuQueue(nullptr), s, current.data(), reference.data(), gpu.data());
+  expect_equal("image pair, GPU", cpu, gpu, 0);
+}
+
 void test_detections() {
   const int count = pick(1, 60), classes = pick(1, 12), columns = pick(0, 1) ? 8 : 4 * classes, limit = pick(1, 200);
   const int hostile = pick(0, 1) * 20;
@@ -338,6 +353,7 @@ int main(int count, char** arguments) {
   DFF_KERNEL(dff_limit_foreground);
   DFF_KERNEL(dff_write_targets);
   DFF_KERNEL(dff_class_map);
+  DFF_KERNEL(dff_image_pair);
   DFF_KERNEL(dff_clear_detections);
   DFF_KERNEL(dff_decode_detections);
   DFF_KERNEL(dff_rank_scores);
@@ -353,6 +369,7 @@ int main(int count, char** arguments) {
     test_targets();
     test_mining();
     test_class_map();
+    test_image_pair();
     test_detections();
     test_winograd();
   }

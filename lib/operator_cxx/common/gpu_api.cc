@@ -7,6 +7,7 @@
 #include "../class_map/gpu.h"
 #include "../flow_warp/gpu.h"
 #include "../hard_examples/gpu.h"
+#include "../image_pair/gpu.h"
 #include "../proposal/gpu.h"
 #include "../psroi_pooling/gpu.h"
 #include "../rcnn_targets/gpu.h"
@@ -86,5 +87,10 @@ const char* dff_gpu_detections(void* stream, const dff::FrameShape* shape, const
 const char* dff_gpu_class_map(void* stream, const dff::ClassMapShape* shape, const float* score, const float* rows, const float* columns,
                               unsigned char* labels) {
   return message_of([=] { class_map_gpu(dff::GpuQueue(stream), *shape, score, rows, columns, labels); });
+}
+
+const char* dff_gpu_image_pair(void* stream, const dff::ImagePairShape* shape, const float* current, const float* reference,
+                               float* pair) {
+  return message_of([=] { image_pair_gpu(dff::GpuQueue(stream), *shape, current, reference, pair); });
 }
 }

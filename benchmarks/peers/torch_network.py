@@ -1,26 +1,28 @@
-"""DFF R-FCN in PyTorch, forward only, up to the score maps: what benchmarks/inference.py compares with. Needs no MXNet."""
+"""R-FCN and DFF R-FCN in PyTorch, forward only, up to the score maps: what tools/benchmark.py compares with. Needs no MXNet."""
 import torch
 from torch import nn
 from torch.nn import functional
 
-STAGES = (3, 4, 23, 3)      # ResNet-101
 ENCODER = [('flow_conv1', 2), ('conv2', 2), ('conv3', 2), ('conv3_1', 1), ('conv4', 2), ('conv4_1', 1), ('conv5', 2), ('conv5_1', 1),
            ('conv6', 2), ('conv6_1', 1)]
 DECODER = [('conv5_1', 6, 'Convolution1'), ('conv4_1', 5, 'Convolution2'), ('conv3_1', 4, 'Convolution3'), ('conv2', 3, 'Convolution4')]
 
 
 class Parameters:
-    """Layers from {arg:name or aux:name: array}."""
+    """Layers from {name: array}."""
 
     def __init__(self, arrays):
         self._arrays = arrays
 
-    def tensor(self, name, kind='arg'):
-        return torch.from_numpy(self._arrays['%s:%s' % (kind, name)])
+    def tensor(self, name):
+        return torch.from_numpy(self._arrays[name])
+
+    def __contains__(self, name):
+        return name in self._arrays
 
     def conv(self, name, stride=1, dilation=1):
         weight = self.tensor(name + '_weight')
-        biased = 'arg:%s_bias' % name in self._arrays
+        biased = name + '_bias' in self
         filters, channels, kernel, _ = weight.shape
         layer = nn.Conv2d(channels, filters, kernel, stride, dilation * (kernel // 2), dilation, bias=biased)
         layer.weight.data = weight
@@ -37,19 +39,24 @@ class Parameters:
     def conv_bn(self, name, bn_name, stride=1, dilation=1):
         norm = nn.BatchNorm2d(self.tensor(bn_name + '_gamma').shape[0], eps=1e-5)
         norm.weight.data, norm.bias.data = self.tensor(bn_name + '_gamma'), self.tensor(bn_name + '_beta')
-        norm.running_mean, norm.running_var = self.tensor(bn_name + '_moving_mean', 'aux'), self.tensor(bn_name + '_moving_var', 'aux')
+        norm.running_mean, norm.running_var = self.tensor(bn_name + '_moving_mean'), self.tensor(bn_name + '_moving_var')
         return nn.Sequential(self.conv(name, stride, dilation), norm)
 
 
 class Unit(nn.Module):
-    """A residual unit with a bottleneck."""
+    """A residual unit. unit: name, strides of its first two convolutions, dilation of the 3x3 ones."""
 
-    def __init__(self, params, unit, stride, dilation, shortcut):
+    def __init__(self, params, unit):
         super().__init__()
-        names = [('res%s_branch%s' % (unit, branch), 'bn%s_branch%s' % (unit, branch)) for branch in ('1', '2a', '2b', '2c')]
-        self.shortcut = params.conv_bn(*names[0], stride=stride) if shortcut else nn.Identity()
-        self.body = nn.Sequential(params.conv_bn(*names[1], stride=stride), nn.ReLU(),
-                                  params.conv_bn(*names[2], dilation=dilation), nn.ReLU(), params.conv_bn(*names[3]))
+        name, first, second, dilation = unit
+        layers = {branch: ('res%s_branch%s' % (name, branch), 'bn%s_branch%s' % (name, branch)) for branch in ('1', '2a', '2b', '2c')}
+        stride = first * second
+        self.shortcut = params.conv_bn(*layers['1'], stride=stride) if layers['1'][0] + '_weight' in params else nn.Identity()
+        body = []
+        for branch, step in (('2a', first), ('2b', second), ('2c', 1)):
+            if layers[branch][0] + '_weight' in params:
+                body += [params.conv_bn(*layers[branch], stride=step, dilation=dilation), nn.ReLU()]
+        self.body = nn.Sequential(*body[:-1])
 
     def forward(self, data):
         return functional.relu(self.body(data) + self.shortcut(data))
@@ -71,14 +78,9 @@ class Heads(nn.Module):
 class KeyNetwork(nn.Module):
     """Image [1, 3, H, W] -> (feature, the four maps of Heads)."""
 
-    def __init__(self, params):
+    def __init__(self, params, units):
         super().__init__()
-        layers = [params.conv_bn('conv1', 'bn_conv1', 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
-        for stage, units in enumerate(STAGES, start=2):
-            for index in range(units):
-                unit = '%d%s' % (stage, 'b%d' % index if index and stage in (3, 4) else 'abc'[index])
-                stride = 2 if index == 0 and stage in (3, 4) else 1
-                layers.append(Unit(params, unit, stride, 2 if stage == 5 else 1, index == 0))
+        layers = [params.conv_bn('conv1', 'bn_conv1', 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)] + [Unit(params, unit) for unit in units]
         self.body = nn.Sequential(*layers, params.conv('feat_conv_3x3', dilation=6), nn.ReLU())
         self.heads = Heads(params)
 

@@ -1,6 +1,7 @@
-"""A process of benchmarks/inference.py: PyTorch or OpenVINO, run on command. usage: worker.py NAME FOLDER CLOCK"""
+"""A process of tools/benchmark.py: PyTorch or OpenVINO, run on command; needs neither MXNet nor this project. usage: worker.py NAME FOLDER"""
 import json
 import os
+import resource
 import sys
 import time
 
@@ -14,25 +15,38 @@ def answer(content):
 
 
 def load(folder):
-    """({'key': network, 'current': network}, frames) in PyTorch."""
+    """({'key': network, and of DFF 'current'}, (current frame, key frame), names of the score maps) in PyTorch."""
     import torch
     from torch_network import CurrentNetwork, KeyNetwork, Parameters
     torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
+    with open(os.path.join(folder, 'network.json'), encoding='utf-8') as stream:
+        network = json.load(stream)
     with np.load(os.path.join(folder, 'parameters.npz')) as arrays:
         params = Parameters({name: arrays[name] for name in arrays.files})
     with np.load(os.path.join(folder, 'frames.npz')) as arrays:
-        frames = [torch.from_numpy(arrays[name]) for name in arrays.files]
-    return {'key': KeyNetwork(params).eval(), 'current': CurrentNetwork(params).eval()}, frames
+        frames = [torch.from_numpy(arrays[name]) for name in ('data', 'data_key')]
+    networks = {'key': KeyNetwork(params, network['units']).eval()}
+    if network['has_flow']:
+        networks['current'] = CurrentNetwork(params).eval()
+    return networks, frames, network['maps']
+
+
+def example(networks, frames):
+    """{kind: inputs}: the key frame; the current frame with it and its feature."""
+    import torch
+    data, data_key = frames
+    with torch.no_grad():
+        inputs = {'key': (data_key,)}
+        if 'current' in networks:
+            inputs['current'] = (data, data_key, networks['key'](data_key)[0])
+    return inputs
 
 
 def in_torch(name, networks, frames):
-    """{'key': callable, 'current': callable} and the version; the faster memory layout is PyTorch's channels-last on CPUs."""
+    """{kind: callable}; the faster memory layout is PyTorch's channels-last on CPUs."""
     import torch
     networks = {kind: network.to(memory_format=torch.channels_last) for kind, network in networks.items()}
-    frames = [frame.to(memory_format=torch.channels_last) for frame in frames]
-    with torch.inference_mode():
-        feature = networks['key'](frames[0])[0]
-    inputs = {'key': (frames[0],), 'current': (frames[1], frames[0], feature)}
+    inputs = example(networks, [frame.to(memory_format=torch.channels_last) for frame in frames])
     for kind in networks:
         if name == 'torch-compile':
             import torch._inductor.config
@@ -43,13 +57,11 @@ def in_torch(name, networks, frames):
 
     def runner(kind):
         def call():
-            # Freezing works on what needs no gradient; inference_mode tensors cannot be traced.
+            # no_grad: freezing works on what needs no gradient, and inference_mode tensors cannot be traced.
             with torch.no_grad():
                 return [output.numpy() for output in networks[kind](*inputs[kind])]
         return call
-    if name != 'torch-compile':
-        inputs = {kind: tuple(value.clone() for value in values) for kind, values in inputs.items()}
-    return {kind: runner(kind) for kind in networks}, 'PyTorch %s' % torch.__version__
+    return {kind: runner(kind) for kind in networks}
 
 
 def _frozen(network, inputs):
@@ -70,14 +82,14 @@ def _frozen(network, inputs):
 
 
 def in_openvino(networks, frames):
+    """{kind: callable}"""
     import openvino
     import torch
     core = openvino.Core()
     settings = {'INFERENCE_NUM_THREADS': int(os.environ['OMP_NUM_THREADS']), 'PERFORMANCE_HINT': 'LATENCY',
                 'INFERENCE_PRECISION_HINT': 'f32'}
+    inputs = example(networks, frames)
     with torch.no_grad():
-        feature = networks['key'](frames[0])[0]
-        inputs = {'key': (frames[0],), 'current': (frames[1], frames[0], feature)}
         models = {kind: openvino.convert_model(network, example_input=inputs[kind], input=[list(value.shape) for value in inputs[kind]])
                   for kind, network in networks.items()}
     compiled = {kind: core.compile_model(model, 'CPU', settings) for kind, model in models.items()}
@@ -90,29 +102,53 @@ def in_openvino(networks, frames):
             results = requests[kind].infer(dict(enumerate(values)), share_inputs=True, share_outputs=True)
             return [results[output] for output in compiled[kind].outputs]
         return call
-    return {kind: runner(kind) for kind in networks}, 'OpenVINO %s' % openvino.__version__
+    return {kind: runner(kind) for kind in networks}
+
+
+def versions(name):
+    import torch
+    if name != 'openvino':
+        return 'PyTorch %s' % torch.__version__
+    import openvino
+    return 'OpenVINO %s' % openvino.__version__
+
+
+def save_outputs(runners, maps, path):
+    """The key frame's feature, where it is used, and all score maps; each network runs twice before it is timed."""
+    found = {}
+    for kind, call in runners.items():
+        call()
+        feature, *scores = call()
+        if kind == 'key' and 'current' in runners:
+            found['feature'] = feature
+        found.update(('%s %s' % (kind, name), value) for name, value in zip(maps, scores))
+    np.savez(path, **found)
+
+
+def turn(runners, count):
+    """As of benchmarks/worker.py: one key frame, then others where there are."""
+    rows, begin = [], time.perf_counter()
+    for number in range(count):
+        kind = 'current' if number and 'current' in runners else 'key'
+        start = time.perf_counter()
+        runners[kind]()
+        rows.append([kind == 'key', None, 1e3 * (time.perf_counter() - start), None])
+    return {'frames': rows, 'wall': 1e3 * (time.perf_counter() - begin)}
 
 
 def main():
-    name, folder, clock = sys.argv[1:]
-    clock = getattr(time, clock)
+    name, folder = sys.argv[1:]
     try:
-        networks, frames = load(folder)
-        runners, version = in_openvino(networks, frames) if name == 'openvino' else in_torch(name, networks, frames)
+        networks, frames, maps = load(folder)
+        runners = in_openvino(networks, frames) if name == 'openvino' else in_torch(name, networks, frames)
+        version = versions(name)
     except ImportError as error:
         answer({'missing': 'not installed here: %s' % error})
         return
-    runners['current']()
-    np.savez(os.path.join(folder, name + '.npz'), feature=runners['key']()[0])
-    answer({'version': version})
+    save_outputs(runners, maps, os.path.join(folder, name + '.npz'))
+    answer({'version': version, 'precision': dict.fromkeys(runners, 'float32')})
     for line in sys.stdin:
-        kind, count = line.split()
-        times = []
-        for _ in range(int(count)):
-            start = clock()
-            runners[kind]()
-            times.append(1e3 * (clock() - start))
-        answer(times)
+        answer(turn(runners, int(line)) if line.strip() != 'memory' else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 if __name__ == '__main__':

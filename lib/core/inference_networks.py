@@ -51,7 +51,7 @@ def _bind(symbol, shapes, ctx, arg_params, aux_params, source, precision):
     return pool
 
 
-def _outputs(symbol):
+def own_outputs(symbol):
     """The outputs of `symbol` but those that only pass an input on: the original's key network returns two of them."""
     inputs = set(symbol.list_inputs())
     return [output for output in symbol if output.list_outputs()[0] not in inputs]
@@ -78,7 +78,7 @@ class FrameNetwork:
     """The frame baseline as run_key: there is no feature to keep."""
 
     def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
-        outputs = _outputs(symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=1)))
+        outputs = own_outputs(symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=1)))
         self.pool = _bind(mx.sym.Group(task.head(outputs)), task.input_shapes(*largest_input(cfg)), *params)
         self._task = task
 
@@ -91,7 +91,7 @@ class KeyNetwork:
     """DFF's network for key frames; the feature stays on the device."""
 
     def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
-        feature, *outputs = _outputs(symbol_instance.get_key_test_symbol(cfg))
+        feature, *outputs = own_outputs(symbol_instance.get_key_test_symbol(cfg))
         shapes = task.input_shapes(*largest_input(cfg))
         self.feature_shape = feature.infer_shape(data=shapes['data'])[1][0]
         self.pool = _bind(mx.sym.Group([feature] + task.head(outputs)), shapes, *params)
@@ -127,7 +127,7 @@ class CurrentNetwork:
 
     def __init__(self, cfg, symbol_instance, feature_shape, *params, task=DETECTION):
         symbol = symbol_instance.get_cur_test_symbol(cfg)
-        outputs = task.head(_outputs(symbol))
+        outputs = task.head(own_outputs(symbol))
         self._limit = cfg.TEST.KEY_FRAME_MISMATCH if cfg.TEST.KEY_FRAME_POLICY == 'flow' else None
         if self._limit is not None:
             outputs = outputs + [mismatch(symbol, cfg.network.RCNN_FEAT_STRIDE)]

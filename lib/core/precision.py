@@ -19,6 +19,7 @@ from lib.core.clip_results import read_json, write_json
 from lib.core.executors import ExecutorPool
 from lib.core.inference_graph import for_inference
 from lib.core.quantised_graph import Ranges, fused, layer_errors, quantised
+from lib.symbols.graph import Graph
 
 FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL
 KEY_INTERVAL = 3
@@ -61,7 +62,7 @@ class Int8(Float32):
             _log.warning('int8 is for the CPU: %s runs in float32', ctx)
             return super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
         network, arguments, plain = fused(symbol, shapes, arg_params, aux_params, source)
-        role = hashlib.sha256(json.dumps([plain.tojson(), sorted(shapes.items())]).encode()).hexdigest()[:16]
+        role = hashlib.sha256(json.dumps([plain.tojson(remove_amp_cast=False), sorted(shapes.items())]).encode()).hexdigest()[:16]
         found = self._record['networks'].get(role)
         if found is None and role not in self._given_up:
             monitor = Ranges()
@@ -117,6 +118,11 @@ class Int8(Float32):
 def make_precision(name, arg_params, source):
     """The object for a value of TEST.PRECISION."""
     return Int8(arg_params, source) if name == 'int8' else Float32()
+
+
+def arithmetic(symbol):
+    """'int8' or 'float32', what most of a bound network computes with."""
+    return 'int8' if any('quantize' in node.op for node in Graph(symbol).nodes()) else 'float32'
 
 
 def _milliseconds(networks, shapes, repeats=5):

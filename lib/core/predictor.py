@@ -12,7 +12,7 @@ import numpy as np
 
 from lib.core.checkpoint import load_params, use_test_bbox
 from lib.core.inference_networks import DETECTION, BatchNetwork, CurrentNetwork, FrameNetwork, KeyNetwork, has_flow
-from lib.core.precision import FRAMES, KEY_INTERVAL, make_precision
+from lib.core.precision import FRAMES, KEY_INTERVAL, arithmetic, make_precision
 from lib.core.video_io import read_ahead
 from lib.nms.frame_nms import frame_detections
 from lib.utils.errors import ConfigError
@@ -147,6 +147,11 @@ class VideoPredictor:
             yield from self._loop(self._calibrated(frames) if self._precision.to_calibrate() else frames)
         finally:
             frames.close()
+
+    def arithmetic(self):
+        """{'key' and, where other frames exist, 'current': 'float32' or 'int8'}, what the networks compute with now."""
+        networks = {'key': self._run_key, 'current': self._run_current}
+        return {kind: arithmetic(network.pool.symbol) for kind, network in networks.items() if network}
 
     def _calibrated(self, frames):
         """All of `frames`, after the first ones have shown which ranges int8 needs (lib/core/precision.py)."""

@@ -1,0 +1,159 @@
+"""Where each millisecond of a key frame and of another frame goes, and what the multiply-adds alone would take.
+
+    python benchmarks/parts.py --cfg experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml
+
+Random parameters and drawn frames, as tools/benchmark.py without --model and --input. The networks run as in the pipeline, but are
+stopped after every layer to read the clock; the last line of each table is the network without that. The floor is 2 x the multiply-adds of the
+plain convolutions over the fastest matrix product that is found here; Winograd's algorithm, with fewer products, may stay below it.
+"""
+import ctypes
+import os
+import re
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import lib  # noqa: E402,F401  before MXNet
+import mxnet as mx  # noqa: E402
+import numpy as np  # noqa: E402
+
+from benchmarks.job import Job  # noqa: E402
+from benchmarks.worker import inputs_of, symbols_of  # noqa: E402
+from lib.config.cli import base_parser  # noqa: E402
+from lib.core.executors import ExecutorPool  # noqa: E402
+from lib.core.flags import positive  # noqa: E402
+from lib.core.precision import Float32, processor  # noqa: E402
+from lib.symbols.graph import Graph  # noqa: E402
+from lib.utils.cli import run  # noqa: E402
+
+# Layers of a part begin so. The first that fits counts; a layer that fits none belongs to the part that it reads from.
+PARTS = [('stem (conv1, pool1)', 'conv1|pool1'), ('stage 2', 'res2'), ('stage 3', 'res3'), ('stage 4', 'res4'),
+         ('stage 5, dilated', 'res5'), ('feat_conv_3x3, dilated', 'feat_conv'), ('RPN and R-FCN, 1x1', 'rpn_cls_score|rpn_bbox_pred|rfcn_'),
+         ('proposals', 'rpn_cls_prob|rois'), ('PS-RoI pooling', 'psroipooled|cls_|bbox_'), ('DeepLab head', 'fc6|score|upsampling|croped'),
+         ('FlowNet, contracting', 'flow_conv1|conv[2-6]'), ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|concat|crop_'),
+         ('flow and scale map', 'resize|Convolution5'), ('warp', 'warping_feat')]
+FIRST = 'images (halving, stacking)'
+KERNELS = ('Convolution', 'Deconvolution')
+
+
+def part_names(symbol):
+    """{layer: its part} of a network, fused or not."""
+    found = {}
+    for node in Graph(symbol).nodes():
+        if node.op == 'null':
+            continue
+        names = [source.name for source, _ in node.inputs if source.op == 'null' and source.name.endswith(('_weight', '_winograd'))] + [node.name]
+        part = next((part for name in names for part, begin in PARTS if re.match(begin, name)), None)
+        inherited = next((found[source.name] for source, _ in node.inputs if source.name in found), FIRST)
+        found[node.name] = part or inherited
+    return found
+
+
+def multiply_adds(symbol, shapes):
+    """{part: multiply-adds} of the convolutions of a network as it is built."""
+    symbol = Graph(symbol).symbol()      # in which every layer has a name of its own
+    inner = symbol.get_internals()
+    sizes = dict(zip(inner.list_outputs(), inner.infer_shape(**shapes)[1]))
+    parts, sums = part_names(symbol), {}
+    for node in Graph(symbol).nodes():
+        if node.op in KERNELS:
+            source = node.input(0)
+            given = sizes[source.name if source.op == 'null' else source.name + '_output']
+            out = sizes[node.name + '_output']
+            # A deconvolution does for every input what a convolution does for every output.
+            places, channels = (out[1:], given[1]) if node.op == 'Convolution' else (given[1:], out[1])
+            count = np.prod(places) * channels * np.prod(node.get('kernel')) / node.get('num_group', 1)
+            sums[parts[node.name]] = sums.get(parts[node.name], 0) + count
+    return sums
+
+
+class Stopwatch:
+    """Monitor of an executor: seconds by part, of one forward."""
+
+    def __init__(self, parts):
+        self._parts = parts
+        self.seconds, self.order = {}, []
+        self.start()
+
+    def start(self):
+        self.seconds, self._last = {}, time.perf_counter()
+
+    def __call__(self, name, handle):
+        name = re.sub(r'_output\d*$', '', name.decode() if isinstance(name, bytes) else name)
+        mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False).wait_to_read()
+        now, part = time.perf_counter(), self._parts.get(name, 'other')
+        if part not in self.order:
+            self.order.append(part)
+        self.seconds[part] = self.seconds.get(part, 0) + now - self._last
+        self._last = now
+
+
+def profile(symbol, inputs, params, repeats):
+    """Of a network as the pipeline runs it: {part: median ms}, in order; {part: multiply-adds}; median ms of a forward not watched."""
+    shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
+    network = Float32().rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
+    pool = ExecutorPool(network.symbol, mx.cpu(), shapes)
+    pool.set_params(network.arg_params, network.aux_params)
+    executor = pool.forward({name: inputs[name] for name in shapes})
+    plain = [timed(lambda: executor.forward(is_train=False)) for _ in range(repeats + 1)][1:]
+    watch = Stopwatch(part_names(executor.get_optimized_symbol()))
+    executor.set_monitor_callback(watch)
+    rounds = []
+    for _ in range(repeats + 1):
+        watch.start()
+        executor.forward(is_train=False)
+        mx.nd.waitall()
+        rounds.append(watch.seconds)
+    parts = {part: 1e3 * float(np.median([each.get(part, 0) for each in rounds[1:]])) for part in watch.order}
+    return parts, multiply_adds(symbol, shapes), float(np.median(plain))
+
+
+def timed(call):
+    """Milliseconds of `call` and all that it starts."""
+    start = time.perf_counter()
+    call()
+    mx.nd.waitall()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def peak(size=2304):
+    """GFLOP/s of the fastest float32 matrix product here: NumPy's or MXNet's BLAS, or oneDNN's 1x1 convolution."""
+    a, b = (np.random.RandomState(seed).randn(size, size).astype(np.float32) for seed in (0, 1))
+    left, right = mx.nd.array(a), mx.nd.array(b)
+    image, weight = left.reshape((1, size, 48, 48)), right.reshape((size, size, 1, 1))
+    calls = [lambda: np.dot(a, b), lambda: mx.nd.dot(left, right),
+             lambda: mx.nd.Convolution(image, weight, num_filter=size, kernel=(1, 1), no_bias=True)]
+    return max(2e-6 * size ** 3 / min(timed(call) for _ in range(8)) for call in calls)
+
+
+def table(title, parts, work, whole, rate):
+    """One network's parts as Markdown."""
+    lines = ['| %s | GFLOP | ms | GFLOP/s | floor, ms |' % title, '|---|---|---|---|---|']
+    for part, ms in parts.items():
+        flop = 2e-9 * work.get(part, 0)
+        lines.append('| %s | %s | %.1f | %s | %s |' % ((part, '%.1f' % flop, ms, '%.0f' % (1e3 * flop / ms), '%.1f' % (1e3 * flop / rate))
+                                                       if flop else (part, '', ms, '', '')))
+    flop = 2e-9 * sum(work.values())
+    lines.append('| all, not watched | %.1f | %.1f | %.0f | %.1f |' % (flop, whole, 1e3 * flop / whole, 1e3 * flop / rate))
+    return '\n'.join(lines)
+
+
+def main():
+    parser = base_parser(__doc__.split('\n')[0])
+    parser.add_argument('--repeats', type=positive, default=20, metavar='N', help='forwards of each network (default 20)')
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(args.cfg, [setting for group in args.settings for setting in group])
+        job.use_drawn_frames(folder)
+        job.use_random_params(folder)
+        rate = peak()
+        print('%s, %s threads, float32; fastest matrix product: %.0f GFLOP/s' % (processor(), os.environ['OMP_NUM_THREADS'], rate), flush=True)
+        inputs, params = inputs_of(job), job.params()
+        for kind, symbol in symbols_of(job, built_in=False).items():
+            print('\n' + table('%s frame' % kind, *profile(symbol, inputs, params, args.repeats), rate), flush=True)
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,193 @@
+"""A process of tools/benchmark.py: MXNet networks, run on command. usage: worker.py ROLE FOLDER
+
+    every-frame, float32, int8    this project: the whole pipeline, all frames key frames or not
+    builtin                       the graph as it is built, on MXNet's own operators
+    outputs                       no timing: writes what all shall compute, and the parameters and frames for other frameworks
+"""
+import json
+import os
+import resource
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import lib  # noqa: E402,F401  before MXNet
+import mxnet as mx  # noqa: E402
+import numpy as np  # noqa: E402
+
+from benchmarks.job import Job  # noqa: E402
+from lib.config.devices import contexts  # noqa: E402
+from lib.core.executors import ExecutorPool  # noqa: E402
+from lib.core.inference_networks import own_outputs  # noqa: E402
+from lib.core.precision import Float32  # noqa: E402
+from lib.core.predictor import prepare  # noqa: E402
+from lib.core.video_io import open_frames  # noqa: E402
+from lib.operator_cxx import loader  # noqa: E402
+from lib.symbols.resnet_v1 import STAGES, unit_name  # noqa: E402
+from lib.utils.errors import DFFError  # noqa: E402
+
+MAPS = {False: ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox'), True: ('score',)}   # by Job.segments
+
+
+class Ours:
+    """This project's pipeline over the frames, again and again."""
+
+    def __init__(self, job, role):
+        if role != 'every-frame':
+            job.config.TEST.PRECISION = role
+        interval = 1 if role == 'every-frame' else job.interval
+        self._predictor = job.predictor(contexts(job.config.gpus.split(',')[0], lambda line: None)[0], interval)
+        self._results = self._predictor.run(self._endless(open_frames(job.frames)))
+        for _ in range(min(interval, 2)):      # both networks are bound; int8 is calibrated
+            next(self._results)
+
+    @staticmethod
+    def _endless(source):
+        while True:
+            yield from source
+
+    def describe(self):
+        """What answers the start: the numbers that the networks compute with."""
+        return {'precision': self._predictor.arithmetic()}
+
+    def turn(self, count):
+        """[[is it a key frame, ms of reading, network, post-processing]] of the next frames, and ms by the clock of all."""
+        rows, start = [], time.perf_counter()
+        for _ in range(count):
+            result = next(self._results)
+            rows.append([result.is_key] + [1e3 * seconds for seconds in result.seconds])
+        return {'frames': rows, 'wall': 1e3 * (time.perf_counter() - start)}
+
+
+class BuiltIn:
+    """The graph as it is built, without rewriting, on MXNet's own operators; no reading and no post-processing."""
+
+    def __init__(self, job, role):
+        self._inputs = inputs_of(job)
+        self._pools = {}
+        params = job.params(lambda line: None)
+        for kind, symbol in symbols_of(job, built_in=True).items():
+            shapes = {name: np.shape(value) for name, value in self._inputs.items() if name in symbol.list_arguments()}
+            self._pools[kind] = ExecutorPool(symbol, mx.cpu(), shapes)
+            self._pools[kind].set_params(*params)
+        self.turn(2)
+
+    def describe(self):
+        """What answers the start."""
+        return {'precision': dict.fromkeys(self._pools, 'float32')}
+
+    def turn(self, count):
+        """[[is it a key frame, None, ms, None]] of one key frame and, of DFF, the same other frame again and again."""
+        rows, start = [], time.perf_counter()
+        for number in range(count):
+            kind = 'key' if number == 0 or len(self._pools) == 1 else 'current'
+            begin = time.perf_counter()
+            self._forward(kind)
+            rows.append([kind == 'key', None, 1e3 * (time.perf_counter() - begin), None])
+        return {'frames': rows, 'wall': 1e3 * (time.perf_counter() - start)}
+
+    def _forward(self, kind):
+        pool = self._pools[kind]
+        outputs = pool.forward({name: self._inputs[name] for name in pool.input_names}).outputs
+        if kind == 'key' and len(self._pools) > 1:
+            self._inputs['feat_key'] = outputs[0].copy()
+            self._inputs['feat_key'].wait_to_read()
+        for output in outputs[kind == 'key' and len(self._pools) > 1:]:
+            output.asnumpy()
+
+
+def symbols_of(job, built_in):
+    """{'key', and of DFF 'current': test network}, the feature being the first output of DFF's for key frames."""
+    def make():
+        if not job.has_flow:
+            return {'key': job.instance.get_test_symbol(job.config)}
+        return {'key': mx.sym.Group(own_outputs(job.instance.get_key_test_symbol(job.config))),
+                'current': mx.sym.Group(own_outputs(job.instance.get_cur_test_symbol(job.config)))}
+    if not built_in:
+        return make()
+    with loader.built_in():
+        return make()
+
+
+def inputs_of(job):
+    """{input name: array} of the second frame, its key frame being the first; the feature is zero."""
+    images = iter(open_frames(job.frames))
+    key = prepare(next(images), job.config)
+    frame = prepare(next(images, key.image), job.config)
+    inputs = {'data': frame.tensor, 'im_info': frame.im_info}
+    if job.has_flow:
+        feature = symbols_of(job, built_in=True)['key'][0]
+        inputs.update(data_key=key.tensor, feat_key=mx.nd.zeros(feature.infer_shape(data=key.tensor.shape)[1][0]))
+    return inputs
+
+
+def write_outputs(job, folder):
+    """reference.npz and float32.npz: feature and maps of both implementations; parameters.npz, frames.npz, network.json."""
+    inputs, params = inputs_of(job), job.params(lambda line: None)
+    for name, built_in in (('reference', True), ('float32', False)):
+        given, found = dict(inputs), {}
+        for kind, symbol in symbols_of(job, built_in).items():
+            inner = symbol.get_internals()
+            tapped = ([symbol[0]] if kind == 'key' and job.has_flow else []) + [inner[layer + '_output'] for layer in MAPS[job.segments]]
+            if kind == 'key' and job.has_flow:
+                given['data'] = inputs['data_key']
+            outputs = run_once(mx.sym.Group(tapped), given, params, rewritten=not built_in)
+            given['data'] = inputs['data']
+            if kind == 'key' and job.has_flow:
+                given['feat_key'] = found['feature'] = outputs.pop(0)
+            found.update(('%s %s' % (kind, layer), value) for layer, value in zip(MAPS[job.segments], outputs))
+        np.savez(os.path.join(folder, name + '.npz'), **found)
+    np.savez(os.path.join(folder, 'parameters.npz'), **{name: value.asnumpy() for group in params for name, value in group.items()})
+    np.savez(os.path.join(folder, 'frames.npz'), data=inputs['data'], data_key=inputs.get('data_key', inputs['data']))
+    with open(os.path.join(folder, 'network.json'), 'w', encoding='utf-8') as stream:
+        json.dump({'units': units_of(job), 'has_flow': job.has_flow, 'maps': MAPS[job.segments]}, stream)
+
+
+def run_once(symbol, inputs, params, rewritten):
+    """Outputs of a float32 network on the CPU; rewritten: as this project runs it."""
+    shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
+    if rewritten:
+        network = Float32().rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
+        symbol, params = network.symbol, (network.arg_params, network.aux_params)
+    pool = ExecutorPool(symbol, mx.cpu(), shapes)
+    pool.set_params(*params)
+    return [output.asnumpy() for output in pool.forward({name: inputs[name] for name in shapes}).outputs]
+
+
+def units_of(job):
+    """[[name, stride of the first 1x1 or 3x3 convolution, stride of the second, dilation]] of the ResNet's units."""
+    depth = job.instance.backbone_size(job.config)[0]
+    stages, bottleneck = STAGES[depth]
+    second = bottleneck and job.config.network.STRIDE_IN_3X3
+    units = []
+    for stage, count in enumerate(stages, start=2):
+        for index in range(count):
+            stride = 2 if index == 0 and stage in (3, 4) else 1
+            steps = [1, stride] if second else [stride, 1]
+            units.append(['%d%s' % (stage, unit_name(depth, stage, index))] + steps + [2 if stage == 5 else 1])
+    return units
+
+
+def answer(content):
+    print('@' + json.dumps(content), flush=True)
+
+
+def main():
+    role, folder = sys.argv[1:]
+    try:
+        job = Job.read(folder)
+        if role == 'outputs':
+            write_outputs(job, folder)
+            answer({})
+            return
+        network = (BuiltIn if role == 'builtin' else Ours)(job, role)
+        answer(dict(network.describe(), version='MXNet %s' % mx.__version__))
+        for line in sys.stdin:
+            answer(network.turn(int(line)) if line.strip() != 'memory' else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    except DFFError as error:
+        answer({'error': str(error)})
+
+
+if __name__ == '__main__':
+    main()

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -36,6 +37,7 @@ WORDS = [b'-1', b'0', b'nan', b'inf', b'1e400', b'9' * 30, b'9' * 5000, b'../../
 
 def targets():
     """The module of readers; imported late, because atheris must see their import."""
+    os.environ.setdefault('TQDM_DISABLE', '1')      # thousands of progress bars
     from benchmarks import fuzz_targets
     return fuzz_targets
 
@@ -145,14 +147,23 @@ def main():
     args = parser.parse_args()
     if not args.guided:
         _limit_memory()
-    total = 0
+    total, failed = 0, []
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only:
             started = time.time()
-            fed, counted = (fuzz_guided if args.guided else fuzz)(name, -(-args.inputs // len(args.only)), folder)
+            try:
+                fed, counted = (fuzz_guided if args.guided else fuzz)(name, -(-args.inputs // len(args.only)), folder)
+            except SetupError:
+                raise
+            except Exception:       # whatever a reader let through; the others go on
+                traceback.print_exc()
+                failed.append(name)
+                continue
             total += fed
             what = 'kept for what they reach' if args.guided else 'taken, the others refused'
             print('%-14s %6d files, %5d %s; %.0f s' % (name, fed, counted, what, time.time() - started), flush=True)
+    if failed:
+        raise DFFError('readers that failed: %s' % ', '.join(failed))
     print('%d files, no failure' % total)
 
 

@@ -5,7 +5,8 @@ killed, stopped, robbed of its newest checkpoint and of its disk, and resumed ea
 those of the first, bit for bit. In between, this process detects in a stream of frames, some of them cut short. Every event is a line
 of FOLDER/soak.jsonl; the summary gives memory, file handles and the faults survived.
 
-The disk is a file system of its own where this may be mounted (root), else a limit on the size of files.
+The disk is a file system of its own where this may be mounted (root), else a limit on the size of files. Minutes are of running: a process
+that was stopped (SIGSTOP, a sleeping machine) catches up.
 """
 import argparse
 import collections
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -42,13 +44,31 @@ SETTINGS = ['network.pretrained=', 'network.width=0.125', 'network.DFF_FEAT_DIM=
             'TRAIN.FLIP=false', 'TRAIN.end_epoch=%d' % EPOCHS, 'TRAIN.CHECKPOINT_EVERY=10', 'TRAIN.SKIP_BAD_IMAGES=true', 'gpus=cpu']
 FAULTS = ('kill', 'stop', 'truncate', 'disk')
 DISK = 64 << 20      # bytes of the small file system
+LONGEST_WAIT = 10    # seconds: a longer one between two looks at the clock means that the process was stopped
+
+
+class RunningTime(threading.Thread):
+    """Counts the seconds that this process was let run."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.seconds = 0.0
+        self.start()
+
+    def run(self):
+        before = time.time()
+        while True:
+            time.sleep(1)
+            now = time.time()
+            self.seconds += min(now - before, LONGEST_WAIT)
+            before = now
 
 
 class Soak:
     """One run: its folder, its record of events, and what it counts."""
 
     def __init__(self, work, minutes, seed):
-        self.work, self.end = work, time.time() + 60 * minutes
+        self.work, self.minutes, self.clock = work, minutes, RunningTime()
         self.random, self.counts, self.samples = random.Random(seed), collections.Counter(), []
         self.started, self.training = time.time(), collections.Counter()
         self.data, self.disk = os.path.join(work, 'toy_vid'), os.path.join(work, 'disk')
@@ -63,6 +83,10 @@ class Soak:
     def _files(self, part):
         folder = os.path.join(self.data, 'Data', 'VID', part)
         return sorted(os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
+
+    def going_on(self):
+        """Whether the minutes are not over."""
+        return self.clock.seconds < 60 * self.minutes
 
     def note(self, event, **facts):
         """One line of the record."""
@@ -114,7 +138,7 @@ class Soak:
             raise DFFError('the undisturbed training failed; see %s/soak.jsonl' % self.work)
         self.detect(self.prefix(calm))
         status = 1
-        while status != 0 and time.time() < self.end:
+        while status != 0 and self.going_on():
             fault = self.random.choice(FAULTS)
             status = self.train(rough, seed, fault)
             if status != 0:
@@ -158,8 +182,8 @@ class Soak:
         first, last = self.samples[min(2, len(self.samples) - 1)], self.samples[-1]
         faults = ', '.join('%s %d' % (name, self.counts[name]) for name in FAULTS + ('cut frames',))
         own, trainings = (sum(resource.getrusage(who)[:2]) / 60 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return ['%.1f minutes (%.1f of processor time here, %.1f in trainings); the disk was %s' % (
-                    (time.time() - self.started) / 60, own, trainings,
+        return ['%.1f minutes of running in %.1f by the clock (%.1f of processor time here, %.1f in trainings); the disk was %s' % (
+                    self.clock.seconds / 60, (time.time() - self.started) / 60, own, trainings,
                     'a file system of %d MB' % (DISK >> 20) if self.mounted else 'a limit on the size of files'),
                 'faults survived: %s' % faults,
                 'disturbed trainings that ended with the parameters of undisturbed ones, bit for bit: %d' % self.counts['comparisons'],
@@ -212,7 +236,7 @@ def main():
     print('record: %s/soak.jsonl' % soak.work, flush=True)
     cycle = 0
     try:
-        while time.time() < soak.end:
+        while soak.going_on():
             soak.cycle(args.seed + cycle)
             cycle += 1
     finally:

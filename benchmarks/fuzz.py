@@ -25,7 +25,7 @@ sys.path.insert(0, ROOT)
 from lib.utils.cli import run  # noqa: E402
 from lib.utils.errors import DFFError, SetupError  # noqa: E402
 
-SECONDS, PATIENCE = 20, 400     # for one file: of processor time, and by the clock, which other work may hold up
+SECONDS, PATIENCE = 20, 3600     # for one file: of processor time, and by the clock, which other work may hold up
 MEMORY = 4 << 30           # bytes of address space above what the process has at the start
 LONGEST = 4096             # bytes of a file that atheris makes
 WORDS = [b'-1', b'0', b'nan', b'inf', b'1e400', b'9' * 30, b'9' * 5000, b'../../../etc/passwd', b'/etc/passwd', b'\x00', b'\xff\xfe',

@@ -40,22 +40,23 @@ def checkpoints(tmp_path_factory):
     changes = {'TEST__KEY_FRAME_INTERVAL': 2}
     found = {task: (tiny.write_experiment(folder, task, clips=1, length=2, **changes), tiny.prefix(folder, task))
              for task in ('rfcn', 'dff_rfcn')}
-    found['dff_deeplab'] = tiny_seg.write_experiment(folder, 'dff_deeplab', **changes), tiny_seg.prefix(folder, 'dff_deeplab')
+    found.update({task: (tiny_seg.write_experiment(folder, task, **changes), tiny_seg.prefix(folder, task))
+                  for task in ('deeplab', 'dff_deeplab')})
     return found
 
 
 @pytest.fixture(scope='module')
 def exported(checkpoints, tmp_path_factory):
-    """{task: folder}; that of dff_rfcn is written by the command, from the parameters that its settings name."""
+    """{task: folder}; those of dff_rfcn and deeplab are written by the command, from the parameters that their settings name."""
     folders = {task: tmp_path_factory.mktemp('exported') / task for task in checkpoints}
     for task, load, classes in (('rfcn', lambda *names: load_test_params(*names, report=print), ['ball', 'crate', 'cone', 'star', 'bus']),
                                 ('dff_deeplab', load_params, ['%s 1 2 3' % name for name in tiny_seg.CLASSES])):
         path, prefix = checkpoints[task]
         config = settings_of(task, path)
         export_model(config, get_symbol_instance(config), *load(prefix, 1), classes, str(folders[task]), 'tiny-0001.params')
-    status, printed, errors = tiny.run_script('tools/export_model.py', 'dff_rfcn', '--cfg', checkpoints['dff_rfcn'][0],
-                                              '--output', folders['dff_rfcn'])
-    assert status == 0 and 'python dff_rfcn/demo.py --model %s' % folders['dff_rfcn'] in printed, errors
+    for task in ('dff_rfcn', 'deeplab'):
+        status, printed, errors = tiny.run_script('tools/export_model.py', task, '--cfg', checkpoints[task][0], '--output', folders[task])
+        assert status == 0 and 'python %s/demo.py --model %s' % (task, folders[task]) in printed, errors
     return folders
 
 
@@ -116,16 +117,17 @@ def test_the_demo_finds_the_same_without_a_yaml_file(checkpoints, exported, fram
             assert a['class'] == b['class'] and a['score'] == pytest.approx(b['score'], abs=2e-3)
 
 
-def test_segmentation(checkpoints, exported, frames, tmp_path, monkeypatch):
-    path, prefix = checkpoints['dff_deeplab']
+@pytest.mark.parametrize('task', ['deeplab', 'dff_deeplab'])
+def test_segmentation(checkpoints, exported, frames, tmp_path, monkeypatch, task):
+    path, prefix = checkpoints[task]
     ids = []
-    for name, words in (('trained', ['--cfg', path, '--model', prefix, '--epoch', 1]), ('exported', ['--model', exported['dff_deeplab']])):
+    for name, words in (('trained', ['--cfg', path, '--model', prefix, '--epoch', 1]), ('exported', ['--model', exported[task]])):
         monkeypatch.setattr('sys.argv', ['demo.py', '--input', str(frames), '--output', str(tmp_path / 'out'),
                                          '--labels', str(tmp_path / name)] + [str(word) for word in words])
-        config = settings_of('dff_deeplab')
+        config = settings_of(task)
         seg_demo.run_demo('', config, lambda path, config=config: update_from_file(config, path), deeplab.demo.DEFAULTS)
         ids.append([np.asarray(Image.open(str(tmp_path / name / ('f%d.png' % t)))) for t in range(3)])
-    assert np.mean(np.array(ids[0]) == np.array(ids[1])) > 0.999
+    assert np.mean(np.array(ids[0]) == np.array(ids[1])) > 0.999 and len(np.unique(ids)) > 1
 
 
 def test_the_wrong_demo(exported, frames, tmp_path, monkeypatch, capsys):
@@ -165,8 +167,13 @@ def test_what_cannot_be_exported(checkpoints, tmp_path):
     with pytest.raises(CheckpointError, match='cannot write'):
         export_model(config, get_symbol_instance(config), args, auxs, [], str(tmp_path / 'file'), 'tiny')
     args.pop('conv1_weight')
-    with pytest.raises(CheckpointError, match='tiny: 1 parameters of the network are missing, as conv1_weight'):
+    with pytest.raises(CheckpointError, match='tiny: 1 of the .* parameters of the network are missing: conv1_weight'):
         export_model(config, get_symbol_instance(config), args, auxs, [], str(tmp_path / 'out'), 'tiny')
+    path, prefix = checkpoints['dff_rfcn']
+    config = settings_of('dff_rfcn', path)
+    config.network.flow_width = 0.25
+    with pytest.raises(CheckpointError, match=r'flow_conv1_weight has shape \(8, 6, 7, 7\), the network needs \(16, 6, 7, 7\)'):
+        export_model(config, get_symbol_instance(config), *load_params(prefix, 1), [], str(tmp_path / 'out'), 'tiny')
     assert not (tmp_path / 'out').exists()
 
 

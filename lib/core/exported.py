@@ -12,8 +12,9 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from lib.core.checkpoint import file_name, load_params, save_arrays
+from lib.core.executors import check_params
 from lib.core.inference_graph import fold_batch_norm
-from lib.core.inference_networks import has_flow
+from lib.core.inference_networks import has_flow, largest_input
 from lib.core.symbol_file import read_symbol
 from lib.operator_cxx import loader
 from lib.symbols.graph import Graph
@@ -22,7 +23,7 @@ from lib.utils.files import atomic_path
 
 FORMAT = 1
 INDEX = 'model.json'
-INPUTS = ('data', 'im_info', 'data_key', 'feat_key')
+INPUTS = ('data', 'im_info', 'data_key', 'feat_key', 'softmax_label')     # the last: of DeepLab's softmax, never given
 NATIVE, BUILT_IN = 'native', 'built_in'
 
 
@@ -34,11 +35,11 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
     """
     builders = ({'key': instance.get_key_test_symbol, 'current': instance.get_cur_test_symbol} if has_flow(instance)
                 else {'frame': instance.get_test_symbol})
-    texts, params = {}, {}
+    texts, params, shapes = {}, {}, _input_shapes(config, instance)
     with loader.built_in():
-        texts[BUILT_IN] = {name: _folded(build(config), arg_params, aux_params, params, source) for name, build in builders.items()}
+        texts[BUILT_IN] = {name: _folded(build(config), shapes, arg_params, aux_params, params, source) for name, build in builders.items()}
     if loader.load():
-        texts[NATIVE] = {name: _folded(build(config), arg_params, aux_params, params, source) for name, build in builders.items()}
+        texts[NATIVE] = {name: _folded(build(config), shapes, arg_params, aux_params, params, source) for name, build in builders.items()}
     save_arrays(file_name(os.path.join(folder, 'model'), 0), {'arg:' + name: mx.nd.array(value) for name, value in params.items()})
     index = {'format': FORMAT, 'networks': sorted(builders), 'operators': sorted(texts), 'made_from': source,
              'settings': _settings(config, classes)}
@@ -52,13 +53,22 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         raise CheckpointError('cannot write %s: %s' % (os.path.join(folder, name), error.strerror)) from error
 
 
-def _folded(symbol, arg_params, aux_params, params, source):
+def _input_shapes(config, instance):
+    """{input of the test networks: shape} at the largest size that SCALES allows."""
+    image = (1, 3) + largest_input(config)
+    shapes = {'data': image, 'data_key': image, 'im_info': (1, 3)}
+    if has_flow(instance):
+        feature = instance.get_key_test_symbol(config)[2]       # behind data_key and feat_key, which it hands through
+        shapes['feat_key'] = feature.infer_shape(data=image)[1][0]
+    return shapes
+
+
+def _folded(symbol, shapes, arg_params, aux_params, params, source):
     """The JSON text of `symbol` with its normalisation folded; its parameters are added to `params`."""
-    needed = set(symbol.list_arguments() + symbol.list_auxiliary_states()) - set(INPUTS)
-    missing = sorted(needed - set(arg_params) - set(aux_params))
-    if missing:
-        raise CheckpointError('%s: %d parameters of the network are missing, as %s. Is it a file of this network?'
-                              % (source, len(missing), ', '.join(missing[:3])))
+    inputs = set(symbol.list_arguments()) & set(shapes)
+    arg_shapes, _, aux_shapes = symbol.infer_shape(**{name: shapes[name] for name in inputs})
+    needed = {name: shape for name, shape in zip(symbol.list_arguments(), arg_shapes) if name not in INPUTS}
+    check_params([(needed, arg_params), (dict(zip(symbol.list_auxiliary_states(), aux_shapes)), aux_params)], source)
     graph, arguments = Graph(symbol), dict(arg_params)
     fold_batch_norm(graph, arguments, aux_params)
     symbol = graph.symbol()

@@ -10,7 +10,7 @@ import pytest
 from experiments.flownet import flownet_test, flownet_train_test
 from lib.config.defaults import flow_defaults
 from lib.core.checkpoint import load_params
-from lib.flow import augment
+from lib.flow import augment, trainer
 from lib.flow.augment import Augmented, Cut, change_colours, move
 from lib.flow.chairs import FlyingChairs, read_flo, write_flo
 from lib.flow.evaluate import FlowEstimator, dis_flow, end_point_errors, zero_flow
@@ -19,7 +19,7 @@ from lib.flow.picture import flow_colours, sample_rows
 from lib.flow.synthetic import SyntheticPairs
 from lib.flow.trainer import PREDICTIONS, flow_symbol, train_flow
 from lib.utils import cli
-from lib.utils.errors import DataError
+from lib.utils.errors import CheckpointError, DataError
 from tests.tiny import run_script
 
 SIZE = (64, 96)
@@ -220,6 +220,17 @@ def test_training_lowers_the_error_and_goes_on_from_a_file(small_config, tmp_pat
     estimator = FlowEstimator(small_config, load_params(str(tmp_path / 'flow'), 0)[0], mx.cpu())
     errors = end_point_errors({'net': estimator, 'none': zero_flow}, pairs, 2)
     assert errors['net']['all'] < 0.6 * errors['none']['all']
+
+
+def test_training_writes_on_the_way_and_says_at_once_where_it_cannot(small_config, tmp_path, monkeypatch):
+    pair, written = smooth_pair(MOTION, SIZE), []
+    monkeypatch.setattr(trainer, 'save_arrays', lambda path, arrays: written.append(sorted(arrays)))
+    path, logger = str(tmp_path / 'flow-0000.params'), logging.getLogger('test')
+    train_flow(lambda rng: pair, small_config, path, 20, 1, 0.001, logger, mx.cpu(), frequent=1)
+    assert len(written) == 10 and 'arg:flow_conv1_weight' in written[0]
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(CheckpointError, match='cannot write .*file/flow-0000.params: '):
+        train_flow(None, small_config, str(tmp_path / 'file' / 'flow-0000.params'), 20, 1, 0.001, None, mx.cpu())
 
 
 # ---- measuring

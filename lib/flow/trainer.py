@@ -1,4 +1,6 @@
 """Training of the flow network, on any source of pairs."""
+import os
+import tempfile
 from collections import namedtuple
 
 import lib  # noqa: F401  (prepares the import of MXNet)
@@ -11,6 +13,7 @@ from lib.core.module import MutableModule
 from lib.flow.pairs import PairLoader
 from lib.symbols.flownet import FLOW_UNIT, flownet
 from lib.symbols.initialise import initial_value
+from lib.utils.errors import CheckpointError
 
 PREDICTIONS = ['Convolution%d' % i for i in range(1, 6)]     # coarse to fine
 WEIGHTS = (0.1, 0.1, 0.2, 0.3, 1.0)
@@ -25,9 +28,10 @@ def train_flow(source, config, path, batches, batch_size, lr, logger, context, s
     """Train the flow network of `config` on pairs of `source` and write its parameters to `path`, a .params file.
 
     Adam; the rate halves four times on the way. start: prefix of parameters to go on from; validation: a source of
-    pairs to measure at every tenth of the way.
+    pairs to measure at every tenth of the way, where the parameters so far are written, too.
     Returns [Record], one every `frequent` batches. Raises ConfigError, DataError, CheckpointError.
     """
+    _check_writable(path)
     symbol, sizes = flow_symbol(config, (batch_size, 3) + tuple(config.SCALES[0]))
     labels = list(zip(['flow_' + name for name in PREDICTIONS], sizes))
     loader = PairLoader(source, config, batches, batch_size, labels)
@@ -40,16 +44,27 @@ def train_flow(source, config, path, batches, batch_size, lr, logger, context, s
         module.update()
         errors.append(_errors(module, batch))
         if number % frequent == 0 or number == batches:
-            due = held_out and (number == batches or number % max(frequent, batches // 10 // frequent * frequent) == 0)
-            measured = _measure(module, held_out) if due else None
+            due = number == batches or number % max(frequent, batches // 10 // frequent * frequent) == 0
+            measured = _measure(module, held_out) if due and held_out else None
             record = Record(number, *map(float, np.mean(errors, axis=0)), measured)
             records.append(record)
             errors = []
             logger.info('pair batch %d/%d  end-point error %.3f feature-map pixels (zero flow: %.3f)%s' % (
-                number, batches, record.error, record.zero, '  held-out pairs: %.3f of zero flow\'s' % measured if due else ''))
-    trained, _ = module.get_params()
-    save_arrays(path, {'arg:' + name: array for name, array in trained.items()})
+                number, batches, record.error, record.zero,
+                '' if measured is None else '  held-out pairs: %.3f of zero flow\'s' % measured))
+            if due:
+                save_arrays(path, {'arg:' + name: array for name, array in module.get_params()[0].items()})
     return records
+
+
+def _check_writable(path):
+    """Raises CheckpointError where `path` cannot be written, before a training of hours instead of behind it."""
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CheckpointError('cannot write %s: %s' % (path, error.strerror)) from error
 
 
 def flow_symbol(config, shape):

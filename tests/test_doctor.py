@@ -11,7 +11,6 @@ import doctor  # noqa: E402
 import install_packages  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
 from lib.symbols import operators  # noqa: E402
-from lib.utils import cuda_libraries  # noqa: E402
 
 
 def by_subject(findings):
@@ -35,6 +34,7 @@ def test_without_mxnet_and_opencv_it_still_reports(tmp_path, root):
     assert done.returncode == 1 and done.stderr == ''
     assert 'PROBLEM  NumPy, OpenCV: cannot be looked at' in done.stdout and 'opencv-python-headless' in done.stdout
     assert 'note     MXNet: cannot be looked at' in done.stdout and 'Python: ' in done.stdout and '1 to mend' in done.stdout
+    assert 'GPU: cannot be looked at' not in done.stdout
 
 
 @pytest.mark.parametrize('gpus, wheel, state, text', [
@@ -46,7 +46,7 @@ def test_without_mxnet_and_opencv_it_still_reports(tmp_path, root):
 ])
 def test_gpu_against_the_wheel(monkeypatch, gpus, wheel, state, text):
     monkeypatch.setattr(install_packages, 'capabilities', lambda: gpus)
-    monkeypatch.setattr(cuda_libraries, 'gpu_wheel', lambda: wheel)
+    monkeypatch.setattr(install_packages, 'installed', lambda names: [wheel] if wheel else [])
     monkeypatch.setattr(doctor, 'driver_version', lambda: '550.1')
     finding = doctor.check_gpu()[0]
     assert finding.state == state and text in finding.text and bool(finding.remedy) == (state != 'ok')

@@ -92,8 +92,8 @@ def check_mxnet():
 
 def check_gpu():
     """GPU and driver against the kernels in the wheel."""
-    from lib.utils.cuda_libraries import gpu_wheel
-    wheel, gpus = gpu_wheel(), install_packages.capabilities()
+    wheel = next(iter(install_packages.installed(re.compile(r'mxnet-cu\d').match)), None)
+    gpus = install_packages.capabilities()
     if not gpus:
         if wheel is None:
             return [ok('GPU', 'none found; the CPU is used')]

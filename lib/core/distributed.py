@@ -97,7 +97,9 @@ def connect(kvstore):
         return Group(store)
     if store.rank == 0:
         # value - rate * what is sent: the servers add. The first `init`, which waits for all workers, comes after this.
-        store.set_optimizer(mx.optimizer.SGD(learning_rate=-1.0))
+        adding = mx.optimizer.SGD(learning_rate=-1.0)
+        adding.aggregate_num = 0     # the kernel for several arrays at once is slow on a CPU
+        store.set_optimizer(adding)
     return AsyncGroup(store)
 
 

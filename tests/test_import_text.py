@@ -183,6 +183,16 @@ def test_labelimg_beside_frames_of_clips(tmp_path):
     assert data.clips() == [('val/walk two', 6)] and data.said('12 converted to JPEG') and data.said('3 frames for validation are not')
 
 
+def test_voc_of_the_frames_of_videos(tmp_path):
+    for name in ('walk', 'run'):
+        video(tmp_path / 'videos' / (name + '.mp4'), 4)
+        lines(tmp_path / 'src' / ('%s_3.xml' % name), voc(('cat', 11, 6, 30, 36), size=(96, 64)))
+    data = run_import('voc', tmp_path / 'src', tmp_path / 'out', clips=True, frames=str(tmp_path / 'videos'), first_frame=1,
+                      val_clips=['run'])
+    assert data.boxes('VID_train_15frames') == {'train/walk/000002': [('cat', 10, 5, 29, 35)]}
+    assert data.clips() == [('val/run', 4)] and data.said('8 decoded from video')
+
+
 @pytest.mark.parametrize('text, expected', [
     ('<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><annotation>&b;</annotation>', 'is refused: entity definitions'),
     ('<annotation><object>', 'is not valid XML'), ('', 'is not valid XML'), ('<html/>', 'expected a PASCAL VOC <annotation>, found')])

@@ -38,14 +38,22 @@ def moved_pair(image, boxes, largest_motion, rng):
     flow[..., 0] = pan[0] + zoom * (x - width / 2) - turn * (y - height / 2)
     flow[..., 1] = pan[1] + zoom * (y - height / 2) + turn * (x - width / 2)
     for x1, y1, x2, y2 in boxes:
-        inside = ((x - (x1 + x2) / 2) / (x2 - x1 + 1)) ** 2 + ((y - (y1 + y2) / 2) / (y2 - y1 + 1)) ** 2 < 0.3
-        flow[inside] = _motion(largest_motion, rng)
+        _move_ellipse(flow, ((x1 + x2) / 2, (y1 + y2) / 2), (0.55 * (x2 - x1 + 1), 0.55 * (y2 - y1 + 1)), _motion(largest_motion, rng))
     for _ in range(rng.randint(3)):
         centre, radius = rng.uniform(0, (width, height)), rng.uniform(15, height / 3.0, 2)
-        flow[((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2 < 1] = _motion(largest_motion, rng)
+        _move_ellipse(flow, centre, radius, _motion(largest_motion, rng))
     current = cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    noise = rng.normal(0, 3, image.shape)
-    return np.clip(current * rng.uniform(0.92, 1.08) + noise, 0, 255).astype(np.uint8), flow
+    # Even noise from bytes, with a deviation of 3 grey levels: a twentieth of the time of normal noise.
+    noise = (rng.randint(0, 256, image.shape, np.uint8) - np.float32(127.5)) * np.float32(3 * 12 ** 0.5 / 256)
+    return np.clip(current * np.float32(rng.uniform(0.92, 1.08)) + noise, 0, 255).astype(np.uint8), flow
+
+
+def _move_ellipse(flow, centre, radius, motion):
+    """Set the flow inside an ellipse, centre and radius (x, y) in pixels, to `motion`."""
+    left, top = (max(0, int(at - by)) for at, by in zip(centre, radius))
+    right, bottom = (max(0, min(size, int(at + by) + 2)) for at, by, size in zip(centre, radius, flow.shape[1::-1]))
+    y, x = np.ogrid[top:bottom, left:right]
+    flow[top:bottom, left:right][((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2 < 1] = motion
 
 
 def _motion(largest, rng):

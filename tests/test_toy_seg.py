@@ -9,7 +9,7 @@ from seg_tools import seg_config
 from lib.dataset import toy_seg_generator
 from lib.dataset.registry import get_class_list, get_dataset
 from lib.dataset.toy_scene import HEIGHT, WIDTH, Frame, Scene, Thing
-from lib.dataset.toy_seg_generator import SCALE, SEEDS, STORE, Size, label_map
+from lib.dataset.toy_seg_generator import SCALE, SEEDS, SIZES, STORE, Size, label_map
 from lib.dataset.toy_shapes import CLASSES
 from lib.utils.image import read_image
 
@@ -35,7 +35,7 @@ def test_image_sets(toy):
 
 def test_labels_are_those_of_the_scene(toy):
     data = get_dataset(seg_config('ToySeg', toy, 6), 'val')
-    scene = Scene(np.random.RandomState([SEEDS['val'], 1]), 'medium', 1, SCALE)
+    scene = Scene(np.random.RandomState([SEEDS['val'], 1]), 'medium', 1, SCALE, SIZES)
     for t, record in enumerate(data.segdb()[4:]):
         drawn = scene.render(t)
         np.testing.assert_array_equal(data.read_label(record), label_map(drawn, scene.classes))
@@ -59,7 +59,7 @@ def test_classes_come_without_the_data(toy, tmp_path):
 def test_every_class_can_be_learned():
     labels = []
     for index in range(10):
-        scene = Scene(np.random.RandomState([SEEDS['train'], index]), 'slow', index, SCALE)
+        scene = Scene(np.random.RandomState([SEEDS['train'], index]), 'slow', index, SCALE, SIZES)
         labels.append(label_map(scene.render(0), scene.classes))
     share = np.bincount(np.concatenate(labels).ravel(), minlength=256) / np.size(labels)
     assert 0.6 < share[0] < 0.9 and share[1:6].min() > 0.005 and share[255] < 0.05

@@ -13,7 +13,8 @@ from lib.dataset.toy_shapes import CLASSES, PATCH, make_background, make_distrac
 
 HEIGHT, WIDTH = 192, 320
 SPEEDS = {'slow': (0.1, 0.5), 'medium': (0.5, 1.1), 'fast': (1.1, 2.0)}   # pixels a frame
-SMALLEST, LARGEST = 28, 110    # an object's size stays between, pixels
+SIZES = (36, 105)              # pixels: an object's first size lies between
+SMALLEST, LARGEST = 28, 110    # ... and stays between these, while it swells and shrinks
 MARGIN = 14                    # a centre stays this far inside the picture, pixels
 OCCLUDED_BELOW = 0.7           # visible share under which an object counts as occluded
 HIDDEN_BELOW = 0.35            # ... and under which it is not annotated
@@ -120,11 +121,11 @@ def _paste(image, drawing, x, y):
 class Scene:
     """A background, its light, and sprites from back to front."""
 
-    def __init__(self, rng, speed, number, scale=1.0):
+    def __init__(self, rng, speed, number, scale=1.0, sizes=SIZES):
         """Draw all random choices of a clip from `rng`, a RandomState.
 
         speed: key of SPEEDS. number: of the scene; the classes take turns by it, so that all come equally often.
-        scale: how large objects are.
+        scale: how large everything is; sizes: those of objects at scale 1, smallest and largest.
         """
         self.rng = rng
         self.canvas = make_background(rng, HEIGHT * 3 // 2, WIDTH * 3 // 2)
@@ -134,7 +135,7 @@ class Scene:
         self.classes = [(2 * number + i) % len(CLASSES) for i in range(rng.choice([1, 2, 2, 3, 3, 4]))]
         if len(self.classes) > 2 and rng.rand() < 0.4:
             self.classes[1] = self.classes[0]      # two of a kind in one picture
-        self.sprites = [Sprite(rng, make_object(rng, class_index), track, speed, np.exp(rng.uniform(np.log(36), np.log(105))), scale)
+        self.sprites = [Sprite(rng, make_object(rng, class_index), track, speed, np.exp(rng.uniform(*np.log(sizes))), scale)
                         for track, class_index in enumerate(self.classes)]
         self.sprites += [Sprite(rng, make_distractor(rng), -1, speed, rng.uniform(28, 75), scale) for _ in range(rng.randint(1, 4))]
         rng.shuffle(self.sprites)

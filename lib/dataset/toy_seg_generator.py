@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 
 from lib.dataset.seg_records import IGNORE_LABEL
-from lib.dataset.toy_generator import JPEG_QUALITY, STILL_INTERVAL, STILLS_PER_SCENE
+from lib.dataset.toy_generator import JPEG_QUALITY
 from lib.dataset.toy_scene import SPEEDS, Scene
 from lib.dataset.toy_shapes import CLASSES
 from lib.dataset.toy_store import ToyStore, draw_scenes, make_from_command_line
 from lib.utils.cli import run
 
-VERSION = 1                    # raise it when a file would come out differently; older folders are then drawn anew
+VERSION = 2                    # raise it when a file would come out differently; older folders are then drawn anew
 CLASS_LINES = ['background 0 0 0'] + ['%s %d %d %d' % ((name,) + colour) for name, colour in zip(
     CLASSES, ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)))]
-SCALE = 1.5                    # of toy_vid's objects: labels come in steps of 16 pixels, the stride of the network
+SCALE, SIZES = 1.2, (75, 110)  # objects are larger than toy_vid's and differ less in size: labels come in steps of 16 pixels, the network's
 LABEL_STEP = 5                 # the last of every LABEL_STEP frames of a training clip is labelled
 SEEDS = {'train': 3, 'val': 4, 'stills': 5}        # none of toy_vid's, whose scenes pre-training sees
 
@@ -28,18 +28,18 @@ SEEDS = {'train': 3, 'val': 4, 'stills': 5}        # none of toy_vid's, whose sc
 class Size:
     """How much to draw; the defaults are the data set that the experiments use."""
 
-    train_clips: int = 100
-    train_length: int = 15     # frames a clip
-    stills: int = 400
-    val_clips: int = 15        # each class comes first in three
-    val_length: int = 20
+    train_clips: int = 300     # many short ones: the more objects, the better it generalises
+    train_length: int = 5      # frames a clip
+    stills: int = 400          # each a scene of its own
+    val_clips: int = 30        # each class comes first in six
+    val_length: int = 12
 
 
 def _write(folder, size, workers):
     speeds = list(SPEEDS)
     jobs = [('train', i, size.train_length, speeds[i % 3]) for i in range(size.train_clips)]
     jobs += [('val', i, size.val_length, speeds[i % 3]) for i in range(size.val_clips)]
-    jobs += [('stills', i, min(STILLS_PER_SCENE, size.stills - i), 'fast') for i in range(0, size.stills, STILLS_PER_SCENE)]
+    jobs += [('stills', i, 1, speeds[i % 3]) for i in range(size.stills)]
     draw_scenes(functools.partial(_draw, folder), jobs, sum(job[2] for job in jobs), 'toy_seg', workers)
     with open(os.path.join(folder, 'classes.txt'), 'w', encoding='utf-8') as stream:
         stream.writelines(line + '\n' for line in CLASS_LINES)
@@ -48,13 +48,9 @@ def _write(folder, size, workers):
 def _draw(folder, job):
     """Draw one scene's frames and label maps; returns how many frames."""
     kind, index, frames, speed = job
-    number = index // STILLS_PER_SCENE if kind == 'stills' else index
-    scene = Scene(np.random.RandomState([SEEDS[kind], index]), speed, number, SCALE)
+    scene = Scene(np.random.RandomState([SEEDS[kind], index]), speed, index, SCALE, SIZES)
     for t in range(frames):
-        if kind == 'stills':
-            path, frame = 'still_%06d' % (index + t), scene.render(t * STILL_INTERVAL)
-        else:
-            path, frame = 'clip_%03d/%06d' % (index, t), scene.render(t)
+        path, frame = 'still_%06d' % index if kind == 'stills' else 'clip_%03d/%06d' % (index, t), scene.render(t)
         _save(os.path.join(folder, kind, path + '.jpg'), frame.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if kind != 'train' or t % LABEL_STEP == LABEL_STEP - 1:
             _save(os.path.join(folder, kind + 'annot', path + '.png'), label_map(frame, scene.classes), [])

@@ -251,6 +251,16 @@ def test_key_frames_by_mismatch():
     assert_same(always, list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=1).detect(frames)))
 
 
+def test_mismatches_add_up_from_key_frame_to_key_frame():
+    one = detector('dff_rfcn', tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow', TEST__KEY_FRAME_MISMATCH=1e9), interval=9)
+    sums = [one._run_current._sum for _ in one.detect(tiny.clip(5))]
+    assert sums[0] == 0 and all(b > a for a, b in zip(sums, sums[1:]))
+    assert [one._run_current._sum for _ in one.detect(tiny.clip(5))][1:] == pytest.approx(sums[1:])
+    first, second = sums[1], sums[2] - sums[1]
+    limited = tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow', TEST__KEY_FRAME_MISMATCH=max(first, second) * 1.01)
+    assert [result.is_key for result in detector('dff_rfcn', limited, interval=9).detect(tiny.clip(3))] == [True, False, True]
+
+
 def test_batches_have_no_key_frames_by_mismatch():
     with pytest.raises(ConfigError, match='TEST.KEY_FRAME_POLICY must be fixed, found flow'):
         detector('dff_rfcn', tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow'), batch=True)

@@ -22,7 +22,7 @@ from lib.utils.cli import run  # noqa: E402
 from lib.utils.files import atomic_path  # noqa: E402
 
 INTERVALS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
-MISMATCHES = (5.0, 8.0, 11.0, 14.0, 16.0, 18.0, 20.0, 24.0)
+MISMATCHES = (30.0, 45.0, 60.0, 80.0, 110.0, 150.0, 200.0, 260.0)
 
 
 def grey_levels(text):

@@ -115,7 +115,7 @@ def _test():
         'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
         'PRECISION': 'float32',                      # or int8, on the CPU, where that is faster
         'KEY_FRAME_POLICY': 'fixed',                 # or flow: a key frame, too, where the image does not follow the flow
-        'KEY_FRAME_MISMATCH': 14.0,                  # with flow: mean difference of the moved key frame and the frame, grey levels
+        'KEY_FRAME_MISMATCH': 80.0,                  # with flow: how far the moved key frame is off, grey levels, summed
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300, 'test_epoch': 2,
     }

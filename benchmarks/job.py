@@ -78,6 +78,7 @@ class Job:
         instance.infer_shape(shapes)
         arg_params, aux_params = {}, {}
         instance.init_weight(config, arg_params, aux_params)
+        arg_params = {name: value for name, value in arg_params.items() if 'label' not in name}      # DeepLab's test network has one
         for name in LAST_LAYERS:
             if name + '_weight' in arg_params:
                 arg_params[name + '_weight'] *= LAST_LAYER_GAIN

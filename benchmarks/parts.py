@@ -32,9 +32,10 @@ from lib.utils.cli import run  # noqa: E402
 PARTS = [('stem (conv1, pool1)', 'conv1|pool1'), ('stage 2', 'res2'), ('stage 3', 'res3'), ('stage 4', 'res4'),
          ('stage 5, dilated', 'res5'), ('feat_conv_3x3, dilated', 'feat_conv'), ('RPN and R-FCN, 1x1', 'rpn_cls_score|rpn_bbox_pred|rfcn_'),
          ('proposals', 'rpn_cls_prob|rois'), ('PS-RoI pooling', 'psroipooled|cls_|bbox_'), ('DeepLab head', 'fc6|score|upsampling|croped'),
-         ('FlowNet, contracting', 'flow_conv1|conv[2-6]'), ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|concat|crop_'),
+         ('FlowNet, contracting', 'flow_conv1|conv[2-6]'), ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|concat[2-5]$|crop_'),
          ('flow and scale map', 'resize|Convolution5'), ('warp', 'warping_feat')]
-FIRST = 'images (halving, stacking)'
+FIRST = 'images (halving, stacking)'      # what reads no other part
+OTHER = 'constants'
 KERNELS = ('Convolution', 'Deconvolution')
 
 
@@ -46,7 +47,7 @@ def part_names(symbol):
             continue
         names = [source.name for source, _ in node.inputs if source.op == 'null' and source.name.endswith(('_weight', '_winograd'))] + [node.name]
         part = next((part for name in names for part, begin in PARTS if re.match(begin, name)), None)
-        inherited = next((found[source.name] for source, _ in node.inputs if source.name in found), FIRST)
+        inherited = next((found[source.name] for source, _ in node.inputs if source.name in found), FIRST if node.inputs else OTHER)
         found[node.name] = part or inherited
     return found
 
@@ -83,7 +84,7 @@ class Stopwatch:
     def __call__(self, name, handle):
         name = re.sub(r'_output\d*$', '', name.decode() if isinstance(name, bytes) else name)
         mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False).wait_to_read()
-        now, part = time.perf_counter(), self._parts.get(name, 'other')
+        now, part = time.perf_counter(), self._parts.get(name, OTHER)
         if part not in self.order:
             self.order.append(part)
         self.seconds[part] = self.seconds.get(part, 0) + now - self._last

@@ -111,14 +111,17 @@ def symbols_of(job, built_in):
 
 
 def inputs_of(job):
-    """{input name: array} of the second frame, its key frame being the first; the feature is zero."""
+    """{input name: array} of the second frame, its key frame being the first; feature and labels are zero."""
     images = iter(open_frames(job.frames))
     key = prepare(next(images), job.config)
     frame = prepare(next(images, key.image), job.config)
     inputs = {'data': frame.tensor, 'im_info': frame.im_info}
+    symbol = symbols_of(job, built_in=True)['key']
     if job.has_flow:
-        feature = symbols_of(job, built_in=True)['key'][0]
-        inputs.update(data_key=key.tensor, feat_key=mx.nd.zeros(feature.infer_shape(data=key.tensor.shape)[1][0]))
+        inputs.update(data_key=key.tensor, feat_key=mx.nd.zeros(symbol[0].infer_shape(data=key.tensor.shape)[1][0]))
+    names = symbol.list_arguments()
+    shapes = symbol.infer_shape(**{name: np.shape(value) for name, value in inputs.items() if name in names})[0]
+    inputs.update((name, np.zeros(shape, np.float32)) for name, shape in zip(names, shapes) if 'label' in name)
     return inputs
 
 

@@ -1,4 +1,7 @@
 """Networks rewritten for inference against the networks as they are built; parts of the rewriting one by one."""
+import ctypes
+import gc
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -133,3 +136,25 @@ def test_parameters_that_do_not_fit():
         for_inference(symbol, {'data': (1, 3, 5, 5)}, {'conv_weight': weight}, {}, 'some.params')
     with pytest.raises(CheckpointError, match=r'some.params: .* conv_weight has shape \(4, 3, 1, 1\), the network needs \(4, 7, 1, 1\)'):
         for_inference(symbol, {'data': (1, 7, 5, 5)}, {'conv_weight': weight, 'conv_bias': weight[:, 0, 0, 0]}, {}, 'some.params')
+
+
+class _MallocInfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        'arena', 'ordblks', 'smblks', 'hblks', 'hblkhd', 'usmblks', 'fsmblks', 'used', 'free', 'keepcost')]
+
+
+def test_reading_a_network_leaves_nothing_in_memory():
+    mallinfo = getattr(ctypes.CDLL(None), 'mallinfo2', None)
+    if mallinfo is None:
+        pytest.skip('the C library does not tell what is allocated')
+    mallinfo.restype = _MallocInfo
+    cfg, instance = config('rfcn'), symbol_tools.network('rfcn', 'resnet_v1_rfcn')
+    symbol = instance.get_test_symbol(cfg)
+
+    def used_after(times):
+        for _ in range(times):
+            Graph(symbol)
+        gc.collect()
+        return mallinfo().used
+    before = used_after(3)
+    assert used_after(20) - before < 5 * len(symbol.tojson())      # MXNet's own way would leave the text 20 times

@@ -50,15 +50,21 @@ def test_calibrated_once_and_recorded(tmp_path, int8_is_faster, monkeypatch, cap
 def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster):
     int8 = detector(tmp_path / 'a.params')
     list(int8.detect(tiny.clip(6)))
-    assert 'quantize' in int8._run_key.pool.symbol.tojson() and 'quantize' in int8._run_current.pool.symbol.tojson()
+    assert int8.arithmetic() == {'key': 'int8', 'current': 'int8'}
     cfg = tiny.tiny_config('dff_rfcn')
     float32 = VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg), mx.cpu())
-    assert 'quantize' not in float32._run_key.pool.symbol.tojson()
+    assert float32.arithmetic() == {'key': 'float32', 'current': 'float32'}
     key = float32._run_key.pool.last_inputs()
     for name, value in key.items():
         key[name] = mx.nd.array(30 * np.random.RandomState(0).randn(*value.shape)) if name == 'data' else mx.nd.array([[64, 96, 1]])
     a, b = (each._run_key.pool.forward(key).outputs[0].asnumpy() for each in (float32, int8))
     assert 0 < abs(a - b).mean() < 0.1 * abs(a).mean()
+
+
+def test_other_values_are_refused(tmp_path):
+    cfg = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=1, length=4)
+    status, _, err = tiny.run_script('experiments/dff_rfcn/dff_rfcn_test.py', '--cfg', cfg, '--set', 'TEST.PRECISION=float16')
+    assert status == 2 and "TEST.PRECISION must be float32 or int8, found 'float16'" in err
 
 
 def test_a_record_of_other_parameters_is_made_anew(tmp_path, int8_is_faster, caplog):
@@ -76,7 +82,7 @@ def test_a_network_that_is_slower_in_int8_stays_float32(tmp_path, monkeypatch, c
     slow = detector(tmp_path / 'a.params')
     list(slow.detect(tiny.clip(4)))
     assert 'int8 is slower than float32 on this processor (2.0 and 1.0 ms' in caplog.text
-    assert 'quantize' not in slow._run_key.pool.symbol.tojson()
+    assert slow.arithmetic()['key'] == 'float32'
 
 
 def test_layers_with_large_errors_stay_float(tmp_path, int8_is_faster, monkeypatch, caplog):
@@ -92,7 +98,7 @@ def test_layers_with_large_errors_stay_float(tmp_path, int8_is_faster, monkeypat
 def test_a_clip_of_one_frame_leaves_the_other_network_in_float32(tmp_path, int8_is_faster):
     one = detector(tmp_path / 'a.params')
     assert len(list(one.detect(tiny.clip(1)))) == 1
-    assert 'quantize' in one._run_key.pool.symbol.tojson() and 'quantize' not in one._run_current.pool.symbol.tojson()
+    assert one.arithmetic() == {'key': 'int8', 'current': 'float32'}
     assert len(list(one.detect(tiny.clip(3)))) == 3
 
 

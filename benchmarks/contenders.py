@@ -56,7 +56,8 @@ class Contender:
                    'key': [row[2] for row in self.rows if row[0]], 'current': [row[2] for row in self.rows if not row[0]]}
         medians = {part: None if not values or None in values else float(np.median(values)) for part, values in columns.items()}
         shares = {kind: len(columns[kind]) / len(self.rows) for kind in ('key', 'current')}
-        total = sum(medians[kind] * share for kind, share in shares.items() if share) + sum(medians[part] or 0 for part in ('reading', 'post'))
+        total = sum(medians[kind] * share for kind, share in shares.items() if share)
+        total += sum(medians[part] or 0 for part in ('reading', 'post'))
         inside = sum(row[2] for row in self.rows)
         return dict(medians, total=total, fps=1e3 / total, frames=len(self.rows), key_frames=len(columns['key']), memory=self.memory,
                     outside=None if medians['reading'] is None else 1 - inside / self.wall, threads=self.threads, **self.reply)
@@ -93,7 +94,10 @@ def race(contenders, rounds):
 
 
 def differences(folder, names):
-    """{name: largest difference of NAME.npz from reference.npz, of each array relative to its largest value}; those of `names` that wrote one."""
+    """{name: largest difference of NAME.npz from reference.npz, of each array relative to its largest value}.
+
+    Those of `names` that wrote such a file.
+    """
     with np.load(os.path.join(folder, 'reference.npz')) as saved:
         reference = {key: saved[key] for key in saved.files}
     found = {}

@@ -82,7 +82,8 @@ class Job:
         for name in LAST_LAYERS:
             if name + '_weight' in arg_params:
                 arg_params[name + '_weight'] *= LAST_LAYER_GAIN
-        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS, config.network.RFCN_GROUP_SIZE ** 2)
+        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS,
+                                             config.network.RFCN_GROUP_SIZE ** 2)
         self.prefix = self.given['prefix'] = os.path.join(folder, 'random')
         self.epoch = self.given['epoch'] = 0
         save_checkpoint(self.prefix, 0, arg_params, aux_params)

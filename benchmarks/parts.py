@@ -3,8 +3,9 @@
     python benchmarks/parts.py --cfg experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml
 
 Random parameters and drawn frames, as tools/benchmark.py without --model and --input. The networks run as in the pipeline, but are
-stopped after every layer to read the clock; the last line of each table is the network without that. The floor is 2 x the multiply-adds of the
-plain convolutions over the fastest matrix product that is found here; Winograd's algorithm, with fewer products, may stay below it.
+stopped after every layer to read the clock; the last line of each table is the network without that. The floor is 2 x the
+multiply-adds of the plain convolutions over the fastest matrix product that is found here; Winograd's algorithm, with fewer
+products, may stay below it.
 """
 import ctypes
 import os
@@ -32,7 +33,8 @@ from lib.utils.cli import run  # noqa: E402
 PARTS = [('stem (conv1, pool1)', 'conv1|pool1'), ('stage 2', 'res2'), ('stage 3', 'res3'), ('stage 4', 'res4'),
          ('stage 5, dilated', 'res5'), ('feat_conv_3x3, dilated', 'feat_conv'), ('RPN and R-FCN, 1x1', 'rpn_cls_score|rpn_bbox_pred|rfcn_'),
          ('proposals', 'rpn_cls_prob|rois'), ('PS-RoI pooling', 'psroipooled|cls_|bbox_'), ('DeepLab head', 'fc6|score|upsampling|croped'),
-         ('FlowNet, contracting', 'flow_conv1|conv[2-6]'), ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|concat[2-5]$|crop_'),
+         ('FlowNet, contracting', 'flow_conv1|conv[2-6]'),
+         ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|concat[2-5]$|crop_'),
          ('flow and scale map', 'resize|Convolution5'), ('warp', 'warping_feat')]
 FIRST = 'images (halving, stacking)'      # what reads no other part
 OTHER = 'constants'
@@ -45,8 +47,8 @@ def part_names(symbol):
     for node in Graph(symbol).nodes():
         if node.op == 'null':
             continue
-        names = [source.name for source, _ in node.inputs if source.op == 'null' and source.name.endswith(('_weight', '_winograd'))] + [node.name]
-        part = next((part for name in names for part, begin in PARTS if re.match(begin, name)), None)
+        weights = [source.name for source, _ in node.inputs if source.op == 'null' and source.name.endswith(('_weight', '_winograd'))]
+        part = next((part for name in weights + [node.name] for part, begin in PARTS if re.match(begin, name)), None)
         inherited = next((found[source.name] for source, _ in node.inputs if source.name in found), FIRST if node.inputs else OTHER)
         found[node.name] = part or inherited
     return found
@@ -150,7 +152,8 @@ def main():
         job.use_drawn_frames(folder)
         job.use_random_params(folder)
         rate = peak()
-        print('%s, %s threads, float32; fastest matrix product: %.0f GFLOP/s' % (processor(), os.environ['OMP_NUM_THREADS'], rate), flush=True)
+        print('%s, %s threads, float32; fastest matrix product: %.0f GFLOP/s' % (processor(), os.environ['OMP_NUM_THREADS'], rate),
+              flush=True)
         inputs, params = inputs_of(job), job.params()
         for kind, symbol in symbols_of(job, built_in=False).items():
             print('\n' + table('%s frame' % kind, *profile(symbol, inputs, params, args.repeats), rate), flush=True)

@@ -69,7 +69,8 @@ def parse_arguments():
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--frames', type=positive, default=40, metavar='N', help='frames to time at least (default 40)')
     parser.add_argument('--threads', type=positive, metavar='N', help='of all but builtin (default: the physical cores)')
-    parser.add_argument('--peer-python', default=sys.executable, metavar='PATH', help='Python that has torch and openvino (default: this one)')
+    parser.add_argument('--peer-python', default=sys.executable, metavar='PATH',
+                        help='Python that has torch and openvino (default: this one)')
     parser.add_argument('--json', metavar='FILE', help='also write all figures here')
     return parser.parse_args()
 
@@ -154,7 +155,8 @@ def notes(job, rows, facts):
 def facts_of(job, rows):
     """{'machine', 'versions', 'input'}, in words."""
     frame = prepare(next(iter(open_frames(job.frames))), job.config)
-    versions = ['Python %s' % platform.python_version(), 'MXNet %s' % mx.__version__, 'NumPy %s' % np.__version__, 'OpenCV %s' % cv2.__version__]
+    versions = ['%s %s' % pair for pair in (('Python', platform.python_version()), ('MXNet', mx.__version__), ('NumPy', np.__version__),
+                                            ('OpenCV', cv2.__version__))]
     versions += sorted({row['version'] for name, row in rows.items() if name in FOREIGN})
     with open('/proc/meminfo', encoding='utf-8') as stream:
         memory = int(next(line for line in stream if line.startswith('MemTotal')).split()[1]) >> 20

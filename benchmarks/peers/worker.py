@@ -1,17 +1,25 @@
-"""A process of tools/benchmark.py: PyTorch or OpenVINO, run on command; needs neither MXNet nor this project. usage: worker.py NAME FOLDER"""
+"""A process of tools/benchmark.py: PyTorch or OpenVINO, run on command. usage: worker.py NAME FOLDER
+
+Needs neither MXNet nor the rest of this project, so that it may run in an environment of its own.
+"""
 import json
 import os
 import resource
 import sys
 import time
 
-import numpy as np
-
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 
 def answer(content):
     print('@' + json.dumps(content), flush=True)
+
+
+try:
+    import numpy as np
+except ImportError as missing:
+    answer({'missing': 'not installed here: %s' % missing})
+    sys.exit()
 
 
 def load(folder):

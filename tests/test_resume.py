@@ -16,6 +16,8 @@ from lib.utils.stop import StopRequest
 from tests.tiny import write_experiment
 
 TRAIN = 'rfcn/train_end2end.py'
+LONG = 12           # epochs of the run to compare with
+ENDLESS = 1000      # epochs, so that a run cannot end before its signal comes, however slow the machine
 
 
 @pytest.fixture(scope='module')
@@ -25,7 +27,7 @@ def experiment(tmp_path_factory):
     generate(str(folder / 'toy_vid'), Size(train_clips=1, train_length=15, stills=0, val_clips=0), workers=1)
     names = folder / 'toy_vid' / 'ImageSets' / 'VID_train_15frames.txt'
     names.write_text(''.join(line + '\n' for line in names.read_text().splitlines()[::2]))
-    path = write_experiment(folder, 'rfcn', TRAIN__FLIP=False, TRAIN__end_epoch=2, TRAIN__BATCH_ROIS=16, TRAIN__ENABLE_OHEM=False,
+    path = write_experiment(folder, 'rfcn', TRAIN__FLIP=False, TRAIN__end_epoch=1, TRAIN__BATCH_ROIS=16, TRAIN__ENABLE_OHEM=False,
                             TRAIN__CHECKPOINT_EVERY=3, default__frequent=1, network__BN_GLOBAL_STATS=False, TRAIN__lr=0.001)
     return folder, path
 
@@ -51,7 +53,7 @@ def prefix(experiment, output):
     return str(experiment[0] / output / 'tiny_rfcn' / 'VID_train_15frames' / 'tiny')
 
 
-def final(experiment, output, epoch=2):
+def final(experiment, output, epoch):
     """{name: array} of parameters and momentum at the end of an epoch."""
     where = '%s-%04d' % (prefix(experiment, output), epoch)
     return {name: array.asnumpy() for kind in ('.params', '.states') for name, array in mx.nd.load(where + kind).items()}
@@ -59,11 +61,20 @@ def final(experiment, output, epoch=2):
 
 @pytest.fixture(scope='module')
 def whole(experiment):
-    """The parameters of a run that nothing disturbs."""
-    status, out, _ = run(experiment, 'whole')
-    assert status == 0 and 'of it waiting for data' in out
-    assert positions(prefix(experiment, 'whole')) == {(1, 0), (1, 6), (2, 0)}
-    return final(experiment, 'whole')
+    """whole(epoch): the parameters at the end of an epoch of a run that nothing disturbs."""
+    def train(end):
+        status, out, _ = run(experiment, 'whole', 'TRAIN.end_epoch=%d' % end)
+        assert status == 0 and 'of it waiting for data' in out
+        return end
+    reached = train(LONG)
+    assert positions(prefix(experiment, 'whole')) == {(epoch, 0) for epoch in range(1, LONG + 1)} | {(LONG - 1, 6)}
+
+    def parameters(epoch):
+        nonlocal reached
+        if epoch > reached:
+            reached = train(epoch)
+        return final(experiment, 'whole', epoch)
+    return parameters
 
 
 def stop_after(process, text, number):
@@ -77,35 +88,44 @@ def stop_after(process, text, number):
     raise AssertionError('no %r in: %s' % (text, ''.join(lines) + process.stderr.read()))
 
 
-def check_resumed(experiment, output, whole):
-    """Resume the run and compare its end; returns its output."""
-    status, out, _ = run(experiment, output, flags=['--resume'])
-    resumed = final(experiment, output)
-    assert status == 0 and resumed.keys() == whole.keys() and all(np.array_equal(resumed[name], whole[name]) for name in whole)
+def stopped_run(experiment, output, number):
+    """Send the signal to a run in its second epoch; returns (status, stderr, its newest whole checkpoint)."""
+    process = start(experiment, output, 'TRAIN.end_epoch=%d' % ENDLESS)
+    stop_after(process, 'epoch 2 batch 4/8', number)
+    status, _, err = finish(process)
+    return status, err, find_checkpoint(prefix(experiment, output))
+
+
+def check_resumed(experiment, output, whole, end):
+    """Resume the run up to the end of an epoch and compare its parameters; returns its output."""
+    status, out, _ = run(experiment, output, 'TRAIN.end_epoch=%d' % end, flags=['--resume'])
+    resumed, undisturbed = final(experiment, output, end), whole(end)
+    assert status == 0 and resumed.keys() == undisturbed.keys()
+    assert all(np.array_equal(resumed[name], undisturbed[name]) for name in resumed)
     return out
 
 
 def test_a_killed_run_ends_with_the_same_numbers(experiment, whole):
-    process = start(experiment, 'killed')
-    stop_after(process, 'epoch 2 batch 4/8', signal.SIGKILL)
-    assert finish(process)[0] == -9
-    at = find_checkpoint(prefix(experiment, 'killed'))
-    assert at.epoch == 1 and at.batch >= 3
-    out = check_resumed(experiment, 'killed', whole)
-    assert 'resuming from %s' % at.params_file in out and 'epoch 2 batch %d/8' % (at.batch + 1) in out
+    status, _, at = stopped_run(experiment, 'killed', signal.SIGKILL)
+    assert status == -9 and (at.epoch, at.batch) >= (1, 0)
+    out = check_resumed(experiment, 'killed', whole, at.epoch + 1)
+    assert 'resuming from %s' % at.params_file in out and 'epoch %d batch %d/8' % (at.epoch + 1, at.batch + 1) in out
 
 
 def test_a_stopped_run_goes_on_from_the_newest_whole_checkpoint(experiment, whole):
-    process = start(experiment, 'stopped')
-    stop_after(process, 'epoch 2 batch 4/8', signal.SIGTERM)
-    status, _, err = finish(process)
-    newest = find_checkpoint(prefix(experiment, 'stopped'))
-    assert status == 143 and 'Traceback' not in err and newest.batch >= 4
+    status, err, newest = stopped_run(experiment, 'stopped', signal.SIGTERM)
+    assert status == 143 and 'Traceback' not in err and (newest.epoch, newest.batch) >= (1, 4)
     assert 'stopping after this batch, with a checkpoint' in err and '--resume goes on from %s' % newest.params_file in err
     with open(newest.states_file, 'r+b') as stream:
         stream.truncate(os.path.getsize(newest.states_file) // 2)
-    out = check_resumed(experiment, 'stopped', whole)
+    out = check_resumed(experiment, 'stopped', whole, newest.epoch + 1)
     assert 'passed over: %s is damaged' % newest.states_file in out and 'resuming from ' in out
+
+
+def test_ctrl_c_leaves_a_checkpoint(experiment, whole):
+    status, err, newest = stopped_run(experiment, 'interrupted', signal.SIGINT)
+    assert status == 130 and 'Traceback' not in err and '--resume goes on from %s' % newest.params_file in err
+    check_resumed(experiment, 'interrupted', whole, newest.epoch + 1)
 
 
 def test_the_first_signal_asks_and_the_second_ends():
@@ -120,11 +140,41 @@ def test_the_first_signal_asks_and_the_second_ends():
 def test_no_room_for_a_checkpoint_ends_with_one_line(experiment):
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))     # of every file; stands for a full disk
-    status, _, err = run(experiment, 'full', preexec=limit)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))     # of every file
+    status, _, err = run(experiment, 'limited', preexec=limit)
     assert status == 2 and err.count('error: ') == 1 and 'Traceback' not in err
     assert 'cannot write ' in err and 'Training stops here; there is no checkpoint yet' in err
-    assert positions(prefix(experiment, 'full'), 'params') == set()
+    assert positions(prefix(experiment, 'limited'), 'params') == set()
+
+
+@pytest.fixture
+def disk(experiment):
+    """disk(options): a file system in memory, mounted, or mounted anew with other options, as the output folder 'disk'."""
+    folder = experiment[0] / 'disk'
+    folder.mkdir(exist_ok=True)
+
+    def mount(options):
+        done = subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'none', str(folder)], stderr=subprocess.PIPE, universal_newlines=True)
+        if done.returncode:
+            pytest.skip('a file system in memory cannot be mounted here (Linux and root are needed): %s' % done.stderr.strip())
+    yield mount
+    if os.path.ismount(str(folder)):
+        subprocess.run(['umount', str(folder)], check=True)
+
+
+def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(experiment, whole, disk):
+    disk('size=2500k')               # room for one checkpoint of 1.7 MB
+    status, out, err = run(experiment, 'disk')
+    start = find_checkpoint(prefix(experiment, 'disk'))
+    assert status == 2 and err.count('error: ') == 1 and 'Traceback' not in err and (start.epoch, start.batch) == (0, 3)
+    assert 'error: cannot write %s' % prefix(experiment, 'disk') in err and '--resume goes on from %s' % start.params_file in err
+    assert positions(prefix(experiment, 'disk'), 'params') == {(0, 3)} and not list((experiment[0] / 'disk').rglob('.*tmp*'))
+    disk('remount,size=50m')
+    check_resumed(experiment, 'disk', whole, 1)
+
+    disk('remount,ro')
+    status, _, err = run(experiment, 'disk', flags=['--resume'])
+    assert status == 2 and err.count('error: cannot write to the output folder') == 1 and 'Traceback' not in err
 
 
 @pytest.mark.parametrize('settings, message', [
@@ -139,7 +189,7 @@ def test_a_loss_that_is_no_number_ends_the_run(experiment, settings, message):
 
 
 def test_clipped_gradients_keep_it_from_diverging(experiment):
-    status, _, _ = run(experiment, 'clipped', 'TRAIN.lr=1e-6', 'TRAIN.clip_gradient=1e-3', 'TRAIN.end_epoch=1')
+    status, _, _ = run(experiment, 'clipped', 'TRAIN.lr=1e-6', 'TRAIN.clip_gradient=1e-3')
     assert status == 0
     one = final(experiment, 'clipped', 1)
     # Momentum is at most lr * clip / (1 - momentum), plus the decay of the weights.
@@ -153,9 +203,9 @@ def test_bad_images_are_left_out_and_listed_on_request(experiment):
     try:
         frames[2].write_bytes(contents[frames[2]][:-200])
         frames[4].write_bytes(b'nothing')
-        status, _, err = run(experiment, 'bad', 'TRAIN.end_epoch=1')
+        status, _, err = run(experiment, 'bad')
         assert status == 2 and ('error: cannot decode image %s' % frames[4].parent) in err
-        status, out, _ = run(experiment, 'bad', 'TRAIN.end_epoch=1', 'TRAIN.SKIP_BAD_IMAGES=true')
+        status, out, _ = run(experiment, 'bad', 'TRAIN.SKIP_BAD_IMAGES=true')
     finally:
         for path, content in contents.items():
             path.write_bytes(content)

@@ -47,7 +47,11 @@ class Group:
 
     def mean(self, arrays):
         """{name: NDArray}, each the mean over all workers."""
-        return {name: self.sum('mean of ' + name, array) / self.size for name, array in arrays.items()} if self._store else arrays
+        if not self._store:
+            return arrays
+        means = {name: self.sum('mean of ' + name, array) / self.size for name, array in arrays.items()}
+        mx.nd.waitall()     # a worker that ends next would take with it what it has not yet sent, and others would wait for that
+        return means
 
     def any(self, flag):
         """Whether `flag` is true for some worker; of several workers: was at their last call, so that nobody waits for an answer."""

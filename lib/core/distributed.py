@@ -57,8 +57,11 @@ class Group:
         """Whether `flag` is true for some worker; of several workers: was at their last call, so that nobody waits for an answer."""
         if not self._store:
             return bool(flag)
-        previous, self._vote = self._vote, self._exchange('any', mx.nd.array([float(bool(flag))]))
-        return previous is not None and previous.asscalar() > 0
+        # The servers count what they are sent, not from whom: a worker that sends its next vote before it has received this one may
+        # be counted twice, and the workers then stop at different batches.
+        found = self._vote is not None and self._vote.asscalar() > 0
+        self._vote = self._exchange('any', mx.nd.array([float(bool(flag))]))
+        return found
 
     def check_same(self, what, number):
         """Raise CheckpointError where the whole `number` is not that of every worker; what: for the message."""

@@ -37,6 +37,7 @@ def main():
         module.forward_backward(batches.batch(group.rank, step))
         module.update()
     group.kvstore.pull = pull
+    mx.nd.waitall()                              # every step is in the servers before the others read
     group.sum('the end', mx.nd.zeros(1))
     final = {name: mx.nd.zeros_like(array) for name, array in first.items()}
     for name, array in final.items():

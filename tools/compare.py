@@ -30,7 +30,7 @@ NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_de
 MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
     'toy_vid': Job(DETECTION, 'toy_vid', 'toy_vid', 'mAP', (1, 5, 10), 'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
-    'toy_seg': Job(SEGMENTATION, 'toy_seg', 'toy_vid', 'mIoU', (1, 5, 10), 'data/toy_seg/val/clip_002', ()),
+    'toy_seg': Job(SEGMENTATION, 'toy_seg', 'toy_vid', 'mIoU', (1, 5), 'data/toy_seg/val/clip_002', ()),
     'camvid_vid': Job(DETECTION, 'camvid', 'camvid', 'mAP', (1, 5, 10), 'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
     'camvid_seg': Job(SEGMENTATION, 'camvid', 'camvid', 'mIoU', (1, 2, 5, 10), 'data/camvid/val', ()),
 }

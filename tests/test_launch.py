@@ -114,6 +114,7 @@ def test_workers_share_the_clips_of_a_test(experiment):
     (['-n', '2', '--', 'no-such-program'], 'error: cannot run no-such-program: there is no such program'),
     (['-n', '1', '--hosts', 'nowhere.txt', '--', 'true'], 'error: cannot read --hosts nowhere.txt'),
     (['-n', '2', '--', sys.executable, '-c', 'import sys; sys.exit(7)'], 'ended with status 7: the job is stopped'),
+    (['-n', '2', '--root', '192.0.2.1', '--', 'true'], 'the scheduler cannot listen at 192.0.2.1, port 0'),
     (['-n', '2'], 'give the command behind --'),
     (['-n', '0', '--', 'true'], '-n and -s must be at least 1'),
 ])

@@ -147,18 +147,23 @@ def own_address(host):
         raise ConfigError('the machine %s is unknown here (%s): give --root, this machine\'s address for it' % (host, error)) from error
 
 
-def free_port():
-    """A TCP port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(('', 0))
-        return probe.getsockname()[1]
+def port_of(root, port):
+    """`port`, or for 0 a free one, of this machine's address `root`. Raises ConfigError where nothing can listen there."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)     # closed connections keep it in use for a while
+            probe.bind((root, port))
+            return probe.getsockname()[1]
+    except (OSError, OverflowError) as error:
+        raise ConfigError('the scheduler cannot listen at %s, port %d (%s): --root must be an address of this machine, --port a free port of '
+                          'it' % (root, port, error)) from error
 
 
 def start(args, helpers, workers):
     """Start every process and append it to one of the lists: scheduler and servers, workers."""
     hosts = read_hosts(args.hosts) if args.hosts else None
     root = args.root or (own_address(hosts[0]) if hosts else '127.0.0.1')
-    common = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': str(args.port or free_port()),
+    common = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': str(port_of(root, args.port)),
               'DMLC_NUM_WORKER': str(args.workers), 'DMLC_NUM_SERVER': str(args.servers)}
     if hosts is None:
         common['DMLC_NODE_HOST'] = '127.0.0.1'

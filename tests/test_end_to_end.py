@@ -10,7 +10,8 @@ import pytest
 
 from lib.dataset.toy_generator import Size, generate
 
-SMALL = ['network.pretrained=', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'network.BN_GLOBAL_STATS=false', 'network.FIXED_PARAMS=[]',
+SMALL = ['network.pretrained=', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'network.BN_GLOBAL_STATS=false',
+         'network.FIXED_PARAMS=[]',
          'TRAIN.RPN_POST_NMS_TOP_N=20', 'TEST.RPN_POST_NMS_TOP_N=20', 'TRAIN.BATCH_ROIS_OHEM=16',
          'TRAIN.FLIP=false', 'TRAIN.warmup=false', 'TRAIN.end_epoch=1', 'TEST.test_epoch=1']
 

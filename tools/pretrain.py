@@ -16,6 +16,7 @@ from lib.config.cli import apply_arguments, base_parser  # noqa: E402
 from lib.config.config import resolve  # noqa: E402
 from lib.config.devices import contexts  # noqa: E402
 from lib.core.checkpoint import file_name, seed_epoch  # noqa: E402
+from lib.core.flags import positive  # noqa: E402
 from lib.core.pretrainer import pretrain_backbone  # noqa: E402
 from lib.dataset.roidb import load_roidb  # noqa: E402
 from lib.flow.moved_frames import MovedFrames  # noqa: E402
@@ -31,12 +32,12 @@ LARGEST_MOTION = 32           # pixels that something moves between the frames o
 def parse_arguments():
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('part', choices=['backbone', 'flow'])
-    parser.add_argument('--batches', type=int, metavar='N', help='default 600 (backbone) or 1000 (flow)')
-    parser.add_argument('--batch_size', type=int, metavar='N', help='windows (default 32) or pairs (default 8) a batch')
+    parser.add_argument('--batches', type=positive, metavar='N', help='default 600 (backbone) or 1000 (flow)')
+    parser.add_argument('--batch_size', type=positive, metavar='N', help='windows (default 32) or pairs (default 8) a batch')
     parser.add_argument('--lr', type=float, help='default 0.05 (backbone, SGD) or 0.002 (flow, Adam)')
     args = parser.parse_args()
-    if (args.batches or 1) < 1 or (args.batch_size or 2) < 2:
-        raise ConfigError('--batches must be at least 1 and --batch_size at least 2')
+    if args.batch_size == 1:
+        raise ConfigError('--batch_size must be at least 2')
     return args
 
 

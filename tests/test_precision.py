@@ -124,3 +124,18 @@ def test_errors_of_layers_are_those_of_int8_convolutions():
     out = symbol_tools.run(int8, {'data': values['data'].asnumpy()}, params)[0].popitem()[1]
     measured = np.sqrt(np.mean((out - exact) ** 2) / np.mean(exact ** 2))
     assert 0.2 * predicted < measured < 5 * predicted < 0.1
+
+
+def test_values_beyond_those_of_the_calibration_are_not_cut_off():
+    symbol = mx.sym.Convolution(mx.sym.Activation(mx.sym.Variable('data'), act_type='relu'), num_filter=8, kernel=(3, 3), name='conv')
+    rng = np.random.RandomState(0)
+    args = {'conv_weight': mx.nd.array(rng.randn(8, 8, 3, 3)), 'conv_bias': mx.nd.zeros(8)}
+    values = rng.randn(1, 8, 12, 12).astype(np.float32)
+    network, arguments, _ = fused(symbol, {'data': values.shape}, args, {}, 'test')
+    ranges = Ranges()
+    executor = network.bind(mx.cpu(), dict(arguments, data=mx.nd.array(values)), grad_req='null')
+    executor.set_monitor_callback(ranges, monitor_all=True)
+    exact = 1.4 * executor.forward()[0].asnumpy()
+    int8, params = quantised(network, arguments, ranges.found, [])
+    out = symbol_tools.run(int8, {'data': 1.4 * values}, params)[0].popitem()[1]
+    assert abs(out - exact).max() < 0.03 * abs(exact).max()

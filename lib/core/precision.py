@@ -18,7 +18,7 @@ import numpy as np
 from lib.core.clip_results import read_json, write_json
 from lib.core.executors import ExecutorPool
 from lib.core.inference_graph import for_inference
-from lib.core.quantised_graph import Ranges, fused, layer_errors, quantised
+from lib.core.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised
 from lib.symbols.graph import Graph
 
 FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL
@@ -94,7 +94,7 @@ class Int8(Float32):
                          len(kept), len(errors), ': ' + ', '.join(sorted(kept)) if kept else '')
         self._open = {}
         self._record.update(method='smallest and largest value of every tensor', frames=FRAMES, key_frame_interval=KEY_INTERVAL,
-                            largest_error=LARGEST_ERROR, mxnet=mx.__version__)
+                            headroom=HEADROOM, largest_error=LARGEST_ERROR, mxnet=mx.__version__)
         self._save()
 
     def _is_faster(self, found, float32, int8, shapes):

@@ -14,6 +14,7 @@ from lib.core.inference_graph import KERNELS, prepared
 from lib.symbols.graph import Graph, Node
 
 BACKEND = 'MKLDNN_QUANTIZE'
+HEADROOM = 1.5    # ranges are taken so much wider than they were found: later frames go beyond the first, and would be cut off
 
 
 def fused(symbol, shapes, arg_params, aux_params, source):
@@ -60,7 +61,7 @@ def quantised(symbol, arguments, ranges, float_layers):
     weights = {layer + '_weight' for layer in float_layers}
     excluded = [node.name for node in Graph(symbol).nodes() if any(source.name in weights for source, _ in node.inputs)
                 or (node.op == 'Concat' and node.get('dim') == 0)]      # those MXNet leaves out itself, saying so each time
-    collector = _Found({name: tuple(pair) for name, pair in ranges.items()})
+    collector = _Found({name: (HEADROOM * low, HEADROOM * high) for name, (low, high) in ranges.items()})
     out, _, _, _ = quantization.quantize_graph(
         symbol, arguments, {}, mx.cpu(), excluded, [], 'customize', 'auto', 'smart', 'channel-wise', collector, logger=None)
     out, arguments, _ = quantization.calib_graph(out, arguments, {}, collector, 'customize', 'auto', logger=None)
@@ -93,8 +94,8 @@ def layer_errors(symbol, arguments, inputs):
 
 
 def _round_tensor(symbol):
-    """Values rounded to 255 steps: from 0 where none is negative, else on both sides of 0."""
-    largest = mx.sym.max(mx.sym.abs(symbol)) + 1e-20
+    """Values rounded to 255 steps, HEADROOM included: from 0 where none is negative, else on both sides of 0."""
+    largest = HEADROOM * mx.sym.max(mx.sym.abs(symbol)) + 1e-20
     steps = mx.sym.where(mx.sym.min(symbol) < 0, mx.sym.full((1,), 127.0), mx.sym.full((1,), 255.0))
     scale = mx.sym.Reshape(steps / largest, shape=(1, 1, 1, 1))
     return mx.sym.broadcast_div(mx.sym.round(mx.sym.broadcast_mul(symbol, scale)), scale)

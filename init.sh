@@ -75,14 +75,17 @@ build_native() {
             '(apt-get install g++, then run init.sh again)'
         return 0
     fi
+    build_cython & # beside the operators, each of which takes half a minute
+    "$python" lib/operator_cxx/build.py || warn "the native operators are not built, MXNet's own are used, slower"
+    wait $!
+}
+
+build_cython() {
     if ! "$python" lib/setup.py --quiet build_ext --inplace >output/build.log 2>&1; then
         cause='see output/build.log'
         "$python" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' || cause='no Python headers: apt-get install python3-dev'
         warn "the Cython modules are not built, NumPy is used, slower ($cause, then run init.sh again)"
-    fi
-    if [ -f lib/operator_cxx/build.py ]; then
-        "$python" lib/operator_cxx/build.py || warn "the native operators are not built, MXNet's own are used, slower"
     fi
 }
 

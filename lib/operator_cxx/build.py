@@ -71,8 +71,8 @@ def compile_library(compiler, mxnet_folder, version, nvcc, target):
     flags = FLAGS + ['-I' + os.path.join(mxnet_folder, 'include'), '-DDFF_MXNET_VERSION=%d' % (major * 10000 + minor * 100 + patch)]
     with tempfile.TemporaryDirectory() as folder:
         cuda = cuda_image.write(folder, nvcc, run, BuildError)
-        jobs = [(path, flags + ['-Wa,-I' + folder]) for path in sources.find('cc')]
-        jobs.append((os.path.join(mxnet_folder, 'src', 'lib_api.cc'), flags + ['-O1', '-w']))
+        jobs = [(os.path.join(mxnet_folder, 'src', 'lib_api.cc'), flags + ['-O1', '-w'])]      # first, as it takes the longest
+        jobs += [(path, flags + ['-Wa,-I' + folder]) for path in sources.find('cc')]
         objects = [os.path.join(folder, '%d.o' % number) for number in range(len(jobs))]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda job, output: run([compiler] + job[1] + ['-c', job[0], '-o', output]), jobs, objects))

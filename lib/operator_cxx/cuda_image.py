@@ -39,9 +39,9 @@ def merged_source():
 
 
 def architectures(nvcc, run):
-    """Compute capabilities (50, 52, ...) that this nvcc builds, within what MXNet serves."""
-    found = sorted(int(number) for number in re.findall(r'compute_(\d+)\b', run([nvcc, '--list-gpu-arch'])))
-    return [number for number in found if OLDEST <= number <= NEWEST]
+    """Compute capabilities (50, 60, ...) to build for: of each major version within what MXNet serves the oldest, which its others run."""
+    found = sorted((int(number) for number in re.findall(r'compute_(\d+)\b', run([nvcc, '--list-gpu-arch']))), reverse=True)
+    return sorted({number // 10: number for number in found if OLDEST <= number <= NEWEST}.values())
 
 
 def write(folder, nvcc, run, error):
@@ -63,4 +63,4 @@ def write(folder, nvcc, run, error):
     except (error, IndexError) as problem:
         open(fatbin, 'wb').close()
         return 'CUDA kernels are compiled at first use: %s' % (problem or 'nvcc lists no architecture')
-    return 'CUDA kernels for compute capability %s, PTX for newer' % ', '.join('%d.%d' % divmod(a, 10) for a in supported)
+    return 'CUDA kernels for compute capability %s and newer' % ', '.join('%d.%d' % divmod(a, 10) for a in supported)

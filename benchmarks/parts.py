@@ -47,7 +47,7 @@ def part_names(symbol):
     for node in Graph(symbol).nodes():
         if node.op == 'null':
             continue
-        weights = [source.name for source, _ in node.inputs if source.op == 'null' and source.name.endswith(('_weight', '_winograd'))]
+        weights = [source.name for source, _ in node.inputs if source.op == 'null' and source.name.endswith(('_weight', '_winograd', '_taps'))]
         part = next((part for name in weights + [node.name] for part, begin in PARTS if re.match(begin, name)), None)
         inherited = next((found[source.name] for source, _ in node.inputs if source.name in found), FIRST if node.inputs else OTHER)
         found[node.name] = part or inherited

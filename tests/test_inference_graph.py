@@ -56,6 +56,8 @@ def test_networks_compute_the_same(task, name, phase, request):
     symbol = getattr(instance, symbol_tools.METHODS[phase])(cfg)
     plain, fast, operators = both(symbol, arrays, *symbol_tools.lively_params(instance, arrays))
     assert 'BatchNorm' not in operators and ('DFFWinograd' in operators) == loader.load()
+    if phase == 'cur_test':
+        assert ('DFFDeconvolution' in operators, 'Deconvolution' in operators) == (loader.load(), not loader.load())
     assert len(plain) == len(fast) >= 3
     for a, b in zip(plain, fast):
         assert symbol_tools.close(b, a) < 1e-4
@@ -117,6 +119,43 @@ def test_winograd_names_what_does_not_fit():
     symbol = mx.sym.DFFWinograd(data, weight, bias, num_filter=8, dilate=1, stride=1, slope=1)
     with pytest.raises(mx.base.MXNetError, match=r'input weight has shape \(8, 3, 3, 3\), but data \(1, 3, 9, 9\) needs \(36, 1, 8, 16\)'):
         symbol.infer_shape(data=(1, 3, 9, 9), weight=(8, 3, 3, 3), bias=(8,))
+
+
+@native
+@pytest.mark.parametrize('size', [(7, 10), (1, 1), (2, 3), (23, 40)])
+@pytest.mark.parametrize('channels, filters', [(19, 9), (300, 11), (16, 8)])
+def test_deconvolution_agrees(size, channels, filters):
+    rng = np.random.RandomState(2)
+    arrays = dict(data=rng.randn(2, channels, *size), up_weight=rng.randn(channels, filters, 4, 4), up_bias=rng.randn(filters))
+    args = {name: mx.nd.array(arrays.pop(name)) for name in ('up_weight', 'up_bias')}
+    arrays['like'] = np.zeros((1, 1, 2 * size[0] - 1, 2 * size[1]))
+    up = mx.sym.Deconvolution(mx.sym.Variable('data'), num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False, name='up')
+    cropped = mx.sym.slice_like(up, mx.sym.Variable('like'), axes=(2, 3), name='crop')
+    for symbol, left in ((up, ['DFFDeconvolution']), (mx.sym.Activation(up, act_type='relu'), ['DFFDeconvolution']),
+                         (mx.sym.LeakyReLU(cropped, act_type='leaky', slope=0.1), ['DFFDeconvolution', 'slice_like'])):
+        inputs = {name: value for name, value in arrays.items() if name in symbol.list_arguments()}
+        plain, fast, operators = both(symbol, inputs, args, {})
+        assert [name for name in operators if name != 'null'] == left
+        assert symbol_tools.close(fast[0], plain[0]) < 1e-5
+
+
+@native
+def test_other_deconvolutions_stay_as_they_are():
+    data = mx.sym.Variable('data')
+    usual = dict(num_filter=8, kernel=(4, 4), stride=(2, 2), pad=(1, 1), name='up')
+    rng = np.random.RandomState(3)
+    for change in (dict(kernel=(3, 3)), dict(pad=(0, 0)), dict(adj=(1, 1)), dict(num_group=2), dict(stride=(1, 1))):
+        symbol = mx.sym.Deconvolution(data, no_bias=True, **dict(usual, **change))
+        shape = symbol.infer_shape(data=(1, 8, 6, 7))[0][1]
+        plain, fast, operators = both(symbol, {'data': rng.randn(1, 8, 6, 7)}, {'up_weight': mx.nd.array(rng.randn(*shape))}, {})
+        assert operators == ['null', 'null', 'Deconvolution'] and np.array_equal(plain[0], fast[0])
+
+
+@native
+def test_deconvolution_names_what_does_not_fit():
+    symbol = mx.sym.DFFDeconvolution(*(mx.sym.Variable(name) for name in ('data', 'weight', 'bias')), num_filter=8, slope=1)
+    with pytest.raises(mx.base.MXNetError, match=r'input weight has shape \(3, 8, 4, 4\), but data \(1, 3, 9, 9\) needs \(8, 3, 16\)'):
+        symbol.infer_shape(data=(1, 3, 9, 9), weight=(3, 8, 4, 4), bias=(8,))
 
 
 def test_where_winograd_pays():

@@ -4,6 +4,7 @@
     narrow layers         FlowNet's flow predictions, of 2 channels, are widened with zeros to the 8 that oneDNN computes at once;
                           what they are concatenated to becomes a multiple of 8, too
     3x3 convolutions      by Winograd's algorithm (lib/operator_cxx/winograd) where that takes less time; also 5x5 of stride 2
+    deconvolutions        FlowNet's, which double a map's size, as matrix products (lib/operator_cxx/deconvolution)
 
 What each is worth: docs/benchmarks.md.
 """
@@ -29,6 +30,7 @@ def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters
     graph, arguments, sizes = prepared(symbol, shapes, arg_params, aux_params, source)
     if loader.load():
         use_winograd(graph, arguments, sizes)
+        use_deconvolution(graph, arguments)
     return graph.symbol(), arguments, aux_params
 
 
@@ -163,23 +165,48 @@ def use_winograd(graph, arguments, sizes):
     for node in graph.nodes():
         if node.op != 'Convolution' or not pays(node, sizes[node.input(0).name], sizes[node.name]):
             continue
-        follower = users[node][0] if len(users[node]) == 1 else 'head'
-        slope = _slope(follower)
         weight, name = node.input(1).name, node.name + '_winograd'
         arguments[name] = transformed(_array(arguments, weight))
-        filters = node.get('num_filter')
-        arguments.setdefault(node.name + '_bias', np.zeros(filters, np.float32))
-        inputs = [node.inputs[0]] + [(Node('null', each, {'__shape__': str(arguments[each].shape)}), 0)
-                                     for each in (name, node.name + '_bias')]
-        attributes = {'num_filter': filters, 'dilate': node.get('dilate', (1, 1))[0], 'stride': node.get('stride', (1, 1))[0],
-                      'slope': 1.0 if slope is None else slope}
-        fast = Node('DFFWinograd', node.name, {key: str(value) for key, value in attributes.items()}, inputs)
-        graph.replace(node if slope is None else follower, fast)
+        attributes = {'num_filter': node.get('num_filter'), 'dilate': node.get('dilate', (1, 1))[0], 'stride': node.get('stride', (1, 1))[0]}
+        _use(graph, arguments, node, _only_user(users, node), 'DFFWinograd', name, attributes)
+
+
+def use_deconvolution(graph, arguments):
+    """Let DFFDeconvolution compute the deconvolutions that it can, and the activations that follow them or their cropping."""
+    users = graph.users()
+    for node in graph.nodes():
+        settings = tuple(node.get(key, (0, 0)) for key in ('kernel', 'stride', 'pad', 'adj'))
+        if node.op != 'Deconvolution' or settings != ((4, 4), (2, 2), (1, 1), (0, 0)) or node.get('num_group', 1) != 1:
+            continue
+        weight, name = _array(arguments, node.input(1).name), node.name + '_taps'
+        arguments[name] = np.ascontiguousarray(weight.transpose(1, 0, 2, 3)).reshape(weight.shape[1], weight.shape[0], -1)
+        follower = _only_user(users, node)
+        if follower is not None and follower.op == 'slice_like':
+            crop, follower = follower, _only_user(users, follower)
+            if _slope(follower) is not None:       # first the activation, then the crop
+                graph.replace(follower, crop)
+                follower.inputs[0], crop.inputs[0] = (node, 0), (follower, 0)
+        _use(graph, arguments, node, follower, 'DFFDeconvolution', name, {'num_filter': node.get('num_filter')})
+
+
+def _use(graph, arguments, node, follower, operator, weight, attributes):
+    """Put a native `operator` with the parameter `weight` in the place of `node` and of `follower`, if that is an activation."""
+    bias, slope = node.name + '_bias', _slope(follower)
+    arguments.setdefault(bias, np.zeros(node.get('num_filter'), np.float32))
+    inputs = [node.inputs[0]] + [(Node('null', each, {'__shape__': str(arguments[each].shape)}), 0) for each in (weight, bias)]
+    attributes = dict(attributes, slope=1.0 if slope is None else slope)
+    native = Node(operator, node.name, {key: str(value) for key, value in attributes.items()}, inputs)
+    graph.replace(node if slope is None else follower, native)
+
+
+def _only_user(users, node):
+    """The node that alone reads `node`, or None."""
+    return users[node][0] if len(users[node]) == 1 and users[node][0] != 'head' else None
 
 
 def _slope(node):
-    """Factor on negative values of an activation that DFFWinograd applies itself; None for anything else."""
-    if node == 'head' or node.op not in ('Activation', 'LeakyReLU'):
+    """Factor on negative values of an activation that native operators apply themselves; None for anything else."""
+    if node is None or node.op not in ('Activation', 'LeakyReLU'):
         return None
     kind = node.get('act_type', 'leaky')
     return {'relu': 0.0, 'leaky': node.get('slope', 0.25)}.get(kind)

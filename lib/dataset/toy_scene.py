@@ -80,7 +80,8 @@ class Sprite:
         x2, y2 = np.minimum(np.ceil(corners.max(axis=1)).astype(int) + 2, (WIDTH, HEIGHT))
         matrix[:, 2] -= (x1, y1)
         out = cv2.warpAffine(patch, matrix, (int(x2 - x1), int(y2 - y1)), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        out[..., :3] *= out[..., 3:]
+        for channel in range(3):     # one at a time, as NumPy is slow at rows of 3
+            out[..., channel] *= out[..., 3]
         return out, int(x1), int(y1)
 
 
@@ -114,8 +115,10 @@ def _smear(layers):
 def _paste(image, drawing, x, y):
     """Lay a premultiplied drawing over `image`, in place."""
     part = image[y:y + drawing.shape[0], x:x + drawing.shape[1]]
-    part *= 1 - drawing[..., 3:]
-    part += drawing[..., :3]
+    rest = 1 - drawing[..., 3]
+    for channel in range(3):
+        part[..., channel] *= rest
+        part[..., channel] += drawing[..., channel]
 
 
 class Scene:
@@ -153,8 +156,9 @@ class Scene:
         ids = np.zeros((HEIGHT, WIDTH), np.uint8)
         areas = np.zeros(len(self.classes), int)
         for sprite in self.sprites:
-            _paste(image, *_smear([sprite.draw(time) for time in times]))
-            layer, x, y = sprite.draw(t)
+            drawings = [sprite.draw(time) for time in times]
+            _paste(image, *_smear(drawings))
+            layer, x, y = drawings[1]
             solid = layer[..., 3] >= 0.5
             ids[y:y + layer.shape[0], x:x + layer.shape[1]][solid] = sprite.track + 1
             if sprite.track >= 0:

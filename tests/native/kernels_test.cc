@@ -18,6 +18,7 @@
 #include "class_map/cpu.h"
 #include "class_map/gpu.h"
 #include "class_map/kernels.cu"
+#include "deconvolution/cpu.h"
 #include "flow_warp/cpu.h"
 #include "flow_warp/gpu.h"
 #include "flow_warp/kernels.cu"
@@ -335,6 +336,29 @@ void test_winograd() {
   winograd_cpu(s, spoilt.data(), transformed.data(), bias.data(), slope, out.data());
 }
 
+// Every input times a filter's 16 taps, laid over the output.
+void test_deconvolution() {
+  const DeconvolutionShape s = {pick(1, 2), pick(1, 40), pick(1, 11), pick(1, 14), pick(1, 14)};
+  const int plane = s.height * s.width;
+  const float slope = pick(0, 2) * 0.5f;
+  const Floats data = numbers(s.images * s.in_channels * plane, -1, 1), weight = numbers(s.filters * s.in_channels * kTaps, -1, 1);
+  const Floats bias = numbers(s.filters, -1, 1);
+  Floats expected(s.images * s.filters * 4 * plane), out(expected.size(), 7);
+  for (size_t i = 0; i < expected.size(); ++i) expected[i] = bias[i / (4 * plane) % s.filters];
+  for (size_t i = 0; i < data.size() * s.filters * kTaps; ++i) {
+    const int tap = i % kTaps, o = i / kTaps % s.filters, from = i / kTaps / s.filters, image = from / plane / s.in_channels;
+    const int y = 2 * (from / s.width % s.height) - 1 + tap / 4, x = 2 * (from % s.width) - 1 + tap % 4;
+    if (y < 0 || y >= 2 * s.height || x < 0 || x >= 2 * s.width) continue;
+    expected[(image * s.filters + o) * 4 * plane + y * 2 * s.width + x] +=
+        data[from] * weight[(o * s.in_channels + from / plane % s.in_channels) * kTaps + tap];
+  }
+  for (float& value : expected) value = value > 0 ? value : slope * value;
+  deconvolution_cpu(s, data.data(), weight.data(), bias.data(), slope, out.data());
+  expect_equal("deconvolution", expected, out, 1e-4f);
+  const Floats spoilt = numbers(data.size(), -1, 1, 20);
+  deconvolution_cpu(s, spoilt.data(), weight.data(), bias.data(), slope, out.data());
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -372,6 +396,7 @@ int main(int count, char** arguments) {
     test_image_pair();
     test_detections();
     test_winograd();
+    test_deconvolution();
   }
   printf("%d rounds of every kernel, on the CPU and as emulated CUDA: no difference\n", rounds);
   return 0;

@@ -23,16 +23,18 @@ from lib.utils.errors import ConfigError, DFFError  # noqa: E402
 from lib.utils.files import atomic_path  # noqa: E402
 
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts: the detection settings whose
-# pre-trained parts both start from; measure: in results.json; clip: a folder of frames for the demo video.
-Job = namedtuple('Job', 'tasks settings parts measure intervals clip demo_arguments')
+# pre-trained parts both start from; flow_settings: --set of pre-training the flow network; measure: in results.json; clip: a folder of
+# frames for the demo video.
+Job = namedtuple('Job', 'tasks settings parts flow_settings measure intervals clip demo_arguments')
 DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')
 NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_deeplab': 'DFF DeepLab'}
+CAMVID_STILLS = ('dataset.image_set=DET_train_camvid+VID_train_first50',)      # moved, they teach the flow as well as frames of the clip
 MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
-    'toy_vid': Job(DETECTION, 'toy_vid', 'toy_vid', 'mAP', (1, 5, 10), 'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
-    'toy_seg': Job(SEGMENTATION, 'toy_seg', 'toy_vid', 'mIoU', (1, 5), 'data/toy_seg/val/clip_002', ()),
-    'camvid_vid': Job(DETECTION, 'camvid', 'camvid', 'mAP', (1, 5, 10), 'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
-    'camvid_seg': Job(SEGMENTATION, 'camvid', 'camvid', 'mIoU', (1, 2, 5, 10), 'data/camvid/val', ()),
+    'toy_vid': Job(DETECTION, 'toy_vid', 'toy_vid', (), 'mAP', (1, 5, 10), 'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
+    'toy_seg': Job(SEGMENTATION, 'toy_seg', 'toy_vid', (), 'mIoU', (1, 5), 'data/toy_seg/val/clip_002', ()),
+    'camvid_vid': Job(DETECTION, 'camvid', 'camvid', CAMVID_STILLS, 'mAP', (1, 5, 10), 'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
+    'camvid_seg': Job(SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, 'mIoU', (1, 2, 5, 10), 'data/camvid/val', ()),
 }
 
 
@@ -47,19 +49,19 @@ class Task:
         self.prefix = os.path.join(folder, tree['dataset']['image_set'].replace('+', '_'), prefix)
         self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d' % (prefix, self.epoch), 'results.json')
 
-    def pretrain(self, part, key):
+    def pretrain(self, part, key, settings=()):
         """Make the file that network.<key> names; False where it is there already."""
-        return self._make('%s-0000.params' % resolve(self.network[key]), 'tools/pretrain.py', part)
+        return self._make('%s-0000.params' % resolve(self.network[key]), 'tools/pretrain.py', part, settings=settings)
 
     def train(self):
         """Train; False where the parameters are there already."""
         return self._make('%s-%04d.params' % (self.prefix, self.epoch), '%s/train_end2end.py' % self.task)
 
-    def _make(self, parameters, script, *arguments):
+    def _make(self, parameters, script, *arguments, settings=()):
         if os.path.exists(parameters):
             print('there already: %s' % os.path.relpath(parameters, ROOT))
             return False
-        self.command(script, *arguments)
+        self.command(script, *arguments, settings=settings)
         return True
 
     def test(self, interval):
@@ -73,9 +75,10 @@ class Task:
         self.command('%s/demo.py' % self.task, '--input', source, '--output', output, '--model', self.prefix,
                      '--epoch', str(self.epoch), *arguments)
 
-    def command(self, script, *arguments):
+    def command(self, script, *arguments, settings=()):
         """Run a script of the repository with this task's settings. Raises DFFError where it fails."""
-        words = list(arguments) + ['--cfg', self.cfg] + (['--set'] + self.overrides if self.overrides else [])
+        settings = list(settings) + self.overrides
+        words = list(arguments) + ['--cfg', self.cfg] + (['--set'] + settings if settings else [])
         print('\n$ python %s' % ' '.join([script] + words), flush=True)
         status = subprocess.call([sys.executable, os.path.join(ROOT, script)] + words)
         if status:
@@ -91,7 +94,7 @@ def compare(name, overrides):
     if resolve(baseline.network['pretrained']) == detector.prefix:
         steps.append(('training ' + NAMES[detector.task], detector.train))
     steps += [('training ' + NAMES[baseline.task], baseline.train),
-             ('pre-training the flow network', lambda: flow.pretrain('flow', 'pretrained_flow')),
+             ('pre-training the flow network', lambda: flow.pretrain('flow', 'pretrained_flow', job.flow_settings)),
              ('training ' + NAMES[dff.task], dff.train)]
     times = []
     for step_name, step in steps:

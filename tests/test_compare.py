@@ -1,0 +1,56 @@
+"""tools/compare.py, what `sh init.sh --demo` runs, on a small drawing of toy_vid in a copy of the project."""
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from lib.dataset import toy_generator
+from tests.tiny import run_script
+
+SETTINGS = ['SCALES=[96,160]', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'TRAIN.FLIP=false', 'TRAIN.lr=0.001', 'gpus=cpu']
+
+
+@pytest.fixture(scope='module')
+def project(root, tmp_path_factory):
+    """A copy without trained networks, but with pre-trained parts of two batches, and little data."""
+    project = tmp_path_factory.mktemp('project')
+    for part in ('lib', 'experiments', 'rfcn', 'dff_rfcn', 'tools'):
+        shutil.copytree(str(root / part), str(project / part), ignore=shutil.ignore_patterns('__pycache__'))
+    toy_generator.generate(str(project / 'data/toy_vid'), toy_generator.Size(train_clips=1, train_length=15, stills=2, val_clips=3, val_length=4))
+    for part, task in (('backbone', 'rfcn'), ('flow', 'dff_rfcn')):
+        status, out = run(project, 'tools/pretrain.py', part, '--batches', '2', '--batch_size', '2', '--cfg',
+                          'experiments/%s/cfgs/toy_vid_%s.yaml' % (task, task), '--set', *SETTINGS)
+        assert status == 0, out
+    return project
+
+
+def run(project, *words):
+    """(exit status, output) of a script of the copy."""
+    done = subprocess.run([sys.executable] + list(words), cwd=str(project), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True)
+    return done.returncode, done.stdout
+
+
+def test_everything_is_trained_tested_and_compared_once(project):
+    status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', *SETTINGS)
+    assert status == 0, out
+    folder = project / 'output/compare_toy_vid'
+    table = (folder / 'results.md').read_text().splitlines()
+    assert table[0] == '| network | mAP@0.5 | ms a frame | key / other frame, ms | speed-up |' and table[2].endswith('| 1.0x |')
+    assert [row.split(' | ')[0] for row in table[2:]] == ['| R-FCN, every frame'] + ['| DFF R-FCN, key frame every %d' % n for n in (1, 5, 10)]
+    assert '\n'.join(table) in out and 'minutes: training R-FCN' in out and ', training DFF R-FCN' in out
+    assert (folder / 'dff_rfcn.mp4').stat().st_size > 1000 and (folder / 'accuracy_speed.png').stat().st_size > 5000
+
+    status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', *SETTINGS)
+    assert status == 0 and out.count('there already: ') == 4 and 'minutes: nothing was trained' in out
+
+
+def test_a_command_that_fails_ends_it(project):
+    status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', 'dataset.NUM_CLASSES=3', *SETTINGS)
+    assert status == 2 and 'NUM_CLASSES' in out and 'ended with status 2; its message stands above' in out
+
+
+def test_unknown_names():
+    status, _, err = run_script('tools/compare.py', 'toy_vdi')
+    assert status == 2 and "there is nothing to compare called 'toy_vdi': choose from toy_vid, toy_seg, camvid_vid, camvid_seg" in err

@@ -131,9 +131,9 @@ def plot(rows, measure, path):
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(figsize=(6, 4))
     for name, numbers in rows:
-        axes.plot(numbers['ms']['frame'], numbers[measure], 'o')
-        axes.annotate(name, (numbers['ms']['frame'], numbers[measure]), xytext=(6, -3), textcoords='offset points', fontsize=8)
-    axes.set(xlabel='ms a frame', ylabel=MEASURES[measure], ylim=(0, 1), xlim=(0, 1.35 * max(n['ms']['frame'] for _, n in rows)))
+        axes.plot(numbers['ms']['frame'], numbers[measure], 'o', label=name)
+    axes.set(xlabel='ms a frame', ylabel=MEASURES[measure], ylim=(0, 1), xlim=(0, 1.1 * max(n['ms']['frame'] for _, n in rows)))
+    axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, bbox_inches='tight')

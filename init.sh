@@ -75,7 +75,7 @@ build_native() {
             '(apt-get install g++, then run init.sh again)'
         return 0
     fi
-    build_cython & # beside the operators, each of which takes half a minute
+    build_cython &     # while the operators are built: either takes about half a minute
     "$python" lib/operator_cxx/build.py || warn "the native operators are not built, MXNet's own are used, slower"
     wait $!
 }

@@ -16,6 +16,7 @@ import numpy as np  # noqa: E402
 
 from benchmarks import python_operators  # noqa: E402,F401  (registers)
 from lib.config.defaults import detection_defaults  # noqa: E402
+from lib.core.inference_graph import for_inference  # noqa: E402
 from lib.nms import frame_nms  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
 from lib.symbols import ohem, operators, rcnn_targets  # noqa: E402
@@ -25,6 +26,9 @@ from lib.utils.errors import SetupError  # noqa: E402
 SIZE = (36, 63)  # of the feature map of a 562x1000 image
 PROPOSAL = dict(batch_images=1, feature_stride=16, scales=(8, 16, 32), ratios=(0.5, 1, 2), rpn_pre_nms_top_n=6000,
                 rpn_post_nms_top_n=300, threshold=0.7, rpn_min_size=0, name='rois')
+# channels, filters, height, width of FlowNet's deconvolutions at that size, and of toy_vid's flow network
+DECONVOLUTIONS = {'562x1000': [(1026, 256, 9, 16), (1024, 512, 5, 8), (770, 128, 18, 32), (386, 64, 36, 63)],
+                  "toy_vid's network": [(130, 32, 6, 10), (128, 64, 3, 5), (98, 16, 12, 20), (50, 8, 24, 40)]}
 PSROI = dict(spatial_scale=1 / 16, output_dim=31, pooled_size=7, group_size=7, name='pooled')
 
 
@@ -96,6 +100,24 @@ def time_networks_operators(rng, repeats):
         return operators.proposal(*variables('cls_prob', 'bbox_pred', 'im_info'), **PROPOSAL)
     compare('Proposal 6000 -> 300, 36x63x9', '>= 3x',
             *both(proposal, proposal(), arrays), repeats=repeats)
+
+
+def time_deconvolutions(rng, repeats):
+    """Rows of FlowNet's deconvolutions with their activations, in inference."""
+    for name, sizes in DECONVOLUTIONS.items():
+        layers, arrays = [], {}
+        for number, (depth, filters, height, width) in enumerate(sizes):
+            up = mx.sym.Deconvolution(*variables('data%d' % number), num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1),
+                                      no_bias=False, name='up%d' % number)
+            layers.append(mx.sym.LeakyReLU(up, act_type='leaky', slope=0.1))
+            arrays.update({'data%d' % number: rng.randn(1, depth, height, width), 'up%d_bias' % number: rng.randn(filters),
+                           'up%d_weight' % number: rng.randn(depth, filters, 4, 4)})
+        plain = mx.sym.Group(layers)
+        data = {key: value for key, value in arrays.items() if key.startswith('data')}
+        params = {key: mx.nd.array(value) for key, value in arrays.items() if key not in data}
+        native, native_params, _ = for_inference(plain, {key: value.shape for key, value in data.items()}, params, {})
+        compare("FlowNet's four deconvolutions, %s: forward" % name, '', step(plain, arrays, False),
+                step(native, dict(data, **native_params), False), repeats)
 
 
 def time_targets(rng, repeats):
@@ -191,6 +213,7 @@ def main():
     print('| operator | before | native | ratio | aim |\n|---|---|---|---|---|')
     rng = np.random.RandomState(0)
     time_networks_operators(rng, arguments.repeats)
+    time_deconvolutions(rng, arguments.repeats)
     time_targets(rng, arguments.repeats)
     time_post_processing(rng, arguments.repeats)
     if arguments.steps:

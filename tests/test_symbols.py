@@ -10,7 +10,7 @@ from dff_rfcn.config.config import config as default_config
 from lib.symbols.registry import get_symbol_instance
 from lib.symbols.resnet_v1 import resnet_v1
 from lib.utils.errors import CheckpointError, ConfigError
-from tests.symbol_tools import INPUTS, METHODS, network, run, small
+from tests.symbol_tools import INPUTS, METHODS, network, small
 
 NAMES = {'rfcn': 'resnet_v1_101_rfcn', 'dff_rfcn': 'resnet_v1_101_flownet_rfcn'}
 SYMBOLS = ['rfcn.test', 'rfcn.train', 'dff_rfcn.key_test', 'dff_rfcn.cur_test', 'dff_rfcn.batch_test', 'dff_rfcn.train']

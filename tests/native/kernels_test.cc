@@ -10,7 +10,9 @@
 #include <limits>
 #include <random>
 
+#include "convolutions_test.h"
 #include "emulate_cuda.h"
+#include "random_inputs.h"
 // The kernels need the emulation before them.
 #include "box_nms/cpu.h"
 #include "box_nms/gpu.h"
@@ -18,7 +20,6 @@
 #include "class_map/cpu.h"
 #include "class_map/gpu.h"
 #include "class_map/kernels.cu"
-#include "deconvolution/cpu.h"
 #include "flow_warp/cpu.h"
 #include "flow_warp/gpu.h"
 #include "flow_warp/kernels.cu"
@@ -37,7 +38,6 @@
 #include "rcnn_targets/cpu.h"
 #include "rcnn_targets/gpu.h"
 #include "rcnn_targets/kernels.cu"
-#include "winograd/cpu.h"
 
 namespace dff {
 
@@ -51,30 +51,6 @@ void GpuQueue::zero(void* memory, size_t bytes) { memset(memory, 0, bytes); }
 namespace {
 
 using namespace dff;
-typedef std::vector<float> Floats;
-
-std::mt19937 random_bits(1);
-const float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
-const float kHostile[] = {kNaN, kInf, -kInf, 1e30f, -1e30f, 3e9f, -3e9f, 0.0f, -0.0f, -1.0f, 1e-30f};
-
-int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_bits); }
-float uniform(float low, float high) { return std::uniform_real_distribution<float>(low, high)(random_bits); }
-
-// `count` numbers; one in `hostile` is taken from kHostile (0: none).
-Floats numbers(size_t count, float low, float high, int hostile = 0) {
-  Floats values(count);
-  for (float& v : values) v = hostile && pick(1, hostile) == 1 ? kHostile[pick(0, 10)] : uniform(low, high);
-  return values;
-}
-
-void expect_equal(const char* what, const Floats& a, const Floats& b, float tolerance) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    const bool same = a[i] == b[i] || (isnan(a[i]) && isnan(b[i])) || fabsf(a[i] - b[i]) <= tolerance * (1 + fabsf(a[i]));
-    if (same && a.size() == b.size()) continue;
-    printf("%s: %g instead of %g at %zu of %zu\n", what, b[i], a[i], i, a.size());
-    exit(1);
-  }
-}
 
 // The warp as it is defined, for finite flow.
 float warped(const WarpShape& s, const float* map, int x, int y, float flow_x, float flow_y) {
@@ -284,79 +260,6 @@ void test_detections() {
     printf("detections: a value is not finite\n");
     exit(1);
   }
-}
-
-// The convolution as it is defined, and the weight as DFFWinograd takes it.
-float convolved(const WinogradShape& s, int kernel, const float* data, const float* weight, int y, int x) {
-  const int pad = s.dilation * (kernel / 2);
-  double sum = 0;
-  for (int c = 0; c < s.in_channels; ++c) {
-    for (int i = 0; i < kernel * kernel; ++i) {
-      const int row = y * s.stride + i / kernel * s.dilation - pad, column = x * s.stride + i % kernel * s.dilation - pad;
-      if (row < 0 || row >= s.in_height || column < 0 || column >= s.in_width) continue;
-      sum += data[(c * s.in_height + row) * s.in_width + column] * weight[c * kernel * kernel + i];
-    }
-  }
-  return static_cast<float>(sum);
-}
-
-Floats winograd_weight(const WinogradShape& s, int kernel, const Floats& weight) {
-  const double g[6][3] = {{.25, 0, 0}, {-1 / 6., -1 / 6., -1 / 6.}, {-1 / 6., 1 / 6., -1 / 6.},
-                          {1 / 24., 1 / 12., 1 / 6.}, {1 / 24., -1 / 12., 1 / 6.}, {0, 0, 1}};
-  Floats out(static_cast<size_t>(kPositions) * s.panels() * s.depth() * kPanel, 0);
-  for (int i = 0; i < s.out_channels * s.in_channels * kernel * kernel; ++i) {
-    const int tap = i % (kernel * kernel), c = i / (kernel * kernel) % s.in_channels, o = i / (kernel * kernel) / s.in_channels;
-    const int row = tap / kernel, column = tap % kernel;
-    const int depth = (row % s.stride * s.stride + column % s.stride) * s.phase_channels() + c;
-    for (int p = 0; p < kPositions; ++p) {
-      out[((static_cast<size_t>(p) * s.panels() + o / kPanel) * s.depth() + depth) * kPanel + o % kPanel] +=
-          static_cast<float>(weight[i] * g[p / 6][row / s.stride] * g[p % 6][column / s.stride]);
-    }
-  }
-  return out;
-}
-
-void test_winograd() {
-  const int stride = pick(1, 2), kernel = stride == 2 ? 5 : 3;
-  const WinogradShape s = {pick(1, 2), pick(1, 40), pick(1, 40), pick(1, 14), pick(1, 14), stride == 2 ? 1 : pick(1, 4), stride};
-  const size_t in_size = static_cast<size_t>(s.in_channels) * s.in_height * s.in_width;
-  const size_t plane = static_cast<size_t>(s.height()) * s.width(), filter = static_cast<size_t>(s.in_channels) * kernel * kernel;
-  const float slope = pick(0, 2) * 0.5f;
-  const Floats data = numbers(s.images * in_size, -1, 1), weight = numbers(s.out_channels * filter, -1, 1);
-  const Floats bias = numbers(s.out_channels, -1, 1), transformed = winograd_weight(s, kernel, weight);
-  Floats expected(s.images * s.out_channels * plane), out(expected.size(), 7);
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const int x = i % s.width(), y = i / s.width() % s.height(), o = i / plane % s.out_channels, n = i / plane / s.out_channels;
-    const float value = convolved(s, kernel, data.data() + n * in_size, weight.data() + o * filter, y, x) + bias[o];
-    expected[i] = value > 0 ? value : slope * value;
-  }
-  winograd_cpu(s, data.data(), transformed.data(), bias.data(), slope, out.data());
-  expect_equal("winograd", expected, out, 1e-4f);
-  const Floats spoilt = numbers(data.size(), -1, 1, 20);
-  winograd_cpu(s, spoilt.data(), transformed.data(), bias.data(), slope, out.data());
-}
-
-// Every input times a filter's 16 taps, laid over the output.
-void test_deconvolution() {
-  const DeconvolutionShape s = {pick(1, 2), pick(1, 40), pick(1, 11), pick(1, 14), pick(1, 14)};
-  const int plane = s.height * s.width;
-  const float slope = pick(0, 2) * 0.5f;
-  const Floats data = numbers(s.images * s.in_channels * plane, -1, 1), weight = numbers(s.filters * s.in_channels * kTaps, -1, 1);
-  const Floats bias = numbers(s.filters, -1, 1);
-  Floats expected(s.images * s.filters * 4 * plane), out(expected.size(), 7);
-  for (size_t i = 0; i < expected.size(); ++i) expected[i] = bias[i / (4 * plane) % s.filters];
-  for (size_t i = 0; i < data.size() * s.filters * kTaps; ++i) {
-    const int tap = i % kTaps, o = i / kTaps % s.filters, from = i / kTaps / s.filters, image = from / plane / s.in_channels;
-    const int y = 2 * (from / s.width % s.height) - 1 + tap / 4, x = 2 * (from % s.width) - 1 + tap % 4;
-    if (y < 0 || y >= 2 * s.height || x < 0 || x >= 2 * s.width) continue;
-    expected[(image * s.filters + o) * 4 * plane + y * 2 * s.width + x] +=
-        data[from] * weight[(o * s.in_channels + from / plane % s.in_channels) * kTaps + tap];
-  }
-  for (float& value : expected) value = value > 0 ? value : slope * value;
-  deconvolution_cpu(s, data.data(), weight.data(), bias.data(), slope, out.data());
-  expect_equal("deconvolution", expected, out, 1e-4f);
-  const Floats spoilt = numbers(data.size(), -1, 1, 20);
-  deconvolution_cpu(s, spoilt.data(), weight.data(), bias.data(), slope, out.data());
 }
 
 }  // namespace

@@ -1,0 +1,4 @@
+#pragma once
+
+void test_winograd();
+void test_deconvolution();

@@ -16,6 +16,7 @@ import numpy as np  # noqa: E402
 
 from benchmarks import python_operators  # noqa: E402,F401  (registers)
 from lib.config.defaults import detection_defaults  # noqa: E402
+from lib.core import native_sgd  # noqa: E402
 from lib.core.inference_graph import for_inference  # noqa: E402
 from lib.nms import frame_nms  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
@@ -120,6 +121,20 @@ def time_deconvolutions(rng, repeats):
                 step(native, dict(data, **native_params), False), repeats)
 
 
+def time_optimizer(rng, repeats):
+    """Row of one optimizer step on convolutions of ResNet-18's shapes at half width."""
+    shapes = [(256, 256, 3, 3)] * 4 + [(256, 128, 3, 3)] + [(128, 128, 3, 3)] * 4 + [(64, 64, 3, 3)] * 4 + [(256,)] * 40
+    optimizer = mx.optimizer.SGD(learning_rate=0.01, momentum=0.9, wd=0.0005)
+    weights, gradients, states = ([mx.nd.array(rng.randn(*shape)) for shape in shapes] for _ in range(3))
+
+    def before():
+        for index, arguments in enumerate(zip(weights, gradients, states)):
+            optimizer.update_multi_precision(index, *arguments)
+        mx.nd.waitall()
+    compare('SGD with momentum, %.1f million parameters' % (sum(weight.size for weight in weights) / 1e6), '', before,
+            lambda: native_sgd.step(optimizer, weights, gradients, states), repeats)
+
+
 def time_targets(rng, repeats):
     """Row of proposal targets and OHEM, plain symbols against Python CustomOps."""
     cfg = detection_defaults()
@@ -214,6 +229,7 @@ def main():
     rng = np.random.RandomState(0)
     time_networks_operators(rng, arguments.repeats)
     time_deconvolutions(rng, arguments.repeats)
+    time_optimizer(rng, arguments.repeats)
     time_targets(rng, arguments.repeats)
     time_post_processing(rng, arguments.repeats)
     if arguments.steps:

@@ -34,27 +34,25 @@ def segmentation_metrics():
 
 
 def _pixels(labels, outputs):
-    """(label [B, H, W], probability [B, classes, H, W])"""
-    return labels[0].as_in_context(outputs[0].context).squeeze(axis=1), outputs[0]
+    """(label [B, 1, H, W], probability [B, classes, H, W])"""
+    return labels[0], outputs[0]
 
 
 def _rpn(labels, outputs):
-    """(label [n], probability [n, 2]) of the anchors."""
-    prob = outputs[RPN_CLS_PROB]
-    prob = prob.reshape((0, 0, -1)).transpose((0, 2, 1)).reshape((-1, prob.shape[1]))
-    return labels[0].as_in_context(prob.context).reshape((-1,)), prob
+    """(label [B, A*h*w], probability [B, 2, A*h, w]) of the anchors."""
+    return labels[0], outputs[RPN_CLS_PROB]
 
 
 def _rcnn(labels, outputs):
-    """(label [n], probability [n, classes]) of the RoIs."""
+    """(label [B*R, 1], probability [B*R, classes]) of the RoIs."""
     prob = outputs[CLS_PROB]
-    return outputs[RCNN_LABEL].reshape((-1,)), prob.reshape((-1, prob.shape[-1]))
+    return outputs[RCNN_LABEL].reshape((-1, 1)), prob.reshape((-1, prob.shape[-1]))
 
 
 class DeviceMetric(mx.metric.EvalMetric):
     """Mean over the anchors, RoIs or pixels whose label is not `ignore`, of which every batch adds (sum, number) as one array.
 
-    select(labels, outputs) -> (label [...], probability with the classes on axis 1 more).
+    select(labels, outputs) -> (label [n, ...], probability [n, classes, ...] of as many places in the same order).
 
     The first batch whose mean is not finite, or above `limit`, is kept in `alarm` as (number of the update, mean), and left
     out of the mean; lib/core/divergence.py watches for it.
@@ -65,16 +63,28 @@ class DeviceMetric(mx.metric.EvalMetric):
         self._select, self.ignore = select, ignore
         self._updates = 0
         self.limit, self.alarm = math.inf, None
+        # Hybridized, a batch is one call instead of a dozen, which would take Python as long as a tenth of a small network's step.
+        self._values = mx.gluon.nn.HybridLambda(self._sum_and_number)
+        self._values.hybridize()
         super().__init__(name, has_global_stats=True)
 
-    def measure(self, label, prob, outputs):
-        """Sum over the valid labels, an NDArray of shape [1]."""
+    def measure(self, F, label, values):
+        """Sum over the valid of `label` [n, places], of shape [1]; F: mx.nd or mx.sym."""
         raise NotImplementedError
+
+    def values(self, prob, outputs):
+        """What `measure` needs of a batch; here the probability [n, classes, places]."""
+        return prob.reshape((0, 0, -1))
+
+    def _sum_and_number(self, F, label, values):
+        label = F.reshape(label, shape=(0, -1))
+        return F.concat(self.measure(F, label, values), F.sum(label != self.ignore), dim=0)
 
     def update(self, labels, preds):
         """Queue the values of one device's batch."""
         label, prob = self._select(labels, preds)
-        self._pending.append((self._updates, mx.nd.concat(self.measure(label, prob, preds), (label != self.ignore).sum(), dim=0)))
+        values = self.values(prob, preds)
+        self._pending.append((self._updates, self._values(label.as_in_context(values.context), values)))
         self._updates += 1
         while len(self._pending) > IN_FLIGHT:
             self._settle()
@@ -118,18 +128,18 @@ class DeviceMetric(mx.metric.EvalMetric):
 class Accuracy(DeviceMetric):
     """Share of valid labels that have the highest probability."""
 
-    def measure(self, label, prob, outputs):
+    def measure(self, F, label, values):
         # No class is called `ignore`, so that invalid labels never match.
-        return (prob.argmax(axis=1) == label).sum()
+        return F.sum(F.broadcast_equal(F.argmax(values, axis=1), label))
 
 
 class LogLoss(DeviceMetric):
     """Mean of -log(probability of the label)."""
 
-    def measure(self, label, prob, outputs):
-        loss = -mx.nd.log(mx.nd.pick(prob, mx.nd.maximum(label, 0), axis=1) + EPSILON)
+    def measure(self, F, label, values):
+        loss = -F.log(F.pick(values, F.broadcast_maximum(label, F.zeros_like(label)), axis=1) + EPSILON)
         # where, not a product: 0 * nan of an invalid label would spoil the sum.
-        return mx.nd.where(label != self.ignore, loss, mx.nd.zeros_like(loss)).sum()
+        return F.sum(F.where(label != self.ignore, loss, F.zeros_like(loss)))
 
 
 class BoxLoss(DeviceMetric):
@@ -139,5 +149,8 @@ class BoxLoss(DeviceMetric):
         self._output = output
         super().__init__(name, select)
 
-    def measure(self, label, prob, outputs):
-        return outputs[self._output].sum()
+    def values(self, prob, outputs):
+        return outputs[self._output]
+
+    def measure(self, F, label, values):
+        return F.sum(values)

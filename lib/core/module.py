@@ -130,6 +130,7 @@ class MutableModule(mx.mod.BaseModule):
         if self.params_initialized and not force_init:
             return
         assert self.binded, 'call bind before initializing the parameters'
+        self._finish_update()
         if initializer is not None:
             if allow_missing or arg_params is None:
                 arg_params = self._initialized(initializer, arg_params, self._pools[0].arg_params)
@@ -155,6 +156,7 @@ class MutableModule(mx.mod.BaseModule):
         Auxiliary states, such as batch-norm statistics, are averaged over the devices; parameters are the same on all.
         """
         assert self.binded and self.params_initialized
+        self._finish_update()
         # Batch norm's backward writes its statistics without telling MXNet's scheduler: reading them alone does not wait.
         mx.nd.waitall()
         first = self._pools[0]
@@ -173,6 +175,7 @@ class MutableModule(mx.mod.BaseModule):
         assert self.binded and self.params_initialized
         if self.optimizer_initialized and not force_init:
             return
+        self._finish_update()
         optimizer = create_optimizer(optimizer, optimizer_params, self._symbol, self._pools[0].grads)
         self._updater = create_updater(optimizer, self._pools, kvstore)
         self.optimizer_initialized = True
@@ -185,6 +188,7 @@ class MutableModule(mx.mod.BaseModule):
     def forward(self, data_batch, is_train=None):
         """Run the network on each device's arrays, whatever their shapes."""
         assert self.binded and self.params_initialized
+        self._finish_update()
         is_train = self.for_training if is_train is None else is_train
         devices = len(self._pools)
         data, labels = _per_device(data_batch.data, devices), _per_device(data_batch.label or [], devices)
@@ -204,6 +208,10 @@ class MutableModule(mx.mod.BaseModule):
         """One optimizer step from the gradients summed over the devices."""
         assert self.optimizer_initialized
         self._updater.update()
+
+    def _finish_update(self):
+        if self._updater:
+            self._updater.finish()
 
     def get_outputs(self, merge_multi_context=True):
         """Outputs of the last forward, valid until the next one.

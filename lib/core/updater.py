@@ -4,6 +4,7 @@ import copy
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
+from lib.core import native_sgd
 from lib.utils.errors import CheckpointError, ConfigError
 
 
@@ -35,6 +36,9 @@ class DeviceUpdater:
 
     The kvstore only sums: the optimizer and its states stay in this process, as named arrays that can be saved.
 
+    Where lib.core.native_sgd serves, a step is made when its result is asked for (`finish`): until then Python has the time of the
+    backward pass for metrics and the next batch.
+
     Args:
         optimizer: mx.optimizer.Optimizer; further devices get copies of it.
         pools: an ExecutorPool for each device; parameters with gradients are updated.
@@ -49,6 +53,8 @@ class DeviceUpdater:
         self.optimizers = [optimizer] + [copy.deepcopy(optimizer) for _ in pools[1:]]
         self._states = [[optimizer.create_state_multi_precision(index, pool.arg_params[name])
                          for index, name in enumerate(self.names)] for pool in pools]
+        self._native = all(native_sgd.suits(optimizer, pool.ctx) for pool in pools)
+        self._due = False
         if self.kvstore:
             self._share_parameters(self.kvstore)
 
@@ -67,30 +73,40 @@ class DeviceUpdater:
     @property
     def num_update(self):
         """Steps made so far, those before a resume included."""
+        self.finish()
         return self.optimizers[0].num_update
 
     def update(self):
-        """Sum the gradients and make one step on each device."""
+        """Sum the gradients and make one step on each device, at the latest in `finish`."""
+        self.finish()
         if self.kvstore:
             for index, name in enumerate(self.names):
                 gradients = [pool.grads[name] for pool in self.pools]
                 # The first layers are needed first by the next forward.
                 self.kvstore.push(name, gradients, priority=-index)
                 self.kvstore.pull(name, gradients, priority=-index)
+        self._due = True
+        if not self._native:
+            self.finish()
+
+    def finish(self):
+        """Make the step that is due, if any. To be called before parameters are read or used."""
+        if not self._due:
+            return
+        self._due = False
+        if self._native:
+            mx.nd.waitall()
         for optimizer, pool, states in zip(self.optimizers, self.pools, self._states):
             weights = [pool.arg_params[name] for name in self.names]
             gradients = [pool.grads[name] for name in self.names]
-            # One kernel for several parameters saves launches on a GPU; on the CPU it is 5 to 12 times slower than one for each.
-            group = max(1, optimizer.aggregate_num) if pool.ctx.device_type == 'gpu' else 1
-            for start in range(0, len(weights), group):
-                part = slice(start, start + group)
-                arguments = list(range(len(weights)))[part], weights[part], gradients[part], states[part]
-                if group == 1:
-                    arguments = [values[0] for values in arguments]
-                optimizer.update_multi_precision(*arguments)
+            if self._native:
+                native_sgd.step(optimizer, weights, gradients, states)
+            else:
+                _step(optimizer, pool.ctx, weights, gradients, states)
 
     def states(self):
         """{name: NDArray on the CPU}: the optimizer's states (momentum) under their parameters' names."""
+        self.finish()
         return {key: array.copyto(mx.cpu()) for name, state in zip(self.names, self._states[0])
                 for key, array in _leaves(name, state)}
 
@@ -99,6 +115,7 @@ class DeviceUpdater:
 
         Raises CheckpointError, naming `source`, where they do not fit the parameters that are trained.
         """
+        self.finish()
         for device in self._states:
             for name, state in zip(self.names, device):
                 for key, array in _leaves(name, state):
@@ -133,9 +150,22 @@ class AsyncUpdater(DeviceUpdater):
         params = self.pools[0].arg_params
         before = [params[name].copy() for name in self.names]
         super().update()
+        self.finish()
         for index, (name, old) in enumerate(zip(self.names, before)):
             self._servers.push(name, params[name] - old, priority=-index)
             self._servers.pull(name, [pool.arg_params[name] for pool in self.pools], priority=-index)
+
+
+def _step(optimizer, context, weights, gradients, states):
+    """The optimizer's step by MXNet's operators."""
+    # One kernel for several parameters saves launches on a GPU; on the CPU it is 5 to 12 times slower than one for each.
+    group = max(1, optimizer.aggregate_num) if context.device_type == 'gpu' else 1
+    for start in range(0, len(weights), group):
+        part = slice(start, start + group)
+        arguments = list(range(len(weights)))[part], weights[part], gradients[part], states[part]
+        if group == 1:
+            arguments = [values[0] for values in arguments]
+        optimizer.update_multi_precision(*arguments)
 
 
 def _leaves(name, state):

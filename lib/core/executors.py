@@ -78,14 +78,19 @@ class ExecutorPool:
         executor = next(reversed(self._executors.values()))
         return {name: executor.arg_dict[name].copy() for name in self.input_names}
 
-    def forward(self, inputs, is_train=False):
-        """Copy `inputs`, {name: NDArray or NumPy array}, in and run; returns the executor, with its `outputs`.
+    def fill(self, inputs):
+        """The executor for `inputs`, {name: NDArray or NumPy array}, with them copied in.
 
         Inputs left out, such as labels in testing, hold arbitrary values of the shapes that fit the others.
         """
         executor = self.get({name: value.shape for name, value in inputs.items()})
         for name, value in inputs.items():
             executor.arg_dict[name][:] = value
+        return executor
+
+    def forward(self, inputs, is_train=False):
+        """Run on `inputs`, see `fill`; returns the executor, with its `outputs`."""
+        executor = self.fill(inputs)
         executor.forward(is_train=is_train)
         return executor
 

@@ -188,7 +188,6 @@ class MutableModule(mx.mod.BaseModule):
     def forward(self, data_batch, is_train=None):
         """Run the network on each device's arrays, whatever their shapes."""
         assert self.binded and self.params_initialized
-        self._finish_update()
         is_train = self.for_training if is_train is None else is_train
         devices = len(self._pools)
         data, labels = _per_device(data_batch.data, devices), _per_device(data_batch.label or [], devices)
@@ -196,7 +195,10 @@ class MutableModule(mx.mod.BaseModule):
         for pool, own_data, own_labels in zip(self._pools, data, labels):
             inputs = dict(zip(self._data_names, own_data))
             inputs.update((name, array) for name, array in zip(self._label_names, own_labels) if name not in self._unused)
-            self._current.append(pool.forward(inputs, is_train))
+            self._current.append(pool.fill(inputs))
+        self._finish_update()      # not earlier: copying inputs takes time that the backward pass may still be using
+        for executor in self._current:
+            executor.forward(is_train=is_train)
 
     def backward(self, out_grads=None):
         """Compute the gradients of the last forward; `out_grads` are for outputs that are no losses (one device)."""

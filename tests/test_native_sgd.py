@@ -1,4 +1,6 @@
 """The optimizer's step by the native library against MXNet's own, to the last bit."""
+from types import SimpleNamespace
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -46,17 +48,19 @@ def test_a_gradient_that_is_not_a_number_shows():
 
 @pytest.mark.parametrize('optimizer', [mx.optimizer.SGD(momentum=0), mx.optimizer.SGD(momentum=0.9, multi_precision=True),
                                        mx.optimizer.NAG(momentum=0.9), mx.optimizer.Adam()])
-def test_other_optimizers_are_left_to_mxnet(optimizer):
-    assert native_sgd.suits(mx.optimizer.SGD(momentum=0.9), mx.cpu(1))
-    assert not native_sgd.suits(optimizer, mx.cpu())
-    assert not native_sgd.suits(mx.optimizer.SGD(momentum=0.9), mx.gpu())
+def test_other_optimizers_and_types_are_left_to_mxnet(optimizer):
+    gradients, plain = [mx.nd.zeros(3, mx.cpu(1)), mx.nd.zeros(3)], mx.optimizer.SGD(momentum=0.9)
+    assert native_sgd.suits(plain, gradients)
+    assert not native_sgd.suits(optimizer, gradients)
+    assert not native_sgd.suits(plain, gradients + [mx.nd.zeros(3, dtype='float64')])
+    assert not native_sgd.suits(plain, [SimpleNamespace(context=mx.gpu(), dtype=np.float32)])
 
 
 def test_training_is_that_of_mxnet_to_the_last_bit(monkeypatch):
     params = []
     for native in (True, False):
         if not native:
-            monkeypatch.setattr(native_sgd, 'suits', lambda optimizer, context: False)
+            monkeypatch.setattr(native_sgd, 'suits', lambda optimizer, gradients: False)
         mx.random.seed(5)
         module = make_module(2)
         module.fit(Batches(2), num_epoch=2, initializer=mx.init.Xavier(), eval_metric='ce',

@@ -3,14 +3,16 @@ import ctypes
 
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
+import numpy as np
 
 from lib.operator_cxx import loader
 
 
-def suits(optimizer, context):
-    """Whether `step` can do the steps of this optimizer on this device."""
+def suits(optimizer, gradients):
+    """Whether `step` can do the steps of this optimizer from these gradients."""
     plain = type(optimizer) is mx.optimizer.SGD and optimizer.momentum > 0 and not optimizer.multi_precision
-    return plain and context.device_type == 'cpu' and loader.c_library() is not None
+    here = all(array.context.device_type == 'cpu' and array.dtype == np.float32 for array in gradients)
+    return plain and here and loader.c_library() is not None
 
 
 def step(optimizer, weights, gradients, states):

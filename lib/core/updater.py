@@ -53,7 +53,7 @@ class DeviceUpdater:
         self.optimizers = [optimizer] + [copy.deepcopy(optimizer) for _ in pools[1:]]
         self._states = [[optimizer.create_state_multi_precision(index, pool.arg_params[name])
                          for index, name in enumerate(self.names)] for pool in pools]
-        self._native = all(native_sgd.suits(optimizer, pool.ctx) for pool in pools)
+        self._native = all(native_sgd.suits(optimizer, pool.grads.values()) for pool in pools)
         self._due = False
         if self.kvstore:
             self._share_parameters(self.kvstore)

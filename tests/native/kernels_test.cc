@@ -7,10 +7,8 @@
 #include <string.h>
 
 #include <algorithm>
-#include <limits>
-#include <random>
 
-#include "convolutions_test.h"
+#include "cpu_only_test.h"
 #include "emulate_cuda.h"
 #include "random_inputs.h"
 // The kernels need the emulation before them.
@@ -298,8 +296,7 @@ int main(int count, char** arguments) {
     test_class_map();
     test_image_pair();
     test_detections();
-    test_winograd();
-    test_deconvolution();
+    test_cpu_only();
   }
   printf("%d rounds of every kernel, on the CPU and as emulated CUDA: no difference\n", rounds);
   return 0;

@@ -1,8 +1,9 @@
-// The convolutions of inference, which have no CUDA kernel, against plain loops: a part of kernels_test.cc.
-#include "convolutions_test.h"
+// The kernels that have no CUDA kernel beside them, against plain loops: a part of kernels_test.cc.
+#include "cpu_only_test.h"
 
 #include "deconvolution/cpu.h"
 #include "random_inputs.h"
+#include "sgd_momentum/cpu.h"
 #include "winograd/cpu.h"
 
 using namespace dff;
@@ -37,7 +38,7 @@ static Floats winograd_weight(const WinogradShape& s, int kernel, const Floats& 
   return out;
 }
 
-void test_winograd() {
+static void test_winograd() {
   const int stride = pick(1, 2), kernel = stride == 2 ? 5 : 3;
   const WinogradShape s = {pick(1, 2), pick(1, 40), pick(1, 40), pick(1, 14), pick(1, 14), stride == 2 ? 1 : pick(1, 4), stride};
   const size_t in_size = static_cast<size_t>(s.in_channels) * s.in_height * s.in_width;
@@ -58,7 +59,7 @@ void test_winograd() {
 }
 
 // Every input times a filter's 16 taps, laid over the output.
-void test_deconvolution() {
+static void test_deconvolution() {
   const DeconvolutionShape s = {pick(1, 2), pick(1, 40), pick(1, 11), pick(1, 14), pick(1, 14)};
   const int plane = s.height * s.width;
   const float slope = pick(0, 2) * 0.5f;
@@ -78,4 +79,26 @@ void test_deconvolution() {
   expect_equal("deconvolution", expected, out, 1e-4f);
   const Floats spoilt = numbers(data.size(), -1, 1, 20);
   deconvolution_cpu(s, spoilt.data(), weight.data(), bias.data(), slope, out.data());
+}
+
+static void test_sgd_momentum() {
+  const int size = pick(0, 70);
+  const float rate = uniform(0, 1), decay = uniform(0, 0.1f), momentum = uniform(0, 1), rescale = uniform(0, 2), clip = pick(0, 1) ? 0.5f : kInf;
+  const Floats gradient = numbers(size, -1, 1, 20);
+  Floats weight = numbers(size, -1, 1, 20), state = numbers(size, -1, 1, 20), weights = weight, states = state;
+  for (int i = 0; i < size; ++i) {
+    float g = rescale * gradient[i];
+    if (fabsf(g) > clip) g = copysignf(clip, g);
+    states[i] = momentum * states[i] - rate * decay * weights[i] - rate * g;
+    weights[i] += states[i];
+  }
+  dff_sgd_momentum(size, gradient.data(), rate, decay, momentum, rescale, clip, weight.data(), state.data());
+  expect_equal("momentum", states, state, 1e-5f);
+  expect_equal("weight after a step", weights, weight, 1e-5f);
+}
+
+void test_cpu_only() {
+  test_winograd();
+  test_deconvolution();
+  test_sgd_momentum();
 }

@@ -1,4 +1,0 @@
-#pragma once
-
-void test_winograd();
-void test_deconvolution();

@@ -132,7 +132,7 @@ def time_optimizer(rng, repeats):
             optimizer.update_multi_precision(index, *arguments)
         mx.nd.waitall()
     compare('SGD with momentum, %.1f million parameters' % (sum(weight.size for weight in weights) / 1e6), '', before,
-            lambda: native_sgd.step(optimizer, weights, gradients, states), repeats)
+            native_sgd.MomentumStep(optimizer, weights, gradients, states), repeats)
 
 
 def time_targets(rng, repeats):

@@ -30,7 +30,7 @@ def test_steps_are_those_of_mxnet(settings):
     for number in range(3):
         gradients = arrays(2 + number)
         mx.nd.waitall()
-        native_sgd.step(ours, weights, gradients, states)
+        native_sgd.MomentumStep(ours, weights, gradients, states)()
         for index, arguments in enumerate(zip(other_weights, gradients, other_states)):
             theirs.update_multi_precision(index, *arguments)
     for one, other in zip(weights + states, other_weights + other_states):
@@ -42,7 +42,7 @@ def test_a_gradient_that_is_not_a_number_shows():
     weight, state = mx.nd.ones(4), mx.nd.zeros(4)
     gradient = mx.nd.array([0, np.nan, np.inf, -np.inf])
     mx.nd.waitall()
-    native_sgd.step(mx.optimizer.SGD(learning_rate=1, momentum=0.9, clip_gradient=2), [weight], [gradient], [state])
+    native_sgd.MomentumStep(mx.optimizer.SGD(learning_rate=1, momentum=0.9, clip_gradient=2), [weight], [gradient], [state])()
     np.testing.assert_array_equal(weight.asnumpy(), [1, np.nan, -1, 3])
 
 

@@ -198,8 +198,8 @@ class TrainLoader(mx.io.DataIter):
         raise DataError('none of the %d training images can be used; the last: %s' % (len(self.records), reason))
 
     def _to_batch(self, devices):
-        data = [[mx.nd.array(device[name]) for name in self.data_names] for device in devices]
-        label = [[mx.nd.array(device[name]) for name in self.label_names] for device in devices]
+        data = [[mx.nd.from_numpy(device[name]) for name in self.data_names] for device in devices]
+        label = [[mx.nd.from_numpy(device[name]) for name in self.label_names] for device in devices]
         return mx.io.DataBatch(data=data, label=label, pad=0,
                                provide_data=[[(n, tuple(d[n].shape)) for n in self.data_names] for d in devices],
                                provide_label=[[(n, tuple(d[n].shape)) for n in self.label_names] for d in devices])

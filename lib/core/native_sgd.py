@@ -15,23 +15,32 @@ def suits(optimizer, gradients):
     return plain and here and loader.c_library() is not None
 
 
-def step(optimizer, weights, gradients, states):
-    """One step of `optimizer` on all parameters, float32 NDArrays.
+class MomentumStep:
+    """Steps of `optimizer` on these parameters, lists of float32 NDArrays: weights, their gradients and momentums.
 
-    MXNet must have nothing left to compute (mx.nd.waitall). It does not see that the weights are written, which layers fused
-    for inference would have to; networks bound for training have none.
+    Called for each step. MXNet must have nothing left to compute then (mx.nd.waitall). It does not see that the weights are written,
+    which layers fused for inference would have to; networks bound for training have none.
     """
-    function, indices = loader.c_library().dff_sgd_momentum, list(range(len(weights)))
-    optimizer._update_count(indices)
-    momentum, rescale, clip = (ctypes.c_float(value) for value in (
-        optimizer.momentum, optimizer.rescale_grad, optimizer.clip_gradient or float('inf')))
-    for weight, gradient, state, rate, decay in zip(weights, gradients, states, optimizer._get_lrs(indices), optimizer._get_wds(indices)):
-        function(ctypes.c_size_t(weight.size), _pointer(gradient), ctypes.c_float(rate), ctypes.c_float(decay), momentum, rescale, clip,
-                 _pointer(weight), _pointer(state))
+
+    def __init__(self, optimizer, weights, gradients, states):
+        self._optimizer, self._function = optimizer, loader.c_library().dff_sgd_momentum
+        self._gradients, self._weights, self._states = gradients, weights, states
+        self._count = len(weights)
+        self._sizes = (ctypes.c_size_t * self._count)(*(array.size for array in weights))
+
+    def __call__(self):
+        optimizer, indices, floats = self._optimizer, list(range(self._count)), ctypes.c_float * self._count
+        optimizer._update_count(indices)
+        momentum, rescale, clip = (ctypes.c_float(value) for value in (
+            optimizer.momentum, optimizer.rescale_grad, optimizer.clip_gradient or float('inf')))
+        self._function(ctypes.c_size_t(self._count), self._sizes, _pointers(self._gradients), floats(*optimizer._get_lrs(indices)),
+                       floats(*optimizer._get_wds(indices)), momentum, rescale, clip, _pointers(self._weights), _pointers(self._states))
 
 
-def _pointer(array):
-    """Where the values of an NDArray lie; puts them into plain order first, where oneDNN has changed it."""
-    pointer = ctypes.c_void_p()
-    mx.base.check_call(mx.base._LIB.MXNDArrayGetData(array.handle, ctypes.byref(pointer)))
-    return pointer
+def _pointers(arrays):
+    """Where the values of NDArrays lie; puts them into plain order first, where oneDNN has changed it."""
+    pointers = (ctypes.c_void_p * len(arrays))()
+    for index, array in enumerate(arrays):
+        place = ctypes.byref(pointers, index * ctypes.sizeof(ctypes.c_void_p))
+        mx.base.check_call(mx.base._LIB.MXNDArrayGetData(array.handle, place))
+    return pointers

@@ -1,5 +1,6 @@
 """The optimizer's step on every device, from gradients summed over devices and workers, and its asynchronous kind."""
 import copy
+import functools
 
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
@@ -54,6 +55,7 @@ class DeviceUpdater:
         self._states = [[optimizer.create_state_multi_precision(index, pool.arg_params[name])
                          for index, name in enumerate(self.names)] for pool in pools]
         self._native = all(native_sgd.suits(optimizer, pool.grads.values()) for pool in pools)
+        self._steps = [self._step(device) for device in range(len(pools))]
         self._due = False
         if self.kvstore:
             self._share_parameters(self.kvstore)
@@ -96,13 +98,16 @@ class DeviceUpdater:
         self._due = False
         if self._native:
             mx.nd.waitall()
-        for optimizer, pool, states in zip(self.optimizers, self.pools, self._states):
-            weights = [pool.arg_params[name] for name in self.names]
-            gradients = [pool.grads[name] for name in self.names]
-            if self._native:
-                native_sgd.step(optimizer, weights, gradients, states)
-            else:
-                _step(optimizer, pool.ctx, weights, gradients, states)
+        for step in self._steps:
+            step()
+
+    def _step(self, device):
+        """A function without arguments that makes the step on the device of this number."""
+        optimizer, pool, states = self.optimizers[device], self.pools[device], self._states[device]
+        weights, gradients = ([arrays[name] for name in self.names] for arrays in (pool.arg_params, pool.grads))
+        if self._native:
+            return native_sgd.MomentumStep(optimizer, weights, gradients, states)
+        return functools.partial(_step, optimizer, pool.ctx, weights, gradients, states)
 
     def states(self):
         """{name: NDArray on the CPU}: the optimizer's states (momentum) under their parameters' names."""

@@ -82,19 +82,29 @@ static void test_deconvolution() {
 }
 
 static void test_sgd_momentum() {
-  const int size = pick(0, 70);
-  const float rate = uniform(0, 1), decay = uniform(0, 0.1f), momentum = uniform(0, 1), rescale = uniform(0, 2), clip = pick(0, 1) ? 0.5f : kInf;
-  const Floats gradient = numbers(size, -1, 1, 20);
-  Floats weight = numbers(size, -1, 1, 20), state = numbers(size, -1, 1, 20), weights = weight, states = state;
-  for (int i = 0; i < size; ++i) {
-    float g = rescale * gradient[i];
-    if (fabsf(g) > clip) g = copysignf(clip, g);
-    states[i] = momentum * states[i] - rate * decay * weights[i] - rate * g;
-    weights[i] += states[i];
+  const float momentum = uniform(0, 1), rescale = uniform(0, 2), clip = pick(0, 1) ? 0.5f : kInf;
+  const size_t sizes[] = {size_t(pick(0, 70)), size_t(pick(1, 3))};
+  const float rates[] = {uniform(0, 1), uniform(0, 1)}, decays[] = {uniform(0, 0.1f), 0};
+  Floats gradients[2], weights[2], states[2], expected_weights[2], expected_states[2];
+  const float* from[2];
+  float *weight[2], *state[2];
+  for (int k = 0; k < 2; ++k) {
+    gradients[k] = numbers(sizes[k], -1, 1, 20);
+    weights[k] = expected_weights[k] = numbers(sizes[k], -1, 1, 20);
+    states[k] = expected_states[k] = numbers(sizes[k], -1, 1, 20);
+    from[k] = gradients[k].data(), weight[k] = weights[k].data(), state[k] = states[k].data();
+    for (size_t i = 0; i < sizes[k]; ++i) {
+      float g = rescale * gradients[k][i], &s = expected_states[k][i], &w = expected_weights[k][i];
+      if (fabsf(g) > clip) g = copysignf(clip, g);
+      s = momentum * s - rates[k] * decays[k] * w - rates[k] * g;
+      w += s;
+    }
   }
-  dff_sgd_momentum(size, gradient.data(), rate, decay, momentum, rescale, clip, weight.data(), state.data());
-  expect_equal("momentum", states, state, 1e-5f);
-  expect_equal("weight after a step", weights, weight, 1e-5f);
+  dff_sgd_momentum(2, sizes, from, rates, decays, momentum, rescale, clip, weight, state);
+  for (int k = 0; k < 2; ++k) {
+    expect_equal("momentum", expected_states[k], states[k], 1e-5f);
+    expect_equal("weight after a step", expected_weights[k], weights[k], 1e-5f);
+  }
 }
 
 void test_cpu_only() {

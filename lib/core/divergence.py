@@ -18,7 +18,7 @@ class LossWatch:
     Losses are read one or two batches late, so as not to hold up the device.
 
     Args:
-        metrics: mx.metric.CompositeEvalMetric of DeviceMetric; those whose names end in Loss have the limit.
+        metrics: DeviceMetrics; those whose names end in Loss have the limit.
         max_loss: highest mean of one batch.
         devices: number of devices, each of which updates the metrics once a batch.
         lr_report: one line about the learning rate, for the message.

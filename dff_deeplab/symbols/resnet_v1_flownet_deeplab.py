@@ -23,7 +23,7 @@ class resnet_v1_flownet_deeplab(Segmenter):
         """
         data_ref, data, eq_flag = (mx.sym.Variable(name) for name in ('data_ref', 'data', 'eq_flag'))
         feature = self.feature(data_ref, cfg)
-        feature = choose(eq_flag, feature, self._propagate(feature, data, data_ref, cfg))
+        feature = choose(eq_flag, feature, self._propagate(feature, data, data_ref, cfg, training=True))
         return self.group([self.loss(self.scores(feature, data, cfg)), data_ref, eq_flag])
 
     def get_key_test_symbol(self, cfg):
@@ -57,5 +57,5 @@ class resnet_v1_flownet_deeplab(Segmenter):
         feature = mx.sym.Concat(feature, carried, dim=0, name='feat_all')
         return self.group([self.scores(feature, data_key, cfg)])
 
-    def _propagate(self, feature, current, reference, cfg, shared=False):
-        return propagate(feature, current, reference, self.feature_dim(cfg), cfg.network, shared, cfg.network.USE_SCALE_MAP)
+    def _propagate(self, feature, current, reference, cfg, **options):
+        return propagate(feature, current, reference, self.feature_dim(cfg), cfg.network, scaled=cfg.network.USE_SCALE_MAP, **options)

@@ -18,7 +18,7 @@ class resnet_v1_flownet_rfcn(Detector):
         """
         data_ref, data = mx.sym.Variable('data_ref'), mx.sym.Variable('data')
         feature = self.feature(data_ref, cfg)
-        carried = self._propagate(feature, data, data_ref, cfg)
+        carried = self._propagate(feature, data, data_ref, cfg, training=True)
         return self.group(self.losses(choose(mx.sym.Variable('eq_flag'), feature, carried), cfg))
 
     def get_key_test_symbol(self, cfg):
@@ -50,5 +50,5 @@ class resnet_v1_flownet_rfcn(Detector):
         feature = mx.sym.Concat(feature, carried, dim=0, name='feat_all')
         return self.group(self.detect(feature, mx.sym.Variable('im_info'), cfg, interval))
 
-    def _propagate(self, feature, current, reference, cfg, shared=False):
-        return propagate(feature, current, reference, cfg.network.DFF_FEAT_DIM, cfg.network, shared)
+    def _propagate(self, feature, current, reference, cfg, **options):
+        return propagate(feature, current, reference, cfg.network.DFF_FEAT_DIM, cfg.network, **options)

@@ -70,7 +70,8 @@ def _check_writable(path):
 def flow_symbol(config, shape):
     """(symbol, [(h, w)] of its predictions): the mean end-point error at all five scales, and the finest prediction."""
     network = config.network
-    flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), network.DFF_FEAT_DIM, network.flow_width, kind=network.flow)
+    images = mx.sym.Variable('data'), mx.sym.Variable('data_ref')
+    flow, _ = flownet(*images, network.DFF_FEAT_DIM, network.flow_width, kind=network.flow, training=True)
     internals = flow.get_internals()
     predictions = [internals[name + '_output'] for name in PREDICTIONS]
     losses = []

@@ -31,7 +31,7 @@ INCEPTION = [Unit('conv2', 1, 24, (16, 32), (4, 8, 8), 0), ('conv3', 128, 3, 2),
              Unit('conv5', 2, 48, (96, 192), (36, 48, 48), 96), Unit('conv5_1', 1, 144, (96, 192), (36, 48, 48), 0),
              Unit('conv6', 2, 64, (192, 256), (48, 64, 64), 128), Unit('conv6_1', 1, 192, (192, 256), (48, 64, 64), 0)]
 
-# encode(pair [N, 6, h, w], width) -> {layer: feature} with conv2, conv3_1, conv4_1, conv5_1 and conv6_1, a 4th to a 64th
+# encode(pair [N, 6, h, w], width, training) -> {layer: feature} with conv2, conv3_1, conv4_1, conv5_1 and conv6_1, a 4th to a 64th
 # of the size; deconvolution_share: by what the channels of the decoder's deconvolutions are divided.
 FlowNetwork = namedtuple('FlowNetwork', 'encode deconvolution_share')
 
@@ -41,22 +41,33 @@ def leaky(body, name):
     return mx.sym.LeakyReLU(body, act_type='leaky', slope=SLOPE, name=name + '_relu')
 
 
-def _convolution(body, name, filters, kernel, stride, width):
+def _convolution(body, name, filters, kernel, stride, width, **weight):
     body = mx.sym.Convolution(body, num_filter=channels(filters, width, 'network.flow_width'), kernel=(kernel, kernel),
-                              stride=(stride, stride), pad=(kernel // 2, kernel // 2), name=name)
+                              stride=(stride, stride), pad=(kernel // 2, kernel // 2), name=name, **weight)
     return leaky(body, name)
 
 
-def _simple(pair, width):
-    features = {}
-    for layer in ENCODER:
-        pair = features[layer[0]] = _convolution(pair, *layer, width)
+def _first(pair, layer, width, training):
+    """The layer that sees the images. For training, zeros make its 6 input channels 8: oneDNN's weight gradient then takes a third."""
+    if not training:
+        return _convolution(pair, *layer, width)
+    name, filters, kernel, _ = layer
+    weight = mx.sym.Variable(name + '_weight', shape=(channels(filters, width, 'network.flow_width'), 6, kernel, kernel))
+    pair, weight = (mx.sym.concat(value, mx.sym.zeros_like(mx.sym.slice_axis(value, axis=1, begin=0, end=2)), dim=1) for value in (pair, weight))
+    return _convolution(pair, *layer, width, weight=weight)
+
+
+def _simple(pair, width, training):
+    features = {ENCODER[0][0]: _first(pair, ENCODER[0], width, training)}
+    body = features[ENCODER[0][0]]
+    for layer in ENCODER[1:]:
+        body = features[layer[0]] = _convolution(body, *layer, width)
     return features
 
 
-def _inception(pair, width):
+def _inception(pair, width, training):
     features = {}
-    body = _maximum(_convolution(pair, *INCEPTION_STEM, width), 2, 'flow_pool1')
+    body = _maximum(_first(pair, INCEPTION_STEM, width, training), 2, 'flow_pool1')
     for layer in INCEPTION:
         name = layer[0]
         body = features[name] = _unit(body, layer, width) if isinstance(layer, Unit) else _convolution(body, *layer, width)

@@ -15,7 +15,7 @@ DECODER = [('conv5_1', 6, 'Convolution1', 512), ('conv4_1', 5, 'Convolution2', 2
            ('conv3_1', 4, 'Convolution3', 128), ('conv2', 3, 'Convolution4', 64)]
 
 
-def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, kind='flownet'):
+def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, kind='flownet', training=False):
     """Flow and scale map between two sets of mean-subtracted RGB images [N, 3, H, W].
 
     Args:
@@ -24,13 +24,14 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         width: factor on the number of channels of every layer but the predictions.
         shared_reference: `reference` is one image, [1, 3, H, W], for all of `current`.
         kind: network.flow, one of lib.symbols.flow_encoders.FLOW_NETWORKS; others raise ConfigError.
+        training: give the first layer a form whose gradient is faster to compute.
 
     Returns:
         (flow [N, 2, H/16, W/16] in feature-map pixels, x first; scale [N, feature_dim, H/16, W/16])
     """
     network = flow_network(kind)
     pair = image_pair(current, reference, PIXEL_UNIT, shared_reference)
-    features = network.encode(pair, width)
+    features = network.encode(pair, width, training)
     merged = features['conv6_1']
     for skip, level, predictor, filters in DECODER:
         filters = channels(filters // network.deconvolution_share, width, 'network.flow_width')

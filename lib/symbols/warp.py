@@ -5,7 +5,7 @@ from lib.symbols.flownet import flownet
 from lib.symbols.operators import flow_warp
 
 
-def propagate(feature, current, reference, feature_dim, network, shared=False, scaled=True):
+def propagate(feature, current, reference, feature_dim, network, shared=False, scaled=True, training=False):
     """Feature maps of the current frames, from those of the reference frames.
 
     Args:
@@ -13,11 +13,12 @@ def propagate(feature, current, reference, feature_dim, network, shared=False, s
         current: images [N, 3, H, W]; reference: the same, or [1, 3, H, W] with `shared`.
         network: the config's section of that name, for its flow and flow_width.
         scaled: multiply by the predicted scale map.
+        training: as of flownet.
 
     Returns:
         [N, feature_dim, h, w]
     """
-    flow, scale = flownet(current, reference, feature_dim, network.flow_width, shared, network.flow)
+    flow, scale = flownet(current, reference, feature_dim, network.flow_width, shared, network.flow, training)
     return flow_warp(feature, flow, scale if scaled else None, name='warping_feat', shared=shared)
 
 

@@ -3,15 +3,17 @@ import os
 import subprocess
 import sys
 
+import cv2
 import mxnet as mx
 import numpy as np
 import pytest
 
 from lib.flow.moved_frames import moved_pair
-from lib.core.pretrainer import BACKGROUND_OVERLAP, cut, draw_window
+from lib.core.pretrainer import BACKGROUND_OVERLAP, WindowLoader, cut, draw_window
 from lib.dataset.records import Record
 from lib.dataset.toy_generator import Size, generate
 from lib.symbols.operators import flow_warp
+from tests.tiny import tiny_config
 
 
 @pytest.fixture
@@ -55,6 +57,16 @@ def test_windows_outside_the_image_repeat_its_edge(image):
     window = cut(image, -4, 60, 8)
     assert window.shape == (8, 8, 3)
     assert np.array_equal(window[:4, 4:], image[60:64, :4]) and np.array_equal(window[7, 0], image[63, 0])
+
+
+def test_windows_are_mirrored_half_of_the_time(tmp_path):
+    ramp = np.tile(np.arange(128, dtype=np.uint8)[None, :, None], (96, 1, 3))
+    cv2.imwrite(str(tmp_path / 'ramp.png'), ramp)
+    record = Record(str(tmp_path / 'ramp.png'), 96, 128, np.array([[40, 30, 90, 70]], np.float32), np.array([1]), False, None, 0, 1, '')
+    loader = WindowLoader([record], tiny_config('rfcn', SCALES=(96, 128)), 8, 16, 32)
+    rising = np.concatenate([loader.make(number)[0] for number in range(8)])
+    rising = rising[:, 0, :, -1].mean(axis=1) > rising[:, 0, :, 0].mean(axis=1)
+    assert 0.35 < rising.mean() < 0.65
 
 
 def test_the_tool_writes_what_the_configs_start_from(root, tmp_path):

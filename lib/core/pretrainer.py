@@ -28,7 +28,7 @@ def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, con
     """Train the backbone of `config` and write its parameters to `path`, a .params file.
 
     batches of batch_size square windows of `window` pixels of the scaled image, each around a jittered object or on
-    the background; lr falls to a tenth after 2/3 of them. Returns the share of right answers in the last tenth.
+    the background, half of them mirrored; lr falls to a tenth after 2/3 of them. Returns the share of right answers in the last tenth.
     Raises ConfigError, DataError, CheckpointError.
     """
     roidb = load_roidb(config)
@@ -143,6 +143,7 @@ class WindowLoader(ThreadedBatches):
             image, scale = resize(image[:, ::-1] if record.flipped else image, self.config.SCALES[0])
             for _ in range(min(self.PER_IMAGE, self.batch_size - len(labels))):
                 x, y, label = draw_window(record, record.boxes * scale, image.shape[:2], self.window, rng)
-                windows.append(to_tensor(cut(image, x, y, self.window), self.config.network.PIXEL_MEANS))
+                window = cut(image, x, y, self.window)
+                windows.append(to_tensor(window[:, ::-1] if rng.rand() < 0.5 else window, self.config.network.PIXEL_MEANS))
                 labels.append(label)
         return np.concatenate(windows), np.array(labels, np.float32)

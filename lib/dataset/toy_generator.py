@@ -16,7 +16,7 @@ from lib.dataset.toy_shapes import CLASSES
 from lib.dataset.toy_store import ToyStore, draw_scenes, make_from_command_line
 from lib.utils.cli import run
 
-VERSION = 8                    # raise it when a frame would come out differently; older folders are then drawn anew
+VERSION = 9                    # raise it when a frame would come out differently; older folders are then drawn anew
 CLASS_IDS = tuple('toy%02d' % (i + 1) for i in range(len(CLASSES)))
 JPEG_QUALITY = 88
 LABELLED = 15                  # labelled frames a training clip, as in VID_train_15frames
@@ -29,9 +29,9 @@ class Size:
 
     train_clips: int = 100
     train_length: int = 25     # frames a clip
-    stills: int = 1000
-    val_clips: int = 12
-    val_length: int = 36
+    stills: int = 2000
+    val_clips: int = 30
+    val_length: int = 20       # two key frames at an interval of 10
 
 
 def ensure(folder, size=Size()):
@@ -50,7 +50,7 @@ def _jobs(size):
     jobs = [('train', i, size.train_length, speeds[i % 3]) for i in range(size.train_clips)]
     jobs += [('val', i, size.val_length, speeds[i % 3]) for i in range(size.val_clips)]
     scenes = range(0, size.stills, STILLS_PER_SCENE)
-    return jobs + [('still', i, min(STILLS_PER_SCENE, size.stills - i), 'fast') for i in scenes]
+    return jobs + [('still', i, min(STILLS_PER_SCENE, size.stills - i), speeds[i // STILLS_PER_SCENE % 3]) for i in scenes]
 
 
 def _write(folder, size, workers):

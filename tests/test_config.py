@@ -9,7 +9,8 @@ from deeplab.config.config import config as deeplab_config
 from dff_deeplab.config.config import config as dff_deeplab_config
 from lib.config.config import ROOT, lr_steps, resolve, update_from_file, update_from_settings
 from lib.config.defaults import detection_defaults, segmentation_defaults
-from lib.core.trainer import fixed_param_names
+from lib.core.trainer import fixed_param_names, with_stored_statistics
+from lib.symbols.graph import Graph
 from lib.utils.errors import ConfigError
 
 
@@ -62,6 +63,21 @@ def test_frozen_names_are_prefixes_but_for_deeplab():
     symbol = mx.sym.Group([mx.sym.Variable(name) for name in names])
     frozen = [fixed_param_names(symbol, [], config.network) for config in (dff_deeplab_config, deeplab_config)]
     assert frozen == [[names[0], names[2]], names[:3]]
+
+
+def test_frozen_normalisations_keep_their_statistics():
+    def layer(body, number):
+        body = mx.sym.Convolution(body, num_filter=4, kernel=(3, 3), no_bias=True, name='conv%d' % number)
+        return mx.sym.BatchNorm(body, fix_gamma=False, name='bn%d' % number)
+    symbol = layer(layer(mx.sym.Variable('data'), 1), 2)
+
+    def stored(*fixed):
+        changed = with_stored_statistics(symbol, ['data', 'bn2_gamma', 'bn2_beta'] + list(fixed))
+        return [node.get('use_global_stats', False) for node in Graph(changed).nodes() if node.op == 'BatchNorm']
+    first = ['conv1_weight', 'bn1_gamma', 'bn1_beta']
+    assert stored() == stored(*first[:2]) == [False, False]
+    assert stored(*first) == [True, False]
+    assert stored('conv2_weight', *first) == [True, True]
 
 
 def test_values_are_converted_to_the_type_of_the_key(tmp_path, config):

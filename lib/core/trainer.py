@@ -12,6 +12,7 @@ from lib.core.divergence import LossWatch
 from lib.core.fine_tuning import drop_class_layers, report_new
 from lib.core.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.core.module import MutableModule
+from lib.symbols.graph import Graph
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.errors import Stopped
 from lib.utils.log import create_logger
@@ -40,6 +41,7 @@ def train_net(config, cfg_path, task, with_reference):
     arg_params, aux_params = initial_params(config, instance, loader, prefix, start, logger)
     inputs = loader.data_names + loader.label_names
     fixed = fixed_param_names(symbol, inputs, config.network)
+    symbol = with_stored_statistics(symbol, inputs + fixed)
     logger.info(describe_fixed(fixed, len(set(symbol.list_arguments()) - set(inputs)), config.network))
     lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size, config.TRAIN.BATCH_IMAGES, task.lr_rule)
     logger.info(lr_report)
@@ -153,6 +155,24 @@ def fixed_param_names(symbol, input_names, network):
             return name.startswith(tuple(network.FIXED_PARAMS))
         return any(part in name for part in network.FIXED_PARAMS)
     return [name for name in symbol.list_arguments() if name not in input_names and network.FIXED_PARAMS and is_fixed(name)]
+
+
+def with_stored_statistics(symbol, constants):
+    """`symbol`, whose normalisations behind nothing but `constants`, inputs and parameters by name, use their stored statistics.
+
+    MXNet learns statistics in the backward pass, which does not come to such layers: in training they would go by each batch, and in
+    tests by what was stored before.
+    """
+    graph, trained, changed = Graph(symbol), set(), False
+    for node in graph.nodes():
+        sources = node.inputs[:3] if node.op == 'BatchNorm' else node.inputs        # the others are statistics
+        is_trained = node.name not in constants if node.op == 'null' else any(source in trained for source, _ in sources)
+        if is_trained:
+            trained.add(node)
+        elif node.op == 'BatchNorm' and not node.get('use_global_stats', False):
+            node.attributes['use_global_stats'] = 'True'
+            changed = True
+    return graph.symbol() if changed else symbol
 
 
 def describe_fixed(fixed, total, network):

@@ -16,10 +16,10 @@ from lib.dataset.toy_shapes import CLASSES
 from lib.dataset.toy_store import ToyStore, draw_scenes, make_from_command_line
 from lib.utils.cli import run
 
-VERSION = 2                    # raise it when a file would come out differently; older folders are then drawn anew
+VERSION = 3                    # raise it when a file would come out differently; older folders are then drawn anew
 CLASS_LINES = ['background 0 0 0'] + ['%s %d %d %d' % ((name,) + colour) for name, colour in zip(
     CLASSES, ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)))]
-SCALE, SIZES = 1.2, (75, 110)  # objects are larger than toy_vid's and differ less in size: labels come in steps of 16 pixels, the network's
+SCALE, SIZES = 1.2, (85, 110)  # objects are larger than toy_vid's and differ less in size: labels come in steps of 16 pixels, the network's
 LABEL_STEP = 5                 # the last of every LABEL_STEP frames of a training clip is labelled
 SEEDS = {'train': 3, 'val': 4, 'stills': 5}        # none of toy_vid's, whose scenes pre-training sees
 
@@ -30,7 +30,7 @@ class Size:
 
     train_clips: int = 400     # many short ones: the more objects, the better it generalises
     train_length: int = 5      # frames a clip
-    stills: int = 500          # each a scene of its own
+    stills: int = 550          # each a scene of its own
     val_clips: int = 30        # each class comes first in six
     val_length: int = 12
 

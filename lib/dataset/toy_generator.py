@@ -29,7 +29,7 @@ class Size:
 
     train_clips: int = 100
     train_length: int = 25     # frames a clip
-    stills: int = 1500
+    stills: int = 2000
     val_clips: int = 30
     val_length: int = 20       # two key frames at an interval of 10
 

@@ -10,7 +10,7 @@ from lib.operator_cxx import loader
 from tests.module_tools import BATCHES, Batches, make_module
 
 pytestmark = pytest.mark.skipif(loader.c_library() is None, reason='the native library is not built')
-SHAPES = [(3,), (5, 7, 3, 3), (130, 1), (1,)]
+SHAPES = [(3,), (5, 7, 3, 3), (130, 1), (1,), (300, 2001)]      # enough for several threads
 
 
 def arrays(seed):

@@ -147,12 +147,16 @@ class Scene:
         self.light, self.flicker, self.flicker_period = rng.uniform(0.75, 1.15), rng.uniform(0, 0.18), rng.uniform(15, 60)
         self.defocus, self.defocus_period = rng.uniform(-0.6, 1.1), rng.uniform(20, 60)
         x, y = np.meshgrid(np.linspace(-1, 1, WIDTH), np.linspace(-1, 1, HEIGHT))
-        self.shade = (1 + rng.uniform(-0.25, 0.25) * x + rng.uniform(-0.25, 0.25) * y).astype(np.float32)[..., None]
+        shade = (1 + rng.uniform(-0.25, 0.25) * x + rng.uniform(-0.25, 0.25) * y).astype(np.float32)
+        self.shade = cv2.merge([shade] * 3)       # as large as a picture: NumPy is slow at rows of 3
 
     def render(self, t):
         """The Frame at time t, frames. Call with t = 0, 1, ... in order: the noise is drawn as it goes."""
         times = t + self.shutter * np.array([-1 / 3.0, 0, 1 / 3.0])
-        image = sum(self._background(time) for time in times) / len(times)
+        image = self._background(times[0])
+        for time in times[1:]:
+            image += self._background(time)
+        image /= len(times)
         ids = np.zeros((HEIGHT, WIDTH), np.uint8)
         areas = np.zeros(len(self.classes), int)
         for sprite in self.sprites:
@@ -171,15 +175,16 @@ class Scene:
         return cv2.warpAffine(self.canvas, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
     def _expose(self, image, t):
-        """Light, defocus and noise; uint8."""
+        """Light, defocus and noise; uint8. `image` is used up."""
         gain = self.light * (1 + self.flicker * np.sin(2 * np.pi * t / self.flicker_period))
-        image = image * self.shade * np.float32(gain)
+        image *= self.shade
+        image *= np.float32(gain)
         blur = self.defocus * np.sin(2 * np.pi * t / self.defocus_period)
         if blur > 0.3:
             image = cv2.GaussianBlur(image, (0, 0), blur)
         dx, dy = self.rng.randint(0, 64, 2)
-        image = image + np.float32(self.grain) * _noise()[dy:dy + HEIGHT, dx:dx + WIDTH]
-        return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+        image += np.float32(self.grain) * _noise()[dy:dy + HEIGHT, dx:dx + WIDTH]
+        return cv2.add(image, 0, dtype=cv2.CV_8U)        # rounded, and held to 0-255
 
     def _things(self, ids, areas):
         things = []

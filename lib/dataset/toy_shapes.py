@@ -27,28 +27,30 @@ def make_distractor(rng):
     """Draw something that is no class: other shapes, with flat, striped, chequered or blotched filling."""
     first, second = _colour_pair(rng)
     mask = _DISTRACTORS[rng.randint(len(_DISTRACTORS))](rng)
-    x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
+    x = np.arange(SIDE, dtype=np.int16)
+    y = x[:, None]
     period = rng.randint(24, 64)
-    pattern = (np.zeros((SIDE, SIDE)), (x + y) // period % 2, (x // period + y // period) % 2,
-               _blotches(rng, 6, SIDE) > 0.5)[rng.randint(4)]
-    return _finish(rng, mask, np.where(pattern[..., None], second, first))
+    blotches = _blotches(rng, 6, SIDE)
+    pattern = (lambda: np.zeros((SIDE, SIDE), bool), lambda: (x + y) // period % 2, lambda: (x // period + y // period) % 2,
+               lambda: blotches > 0.5)[rng.randint(4)]()
+    return _finish(rng, mask, _two_coloured(pattern, first, second))
 
 
 def make_background(rng, height, width):
     """A cluttered picture, float32 BGR [height, width, 3], 0-255."""
     low, high = np.sort(rng.uniform(30, 220, (2, 3)), axis=0).astype(np.float32)
     mixture = 0.6 * _blotches(rng, 5, height, width) + 0.4 * _blotches(rng, 24, height, width)
-    canvas = (low + (high - low) * mixture[..., None]).astype(np.uint8)
+    canvas = cv2.merge([(first + (last - first) * mixture).astype(np.uint8) for first, last in zip(low, high)])
+    layer = canvas.copy()
     for _ in range(rng.randint(25, 60)):
-        layer = canvas.copy()
-        _clutter(rng, layer)
+        drawn = _clutter(rng, layer)
         opacity = rng.uniform(0.25, 0.9)
-        canvas = cv2.addWeighted(layer, opacity, canvas, 1 - opacity, 0)
+        canvas[drawn] = layer[drawn] = cv2.addWeighted(layer[drawn], opacity, canvas[drawn], 1 - opacity, 0)
     return canvas.astype(np.float32)
 
 
 def _clutter(rng, canvas):
-    """Draw one line, rectangle, polygon or arc anywhere on `canvas`, uint8."""
+    """Draw one line, rectangle, polygon or arc anywhere on `canvas`, uint8; returns the slices of rows and columns it lies in."""
     height, width = canvas.shape[:2]
     colour = tuple(int(v) for v in rng.randint(20, 236, 3))
     x, y = rng.randint(width), rng.randint(height)
@@ -66,6 +68,8 @@ def _clutter(rng, canvas):
         start = int(rng.randint(360))
         cv2.ellipse(canvas, (x, y), (size, int(rng.randint(6, 50))), float(rng.randint(180)), start, start + int(rng.randint(60, 250)),
                     colour, int(rng.randint(1, 6)), cv2.LINE_AA)
+    reach = (2 * size, max(size, 120), size, max(size, 50))[kind] + 8      # of the farthest corner, and half of the thickest line
+    return slice(max(0, y - reach), y + reach), slice(max(0, x - reach), x + reach)
 
 
 def _colour_pair(rng, hue=None):
@@ -88,9 +92,9 @@ def _finish(rng, mask, texture):
     axis = np.linspace(-1, 1, PATCH, dtype=np.float32)
     light = 1 + strength * (np.cos(angle) * axis + np.sin(angle) * axis[:, None])
     light += rng.uniform(0.1, 0.3) * (_blotches(rng, 12, PATCH) - 0.5)
-    colours = cv2.resize(texture.astype(np.float32), size, interpolation=cv2.INTER_AREA) * light[..., None]
+    colours = cv2.resize(texture, size, interpolation=cv2.INTER_AREA) * light[..., None]
     alpha = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) / np.float32(255)
-    return np.dstack([np.clip(colours, 0, 255), alpha]).astype(np.float32)
+    return cv2.merge([*cv2.split(np.clip(colours, 0, 255)), alpha])
 
 
 def _blotches(rng, cells, height, width=None):
@@ -98,6 +102,14 @@ def _blotches(rng, cells, height, width=None):
     width = width or height
     grid = rng.rand(cells, max(2, cells * width // height)).astype(np.float32)
     return np.clip(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+def _two_coloured(second_where, first, second):
+    """Texture, float32 [SIDE, SIDE, 3]: `second` where the pattern [SIDE, SIDE] says so, else `first`."""
+    texture = np.empty((SIDE, SIDE, 3), np.float32)
+    for channel in range(3):     # one at a time, as NumPy is slow at rows of 3
+        texture[..., channel] = np.where(second_where, np.float32(second[channel]), np.float32(first[channel]))
+    return texture
 
 
 def _blank():
@@ -123,7 +135,7 @@ def _ball(rng, first, second):
     x, y = np.meshgrid(np.arange(SIDE) - _CENTRE, np.arange(SIDE) - _CENTRE)
     sectors = 2 * rng.randint(3, 5)
     odd = np.floor((np.arctan2(y, x) / (2 * np.pi) + rng.rand()) * sectors) % 2 == 1
-    return mask, np.where(odd[..., None], second, first)
+    return mask, _two_coloured(odd, first, second)
 
 
 def _crate(rng, first, second):
@@ -134,7 +146,7 @@ def _crate(rng, first, second):
     cv2.line(drawing, (26, 26), (230, 230), 1, thickness)
     if rng.randint(2):
         cv2.line(drawing, (26, 230), (230, 26), 1, thickness)
-    return mask, np.where(drawing[..., None] > 0, second, first)
+    return mask, _two_coloured(drawing, first, second)
 
 
 def _cone(rng, first, second):
@@ -142,7 +154,7 @@ def _cone(rng, first, second):
     mask = _polygon([(0.5, 0.03), (0.95, 0.95), (0.05, 0.95)])
     stripes = rng.randint(5, 8)
     odd = np.floor((np.arange(SIDE) / SIDE + rng.rand() / stripes) * stripes) % 2 == 1
-    return mask, np.where(np.broadcast_to(odd[:, None, None], (SIDE, SIDE, 1)), second, first)
+    return mask, _two_coloured(odd[:, None], first, second)
 
 
 def _star(rng, first, second):
@@ -154,7 +166,7 @@ def _star(rng, first, second):
     for row, y in enumerate(range(shift - step, SIDE + step, step)):
         for x in range(shift - step + row % 2 * step // 2, SIDE + step, step):
             cv2.circle(drawing, (x, y), step * 3 // 10, 1, -1)
-    return mask, np.where(drawing[..., None] > 0, second, first)
+    return mask, _two_coloured(drawing, first, second)
 
 
 def _bus(rng, first, second):
@@ -170,7 +182,7 @@ def _bus(rng, first, second):
     for x in (62, 194):
         cv2.circle(mask, (x, 184), 28, 255, -1)
         cv2.circle(drawing, (x, 184), 26, 1, -1)
-    return mask, np.where(drawing[..., None] > 0, second, first)
+    return mask, _two_coloured(drawing, first, second)
 
 
 def _hexagon(rng):

@@ -32,7 +32,7 @@ def moved_pair(image, boxes, largest_motion, rng):
     The background pans, turns and zooms a little; the regions of `boxes` and a few random ellipses move on their own.
     """
     height, width = image.shape[:2]
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
     flow = np.empty((height, width, 2), np.float32)
     pan, turn, zoom = _motion(largest_motion / 2, rng), rng.uniform(-0.03, 0.03), rng.uniform(-0.03, 0.03)
     flow[..., 0] = pan[0] + zoom * (x - width / 2) - turn * (y - height / 2)
@@ -44,8 +44,10 @@ def moved_pair(image, boxes, largest_motion, rng):
         _move_ellipse(flow, centre, radius, _motion(largest_motion, rng))
     current = cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     # Even noise from bytes, with a deviation of 3 grey levels: a twentieth of the time of normal noise.
-    noise = (rng.randint(0, 256, image.shape, np.uint8) - np.float32(127.5)) * np.float32(3 * 12 ** 0.5 / 256)
-    return np.clip(current * np.float32(rng.uniform(0.92, 1.08)) + noise, 0, 255).astype(np.uint8), flow
+    noise = rng.randint(0, 256, image.shape, np.uint8) - np.float32(127.5)
+    noise *= np.float32(3 * 12 ** 0.5 / 256)
+    noise += current * np.float32(rng.uniform(0.92, 1.08))
+    return np.clip(noise, 0, 255, out=noise).astype(np.uint8), flow
 
 
 def _move_ellipse(flow, centre, radius, motion):

@@ -13,6 +13,7 @@ import platform
 import re
 import subprocess
 import sys
+import sysconfig
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CPU_PACKAGE, GPU_PACKAGE = 'mxnet==1.9.1', 'mxnet-cu112==1.9.1'
@@ -123,7 +124,9 @@ def pip(*arguments):
 
 def install(lines, mxnet, opencv):
     """Bring the environment to `lines`."""
-    if subprocess.call([sys.executable, '-m', 'pip', '--version'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+    version = subprocess.run([sys.executable, '-m', 'pip', '--version'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                             universal_newlines=True)
+    if version.returncode:
         fail('%s has no pip: `%s -m ensurepip`, then run init.sh again' % (sys.prefix, sys.executable))
     # Two builds of MXNet, or of OpenCV, write the same folder of site-packages.
     rivals = [name for name in installed(OPENCV.__contains__) if name != opencv]
@@ -136,9 +139,13 @@ def install(lines, mxnet, opencv):
     size = '2.5 GB to download' if len(lines) > 15 else '200 MB to download'
     say('installing %d packages into %s (at most %s)' % (len(lines), sys.prefix, size))
     # pip before 20.3 does not know today's names of Linux wheels.
-    if not (pip('install', '-q', 'pip>=20.3') and pip('install', '-q', *lines)):
+    new_enough = [int(part) for part in re.findall(r'\d+', version.stdout)[:2]] >= [20, 3]
+    if not ((new_enough or pip('install', '-q', 'pip>=20.3')) and pip('install', '-q', '--no-compile', *lines)):
         fail('pip failed, its reason is above. Without network: set PIP_INDEX_URL to a package mirror or https_proxy to a '
              'proxy, or PIP_FIND_LINKS to a folder of wheels, then run init.sh again')
+    # pip compiles one file after the other. What is no Python of this version, such as test data, is left as it is.
+    folders = {sysconfig.get_paths()[kind] for kind in ('purelib', 'platlib')}
+    subprocess.call([sys.executable, '-m', 'compileall', '-qq', '-j', '0'] + sorted(folders))
 
 
 def main():

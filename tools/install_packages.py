@@ -145,7 +145,7 @@ def install(lines, mxnet, opencv):
              'proxy, or PIP_FIND_LINKS to a folder of wheels, then run init.sh again')
     # pip compiles one file after the other. What is no Python of this version, such as test data, is left as it is.
     folders = {sysconfig.get_paths()[kind] for kind in ('purelib', 'platlib')}
-    subprocess.call([sys.executable, '-m', 'compileall', '-qq', '-j', '0'] + sorted(folders))
+    subprocess.call([sys.executable, '-W', 'ignore', '-m', 'compileall', '-qq', '-j', '0'] + sorted(folders))
 
 
 def main():

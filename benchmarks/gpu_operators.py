@@ -29,8 +29,8 @@ def open_device():
     return cupy, Device(loader.c_library())
 
 
-def milliseconds(cupy, call, repeats=50):
-    """Median time of `call`, by the device's clock."""
+def milliseconds(cupy, call, repeats=20):
+    """Median time of `call` by the device's clock, over `repeats` after five to warm up."""
     times = []
     for _ in range(repeats + 5):
         start, end = cupy.cuda.Event(), cupy.cuda.Event()
@@ -42,6 +42,19 @@ def milliseconds(cupy, call, repeats=50):
     return sorted(times[5:])[repeats // 2]
 
 
+def milliseconds_in_graph(cupy, call, launches=10):
+    """The same for a graph of `launches` calls, divided by their number: what Python needs to launch one does not count."""
+    cupy.cuda.Device().synchronize()
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        call()  # loads the kernels and allocates workspaces, which a graph cannot
+        stream.synchronize()
+        stream.begin_capture()
+        for _ in range(launches):
+            call()
+        graph = stream.end_capture()
+        return milliseconds(cupy, graph.launch) / launches
+
+
 def time_operators(cupy, device, images, report):
     """One row for each operator at the size of a 562x1000 image, `images` of them at a time."""
     random = cupy.random.RandomState(0)
@@ -49,11 +62,13 @@ def time_operators(cupy, device, images, report):
     def normal(*shape):
         return random.standard_normal(shape).astype('float32')
 
-    feature, flow, scale, out = normal(images, 1024, 36, 63), 3 * normal(images, 2, 36, 63), *normal(2, images, 1024, 36, 63)
-    gradients = [cupy.empty_like(array) for array in (feature, flow, scale)]
-    report('warp x scale', images, lambda: device.warp(feature, flow, scale, out), (feature, flow, scale, out))
-    report('warp x scale, backward', images, lambda: device.warp_gradients(out, feature, flow, scale, gradients),
-           (out, feature, flow, scale, *gradients))
+    feature, scale, out = normal(3, images, 1024, 36, 63)
+    smooth = (3 * normal(images, 2, 4, 7)).repeat(9, axis=2).repeat(9, axis=3) + 0.1 * normal(images, 2, 36, 63)
+    for motion, flow in (('', smooth), (', each cell from elsewhere', 3 * normal(images, 2, 36, 63))):
+        gradients = [cupy.empty_like(array) for array in (feature, flow, scale)]
+        report('warp x scale' + motion, images, lambda: device.warp(feature, flow, scale, out), (feature, flow, scale, out))
+        report('warp x scale, backward' + motion, images, lambda: device.warp_gradients(out, feature, flow, scale, gradients),
+               (out, feature, flow, scale, *gradients))
 
     settings = dict(spatial_scale=1 / 16, output_dim=31, pooled_size=7, group_size=7)
     corners = cupy.sort(random.uniform(0, 1, (images * 300, 2, 2)), axis=1) * cupy.array([1000, 562])
@@ -76,13 +91,13 @@ def main():
     cupy, device = open_device()
     big = cupy.empty(1 << 28, 'float32')
     other = cupy.empty_like(big)
-    bandwidth = 2 * big.nbytes / milliseconds(cupy, lambda: cupy.copyto(other, big), 10) / 1e6
+    bandwidth = 2 * big.nbytes / milliseconds(cupy, lambda: cupy.copyto(other, big)) / 1e6
     del big, other
     print('%s: a copy moves %.0f GB/s\n' % (cupy.cuda.runtime.getDeviceProperties(0)['name'].decode(), bandwidth))
     print('| operator | images | ms | GB/s | of a copy |\n|---|---|---|---|---|')
 
     def report(name, images, call, arrays):
-        time = milliseconds(cupy, call)
+        time = milliseconds_in_graph(cupy, call)
         moved = sum(array.nbytes for array in arrays) / time / 1e6
         print('| %s | %d | %.3f | %.0f | %.0f %% |' % (name, images, time, moved, 100 * moved / bandwidth), flush=True)
     for images in (1, 10, 40):

@@ -35,8 +35,9 @@ def prepare():
     os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(1 << 27))
     try:
         import numpy
-        for name, builtin in NUMPY_ALIASES.items():
-            setattr(numpy, name, builtin)
+        if numpy.__version__.startswith('1.'):  # in NumPy 2, which MXNet refuses, np.bool is a type that other packages need
+            for name, builtin in NUMPY_ALIASES.items():
+                setattr(numpy, name, builtin)
         import cv2  # noqa: F401  loaded after MXNet, some builds of OpenCV crash
     except ImportError as error:
         raise _ended_without_traceback(_explain(error)) from error

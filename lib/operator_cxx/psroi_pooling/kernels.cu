@@ -1,4 +1,5 @@
-// Position-sensitive RoI pooling: a thread takes one bin of one region and output channel.
+// Position-sensitive RoI pooling: a thread takes one bin of one region and output channel; neighbouring threads take the same
+// bin of neighbouring regions, which read the same plane.
 #include "element.h"
 
 namespace dff {
@@ -6,13 +7,14 @@ namespace dff {
 struct Bin {
   CellRange rows, columns;
   size_t plane;  // where the input channel starts that the bin reads
+  size_t out;    // where the bin lies in the output
   int area;      // 0: nothing to read
 };
 
 __device__ __forceinline__ Bin bin_of(const PsroiShape& s, const float* rois, size_t index) {
-  const int column = index % s.pooled, row = index / s.pooled % s.pooled;
-  const int channel = index / s.pooled / s.pooled % s.output_dim;
-  const float* roi = rois + index / s.pooled / s.pooled / s.output_dim * 5;
+  const int number = index % s.rois, place = index / s.rois;
+  const int column = place % s.pooled, row = place / s.pooled % s.pooled, channel = place / s.pooled / s.pooled;
+  const float* roi = rois + static_cast<size_t>(number) * 5;
   const int image = image_of_roi(roi, s.images);
   Bin bin;
   bin.rows = bin_range(roi[2], roi[4], row, s.pooled, s.spatial_scale, s.height);
@@ -20,6 +22,7 @@ __device__ __forceinline__ Bin bin_of(const PsroiShape& s, const float* rois, si
   bin.area = image < 0 ? 0 : bin.rows.size() * bin.columns.size();
   const int input = (channel * s.group + group_of_bin(row, s.pooled, s.group)) * s.group + group_of_bin(column, s.pooled, s.group);
   bin.plane = (static_cast<size_t>(image < 0 ? 0 : image) * s.channels() + input) * s.height * s.width;
+  bin.out = static_cast<size_t>(number) * s.output_dim * s.pooled * s.pooled + place;
   return bin;
 }
 
@@ -32,7 +35,7 @@ extern "C" __global__ void dff_psroi_forward(PsroiShape s, const float* __restri
   for (int y = bin.rows.begin; bin.area && y < bin.rows.end; ++y) {
     for (int x = bin.columns.begin; x < bin.columns.end; ++x) sum += data[bin.plane + y * s.width + x];
   }
-  out[index] = bin.area ? sum / static_cast<float>(bin.area) : 0.0f;
+  out[bin.out] = bin.area ? sum / static_cast<float>(bin.area) : 0.0f;
 }
 
 // grad_data must be 0 on entry: bins overlap.
@@ -42,7 +45,7 @@ extern "C" __global__ void dff_psroi_backward(PsroiShape s, const float* __restr
   if (index >= static_cast<size_t>(s.rois) * s.output_dim * s.pooled * s.pooled) return;
   const Bin bin = bin_of(s, rois, index);
   if (!bin.area) return;
-  const float share = grad_out[index] / static_cast<float>(bin.area);
+  const float share = grad_out[bin.out] / static_cast<float>(bin.area);
   for (int y = bin.rows.begin; y < bin.rows.end; ++y) {
     for (int x = bin.columns.begin; x < bin.columns.end; ++x) atomicAdd(grad_data + bin.plane + y * s.width + x, share);
   }

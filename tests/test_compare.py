@@ -1,23 +1,25 @@
-"""tools/compare.py, what `sh init.sh --demo` runs, on a small drawing of toy_vid in a copy of the project."""
+"""tools/compare.py, what `sh init.sh --demo` runs, on small drawings of toy_vid and toy_seg in a copy of the project."""
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from lib.dataset import toy_generator
+from lib.dataset import toy_generator, toy_seg_generator
 from tests.tiny import run_script
 
-SETTINGS = ['SCALES=[96,160]', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'TRAIN.FLIP=false', 'TRAIN.lr=0.001', 'gpus=cpu']
+SETTINGS = ['SCALES=[128,208]', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'TRAIN.FLIP=false', 'TRAIN.lr=0.001', 'gpus=cpu']
 
 
 @pytest.fixture(scope='module')
 def project(root, tmp_path_factory):
     """A copy without trained networks, but with pre-trained parts of two batches, and little data."""
     project = tmp_path_factory.mktemp('project')
-    for part in ('lib', 'experiments', 'rfcn', 'dff_rfcn', 'tools'):
+    for part in ('lib', 'experiments', 'rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab', 'tools'):
         shutil.copytree(str(root / part), str(project / part), ignore=shutil.ignore_patterns('__pycache__'))
     toy_generator.generate(str(project / 'data/toy_vid'), toy_generator.Size(train_clips=1, train_length=15, stills=2, val_clips=3, val_length=4))
+    toy_seg_generator.STORE.generate(str(project / 'data/toy_seg'), toy_seg_generator.Size(train_clips=1, train_length=10, stills=6, val_clips=3, val_length=5))
     for part, task in (('backbone', 'rfcn'), ('flow', 'dff_rfcn')):
         status, out = run(project, 'tools/pretrain.py', part, '--batches', '2', '--batch_size', '2', '--cfg',
                           'experiments/%s/cfgs/toy_vid_%s.yaml' % (task, task), '--set', *SETTINGS)
@@ -32,18 +34,33 @@ def run(project, *words):
     return done.returncode, done.stdout
 
 
-def test_everything_is_trained_tested_and_compared_once(project):
+def check(folder, dff, measure, table_rows):
+    """The files of a comparison in output/; returns its table."""
+    table = (folder / 'results.md').read_text().splitlines()
+    assert table[0] == '| network | %s | ms a frame | key / other frame, ms | speed-up |' % measure and table[2].endswith('| 1.0x |')
+    assert [row.split(' | ')[0] for row in table[2:]] == table_rows
+    assert (folder / (dff + '.mp4')).stat().st_size > 1000 and (folder / 'accuracy_speed.png').stat().st_size > 5000
+    return '\n'.join(table)
+
+
+def test_everything_is_trained_tested_and_compared(project):
+    """Detection and segmentation at the same time: what their trainings print stands behind their names."""
+    status, out = run(project, 'tools/compare.py', 'toy_vid', 'toy_seg', '--set', *SETTINGS)
+    assert status == 0, out
+    rows = ['| R-FCN, every frame'] + ['| DFF R-FCN, key frame every %d' % n for n in (1, 5, 10)]
+    assert check(project / 'output/compare_toy_vid', 'dff_rfcn', 'mAP@0.5', rows) in out
+    rows = ['| DeepLab, every frame'] + ['| DFF DeepLab, key frame every %d' % n for n in (1, 5)]
+    assert check(project / 'output/compare_toy_seg', 'dff_deeplab', 'mIoU', rows) in out
+    assert '[training R-FCN] epoch 1 batch ' in out and '[training DeepLab] epoch 4 batch ' in out and out.count('there already: ') == 2
+    for name in ('R-FCN', 'DFF R-FCN', 'DeepLab', 'DFF DeepLab'):
+        assert re.search(r'minutes: .*training %s \d' % name, out)
+
+
+def test_what_is_there_is_not_trained_again(project):
+    next(iter(project.glob('output/dff_rfcn/**/*.params'))).unlink()
     status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', *SETTINGS)
     assert status == 0, out
-    folder = project / 'output/compare_toy_vid'
-    table = (folder / 'results.md').read_text().splitlines()
-    assert table[0] == '| network | mAP@0.5 | ms a frame | key / other frame, ms | speed-up |' and table[2].endswith('| 1.0x |')
-    assert [row.split(' | ')[0] for row in table[2:]] == ['| R-FCN, every frame'] + ['| DFF R-FCN, key frame every %d' % n for n in (1, 5, 10)]
-    assert '\n'.join(table) in out and 'minutes: training R-FCN' in out and ', training DFF R-FCN' in out
-    assert (folder / 'dff_rfcn.mp4').stat().st_size > 1000 and (folder / 'accuracy_speed.png').stat().st_size > 5000
-
-    status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', *SETTINGS)
-    assert status == 0 and out.count('there already: ') == 4 and 'minutes: nothing was trained' in out
+    assert out.count('there already: ') == 3 and re.search(r'minutes: training DFF R-FCN [\d.]+; everything', out) and '[training' not in out
 
 
 def test_a_command_that_fails_ends_it(project):

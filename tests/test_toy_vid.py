@@ -3,6 +3,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import cv2
 import numpy as np
@@ -169,6 +171,22 @@ def test_another_process_may_be_first(tmp_path, monkeypatch):
     monkeypatch.setattr(STORE, 'write', write)
     ensure(str(tmp_path / 'toy'), size)
     assert os.listdir(str(tmp_path)) == ['toy'] and (tmp_path / 'toy' / 'mark').exists()
+
+
+def test_two_at_once_draw_once(tmp_path, monkeypatch):
+    size, original, calls = Size(0, 1, 1, 0, 1), STORE.write, []
+
+    def write(*args):
+        calls.append(args)
+        time.sleep(0.5)         # long enough for the other to come
+        original(*args)
+    monkeypatch.setattr(STORE, 'write', write)
+    others = [threading.Thread(target=ensure, args=(str(tmp_path / 'toy'), size)) for _ in range(2)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert len(calls) == 1 and os.listdir(str(tmp_path)) == ['toy'] and (tmp_path / 'toy' / 'toy_vid.json').exists()
 
 
 def test_a_link_keeps_pointing_to_its_disk(tmp_path):

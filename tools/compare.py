@@ -2,14 +2,14 @@
 
     python tools/compare.py [toy_vid] [toy_seg] [camvid_vid] [camvid_seg]
 
-Without names the embedded data: detection on toy_vid, then segmentation on toy_seg, the main job of this project. Runs the
-same commands as any other experiment, one after another, and prints the tables of the README. Trained networks of an earlier
-run are used again; remove output/ to train anew.
+Without names the embedded data: detection on toy_vid and segmentation on toy_seg, the main job of this project. Runs the
+same commands as any other experiment and prints the tables of the README. Trained networks of an earlier run are used again,
+and a training that was stopped goes on; remove output/ to train anew. Without a GPU, several names are trained two at a time,
+each on half of the processor cores: small networks keep one thread busier than many.
 """
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections import namedtuple
@@ -18,9 +18,11 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 sys.path.insert(0, ROOT)
 
 from lib.config.config import load_yaml, resolve  # noqa: E402
+from lib.config.devices import gpu_count  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from lib.utils.errors import ConfigError, DFFError  # noqa: E402
 from lib.utils.files import atomic_path  # noqa: E402
+from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts: the detection settings whose
 # pre-trained parts both start from; flow_settings: --set of pre-training the flow network; measure: in results.json; clip: a folder of
@@ -29,6 +31,7 @@ Job = namedtuple('Job', 'tasks settings parts flow_settings measure intervals cl
 DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')
 NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_deeplab': 'DFF DeepLab'}
 CAMVID_STILLS = ('dataset.image_set=DET_train_camvid+VID_train_first50',)      # moved, they teach the flow as well as frames of the clip
+PARTS = {'backbone': 'backbone', 'flow': 'flow network'}
 MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
     'toy_vid': Job(DETECTION, 'toy_vid', 'toy_vid', (), 'mAP', (1, 5, 10), 'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
@@ -50,67 +53,90 @@ class Task:
         self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d' % (prefix, self.epoch), 'results.json')
 
     def pretrain(self, part, key, settings=()):
-        """Make the file that network.<key> names; False where it is there already."""
-        return self._make('%s-0000.params' % resolve(self.network[key]), 'tools/pretrain.py', part, settings=settings)
+        """The Step that makes the file that network.<key> names."""
+        command = self._command('tools/pretrain.py', part, settings=settings)
+        return Step('pre-training the ' + PARTS[part], parameters(self.network[key], 0), command, [])
 
     def train(self):
-        """Train; False where the parameters are there already."""
-        return self._make('%s-%04d.params' % (self.prefix, self.epoch), '%s/train_end2end.py' % self.task)
-
-    def _make(self, parameters, script, *arguments, settings=()):
-        if os.path.exists(parameters):
-            print('there already: %s' % os.path.relpath(parameters, ROOT))
-            return False
-        self.command(script, *arguments, settings=settings)
-        return True
+        """The Step that trains."""
+        network = self.network
+        needs = [parameters(network['pretrained'], network.get('pretrained_epoch', 0)), parameters(network.get('pretrained_flow', ''), 0)]
+        command = self._command('%s/train_end2end.py' % self.task, '--resume')
+        return Step('training ' + NAMES[self.task], parameters(self.prefix, self.epoch), command, needs)
 
     def test(self, interval):
         """Test with a key frame every `interval` frames; returns the numbers of results.json."""
-        self.command('experiments/%s/%s_test.py' % (self.task, self.task), '--interval', str(interval))
+        self.run('experiments/%s/%s_test.py' % (self.task, self.task), '--interval', str(interval))
         with open(self.results % interval, encoding='utf-8') as stream:
             return json.load(stream)
 
     def demo(self, source, output, arguments):
         """Draw the results on the folder of frames `source` into the video `output`."""
-        self.command('%s/demo.py' % self.task, '--input', source, '--output', output, '--model', self.prefix,
-                     '--epoch', str(self.epoch), *arguments)
+        self.run('%s/demo.py' % self.task, '--input', source, '--output', output, '--model', self.prefix,
+                 '--epoch', str(self.epoch), *arguments)
 
-    def command(self, script, *arguments, settings=()):
+    def run(self, *command):
         """Run a script of the repository with this task's settings. Raises DFFError where it fails."""
-        settings = list(settings) + self.overrides
-        words = list(arguments) + ['--cfg', self.cfg] + (['--set'] + settings if settings else [])
-        print('\n$ python %s' % ' '.join([script] + words), flush=True)
-        status = subprocess.call([sys.executable, os.path.join(ROOT, script)] + words)
+        process = start(self._command(*command))
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.wait()      # the script has got the signal as well and ends in order
+            raise
         if status:
-            raise DFFError('%s ended with status %d; its message stands above' % (script, status))
+            raise DFFError('%s ended with status %d; its message stands above' % (command[0], status))
+
+    def _command(self, *command, settings=()):
+        settings = list(settings) + self.overrides
+        return list(command) + ['--cfg', self.cfg] + (['--set'] + settings if settings else [])
 
 
-def compare(name, overrides):
-    """Train, test and draw what JOBS[name] says; returns (Markdown table, minutes of each step)."""
-    job = JOBS[name]
-    baseline, dff = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.settings, task), overrides) for task in job.tasks)
-    detector, flow = (Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, job.parts, task), overrides) for task in DETECTION)
-    steps = [('pre-training the backbone', lambda: detector.pretrain('backbone', 'pretrained'))]
-    if resolve(baseline.network['pretrained']) == detector.prefix:
-        steps.append(('training ' + NAMES[detector.task], detector.train))
-    steps += [('training ' + NAMES[baseline.task], baseline.train),
-             ('pre-training the flow network', lambda: flow.pretrain('flow', 'pretrained_flow', job.flow_settings)),
-             ('training ' + NAMES[dff.task], dff.train)]
-    times = []
-    for step_name, step in steps:
-        began = time.time()
-        if step():
-            times.append('%s %.1f' % (step_name, (time.time() - began) / 60))
-    rows = [('%s, every frame' % NAMES[baseline.task], baseline.test(1))]
-    rows += [('%s, key frame every %d' % (NAMES[dff.task], interval), dff.test(interval)) for interval in job.intervals]
-    folder = resolve('output/compare_%s' % name)
-    dff.demo(job.clip, os.path.join(folder, '%s.mp4' % dff.task), job.demo_arguments)
-    plot(rows, job.measure, os.path.join(folder, 'accuracy_speed.png'))
-    text = table(rows, job.measure)
-    with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-        stream.write(text + '\n')
-    print('\ntable, plot and video of %s: %s' % (name, os.path.relpath(folder, ROOT)))
-    return text, times
+def parameters(prefix, epoch):
+    """Path of the file of an epoch's parameters."""
+    return '%s-%04d.params' % (resolve(prefix), epoch)
+
+
+class Comparison:
+    """JOBS[name] with `overrides`, settings of every command."""
+
+    def __init__(self, name, overrides):
+        self.name, self.job, self.overrides = name, JOBS[name], overrides
+        self.baseline, self.dff = (self._task(task, self.job.settings) for task in self.job.tasks)
+
+    def _task(self, task, settings):
+        return Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, settings, task), self.overrides)
+
+    def steps(self):
+        """The Steps of all training."""
+        detector, flow = (self._task(task, self.job.parts) for task in DETECTION)
+        return [detector.pretrain('backbone', 'pretrained'), self.baseline.train(),
+                flow.pretrain('flow', 'pretrained_flow', self.job.flow_settings), self.dff.train()]
+
+    def test(self):
+        """Test and draw; returns the Markdown table."""
+        job, folder = self.job, resolve('output/compare_%s' % self.name)
+        rows = [('%s, every frame' % NAMES[self.baseline.task], self.baseline.test(1))]
+        rows += [('%s, key frame every %d' % (NAMES[self.dff.task], interval), self.dff.test(interval)) for interval in job.intervals]
+        self.dff.demo(job.clip, os.path.join(folder, '%s.mp4' % self.dff.task), job.demo_arguments)
+        plot(rows, job.measure, os.path.join(folder, 'accuracy_speed.png'))
+        text = table(rows, job.measure)
+        with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
+            stream.write(text + '\n')
+        print('\ntable, plot and video of %s: %s' % (self.name, os.path.relpath(folder, ROOT)))
+        return text
+
+
+def train(comparisons):
+    """Run the steps whose files are not there yet; returns {step: minutes}."""
+    steps = {step.makes: step for comparison in comparisons for step in comparison.steps()}     # several may share one
+    for path in list(steps):
+        if os.path.exists(path):
+            print('there already: %s' % os.path.relpath(path, ROOT))
+            del steps[path]
+    if not steps:
+        return {}
+    cores = int(os.environ['OMP_NUM_THREADS'].partition(',')[0])       # set by `import lib` where the user has not
+    return run_steps(steps.values(), 1 if gpu_count() else min(2, cores, len(comparisons)), cores)
 
 
 def table(rows, measure):
@@ -154,10 +180,12 @@ def parse_arguments():
 
 
 def main():
-    start, args = time.time(), parse_arguments()
-    texts, times = zip(*(compare(name, args.overrides) for name in args.jobs or ('toy_vid', 'toy_seg')))
-    print('\n%s\n\nminutes: %s; everything %.1f' % ('\n\n'.join(texts), ', '.join(sum(times, [])) or 'nothing was trained',
-                                                 (time.time() - start) / 60))
+    start_time, args = time.time(), parse_arguments()
+    comparisons = [Comparison(name, args.overrides) for name in args.jobs or ('toy_vid', 'toy_seg')]
+    minutes = train(comparisons)
+    texts = [comparison.test() for comparison in comparisons]
+    print('\n%s\n\nminutes: %s; everything %.1f' % (
+        '\n\n'.join(texts), ', '.join('%s %.1f' % pair for pair in minutes.items()) or 'nothing was trained', (time.time() - start_time) / 60))
 
 
 if __name__ == '__main__':

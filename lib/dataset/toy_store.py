@@ -1,5 +1,7 @@
 """Embedded data sets on disk: made once, whole or not at all, replaced when their version is older, the same bytes every time."""
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -29,7 +31,7 @@ class ToyStore:
     def ensure(self, folder, size):
         """Make the data set at `folder` unless a current one, of any size, is there; an outdated one is replaced.
 
-        Raises DataError where the folder holds something else or cannot be written.
+        Where another process is making it, waits for that. Raises DataError where the folder holds something else or cannot be written.
         """
         version = self.version_at(folder)
         if version == self.version:
@@ -37,7 +39,9 @@ class ToyStore:
         if version is None and os.path.isdir(folder) and os.listdir(folder):
             raise DataError('%s is not empty and was not made by the toy generator (no %s): choose another dataset.dataset_path, or '
                             'remove it' % (folder, self.stamp))
-        self.generate(folder, size, replace=False)
+        with _alone_in(os.path.dirname(os.path.realpath(folder))):
+            if self.version_at(folder) != self.version:
+                self.generate(folder, size, replace=False)
 
     def version_at(self, folder):
         """Version of the data set at `folder`; None where there is no readable stamp."""
@@ -89,6 +93,21 @@ class ToyStore:
                     with open(file, 'rb') as stream:
                         result.append((hashlib.sha256(stream.read()).hexdigest(), path))
         return sorted(result, key=lambda item: item[1])
+
+
+@contextlib.contextmanager
+def _alone_in(folder):
+    """While this lasts, other processes that ask for `folder`, which is made if needed, wait; not where it cannot be locked."""
+    lock = None
+    with contextlib.suppress(OSError):
+        os.makedirs(folder, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def draw_scenes(draw, jobs, frames, name, workers):

@@ -57,10 +57,11 @@ def test_everything_is_trained_tested_and_compared(project):
 
 
 def test_what_is_there_is_not_trained_again(project):
-    next(iter(project.glob('output/dff_rfcn/**/*.params'))).unlink()
+    next(project.glob('output/dff_rfcn/**/*-0002.params')).unlink()
     status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', *SETTINGS)
     assert status == 0, out
-    assert out.count('there already: ') == 3 and re.search(r'minutes: training DFF R-FCN [\d.]+; everything', out) and '[training' not in out
+    assert out.count('there already: ') == 3 and re.search('resuming from .*dff_rfcn_toy_vid-0001.params', out)
+    assert re.search(r'minutes: training DFF R-FCN [\d.]+; everything', out) and '[training' not in out
 
 
 def test_a_command_that_fails_ends_it(project):

@@ -52,10 +52,10 @@ class Task:
         self.prefix = os.path.join(folder, tree['dataset']['image_set'].replace('+', '_'), prefix)
         self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d' % (prefix, self.epoch), 'results.json')
 
-    def pretrain(self, part, key, settings=()):
-        """The Step that makes the file that network.<key> names."""
+    def pretrain(self, part, key, settings=(), needs=()):
+        """The Step that makes the file that network.<key> names, once those of `needs` are there."""
         command = self._command('tools/pretrain.py', part, settings=settings)
-        return Step('pre-training the ' + PARTS[part], parameters(self.network[key], 0), command, [])
+        return Step('pre-training the ' + PARTS[part], parameters(self.network[key], 0), command, needs)
 
     def train(self):
         """The Step that trains."""
@@ -109,8 +109,9 @@ class Comparison:
     def steps(self):
         """The Steps of all training."""
         detector, flow = (self._task(task, self.job.parts) for task in DETECTION)
-        return [detector.pretrain('backbone', 'pretrained'), self.baseline.train(),
-                flow.pretrain('flow', 'pretrained_flow', self.job.flow_settings), self.dff.train()]
+        backbone = detector.pretrain('backbone', 'pretrained')
+        # Nearly all else waits for the backbone: the flow network comes after it, so that it has all cores.
+        return [backbone, self.baseline.train(), flow.pretrain('flow', 'pretrained_flow', self.job.flow_settings, [backbone.makes]), self.dff.train()]
 
     def test(self):
         """Test and draw; returns the Markdown table."""

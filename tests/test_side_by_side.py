@@ -82,7 +82,8 @@ def test_ctrl_c_waits_for_what_runs(step, tmp_path, root):
     steps = [tuple(step(name, PATIENT)) for name in 'ab']
     code = ('from lib.utils.cli import run; from lib.utils.side_by_side import Step, run_steps\n'
             'run(lambda: run_steps([Step(*s) for s in %r], 2, 2))' % steps)
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=str(root), start_new_session=True, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, '-c', code], cwd=str(root), start_new_session=True, stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))      # ignored in a background job
     end = time.time() + 30
     while not all((tmp_path / ('%s.begun' % name)).exists() for name in 'ab'):
         assert time.time() < end

@@ -51,9 +51,9 @@ def test_everything_is_trained_tested_and_compared(project):
     assert check(project / 'output/compare_toy_vid', 'dff_rfcn', 'mAP@0.5', rows) in out
     rows = ['| DeepLab, every frame'] + ['| DFF DeepLab, key frame every %d' % n for n in (1, 5)]
     assert check(project / 'output/compare_toy_seg', 'dff_deeplab', 'mIoU', rows) in out
-    assert '[training R-FCN] epoch 1 batch ' in out and '[training DeepLab] epoch 4 batch ' in out and out.count('there already: ') == 2
+    assert '[training R-FCN on toy_vid] epoch 1 batch ' in out and '[training DeepLab on toy_seg] epoch 4 batch ' in out and out.count('there already: ') == 2
     for name in ('R-FCN', 'DFF R-FCN', 'DeepLab', 'DFF DeepLab'):
-        assert re.search(r'minutes: .*training %s \d' % name, out)
+        assert re.search(r'minutes: .*training %s on toy_\w+ \d' % name, out)
 
 
 def test_what_is_there_is_not_trained_again(project):
@@ -61,7 +61,7 @@ def test_what_is_there_is_not_trained_again(project):
     status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', *SETTINGS)
     assert status == 0, out
     assert out.count('there already: ') == 3 and re.search('resuming from .*dff_rfcn_toy_vid-0001.params', out)
-    assert re.search(r'minutes: training DFF R-FCN [\d.]+; everything', out) and '[training' not in out
+    assert re.search(r'minutes: training DFF R-FCN on toy_vid [\d.]+; everything', out) and '[training' not in out
 
 
 def test_a_command_that_fails_ends_it(project):

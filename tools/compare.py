@@ -46,6 +46,7 @@ class Task:
 
     def __init__(self, task, cfg, overrides):
         self.task, self.cfg, self.overrides = task, cfg, overrides
+        self.settings = os.path.basename(cfg)[:-len('_%s.yaml' % task)]
         tree = load_yaml(resolve(cfg))
         self.network, prefix, self.epoch = tree['network'], tree['TRAIN']['model_prefix'], tree['TEST']['test_epoch']
         folder = os.path.join(resolve(tree['output_path']), os.path.splitext(os.path.basename(cfg))[0])
@@ -55,14 +56,14 @@ class Task:
     def pretrain(self, part, key, settings=(), needs=()):
         """The Step that makes the file that network.<key> names, once those of `needs` are there."""
         command = self._command('tools/pretrain.py', part, settings=settings)
-        return Step('pre-training the ' + PARTS[part], parameters(self.network[key], 0), command, needs)
+        return Step('pre-training the %s on %s' % (PARTS[part], self.settings), parameters(self.network[key], 0), command, needs)
 
     def train(self):
         """The Step that trains."""
         network = self.network
         needs = [parameters(network['pretrained'], network.get('pretrained_epoch', 0)), parameters(network.get('pretrained_flow', ''), 0)]
         command = self._command('%s/train_end2end.py' % self.task, '--resume')
-        return Step('training ' + NAMES[self.task], parameters(self.prefix, self.epoch), command, needs)
+        return Step('training %s on %s' % (NAMES[self.task], self.settings), parameters(self.prefix, self.epoch), command, needs)
 
     def test(self, interval):
         """Test with a key frame every `interval` frames; returns the numbers of results.json."""

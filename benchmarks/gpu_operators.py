@@ -70,6 +70,12 @@ def time_operators(cupy, device, images, report):
         report('warp x scale, backward' + motion, images, lambda: device.warp_gradients(out, feature, flow, scale, gradients),
                (out, feature, flow, scale, *gradients))
 
+    current, reference, matches = normal(images, 128, 71, 125), normal(images, 128, 71, 125), normal(images, 81, 71, 125)
+    pair = [cupy.empty_like(current), cupy.empty_like(reference)]
+    report('correlation, 4 cells around', images, lambda: device.correlation(current, reference, 4, matches), (current, reference, matches))
+    report('correlation, 4 cells around, backward', images, lambda: device.correlation_gradients(matches, current, reference, 4, pair),
+           (matches, current, reference, *pair))
+
     settings = dict(spatial_scale=1 / 16, output_dim=31, pooled_size=7, group_size=7)
     corners = cupy.sort(random.uniform(0, 1, (images * 300, 2, 2)), axis=1) * cupy.array([1000, 562])
     rois = cupy.hstack((cupy.repeat(cupy.arange(images), 300)[:, None], corners.reshape(-1, 4))).astype('float32')

@@ -83,7 +83,7 @@ def random_boxes(rng, count, height=562, width=1000):
 
 
 def time_networks_operators(rng, repeats):
-    """Rows of flow warp, PS-RoI pooling and proposals."""
+    """Rows of PS-RoI pooling, flow warp, correlation and proposals."""
     rois = np.hstack((np.zeros((300, 1)), random_boxes(rng, 300)))
     arrays = dict(data=rng.randn(1, 31 * 49, *SIZE), rois=rois)
     for train, aim in ((False, '>= 9x'), (True, '>= 8x')):
@@ -95,6 +95,11 @@ def time_networks_operators(rng, repeats):
         compare('warp x scale, 1024x36x63: forward' + ' + backward' * train, aim,
                 *both(lambda: operators.flow_warp(*variables('feature', 'flow', 'scale')),
                       mx.sym.DFFFlowWarp(*variables('feature', 'flow', 'scale'), has_scale=1), arrays, train), repeats=repeats)
+    arrays = dict(current=rng.randn(1, 128, 71, 125), reference=rng.randn(1, 128, 71, 125))
+    for train in (False, True):
+        compare('correlation, 4 cells around, 128x71x125: forward' + ' + backward' * train, '',
+                *both(lambda: operators.correlation(*variables('current', 'reference'), 4),
+                      mx.sym.DFFCorrelation(*variables('current', 'reference'), max_displacement=4), arrays, train), repeats=repeats)
     arrays = dict(cls_prob=rng.rand(1, 18, *SIZE), bbox_pred=0.3 * rng.randn(1, 36, *SIZE), im_info=[[562, 1000, 1]])
 
     def proposal():

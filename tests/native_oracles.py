@@ -20,6 +20,15 @@ def flow_warp(feature, flow, scale=None):
     return out if scale is None else out * scale
 
 
+def correlation(current, reference, max_displacement):
+    """current, reference [N, C, H, W] -> float64 [N, (2D + 1)^2, H, W]; zero outside the map."""
+    current, reference, d = np.asarray(current, np.float64), np.asarray(reference, np.float64), max_displacement
+    height, width = current.shape[2:]
+    padded = np.pad(reference, ((0, 0), (0, 0), (d, d), (d, d)))
+    planes = [(current * padded[:, :, y:y + height, x:x + width]).mean(axis=1) for y in range(2 * d + 1) for x in range(2 * d + 1)]
+    return np.stack(planes, axis=1)
+
+
 def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size):
     """data [N, D * G * G, H, W], rois [R, 5] -> float64 [R, D, P, P]; bins follow MXNet's float32 arithmetic."""
     height, width = data.shape[2:]

@@ -100,7 +100,7 @@ def test_values_are_converted_to_the_type_of_the_key(tmp_path, config):
     ('network:\n  NUM_ANCHORS: 12', 'network.NUM_ANCHORS is 12, but ANCHOR_SCALES x ANCHOR_RATIOS make 9'),
     ('TRAIN:\n  MIN_OFFSET: 1', 'TRAIN.MIN_OFFSET (1) is above TRAIN.MAX_OFFSET (0)'),
     ('TEST:\n  KEY_FRAME_INTERVAL: 0', 'TEST.KEY_FRAME_INTERVAL must be at least 1'),
-    ('TEST:\n  KEY_FRAME_POLICY: motion', "TEST.KEY_FRAME_POLICY must be fixed or flow, found 'motion'"),
+    ('TEST:\n  KEY_FRAME_POLICY: motion', "TEST.KEY_FRAME_POLICY must be fixed, middle or flow, found 'motion'"),
     ('TEST:\n  KEY_FRAME_MISMATCH: 0', 'TEST.KEY_FRAME_MISMATCH must be above 0'),
     ('TRAIN:\n  lr_step: a,b', "must be epochs separated by commas"),
     ('dataset:\n  CLASSES: [1, 2]', "'dataset.CLASSES' must be a file name or a list of class names"),

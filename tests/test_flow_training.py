@@ -33,9 +33,10 @@ def test_targets_are_in_units_of_the_predictions(small_config):
     flow = np.zeros(SIZE + (2,), np.float32)
     flow[..., 0], flow[..., 1] = 40, -20
     pair = Pair(np.zeros(SIZE + (3,), np.uint8), np.zeros(SIZE + (3,), np.uint8), flow)
-    symbol, sizes = flow_symbol(small_config, (2, 3) + SIZE)
+    symbol, labels = flow_symbol(small_config, (2, 3) + SIZE)
+    sizes = [size for _, size in labels]
     assert len(symbol.list_outputs()) == 6 and sizes[-1] == (4, 6) and sizes[0] == (1, 1)
-    batch = next(iter(PairLoader(lambda rng: pair, small_config, 1, 2, list(zip(PREDICTIONS, sizes)))))
+    batch = next(iter(PairLoader(lambda rng: pair, small_config, 1, 2, labels)))
     for target, size in zip(batch.label, sizes):
         assert target.shape == (2, 2) + size
         np.testing.assert_allclose(target.asnumpy()[:, 0], 1.0)      # 40 pixels: 2.5 of the feature map's, one unit

@@ -97,6 +97,34 @@ def test_warp_of_flow_that_is_not_finite():
     assert np.isnan(gradients['flow']).sum() <= 2
 
 
+def correlation_arrays(rng, *size):
+    return {name: rng.randn(*size).astype(np.float32) for name in ('current', 'reference')}
+
+
+def correlation_symbol(displacement):
+    return operators.correlation(mx.sym.Variable('current'), mx.sym.Variable('reference'), displacement)
+
+
+@pytest.mark.parametrize('displacement', [0, 1, 4])
+@pytest.mark.parametrize('size', [(1, 16, 24, 40), (3, 5, 7, 13), (2, 1, 1, 1)])
+def test_correlation_agrees_with_mxnet(size, displacement):
+    rng = np.random.RandomState(0)
+    arrays, grad = correlation_arrays(rng, *size), rng.randn(size[0], (2 * displacement + 1) ** 2, *size[2:])
+    out, gradients = run(correlation_symbol(displacement), arrays, grad)
+    expected, expected_gradients = run(builtin(lambda: correlation_symbol(displacement)), arrays, grad)
+    close(out, expected, 1e-5)
+    close(out, oracles.correlation(**arrays, max_displacement=displacement), 1e-5)
+    for name in arrays:
+        close(gradients[name], expected_gradients[name], 1e-4)
+
+
+def test_correlation_finds_where_a_map_has_gone():
+    reference = np.random.RandomState(1).randn(1, 32, 12, 16)
+    arrays = dict(current=np.roll(reference, (2, -3), axis=(2, 3)), reference=reference)     # what is at p was at p + (3, -2)
+    best = run(correlation_symbol(4), arrays)[0].argmax(axis=1)[0, 4:-4, 4:-4]
+    assert (best == (-2 + 4) * 9 + (3 + 4)).all()
+
+
 @pytest.mark.parametrize('images, size', [(1, (36, 63)), (10, (5, 7)), (2, (1, 1))])
 def test_psroi_agrees_with_mxnet(images, size):
     rng = np.random.RandomState(3)
@@ -224,6 +252,8 @@ def test_targets_and_mining_agree_with_plain_symbols():
      r'DFFFlowWarp: input flow has shape \(2, 2, 4, 6\), but feature \(1, 8, 4, 5\) needs \(any, 2, 4, 5\)'),
     (lambda v: mx.sym.DFFFlowWarp(*v, has_scale=1), [(1, 8, 4, 5), (2, 2, 4, 5), (1, 8, 4, 5)],
      r'input scale has shape \(1, 8, 4, 5\), but .* needs \(2, 8, 4, 5\)'),
+    (lambda v: mx.sym.DFFCorrelation(v[0], v[1], max_displacement=4), [(1, 8, 4, 5), (1, 8, 4, 6), ()],
+     r'DFFCorrelation: input reference has shape \(1, 8, 4, 6\), but current \(1, 8, 4, 5\) needs \(1, 8, 4, 5\)'),
     (lambda v: mx.sym.DFFPSROIPooling(v[0], v[1], **PSROI), [(1, 244, 4, 5), (2, 5), ()],
      r'DFFPSROIPooling: input data has shape \(1, 244, 4, 5\), but output_dim 5 with group_size 7 needs \(any, 245, any, any\)'),
     (lambda v: mx.sym.DFFPSROIPooling(v[0], v[1], **PSROI), [(1, 245, 4, 5), (2, 4), ()],

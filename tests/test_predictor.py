@@ -31,9 +31,9 @@ def fake_frames(sizes):
     return [Frame(index, np.empty((1, 3, size, size)), None) for index, size in enumerate(sizes)]
 
 
-def run_loop(sizes, interval):
+def run_loop(sizes, interval, **options):
     networks = FakeNetworks()
-    results = list(key_frame_loop(fake_frames(sizes), interval, networks.key, networks.current, lambda outputs, frame: frame.image))
+    results = list(key_frame_loop(fake_frames(sizes), interval, networks.key, networks.current, lambda outputs, frame: frame.image, **options))
     return networks.calls, results
 
 
@@ -53,6 +53,39 @@ def test_interval_1_never_runs_the_current_network():
 def test_a_new_size_starts_a_new_key_frame():
     calls, _ = run_loop([8, 8, 6, 6, 6, 8], 3)
     assert calls == [('key', 0), ('current', 1, 0), ('key', 2), ('current', 3, 2), ('current', 4, 2), ('key', 5)]
+
+
+def test_with_lookahead_the_middle_frame_of_an_interval_is_its_key_frame():
+    calls, results = run_loop([8] * 10, 4, lookahead=2)
+    assert calls == [('key', 2), ('current', 0, 2), ('current', 1, 2), ('current', 3, 2), ('key', 6), ('current', 4, 6), ('current', 5, 6),
+                     ('current', 7, 6), ('key', 9), ('current', 8, 9)]
+    assert [result.index for result in results] == [result.detections for result in results] == list(range(10))
+    assert [result.index for result in results if result.is_key] == [2, 6, 9]
+
+
+@pytest.mark.parametrize('length, key', [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 5), (9, 5)])
+def test_with_lookahead_the_end_of_a_clip_has_a_key_frame_of_its_own(length, key):
+    calls, results = run_loop([8] * (10 + length), 10, lookahead=5)
+    assert [call[1] for call in calls if call[0] == 'key'] == [5, 10 + key]
+    assert [result.index for result in results] == list(range(10 + length))
+
+
+def test_with_lookahead_a_new_size_starts_a_new_interval():
+    calls, results = run_loop([8, 8, 6, 6, 6, 6, 6, 8], 4, lookahead=2)
+    assert calls == [('key', 1), ('current', 0, 1), ('key', 4), ('current', 2, 4), ('current', 3, 4), ('current', 5, 4), ('key', 6), ('key', 7)]
+    assert [result.index for result in results] == list(range(8))
+
+
+def test_no_more_frames_are_read_than_the_key_frame_needs():
+    read = []
+
+    def reading():
+        for frame in fake_frames([8] * 30):
+            read.append(frame.image)
+            yield frame
+    networks = FakeNetworks()
+    for result in key_frame_loop(reading(), 10, networks.key, networks.current, lambda outputs, frame: None, lookahead=5):
+        assert len(read) <= result.index + 6
 
 
 def test_every_loop_starts_with_a_key_frame():

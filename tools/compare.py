@@ -25,19 +25,19 @@ from lib.utils.files import atomic_path  # noqa: E402
 from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts: the detection settings whose
-# pre-trained parts both start from; flow_settings: --set of pre-training the flow network; measure: in results.json; clip: a folder of
-# frames for the demo video.
-Job = namedtuple('Job', 'tasks settings parts flow_settings measure intervals clip demo_arguments')
+# pre-trained parts both start from; flow_settings: --set of pre-training the flow network; measure: in results.json; middle: the intervals
+# to be tested with KEY_FRAME_POLICY middle, too; clip: a folder of frames for the demo video.
+Job = namedtuple('Job', 'tasks settings parts flow_settings measure intervals middle clip demo_arguments')
 DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')
 NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_deeplab': 'DFF DeepLab'}
 CAMVID_STILLS = ('dataset.image_set=DET_train_camvid+VID_train_first50',)      # moved, they teach the flow as well as frames of the clip
 PARTS = {'backbone': 'backbone', 'flow': 'flow network'}
 MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
-    'toy_vid': Job(DETECTION, 'toy_vid', 'toy_vid', (), 'mAP', (1, 5, 10), 'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
-    'toy_seg': Job(SEGMENTATION, 'toy_seg', 'toy_vid', (), 'mIoU', (1, 5), 'data/toy_seg/val/clip_002', ()),
-    'camvid_vid': Job(DETECTION, 'camvid', 'camvid', CAMVID_STILLS, 'mAP', (1, 5, 10), 'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
-    'camvid_seg': Job(SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, 'mIoU', (1, 2, 5, 10), 'data/camvid/val', ()),
+    'toy_vid': Job(DETECTION, 'toy_vid', 'toy_vid', (), 'mAP', (1, 5, 10), (10,), 'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
+    'toy_seg': Job(SEGMENTATION, 'toy_seg', 'toy_vid', (), 'mIoU', (1, 5), (), 'data/toy_seg/val/clip_002', ()),
+    'camvid_vid': Job(DETECTION, 'camvid', 'camvid', CAMVID_STILLS, 'mAP', (1, 5, 10), (5, 10), 'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
+    'camvid_seg': Job(SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, 'mIoU', (1, 2, 5, 10), (), 'data/camvid/val', ()),
 }
 
 
@@ -51,7 +51,7 @@ class Task:
         self.network, prefix, self.epoch = tree['network'], tree['TRAIN']['model_prefix'], tree['TEST']['test_epoch']
         folder = os.path.join(resolve(tree['output_path']), os.path.splitext(os.path.basename(cfg))[0])
         self.prefix = os.path.join(folder, tree['dataset']['image_set'].replace('+', '_'), prefix)
-        self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d' % (prefix, self.epoch), 'results.json')
+        self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d%%s' % (prefix, self.epoch), 'results.json')
 
     def pretrain(self, part, key, settings=(), needs=()):
         """The Step that makes the file that network.<key> names, once those of `needs` are there."""
@@ -65,10 +65,11 @@ class Task:
         command = self._command('%s/train_end2end.py' % self.task, '--resume')
         return Step('training %s on %s' % (NAMES[self.task], self.settings), parameters(self.prefix, self.epoch), command, needs)
 
-    def test(self, interval):
-        """Test with a key frame every `interval` frames; returns the numbers of results.json."""
-        self.run('experiments/%s/%s_test.py' % (self.task, self.task), '--interval', str(interval))
-        with open(self.results % interval, encoding='utf-8') as stream:
+    def test(self, interval, middle=False):
+        """Test with a key frame every `interval` frames, the first of them or the middle one; returns the numbers of results.json."""
+        settings = ['TEST.KEY_FRAME_POLICY=middle'] if middle else []
+        self.run('experiments/%s/%s_test.py' % (self.task, self.task), '--interval', str(interval), settings=settings)
+        with open(self.results % (interval, '_middle' if middle else ''), encoding='utf-8') as stream:
             return json.load(stream)
 
     def demo(self, source, output, arguments):
@@ -76,9 +77,9 @@ class Task:
         self.run('%s/demo.py' % self.task, '--input', source, '--output', output, '--model', self.prefix,
                  '--epoch', str(self.epoch), *arguments)
 
-    def run(self, *command):
-        """Run a script of the repository with this task's settings. Raises DFFError where it fails."""
-        process = start(self._command(*command))
+    def run(self, *command, settings=()):
+        """Run a script of the repository with this task's settings, and more `settings`. Raises DFFError where it fails."""
+        process = start(self._command(*command, settings=settings))
         try:
             status = process.wait()
         except KeyboardInterrupt:
@@ -119,6 +120,8 @@ class Comparison:
         job, folder = self.job, resolve('output/compare_%s' % self.name)
         rows = [('%s, every frame' % NAMES[self.baseline.task], self.baseline.test(1))]
         rows += [('%s, key frame every %d' % (NAMES[self.dff.task], interval), self.dff.test(interval)) for interval in job.intervals]
+        rows += [('%s, the middle one of every %d' % (NAMES[self.dff.task], interval), self.dff.test(interval, middle=True))
+                 for interval in job.middle]
         self.dff.demo(job.clip, os.path.join(folder, '%s.mp4' % self.dff.task), job.demo_arguments)
         plot(rows, job.measure, os.path.join(folder, 'accuracy_speed.png'))
         text = table(rows, job.measure)

@@ -149,7 +149,7 @@ def check_native():
     if wrong:
         return [boxes, Finding('operators', 'problem', "the native ones give other numbers than MXNet's own: %s" % ', '.join(wrong),
                                'build them anew: remove lib/operator_cxx/build, then `sh init.sh`')]
-    tested = "native; warp, RoI pooling and proposals equal MXNet's own in a test on the %s" % ' and the '.join(devices)
+    tested = "native; warp, correlation, RoI pooling and proposals equal MXNet's own in a test on the %s" % ' and the '.join(devices)
     return [boxes, ok('operators', tested)]
 
 
@@ -165,6 +165,8 @@ def differing_operators(context):
     tests = {
         'warp': (lambda: operators.flow_warp(variable('feature'), variable('flow'), variable('scale')),
                  {'feature': random.rand(1, 3, 5, 6), 'flow': random.randn(1, 2, 5, 6), 'scale': random.rand(1, 3, 5, 6)}),
+        'correlation': (lambda: operators.correlation(variable('current'), variable('reference'), 2),
+                        {'current': random.randn(1, 3, 5, 6), 'reference': random.randn(1, 3, 5, 6)}),
         'RoI pooling': (lambda: operators.psroi_pooling(variable('data'), variable('rois'), 0.25, 2, 3, 3, 'pooled'),
                         {'data': random.rand(1, 18, 6, 8), 'rois': np.array([[0, 2, 3, 20, 17], [0, 0, 0, 31, 23]])}),
         'proposals': (lambda: operators.proposal(variable('score'), variable('delta'), variable('im_info'), name='rois', **anchors),

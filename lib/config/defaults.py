@@ -73,7 +73,7 @@ def _network():
         'RFCN_GROUP_SIZE': 7,                        # bins along each side of a RoI
         # For the symbols resnet_v1_rfcn and resnet_v1_flownet_rfcn, whose size is a setting:
         'depth': 101, 'width': 1.0, 'flow_width': 1.0,
-        'flow': 'flownet',                           # or flownet_inception, an eighth of its work
+        'flow': 'flownet',                           # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)
         'STRIDE_IN_3X3': False,                      # True: for a backbone converted from torchvision's weights
     }
@@ -114,7 +114,8 @@ def _test():
     return {
         'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
         'PRECISION': 'float32',                      # or int8, on the CPU, where that is faster
-        'KEY_FRAME_POLICY': 'fixed',                 # or flow: a key frame, too, where the image does not follow the flow
+        'KEY_FRAME_POLICY': 'fixed',                 # the first of every interval; middle: the middle one, for which frames wait half an
+                                                     # interval; flow: the first, and where the image does not follow the flow
         'KEY_FRAME_MISMATCH': 80.0,                  # with flow: how far the moved key frame is off, grey levels, summed
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300, 'test_epoch': 2,

@@ -1,12 +1,13 @@
 """The key/current loop of Deep Feature Flow, and detection in video with it.
 
 The loop is the paper's inference algorithm (arXiv 1611.07715, algorithm 1): the heavy network on every
-`interval`-th frame, on all others the flow network and the warped feature of the last key frame.
+`interval`-th frame, on all others the flow network and the warped feature of the last key frame. For who can wait for
+a few frames, the key frame may also be the middle one of each interval: the farthest frame is then half as far away.
 """
 import functools
 import itertools
 import time
-from collections import namedtuple
+from collections import deque, namedtuple
 
 import numpy as np
 
@@ -34,34 +35,62 @@ def prepare(image, cfg):
     return Frame(image, to_tensor(scaled, cfg.network.PIXEL_MEANS), im_info)
 
 
-def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=time.perf_counter, result=Detected):
+def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=time.perf_counter, result=Detected, lookahead=0):
     """Yield a `result` for each Frame of the clip `frames`: Detected, or another type with its five fields.
 
-    Frame 0 and every `interval`-th after it are key frames. A frame becomes a key frame, too, and counting starts anew
-    at it, where it is of another size than its key frame, whose feature it then cannot use, or where run_current says
-    so by returning None (TEST.KEY_FRAME_POLICY: flow).
+    Every `interval` frames, from frame 0 on, share a key frame: the first of them, or with `lookahead` the one so many frames later,
+    for which those before it wait (near the clip's end the middle of those left). A frame is the first of a new interval, too, where it is
+    of another size than its key frame, whose feature it then cannot use, or where run_current says so by returning None
+    (TEST.KEY_FRAME_POLICY: flow, without lookahead).
 
     run_key(frame) -> (outputs, Key); run_current(frame, key) -> outputs or None; post_process(outputs, frame) -> the third field.
     """
-    key, age, index = None, 0, 0
+    def timed(function, *arguments):
+        start = clock()
+        return function(*arguments), clock() - start
+
+    def run_next_key():
+        """(the key frame, its outputs, its Key, seconds) of the interval that begins at `frame`."""
+        chosen = _look_ahead(frame, waiting, frames, lookahead)
+        (outputs, key), seconds = timed(run_key, chosen)
+        return chosen, outputs, key, seconds
+
+    key_frame, key, age, waiting, index = None, None, 0, deque(), 0
     frames = iter(frames)
     while True:
         start = clock()
-        frame = next(frames, None)
+        frame = waiting.popleft() if waiting else next(frames, None)
         if frame is None:
             return
-        read = clock()
-        due = key is None or age == interval or frame.tensor.shape != key.tensor.shape
-        outputs = None if due else run_current(frame, key)
-        is_key = outputs is None
+        reading = clock() - start
+        if key is None or age == interval or frame.tensor.shape != key.tensor.shape:
+            (key_frame, key_outputs, key, key_seconds), age = run_next_key(), 0
+        outputs = None
+        if frame is not key_frame:
+            outputs, seconds = timed(run_current, frame, key)
+            if outputs is None:
+                (key_frame, key_outputs, key, key_seconds), age = run_next_key(), 0
+                key_seconds += seconds
+        is_key = frame is key_frame
         if is_key:
-            outputs, key = run_key(frame)
-            age = 0
+            outputs, seconds = key_outputs, key_seconds
         age += 1
-        computed = clock()
-        found = post_process(outputs, frame)
-        yield result(index, frame.image, found, is_key, Seconds(read - start, computed - read, clock() - computed))
+        found, post = timed(post_process, outputs, frame)
+        yield result(index, frame.image, found, is_key, Seconds(reading, seconds, post))
         index += 1
+
+
+def _look_ahead(first, waiting, frames, count):
+    """The key frame of the interval that begins with `first`: the frame `count` after it, read from `frames` into `waiting`."""
+    while len(waiting) < count:
+        frame = next(frames, None)
+        if frame is None:
+            break
+        waiting.append(frame)
+        if frame.tensor.shape != first.tensor.shape:
+            break
+    usable = [first] + list(itertools.takewhile(lambda frame: frame.tensor.shape == first.tensor.shape, waiting))[:count]
+    return usable[count if len(usable) > count else len(usable) // 2]
 
 
 def batch_loop(frames, size, run_batch, post_process, has_current=True, clock=time.perf_counter):
@@ -164,7 +193,8 @@ class VideoPredictor:
         return itertools.chain(first, frames)
 
     def _loop(self, frames):
-        return key_frame_loop(frames, self.interval, self._run_key, self._run_current, self._post_process, result=self.result)
+        return key_frame_loop(frames, self.interval, self._run_key, self._run_current, self._post_process, result=self.result,
+                              lookahead=self.interval // 2 if self.cfg.TEST.KEY_FRAME_POLICY == 'middle' else 0)
 
 
 class VideoDetector(VideoPredictor):
@@ -187,8 +217,8 @@ class VideoDetector(VideoPredictor):
             if self.cfg.TEST.PRECISION != 'float32':
                 raise ConfigError('the batch network runs in float32: TEST.PRECISION is %s' % self.cfg.TEST.PRECISION)
             if self.cfg.TEST.KEY_FRAME_POLICY != 'fixed':
-                raise ConfigError('the batch network has a key frame every %d frames: TEST.KEY_FRAME_POLICY must be fixed, found %s'
-                                  % (self.interval, self.cfg.TEST.KEY_FRAME_POLICY))
+                raise ConfigError('the batch network takes a key frame and the %d frames after it: TEST.KEY_FRAME_POLICY must be fixed, found %s'
+                                  % (self.interval - 1, self.cfg.TEST.KEY_FRAME_POLICY))
             self.warm_up = {'key': 1, 'current': self.interval - 1} if self._has_current else {'key': self.interval, 'current': 0}
             self._run_batch = BatchNetwork(self.cfg, symbol_instance, self.interval, *params)
         else:

@@ -11,7 +11,7 @@ import mxnet as mx
 from lib.utils.errors import CheckpointError
 
 OPERATORS = {
-    'null', 'Activation', 'BatchNorm', 'BilinearSampler', 'BlockGrad', 'Concat', 'Convolution', 'Deconvolution', 'GridGenerator',
+    'null', 'Activation', 'BatchNorm', 'BilinearSampler', 'BlockGrad', 'Concat', 'Convolution', 'Correlation', 'Deconvolution', 'GridGenerator',
     'LeakyReLU', 'Pad', 'Pooling', 'Reshape', 'SoftmaxOutput', '_contrib_PSROIPooling', '_contrib_Proposal', '_copy', '_full', '_mul_scalar',
     'broadcast_like', 'broadcast_mul', 'dot', 'elemwise_add', 'elemwise_mul', 'slice_axis', 'slice_like', 'softmax', 'stack', 'tile'}
 NATIVE = 'DFF'             # the native operators' names begin so

@@ -30,8 +30,8 @@ def test_net(config, cfg_path, task, thresh=1e-3, interval=None, vis=False, igno
     if not has_flow(get_symbol_instance(config)):
         interval = 1
     interval = interval or config.TEST.KEY_FRAME_INTERVAL
-    adaptive = '_mismatch%g' % config.TEST.KEY_FRAME_MISMATCH if config.TEST.KEY_FRAME_POLICY == 'flow' else ''
-    variant = adaptive + ('_int8' if config.TEST.PRECISION == 'int8' else '')
+    policy = {'fixed': '', 'middle': '_middle', 'flow': '_mismatch%g' % config.TEST.KEY_FRAME_MISMATCH}[config.TEST.KEY_FRAME_POLICY]
+    variant = policy + ('_int8' if config.TEST.PRECISION == 'int8' else '')
     results = ClipResults(os.path.join(folder, '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], interval, variant)),
                           origin(config, file, thresh, interval), logger.info, ignore_cache)
     own = own_part(clips, ignore_cache)

@@ -15,8 +15,8 @@ from lib.symbols.flownet import FLOW_UNIT, flownet
 from lib.symbols.initialise import initial_value
 from lib.utils.errors import CheckpointError
 
-PREDICTIONS = ['Convolution%d' % i for i in range(1, 6)]     # coarse to fine
-WEIGHTS = (0.1, 0.1, 0.2, 0.3, 1.0)
+# Weights in the loss, from coarse to fine; not every flow network has all.
+PREDICTIONS = {'Convolution1': 0.1, 'Convolution2': 0.1, 'Convolution3': 0.2, 'Convolution4': 0.3, 'Convolution5': 1.0}
 EPSILON = 1e-6
 VALIDATION_BATCHES = 4
 # error, zero: end-point error and that of zero flow, feature-map pixels, means since the last record; validation: error
@@ -32,8 +32,7 @@ def train_flow(source, config, path, batches, batch_size, lr, logger, context, s
     Returns [Record], one every `frequent` batches. Raises ConfigError, DataError, CheckpointError.
     """
     _check_writable(path)
-    symbol, sizes = flow_symbol(config, (batch_size, 3) + tuple(config.SCALES[0]))
-    labels = list(zip(['flow_' + name for name in PREDICTIONS], sizes))
+    symbol, labels = flow_symbol(config, (batch_size, 3) + tuple(config.SCALES[0]))
     loader = PairLoader(source, config, batches, batch_size, labels)
     module = _module(symbol, loader, config, start, batches, lr, logger, context)
     held_out = list(PairLoader(validation, config, VALIDATION_BATCHES, batch_size, labels, 'validation')) if validation else []
@@ -68,19 +67,21 @@ def _check_writable(path):
 
 
 def flow_symbol(config, shape):
-    """(symbol, [(h, w)] of its predictions): the mean end-point error at all five scales, and the finest prediction."""
+    """(symbol, [(name, (h, w))] of its labels, coarse to fine): the mean end-point error at all scales, and the finest prediction."""
     network = config.network
     images = mx.sym.Variable('data'), mx.sym.Variable('data_ref')
     flow, _ = flownet(*images, network.DFF_FEAT_DIM, network.flow_width, kind=network.flow, training=True)
     internals = flow.get_internals()
-    predictions = [internals[name + '_output'] for name in PREDICTIONS]
+    outputs = set(internals.list_outputs())
+    names = [name for name in PREDICTIONS if name + '_output' in outputs]
+    predictions = [internals[name + '_output'] for name in names]
     losses = []
-    for name, prediction, weight in zip(PREDICTIONS, predictions, WEIGHTS):
+    for name, prediction in zip(names, predictions):
         distance = mx.sym.square(prediction - mx.sym.Variable('flow_' + name))
         distance = mx.sym.sqrt(mx.sym.sum(distance, axis=1) + EPSILON)
-        losses.append(mx.sym.MakeLoss(mx.sym.mean(distance), grad_scale=weight, name='error_' + name))
+        losses.append(mx.sym.MakeLoss(mx.sym.mean(distance), grad_scale=PREDICTIONS[name], name='error_' + name))
     _, sizes, _ = mx.sym.Group(predictions).infer_shape(data=shape, data_ref=shape)
-    return mx.sym.Group(losses + [mx.sym.BlockGrad(predictions[-1])]), [size[2:] for size in sizes]
+    return mx.sym.Group(losses + [mx.sym.BlockGrad(predictions[-1])]), [('flow_' + name, size[2:]) for name, size in zip(names, sizes)]
 
 
 def _module(symbol, loader, config, start, batches, lr, logger, context):

@@ -8,11 +8,17 @@ FlowNet Half of Deep Feature Flow (arXiv 1611.07715).
 list could not be had here: the order of the layers and their channels are a reconstruction, not compared with it (no such
 model of the authors is public). Ours for certain: no normalisation, FlowNet's LeakyReLU, the layers' names, and
 deconvolutions of a quarter of FlowNet's channels, which leave the decoder an eighth of its multiplications, too.
+
+`flownet_correlation` is after FlowNetCorr (Dosovitskiy et al., section 3): both images go through the same first layers, then every place
+of the one is compared with those around it in the other. Ours: compared behind conv2 (there conv3), whose cells are already coarse
+in DFF's small images; the comparisons are brought to few channels before conv3; and it ends with conv4_1, since what is
+known to have moved needs no deeper layers to find out.
 """
 from collections import namedtuple
 
 import mxnet as mx
 
+from lib.symbols.operators import correlation
 from lib.symbols.resnet_v1 import channels
 from lib.utils.errors import ConfigError
 
@@ -31,8 +37,12 @@ INCEPTION = [Unit('conv2', 1, 24, (16, 32), (4, 8, 8), 0), ('conv3', 128, 3, 2),
              Unit('conv5', 2, 48, (96, 192), (36, 48, 48), 96), Unit('conv5_1', 1, 144, (96, 192), (36, 48, 48), 0),
              Unit('conv6', 2, 64, (192, 256), (48, 64, 64), 128), Unit('conv6_1', 1, 192, (192, 256), (48, 64, 64), 0)]
 
-# encode(pair [N, 6, h, w], width, training) -> {layer: feature} with conv2, conv3_1, conv4_1, conv5_1 and conv6_1, a 4th to a 64th
-# of the size; deconvolution_share: by what the channels of the decoder's deconvolutions are divided.
+DISPLACEMENT = 4      # cells of an eighth of the image that flownet_correlation looks around, along each axis
+CORRELATION_LAYERS = ENCODER.index(('conv4_1', 512, 3, 1)) + 1
+CORRELATED = ('corr_redir', 128, 1, 1)     # the layer behind the comparisons
+
+# encode(pair [N, 6, h, w], width, training) -> {layer: feature} with conv2, conv3_1, conv4_1 and, where it goes on, conv5_1 and conv6_1,
+# a 4th to a 64th of the size; deconvolution_share: by what the channels of the decoder's deconvolutions are divided.
 FlowNetwork = namedtuple('FlowNetwork', 'encode deconvolution_share')
 
 
@@ -61,6 +71,23 @@ def _simple(pair, width, training):
     features = {ENCODER[0][0]: _first(pair, ENCODER[0], width, training)}
     body = features[ENCODER[0][0]]
     for layer in ENCODER[1:]:
+        body = features[layer[0]] = _convolution(body, *layer, width)
+    return features
+
+
+def _correlated(pair, width, training):
+    features, body = {}, mx.sym.Reshape(pair, shape=(-1, 3, 0, 0))      # current and reference image by turns
+    body = features['flow_conv1'] = _convolution(body, *ENCODER[0], width)
+    name, filters, kernel, stride = ENCODER[1]
+    filters = channels(filters, width, 'network.flow_width')
+    body = mx.sym.Convolution(body, num_filter=filters, kernel=(kernel, kernel), stride=(stride, stride),
+                              pad=(kernel // 2, kernel // 2), name=name)
+    # Compared without the LeakyReLU: what differs shall be able to count against what is alike.
+    body = mx.sym.Reshape(body, shape=(-1, 2 * filters, 0, 0))
+    current, reference = (mx.sym.slice_axis(body, axis=1, begin=begin, end=begin + filters) for begin in (0, filters))
+    matches = leaky(correlation(current, reference, DISPLACEMENT), 'corr')
+    body = features[name] = mx.sym.Concat(leaky(current, name), _convolution(matches, *CORRELATED, width), dim=1, name='concat_corr')
+    for layer in ENCODER[2:CORRELATION_LAYERS]:
         body = features[layer[0]] = _convolution(body, *layer, width)
     return features
 
@@ -94,7 +121,8 @@ def _maximum(body, stride, name):
     return mx.sym.Pooling(body, pool_type='max', kernel=(3, 3), stride=(stride, stride), pad=(1, 1), name=name)
 
 
-FLOW_NETWORKS = {'flownet': FlowNetwork(_simple, 1), 'flownet_inception': FlowNetwork(_inception, 4)}
+FLOW_NETWORKS = {'flownet': FlowNetwork(_simple, 1), 'flownet_correlation': FlowNetwork(_correlated, 1),
+                 'flownet_inception': FlowNetwork(_inception, 4)}
 
 
 def flow_network(name):

@@ -32,8 +32,10 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
     network = flow_network(kind)
     pair = image_pair(current, reference, PIXEL_UNIT, shared_reference)
     features = network.encode(pair, width, training)
-    merged = features['conv6_1']
-    for skip, level, predictor, filters in DECODER:
+    steps = [step for step in DECODER if step[0] in features]
+    # An encoder that ends before conv6_1 ends with what is a skip connection else.
+    merged = features['conv6_1'] if 'conv6_1' in features else features[steps.pop(0)[0]]
+    for skip, level, predictor, filters in steps:
         filters = channels(filters // network.deconvolution_share, width, 'network.flow_width')
         merged = _decode(merged, features[skip], level, predictor, filters)
     # On the CPU, MXNet's gradient of this pooling is too small at a last row or column without a partner. Kept: the

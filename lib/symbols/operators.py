@@ -41,6 +41,23 @@ def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
     return warped if scale is None else warped * scale
 
 
+def correlation(current, reference, max_displacement, name='corr'):
+    """How well every cell of one feature map matches the cells around it in another (FlowNet, arXiv 1504.06852, eq. 1, one cell at a time).
+
+    Args:
+        current, reference: [N, C, h, w].
+        max_displacement: D, cells along each axis, 0 or more.
+
+    Returns:
+        [N, (2D + 1)^2, h, w]: the mean over the channels of current(y, x) * reference(y + dy, x + dx), 0 outside the map;
+        dy, then dx, from -D to D.
+    """
+    if loader.load():
+        return mx.sym.DFFCorrelation(_differentiable(current), _differentiable(reference), max_displacement=max_displacement, name=name)
+    return mx.sym.Correlation(current, reference, kernel_size=1, max_displacement=max_displacement, stride1=1, stride2=1,
+                              pad_size=max_displacement, is_multiply=True, name=name)
+
+
 def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size, name):
     """Position-sensitive RoI pooling (R-FCN, arXiv 1605.06409, eq. 1).
 

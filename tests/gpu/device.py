@@ -38,6 +38,10 @@ class ClassMapShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('classes', 'height', 'width', 'rows', 'columns')]
 
 
+class CorrelationShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'channels', 'height', 'width', 'displacement')]
+
+
 class ImagePairShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('images', 'references', 'channels', 'height', 'width')] + [('factor', ctypes.c_float)]
 
@@ -76,6 +80,19 @@ class Device:
         if out is None:
             out = [None if array is None else cupy.full(array.shape, 7, np.float32) for array in (feature, flow, scale)]
         self._call('dff_gpu_warp_backward', self._warp_shape(feature, flow), grad_out, feature, flow, scale, *out)
+        return out
+
+    def correlation(self, current, reference, displacement, out=None):
+        if out is None:
+            out = cupy.empty((len(current), (2 * displacement + 1) ** 2) + current.shape[2:], np.float32)
+        self._call('dff_gpu_correlation_forward', CorrelationShape(*current.shape, displacement), current, reference, out)
+        return out
+
+    def correlation_gradients(self, grad_out, current, reference, displacement, out=None):
+        """[grad_current, grad_reference]"""
+        if out is None:
+            out = [cupy.full(array.shape, 7, np.float32) for array in (current, reference)]
+        self._call('dff_gpu_correlation_backward', CorrelationShape(*current.shape, displacement), grad_out, current, reference, *out)
         return out
 
     @staticmethod

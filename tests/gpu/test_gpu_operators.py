@@ -59,6 +59,26 @@ def test_warp_gradients():
         close(np.array([gradient[place] for place in places]), oracles.central_difference(loss, value, places), 1e-4)
 
 
+@pytest.mark.parametrize('displacement', [0, 4])
+@pytest.mark.parametrize('size', [(1, 128, 71, 125), (3, 16, 24, 40), (2, 5, 1, 7)])
+def test_correlation(size, displacement):
+    rng = np.random.RandomState(0)
+    current, reference = rng.randn(*size), rng.randn(*size)
+    close(device.correlation(*on_device(current, reference), displacement), oracles.correlation(current, reference, displacement), 1e-5)
+
+
+def test_correlation_gradients():
+    rng = np.random.RandomState(1)
+    inputs, grad = [rng.randn(2, 11, 6, 9), rng.randn(2, 11, 6, 9)], rng.randn(2, 25, 6, 9)
+    for number, gradient in enumerate(device.correlation_gradients(*on_device(grad, *inputs), 2)):
+        places = [tuple(rng.randint(0, n) for n in inputs[number].shape) for _ in range(40)]
+
+        def loss(moved, number=number):
+            return (oracles.correlation(*(moved if k == number else other for k, other in enumerate(inputs)), 2) * grad).sum()
+        gradient = cupy.asnumpy(gradient)
+        close(np.array([gradient[place] for place in places]), oracles.central_difference(loss, inputs[number], places), 1e-4)
+
+
 def test_warp_of_flow_that_is_not_finite():
     feature, flow, scale = warp_inputs(np.random.RandomState(2), 1, 1, 4, 3, 5, True)
     flow[0, 0, 1] = [np.nan, np.inf, -np.inf, 1e30, 0]

@@ -18,6 +18,9 @@
 #include "class_map/cpu.h"
 #include "class_map/gpu.h"
 #include "class_map/kernels.cu"
+#include "correlation/cpu.h"
+#include "correlation/gpu.h"
+#include "correlation/kernels.cu"
 #include "flow_warp/cpu.h"
 #include "flow_warp/gpu.h"
 #include "flow_warp/kernels.cu"
@@ -94,6 +97,20 @@ void test_warp() {
   expect_equal("warp feature gradient, GPU", gf, gpu_gf, 1e-4f);
   expect_equal("warp flow gradient, GPU", gw, gpu_gw, 1e-4f);
   expect_equal("warp scale gradient, GPU", gs, gpu_gs, 1e-4f);
+}
+
+void test_correlation() {
+  const CorrelationShape s = {pick(1, 3), pick(1, 20), pick(1, 12), pick(1, 40), pick(0, 5)};
+  const size_t size = static_cast<size_t>(s.images) * s.channels * s.height * s.width, all = size / s.channels * s.planes();
+  const Floats current = numbers(size, -1, 1), reference = numbers(size, -1, 1), grad = numbers(all, -1, 1);
+  Floats out(all, 7), gpu_out(all, 7), gc(size, 7), gr(size, 7), gpu_gc(size, 7), gpu_gr(size, 7);
+  correlation_forward_cpu(s, current.data(), reference.data(), out.data());
+  correlation_forward_gpu(GpuQueue(nullptr), s, current.data(), reference.data(), gpu_out.data());
+  expect_equal("correlation, GPU", out, gpu_out, 1e-5f);
+  correlation_backward_cpu(s, grad.data(), current.data(), reference.data(), gc.data(), gr.data());
+  correlation_backward_gpu(GpuQueue(nullptr), s, grad.data(), current.data(), reference.data(), gpu_gc.data(), gpu_gr.data());
+  expect_equal("correlation, gradient of the current map, GPU", gc, gpu_gc, 1e-4f);
+  expect_equal("correlation, gradient of the reference, GPU", gr, gpu_gr, 1e-4f);
 }
 
 void test_psroi() {
@@ -267,6 +284,8 @@ int main(int count, char** arguments) {
 #define DFF_KERNEL(name) emulation::kernels[#name] = emulation::wrap(name)
   DFF_KERNEL(dff_warp_forward);
   DFF_KERNEL(dff_warp_backward);
+  DFF_KERNEL(dff_correlation_forward);
+  DFF_KERNEL(dff_correlation_backward);
   DFF_KERNEL(dff_psroi_forward);
   DFF_KERNEL(dff_psroi_backward);
   DFF_KERNEL(dff_decode_anchors);
@@ -289,6 +308,7 @@ int main(int count, char** arguments) {
   DFF_KERNEL(dff_keep_hard);
   for (int round = 0; round < rounds; ++round) {
     test_warp();
+    test_correlation();
     test_psroi();
     test_proposal();
     test_targets();

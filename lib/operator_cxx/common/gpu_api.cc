@@ -5,6 +5,7 @@
 
 #include "../box_nms/gpu.h"
 #include "../class_map/gpu.h"
+#include "../correlation/gpu.h"
 #include "../flow_warp/gpu.h"
 #include "../hard_examples/gpu.h"
 #include "../image_pair/gpu.h"
@@ -39,6 +40,18 @@ const char* dff_gpu_warp_backward(void* stream, const dff::WarpShape* shape, con
                                   const float* flow, const float* scale, float* grad_feature, float* grad_flow, float* grad_scale) {
   return message_of([=] {
     warp_backward_gpu(dff::GpuQueue(stream), *shape, grad_out, feature, flow, scale, grad_feature, grad_flow, grad_scale);
+  });
+}
+
+const char* dff_gpu_correlation_forward(void* stream, const dff::CorrelationShape* shape, const float* current, const float* reference,
+                                        float* out) {
+  return message_of([=] { correlation_forward_gpu(dff::GpuQueue(stream), *shape, current, reference, out); });
+}
+
+const char* dff_gpu_correlation_backward(void* stream, const dff::CorrelationShape* shape, const float* grad_out, const float* current,
+                                         const float* reference, float* grad_current, float* grad_reference) {
+  return message_of([=] {
+    correlation_backward_gpu(dff::GpuQueue(stream), *shape, grad_out, current, reference, grad_current, grad_reference);
   });
 }
 

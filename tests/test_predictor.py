@@ -109,6 +109,23 @@ def test_seconds_are_split_between_reading_network_and_post_processing():
     assert [tuple(result.seconds) for result in results] == [(1, 10, 2), (1, 4, 2), (1, 10, 2)]
 
 
+def test_waiting_for_the_middle_frame_is_reading():
+    now = [0.0]
+
+    def spend(seconds, value):
+        now[0] += seconds
+        return value
+
+    def reading():
+        for frame in fake_frames([8] * 3):
+            now[0] += 1
+            yield frame
+    results = list(key_frame_loop(reading(), 3, lambda frame: spend(10, ('outputs', Key(frame.tensor, None))),
+                                  lambda frame, key: spend(4, 'outputs'), lambda outputs, frame: None, lambda: now[0], lookahead=1))
+    assert [tuple(result.seconds) for result in results] == [(2, 4, 0), (0, 10, 0), (1, 4, 0)]
+    assert [result.is_key for result in results] == [False, True, False]
+
+
 def test_batches_are_cut_at_the_end_and_at_a_new_size():
     groups = []
 
@@ -282,6 +299,17 @@ def test_key_frames_by_mismatch():
     fixed = list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=4).detect(frames))
     assert_same(never, fixed)
     assert_same(always, list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=1).detect(frames)))
+
+
+def test_key_frames_in_the_middle():
+    frames = tiny.clip(6)
+    middle = list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='middle'), interval=4).detect(frames))
+    assert [result.is_key for result in middle] == [False, False, True, False, False, True]
+    assert all(result.image is image for result, image in zip(middle, frames))
+    # The first four are what they are in a clip that begins with their key frame.
+    order = [2, 0, 1, 3]
+    fixed = list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=4).detect([frames[index] for index in order]))
+    assert_same([middle[index] for index in order], fixed)
 
 
 def test_mismatches_add_up_from_key_frame_to_key_frame():

@@ -49,12 +49,6 @@ def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=t
         start = clock()
         return function(*arguments), clock() - start
 
-    def run_next_key():
-        """(the key frame, its outputs, its Key, seconds) of the interval that begins at `frame`."""
-        chosen = _look_ahead(frame, waiting, frames, lookahead)
-        (outputs, key), seconds = timed(run_key, chosen)
-        return chosen, outputs, key, seconds
-
     key_frame, key, age, waiting, index = None, None, 0, deque(), 0
     frames = iter(frames)
     while True:
@@ -62,14 +56,17 @@ def key_frame_loop(frames, interval, run_key, run_current, post_process, clock=t
         frame = waiting.popleft() if waiting else next(frames, None)
         if frame is None:
             return
+        due = key is None or age == interval or frame.tensor.shape != key.tensor.shape
+        if due:
+            key_frame = _look_ahead(frame, waiting, frames, lookahead)
         reading = clock() - start
-        if key is None or age == interval or frame.tensor.shape != key.tensor.shape:
-            (key_frame, key_outputs, key, key_seconds), age = run_next_key(), 0
-        outputs = None
+        if due:
+            ((key_outputs, key), key_seconds), age = timed(run_key, key_frame), 0
         if frame is not key_frame:
             outputs, seconds = timed(run_current, frame, key)
             if outputs is None:
-                (key_frame, key_outputs, key, key_seconds), age = run_next_key(), 0
+                key_frame, age = frame, 0
+                (key_outputs, key), key_seconds = timed(run_key, frame)
                 key_seconds += seconds
         is_key = frame is key_frame
         if is_key:

@@ -100,7 +100,12 @@ def python_process(namespace, role):
 
 
 def workers_left():
-    return [pid for name in NAMES for pid in processes(name) if 'python' in os.readlink('/proc/%d/exe' % pid)]
+    def runs_python(pid):
+        try:
+            return 'python' in os.readlink('/proc/%d/exe' % pid)
+        except FileNotFoundError:      # it has ended since it was listed
+            return False
+    return [pid for name in NAMES for pid in processes(name) if runs_python(pid)]
 
 
 def received(namespace):

@@ -14,7 +14,7 @@ from lib.flow.evaluate import FlowEstimator, dis_flow, end_point_errors, zero_fl
 from lib.flow.pairs import Pair, PairLoader, draw_pair
 from lib.flow.picture import flow_colours, sample_rows
 from lib.flow.synthetic import SyntheticPairs
-from lib.flow.trainer import PREDICTIONS, flow_symbol, train_flow
+from lib.flow.trainer import flow_symbol, train_flow
 from lib.utils import cli
 from lib.utils.errors import CheckpointError
 from tests.flow_tools import MOTION, SIZE, smooth_pair, write_chairs

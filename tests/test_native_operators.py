@@ -1,4 +1,4 @@
-"""Native operators inside MXNet: agreement with its own, gradients, error messages, the interface's traps."""
+"""Native operators inside MXNet: agreement with its own, gradients. Messages and traps: test_native_interface.py."""
 import mxnet as mx
 import numpy as np
 import pytest
@@ -11,51 +11,14 @@ from lib.symbols import operators
 from lib.symbols.ohem import mine_hard
 from lib.symbols.rcnn_targets import rcnn_targets
 from tests import native_oracles as oracles
+from tests.native_tools import PROPOSAL, PSROI, builtin, close, run, warp_arrays, warp_symbol
 
 pytestmark = pytest.mark.skipif(not loader.load(), reason='the native operators are not built (sh init.sh builds them)')
-
-PSROI = dict(spatial_scale=1 / 16, output_dim=5, pooled_size=7, group_size=7)
-PROPOSAL = dict(feature_stride=16, scales=(8, 16, 32), ratios=(.5, 1, 2), rpn_pre_nms_top_n=600, rpn_post_nms_top_n=50,
-                threshold=.7, rpn_min_size=0)
-
-
-def run(symbol, arrays, out_grad=None, grad_req='write', steps=1):
-    """Outputs and the gradients by argument name of a symbol whose arguments are `arrays`."""
-    arguments = {name: mx.nd.array(value) for name, value in arrays.items()}
-    gradients = {name: mx.nd.zeros(value.shape) for name, value in arrays.items()} if out_grad is not None else None
-    executor = symbol.bind(mx.cpu(), arguments, gradients, grad_req if gradients else 'null')
-    for _ in range(steps):
-        executor.forward(is_train=gradients is not None)
-        if gradients:
-            executor.backward([mx.nd.array(out_grad)])
-    return executor.outputs[0].asnumpy(), {name: value.asnumpy() for name, value in (gradients or {}).items()}
-
-
-def builtin(make):
-    """The symbol that `make()` builds, from MXNet's own operators."""
-    with loader.built_in():
-        return make()
-
-
-def close(actual, expected, tolerance):
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * max(1, abs(np.asarray(expected)).max()))
 
 
 def random_rois(rng, count, images, height, width):
     corners = rng.uniform(-40, 1.1 * max(height, width), (count, 2, 2))
     return np.hstack((rng.randint(0, images, (count, 1)), corners.min(axis=1), corners.max(axis=1))).astype(np.float32)
-
-
-def warp_arrays(rng, images, feature_images, channels, height, width, scaled=True):
-    arrays = dict(feature=rng.randn(feature_images, channels, height, width), flow=rng.randn(images, 2, height, width) * 3)
-    if scaled:
-        arrays['scale'] = rng.randn(images, channels, height, width)
-    return {name: value.astype(np.float32) for name, value in arrays.items()}
-
-
-def warp_symbol(scaled, shared=False):
-    names = ('feature', 'flow', 'scale') if scaled else ('feature', 'flow')
-    return operators.flow_warp(*[mx.sym.Variable(name) for name in names], shared=shared)
 
 
 @pytest.mark.parametrize('images, shared, scaled', [(1, False, True), (1, False, False), (10, True, True), (3, False, True)])
@@ -245,61 +208,3 @@ def test_targets_and_mining_agree_with_plain_symbols():
     assert (plain[1].asnumpy() > 0).sum() > 10
     for found, expected in zip(native, plain):
         close(found.asnumpy(), expected.asnumpy(), 1e-5)
-
-
-@pytest.mark.parametrize('build, shapes, message', [
-    (lambda v: mx.sym.DFFFlowWarp(*v, has_scale=1), [(1, 8, 4, 5), (2, 2, 4, 6), (2, 8, 4, 5)],
-     r'DFFFlowWarp: input flow has shape \(2, 2, 4, 6\), but feature \(1, 8, 4, 5\) needs \(any, 2, 4, 5\)'),
-    (lambda v: mx.sym.DFFFlowWarp(*v, has_scale=1), [(1, 8, 4, 5), (2, 2, 4, 5), (1, 8, 4, 5)],
-     r'input scale has shape \(1, 8, 4, 5\), but .* needs \(2, 8, 4, 5\)'),
-    (lambda v: mx.sym.DFFCorrelation(v[0], v[1], max_displacement=4), [(1, 8, 4, 5), (1, 8, 4, 6), ()],
-     r'DFFCorrelation: input reference has shape \(1, 8, 4, 6\), but current \(1, 8, 4, 5\) needs \(1, 8, 4, 5\)'),
-    (lambda v: mx.sym.DFFPSROIPooling(v[0], v[1], **PSROI), [(1, 244, 4, 5), (2, 5), ()],
-     r'DFFPSROIPooling: input data has shape \(1, 244, 4, 5\), but output_dim 5 with group_size 7 needs \(any, 245, any, any\)'),
-    (lambda v: mx.sym.DFFPSROIPooling(v[0], v[1], **PSROI), [(1, 245, 4, 5), (2, 4), ()],
-     r'input rois has shape \(2, 4\), but data \(1, 245, 4, 5\) needs \(any, 5\)'),
-    (lambda v: mx.sym.DFFProposal(*v, **PROPOSAL), [(1, 18, 4, 5), (1, 18, 4, 5), (1, 3)],
-     r'DFFProposal: input bbox_pred has shape \(1, 18, 4, 5\), but cls_prob \(1, 18, 4, 5\) needs \(1, 36, 4, 5\)'),
-])
-def test_wrong_shapes_name_operator_input_and_shapes(build, shapes, message):
-    variables = [mx.sym.Variable(name) for name in 'abc']
-    with pytest.raises(mx.base.MXNetError, match=message):
-        build(variables).infer_shape(**{name: shape for name, shape in zip('abc', shapes) if shape})
-
-
-@pytest.mark.parametrize('change, message', [
-    (dict(pooled_size='seven'), "attribute pooled_size is 'seven', expected an integer of at least 1"),
-    (dict(group_size=0), "attribute group_size is '0', expected an integer of at least 1"),
-    (dict(spatial_scale=-1), 'spatial_scale must be positive'),
-    (dict(sampling=2), 'unknown attribute sampling; it has: spatial_scale, output_dim'),
-])
-def test_wrong_attributes_are_named(change, message):
-    with pytest.raises(mx.base.MXNetError, match=message):
-        mx.sym.DFFPSROIPooling(mx.sym.Variable('a'), mx.sym.Variable('b'), **dict(PSROI, **change))
-
-
-def test_symbols_load_again_from_json():
-    symbol = warp_symbol(True)
-    arrays = warp_arrays(np.random.RandomState(7), 1, 1, 9, 4, 6)
-    again = mx.sym.load_json(symbol.tojson())
-    np.testing.assert_array_equal(run(again, arrays)[0], run(symbol, arrays)[0])
-
-
-def test_gradients_add_up_with_grad_req_add():
-    rng = np.random.RandomState(8)
-    arrays, grad = warp_arrays(rng, 1, 1, 9, 4, 6), rng.randn(1, 9, 4, 6)
-    once = run(warp_symbol(True), arrays, grad)[1]
-    twice = run(warp_symbol(True), arrays, grad, grad_req='add', steps=2)[1]
-    for name in arrays:
-        close(twice[name], 2 * once[name], 1e-5)
-
-
-def test_gradients_add_up_over_many_uses():
-    rng = np.random.RandomState(9)
-    arrays, grad = warp_arrays(rng, 1, 1, 9, 4, 6), rng.randn(1, 9, 4, 6)
-    once = run(warp_symbol(True), arrays, grad)[1]
-    # An inner tensor (not a variable) that 12 operators read: above 8 MXNet asks producers to add, which ours cannot.
-    feature, flow, scale = (mx.sym.Variable(name) * 1 for name in ('feature', 'flow', 'scale'))
-    total = mx.sym.add_n(*[operators.flow_warp(feature, flow, scale, name='warp%d' % k) for k in range(12)])
-    for name, value in run(total, arrays, grad)[1].items():
-        close(value, 12 * once[name], 1e-5)

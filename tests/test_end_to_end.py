@@ -20,7 +20,7 @@ SMALL = ['network.pretrained=', 'network.width=0.125', 'network.DFF_FEAT_DIM=16'
 def work(tmp_path_factory):
     """A folder with a small toy_vid in data/."""
     folder = tmp_path_factory.mktemp('run')
-    generate(str(folder / 'data' / 'toy_vid'), Size(train_clips=1, train_length=15, stills=3, val_clips=2, val_length=7), workers=1)
+    generate(str(folder / 'data' / 'toy_vid'), Size(train_clips=1, train_length=15, stills=12, val_clips=2, val_length=7), workers=1)
     return folder
 
 
@@ -44,7 +44,7 @@ RFCN, DFF = ('experiments/%s/%s_end2end_train_test.py' % (task, task) for task i
 
 
 def trained(work, output, epoch=1):
-    return work / output / 'rfcn' / 'toy_vid_rfcn' / 'DET_train_toy_VID_train_15frames' / ('rfcn_toy_vid-%04d.params' % epoch)
+    return work / output / 'rfcn' / 'toy_vid_rfcn' / 'DET_train_toy' / ('rfcn_toy_vid-%04d.params' % epoch)
 
 
 def test_train_and_test_both_networks(command, work):

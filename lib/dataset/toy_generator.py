@@ -16,7 +16,7 @@ from lib.dataset.toy_shapes import CLASSES
 from lib.dataset.toy_store import ToyStore, draw_scenes, make_from_command_line
 from lib.utils.cli import run
 
-VERSION = 9                    # raise it when a frame would come out differently; older folders are then drawn anew
+VERSION = 10                   # raise it when a frame, or how many there are, would come out differently; older folders are then drawn anew
 CLASS_IDS = tuple('toy%02d' % (i + 1) for i in range(len(CLASSES)))
 JPEG_QUALITY = 88
 LABELLED = 15                  # labelled frames a training clip, as in VID_train_15frames
@@ -27,10 +27,10 @@ STILLS_PER_SCENE, STILL_INTERVAL = 2, 60
 class Size:
     """How much to draw; the defaults are the data set that the experiments use."""
 
-    train_clips: int = 100
+    train_clips: int = 200
     train_length: int = 25     # frames a clip
-    stills: int = 2000
-    val_clips: int = 30
+    stills: int = 3000
+    val_clips: int = 60
     val_length: int = 20       # two key frames at an interval of 10
 
 

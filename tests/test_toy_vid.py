@@ -145,7 +145,7 @@ def test_images_survive_the_disk(toy):
     assert image.shape == drawn.shape and np.abs(image.astype(int) - drawn).mean() < 8
 
 
-def test_made_on_first_use_and_kept(tmp_path, monkeypatch):
+def test_made_on_first_use_and_kept(tmp_path, monkeypatch, capsys):
     calls = []
     monkeypatch.setattr(STORE, 'generate', lambda folder, size, replace: calls.append(folder))
     ensure(str(tmp_path / 'new'))
@@ -155,8 +155,11 @@ def test_made_on_first_use_and_kept(tmp_path, monkeypatch):
     ensure(str(tmp_path / 'old'))
     assert len(calls) == 1
     (tmp_path / 'old' / 'toy_vid.json').write_text(json.dumps({'version': 0}))
+    assert capsys.readouterr().out == ''
     ensure(str(tmp_path / 'old'))
     assert len(calls) == 2
+    assert capsys.readouterr().out == 'toy_vid at %s is of version 0: drawing version %d, in the default size\n' % (
+        tmp_path / 'old', toy_generator.VERSION)
 
 
 def test_another_process_may_be_first(tmp_path, monkeypatch):
@@ -221,3 +224,7 @@ def test_command_line(root, tmp_path):
         assert (done.returncode, done.stdout, done.stderr) == (0, 'toy_vid is at %s\n' % (tmp_path / 'toy'), '')
     done = subprocess.run(command[:3] + [str(root / 'lib')], **pipes)
     assert done.returncode == 2 and done.stderr == 'error: %s is not empty and holds no toy_vid; give another folder\n' % (root / 'lib')
+    for flag, value, least in (('--stills', '-1', 0), ('--val_length', '0', 1)):
+        done = subprocess.run(command[:4] + [flag, value], **pipes)
+        assert done.returncode == 2
+        assert done.stderr.endswith("error: argument %s: expected a whole number of %d or more, found '%s'\n" % (flag, least, value))

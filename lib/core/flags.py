@@ -24,7 +24,7 @@ def positive(text):
     return int(text)
 
 
-def distance(text):
+def not_negative(text):
     """A whole number from 0, for argparse."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError('expected a whole number of 0 or more, found %r' % text)
@@ -42,7 +42,7 @@ def test_parser(description):
 def seg_test_parser(description):
     """The shared flags and those of testing segmentation."""
     parser = _test_parser(description)
-    parser.add_argument('--distance', type=distance, metavar='N',
+    parser.add_argument('--distance', type=not_negative, metavar='N',
                         help='test labelled frames N frames after their key frame only (default: at all distances below the interval)')
     parser.add_argument('--vis', action='store_true', help='also write the class maps as coloured PNG files into the output folder')
     parser.add_argument('--thresh', type=score, help='taken for old command lines; class maps have no scores to cut')

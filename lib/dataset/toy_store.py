@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from dataclasses import asdict
 
+from lib.core.flags import not_negative, positive
 from lib.utils.errors import DataError
 from lib.utils.parallel import process_map
 from lib.utils.progress import progress_bar
@@ -40,7 +41,10 @@ class ToyStore:
             raise DataError('%s is not empty and was not made by the toy generator (no %s): choose another dataset.dataset_path, or '
                             'remove it' % (folder, self.stamp))
         with _alone_in(os.path.dirname(os.path.realpath(folder))):
-            if self.version_at(folder) != self.version:
+            version = self.version_at(folder)
+            if version != self.version:
+                if version is not None:
+                    print('%s at %s is of version %s: drawing version %d, in the default size' % (self.name, folder, version, self.version))
                 self.generate(folder, size, replace=False)
 
     def version_at(self, folder):
@@ -127,7 +131,8 @@ def make_from_command_line(store, size):
     parser = argparse.ArgumentParser(description='Draw the %s data set (see data/README.md).' % store.name)
     parser.add_argument('folder', help='where to put it; replaced where a %s is there' % store.name)
     for name, value in asdict(size).items():
-        parser.add_argument('--' + name, type=int, default=value, metavar='N', help='default %(default)s')
+        parser.add_argument('--' + name, metavar='N', default=value, help='default %(default)s',
+                            type=positive if name.endswith('_length') else not_negative)
     args = vars(parser.parse_args())
     folder = args.pop('folder')
     if os.path.isdir(folder) and os.listdir(folder) and store.version_at(folder) is None:

@@ -29,6 +29,12 @@ def layers(depth):
     return found
 
 
+def _named(conv, norm, mark, gamma='gamma', beta='beta', statistics='running'):
+    """{part: name} where the parts' own names stand behind those of the layers, after `mark`."""
+    return {'weight': conv + mark + 'weight', 'bias': conv + mark + 'bias', 'gamma': norm + mark + gamma, 'beta': norm + mark + beta,
+            'mean': norm + mark + statistics + '_mean', 'var': norm + mark + statistics + '_var'}
+
+
 def _caffe(layer, depth):
     scale = 'scale' + layer.norm[len('bn'):]
     return {'weight': layer.conv + '.weight', 'bias': layer.conv + '.bias', 'mean': layer.norm + '.mean',
@@ -57,9 +63,7 @@ def _detectron2_own(layer, depth):
         conv = 'stem.conv1'
     else:
         conv = 'res%d.%d.%s' % (layer.stage, layer.unit, {'1': 'shortcut', '2a': 'conv1', '2b': 'conv2', '2c': 'conv3'}[layer.branch])
-    norm = conv + '.norm'
-    return {'weight': conv + '.weight', 'bias': conv + '.bias', 'gamma': norm + '.weight', 'beta': norm + '.bias',
-            'mean': norm + '.running_mean', 'var': norm + '.running_var'}
+    return _named(conv, conv + '.norm', '.', 'weight', 'bias')
 
 
 def _torchvision(layer, depth):
@@ -69,8 +73,7 @@ def _torchvision(layer, depth):
         unit = 'layer%d.%d.' % (layer.stage - 1, layer.unit)
         number = {'2a': '1', '2b': '2', '2c': '3'}.get(layer.branch)
         conv, norm = (unit + 'conv' + number, unit + 'bn' + number) if number else (unit + 'downsample.0', unit + 'downsample.1')
-    return {'weight': conv + '.weight', 'bias': conv + '.bias', 'gamma': norm + '.weight', 'beta': norm + '.bias',
-            'mean': norm + '.running_mean', 'var': norm + '.running_var'}
+    return _named(conv, norm, '.', 'weight', 'bias')
 
 
 def _gluon(layer, depth):
@@ -81,8 +84,7 @@ def _gluon(layer, depth):
         position = {'2a': 0, '2b': 3, '2c': 6}.get(layer.branch)
         conv, norm = ((unit + 'downsample.0', unit + 'downsample.1') if position is None
                       else (unit + 'body.%d' % position, unit + 'body.%d' % (position + 1)))
-    return {'weight': conv + '.weight', 'bias': conv + '.bias', 'gamma': norm + '.gamma', 'beta': norm + '.beta',
-            'mean': norm + '.running_mean', 'var': norm + '.running_var'}
+    return _named(conv, norm, '.')
 
 
 def _gluon_scoped(layer, depth):
@@ -94,13 +96,11 @@ def _gluon_scoped(layer, depth):
         same.sort(key=lambda other: (other.unit, other.branch == '1', other.branch))
         scope = 'stage%d_' % (layer.stage - 1)
         conv, norm = scope + 'conv%d' % same.index(layer), scope + 'batchnorm%d' % same.index(layer)
-    return {'weight': conv + '_weight', 'bias': conv + '_bias', 'gamma': norm + '_gamma', 'beta': norm + '_beta',
-            'mean': norm + '_running_mean', 'var': norm + '_running_var'}
+    return _named(conv, norm, '_')
 
 
 def _own(layer, depth):
-    return {'weight': layer.conv + '_weight', 'bias': layer.conv + '_bias', 'gamma': layer.norm + '_gamma',
-            'beta': layer.norm + '_beta', 'mean': layer.norm + '_moving_mean', 'var': layer.norm + '_moving_var'}
+    return _named(layer.conv, layer.norm, '_', statistics='moving')
 
 
 _MSRA = Convention('bgr', PIXEL_MEANS, ONE)

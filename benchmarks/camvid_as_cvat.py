@@ -15,12 +15,12 @@ import lib  # noqa: E402,F401  (prepares the import of OpenCV)
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-from lib.dataset.annotations import Source, parse_annotation  # noqa: E402
-from lib.dataset.image_sets import read_image_set  # noqa: E402
+from lib.dataset.formats.annotations import Source, parse_annotation  # noqa: E402
+from lib.dataset.formats.image_sets import read_image_set  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import DataError  # noqa: E402
-from lib.utils.files import atomic_path  # noqa: E402
-from lib.utils.image import read_image  # noqa: E402
+from dff.errors import DataError  # noqa: E402
+from dff.files import atomic_path  # noqa: E402
+from dff.image import read_image  # noqa: E402
 
 FPS = 15
 BOX = '    <box frame="%d" outside="%d" occluded="0" keyframe="1" xtl="%.2f" ytl="%.2f" xbr="%.2f" ybr="%.2f" z_order="0"></box>\n'

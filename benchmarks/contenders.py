@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from lib.utils.errors import DFFError
+from dff.errors import DFFError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PEERS = {'builtin': ('builtin',), 'torch': ('torch-compile', 'torchscript'), 'openvino': ('openvino',)}     # names of --against: contenders

@@ -1,7 +1,7 @@
 """Times the evaluation of saved detections: OMP_NUM_THREADS=2 python benchmarks/evaluation.py [--frames 176126]
 
 Makes a data set of that many frames with annotations and a detections file with --per_frame detections for each, runs tools/evaluate_vid.py
-on it, and gives time and peak memory of that command. Then compares lib/dataset/vid_eval.py with a loop over single boxes on --loop_frames
+on it, and gives time and peak memory of that command. Then compares lib/evaluation/vid_eval.py with a loop over single boxes on --loop_frames
 frames: same AP, and how many times faster. A --folder keeps the set, which takes longer to make than to evaluate, for the next time.
 """
 import argparse
@@ -16,11 +16,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import numpy as np  # noqa: E402
 
-from lib.core.clip_results import format_detections  # noqa: E402
-from lib.dataset.classes import load_classes  # noqa: E402
-from lib.dataset.vid_eval import GroundTruth, evaluate  # noqa: E402
+from lib.inference.clip_results import format_detections  # noqa: E402
+from lib.dataset.formats.classes import load_classes  # noqa: E402
+from lib.evaluation.vid_eval import GroundTruth, evaluate  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import ConfigError, DFFError  # noqa: E402
+from dff.errors import ConfigError, DFFError  # noqa: E402
 from lib.utils.progress import progress_bar  # noqa: E402
 
 SIZE = (1280, 720)
@@ -173,7 +173,7 @@ def compare(folder, per_frame, frames, repeats=5):
     if max(differences) > 1e-12 or [a is None for a in expected] != [b is None for b in result.ap.values()]:
         raise DFFError('the loop and the evaluation differ: %s, %s' % (expected, result.ap))
     loop, here = (np.median(times[name]) for name in ('loop', 'here'))
-    print('the same AP from a loop over boxes, %d frames, %d detections, medians of %d: %.2f s; lib/dataset/vid_eval.py %.3f s; %.1f times '
+    print('the same AP from a loop over boxes, %d frames, %d detections, medians of %d: %.2f s; lib/evaluation/vid_eval.py %.3f s; %.1f times '
           'as fast (aim: 20)' % (frames, frames * per_frame, repeats, loop, here, np.median(np.divide(times['loop'], times['here']))))
 
 

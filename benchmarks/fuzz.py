@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import DFFError, SetupError  # noqa: E402
+from dff.errors import DFFError, SetupError  # noqa: E402
 
 SECONDS, PATIENCE = 20, 3600     # for one file: of processor time, and by the clock, which other work may hold up
 MEMORY = 4 << 30           # bytes of address space above what the process has at the start

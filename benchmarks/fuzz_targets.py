@@ -15,21 +15,21 @@ from PIL import Image
 
 from lib.config.config import load_yaml, merge, update_from_file, update_from_settings, validate
 from lib.config.defaults import detection_defaults
-from lib.core.checkpoint import find_checkpoint, load_params
-from lib.core.exported import exported_settings
-from lib.core.symbol_file import read_symbol
-from lib.core.video_io import open_frames
-from lib.dataset.annotations import Source, parse_annotation
-from lib.dataset.classes import load_classes
-from lib.dataset.detections import read_detections
-from lib.dataset.image_sets import read_image_set
+from lib.engine.checkpoint import find_checkpoint, load_params
+from lib.inference.exported import exported_settings
+from lib.graph.symbol_file import read_symbol
+from dff.sources import open_frames
+from lib.dataset.formats.annotations import Source, parse_annotation
+from lib.dataset.formats.classes import load_classes
+from lib.evaluation.detections import read_detections
+from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.importer import import_dataset
 from lib.dataset.importers.model import Options
-from lib.dataset.seg_classes import load_seg_classes
-from lib.dataset.seg_labels import id_table, read_label
+from lib.dataset.formats.seg_classes import load_seg_classes
+from lib.dataset.formats.seg_labels import id_table, read_label
 from lib.flow.chairs import read_flo
-from lib.utils.errors import DFFError
-from lib.utils.image import read_image
+from dff.errors import DFFError
+from dff.image import read_image
 from lib.utils.image_header import read_header
 from lib.weights.readers import read_caffemodel, read_pickle
 

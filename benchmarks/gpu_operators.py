@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from lib.operator_cxx import loader  # noqa: E402
 from lib.utils.cli import run as run_main  # noqa: E402
-from lib.utils.errors import SetupError  # noqa: E402
+from dff.errors import SetupError  # noqa: E402
 
 
 def open_device():
@@ -85,7 +85,7 @@ def time_operators(cupy, device, images, report):
     report('PS-RoI pooling, backward', images, lambda: device.psroi_gradient(pooled, rois, data.shape, gradient, **settings),
            (pooled, rois, gradient))
 
-    from lib.rpn.anchors import base_anchors
+    from lib.boxes.anchors import base_anchors
     scores, deltas = random.uniform(0, 1, (images, 18, 36, 63)).astype('float32'), 0.3 * normal(images, 36, 36, 63)
     im_info = cupy.tile(cupy.array([562, 1000, 1], 'float32'), (images, 1))
     anchors = base_anchors(16, (8, 16, 32), (0.5, 1, 2))

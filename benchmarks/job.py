@@ -10,10 +10,10 @@ import numpy as np
 
 from lib.config.config import load_yaml, update_from_file, update_from_settings
 from lib.config.defaults import detection_defaults, segmentation_defaults
-from lib.core.checkpoint import file_name, fold_bbox_normalisation, load_params, save_checkpoint
-from lib.core.inference_networks import has_flow, largest_input
-from lib.core.predictor import VideoDetector, load_test_params
-from lib.core.segmenter import VideoSegmenter
+from lib.engine.checkpoint import file_name, fold_bbox_normalisation, load_params, save_checkpoint
+from lib.inference.networks import has_flow, largest_input
+from lib.inference.predictor import VideoDetector, load_test_params
+from lib.inference.segmenter import VideoSegmenter
 from lib.symbols.deeplab import Segmenter
 from lib.symbols.initialise import LAST_LAYERS
 from lib.symbols.registry import get_symbol_instance

@@ -16,13 +16,13 @@ import numpy as np  # noqa: E402
 
 from benchmarks import python_operators  # noqa: E402,F401  (registers)
 from lib.config.defaults import detection_defaults  # noqa: E402
-from lib.core import native_sgd  # noqa: E402
-from lib.core.inference_graph import for_inference  # noqa: E402
-from lib.nms import frame_nms  # noqa: E402
+from lib.train import native_sgd  # noqa: E402
+from lib.graph.inference_graph import for_inference  # noqa: E402
+from dff import boxes as frame_nms  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
 from lib.symbols import ohem, operators, rcnn_targets  # noqa: E402
 from lib.utils.cli import run as run_main  # noqa: E402
-from lib.utils.errors import SetupError  # noqa: E402
+from dff.errors import SetupError  # noqa: E402
 
 SIZE = (36, 63)  # of the feature map of a 562x1000 image
 PROPOSAL = dict(batch_images=1, feature_stride=16, scales=(8, 16, 32), ratios=(0.5, 1, 2), rpn_pre_nms_top_n=6000,

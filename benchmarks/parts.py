@@ -23,10 +23,10 @@ import numpy as np  # noqa: E402
 from benchmarks.job import Job  # noqa: E402
 from benchmarks.worker import inputs_of, symbols_of  # noqa: E402
 from lib.config.cli import base_parser  # noqa: E402
-from lib.core.executors import ExecutorPool  # noqa: E402
-from lib.core.flags import positive  # noqa: E402
-from lib.core.precision import Float32, processor  # noqa: E402
-from lib.symbols.graph import Graph  # noqa: E402
+from lib.engine.executors import ExecutorPool  # noqa: E402
+from lib.apps.flags import positive  # noqa: E402
+from lib.inference.precision import Float32, processor  # noqa: E402
+from lib.graph.graph import Graph  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 # Layers of a part begin so. The first that fits counts; a layer that fits none belongs to the part that it reads from.

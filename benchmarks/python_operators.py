@@ -2,7 +2,7 @@
 import mxnet as mx
 import numpy as np
 
-from lib.bbox.transform import bbox_overlaps, bbox_transform
+from lib.boxes.transform import bbox_overlaps, bbox_transform
 
 
 class ProposalTarget(mx.operator.CustomOp):

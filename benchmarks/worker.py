@@ -17,15 +17,15 @@ import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.job import Job  # noqa: E402
-from lib.config.devices import contexts  # noqa: E402
-from lib.core.executors import ExecutorPool  # noqa: E402
-from lib.core.inference_networks import own_outputs  # noqa: E402
-from lib.core.precision import Float32  # noqa: E402
-from lib.core.predictor import prepare  # noqa: E402
-from lib.core.video_io import open_frames  # noqa: E402
+from lib.engine.devices import contexts  # noqa: E402
+from lib.engine.executors import ExecutorPool  # noqa: E402
+from lib.inference.networks import own_outputs  # noqa: E402
+from lib.inference.precision import Float32  # noqa: E402
+from lib.inference.predictor import prepare  # noqa: E402
+from dff.sources import open_frames  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
 from lib.symbols.resnet_v1 import STAGES, unit_name  # noqa: E402
-from lib.utils.errors import DFFError  # noqa: E402
+from dff.errors import DFFError  # noqa: E402
 
 MAPS = {False: ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox'), True: ('score',)}   # by Job.segments
 

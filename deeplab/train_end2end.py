@@ -8,8 +8,8 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 import deeplab.symbols  # noqa: E402,F401  (makes the networks known)
 from deeplab.config.config import config, update_config  # noqa: E402
 from lib.config.cli import apply_arguments, train_parser  # noqa: E402
-from lib.core.train_tasks import SEGMENTATION  # noqa: E402
-from lib.core.trainer import train_net  # noqa: E402
+from lib.train.train_tasks import SEGMENTATION  # noqa: E402
+from lib.train.trainer import train_net  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 

@@ -8,8 +8,8 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 import rfcn.symbols  # noqa: E402,F401  (makes the networks known)
 from rfcn.config.config import config, update_config  # noqa: E402
 from lib.config.cli import apply_arguments  # noqa: E402
-from lib.core.flags import test_parser  # noqa: E402
-from lib.core.tester import test_net  # noqa: E402
+from lib.apps.flags import test_parser  # noqa: E402
+from lib.inference.tester import test_net  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 

@@ -31,14 +31,14 @@ from benchmarks.contenders import FOREIGN, PARTS, PEERS, Contender, differences,
 from benchmarks.job import Job  # noqa: E402
 from lib.config.cli import base_parser  # noqa: E402
 from lib.config.config import resolve  # noqa: E402
-from lib.config.devices import contexts  # noqa: E402
-from lib.core.clip_results import write_json  # noqa: E402
-from lib.core.flags import INTERVAL, positive  # noqa: E402
-from lib.core.precision import processor  # noqa: E402
-from lib.core.predictor import prepare  # noqa: E402
-from lib.core.video_io import open_frames  # noqa: E402
+from lib.engine.devices import contexts  # noqa: E402
+from lib.inference.clip_results import write_json  # noqa: E402
+from lib.apps.flags import INTERVAL, positive  # noqa: E402
+from lib.inference.precision import processor  # noqa: E402
+from lib.inference.predictor import prepare  # noqa: E402
+from dff.sources import open_frames  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import ConfigError, DataError  # noqa: E402
+from dff.errors import ConfigError, DataError  # noqa: E402
 from lib.utils.threads import physical_cores  # noqa: E402
 
 EVERY = 'every-frame'

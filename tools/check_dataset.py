@@ -12,10 +12,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 from lib.config.config import resolve, update_from_file  # noqa: E402
 from lib.config.defaults import detection_defaults  # noqa: E402
-from lib.dataset.check import check  # noqa: E402
-from lib.dataset.check_html import write_html  # noqa: E402
+from lib.dataset.check.check import check  # noqa: E402
+from lib.dataset.check.check_html import write_html  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import ConfigError, DataError  # noqa: E402
+from dff.errors import ConfigError, DataError  # noqa: E402
 
 
 def main():

@@ -18,10 +18,10 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 sys.path.insert(0, ROOT)
 
 from lib.config.config import load_yaml, resolve  # noqa: E402
-from lib.config.devices import gpu_count  # noqa: E402
+from lib.engine.devices import gpu_count  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import ConfigError, DFFError  # noqa: E402
-from lib.utils.files import atomic_path  # noqa: E402
+from dff.errors import ConfigError, DFFError  # noqa: E402
+from dff.files import atomic_path  # noqa: E402
 from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts: the detection settings whose

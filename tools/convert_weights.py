@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import CheckpointError  # noqa: E402
+from dff.errors import CheckpointError  # noqa: E402
 from lib.weights.convert import TARGETS, convert, framework, table, write  # noqa: E402
 from lib.weights.readers import read_source  # noqa: E402
 

@@ -206,8 +206,8 @@ def check_machine():
 
 def check_files():
     """Data sets and models."""
-    from lib.core.params_file import inspect
-    from lib.utils.errors import CheckpointError
+    from lib.engine.params_file import inspect
+    from dff.errors import CheckpointError
     folders = sorted(glob.glob(os.path.join(ROOT, 'data', '*', '')))
     present = ['%s (%s)' % (name, DATA_SETS[name]) if name in DATA_SETS else name for name in
                (os.path.basename(os.path.dirname(folder)) for folder in folders) if name != 'cache']

@@ -16,15 +16,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 from lib.config.config import update_from_file  # noqa: E402
 from lib.config.defaults import detection_defaults  # noqa: E402
-from lib.dataset.classes import load_classes  # noqa: E402
-from lib.dataset.coco_eval import coco_ap  # noqa: E402
-from lib.dataset.imagenet_vid import ImageNetVID  # noqa: E402
+from lib.dataset.formats.classes import load_classes  # noqa: E402
+from lib.evaluation.coco_eval import coco_ap  # noqa: E402
+from lib.dataset.sets.imagenet_vid import ImageNetVID  # noqa: E402
 from lib.dataset.registry import get_dataset  # noqa: E402
-from lib.dataset.vid_eval import evaluate  # noqa: E402
-from lib.dataset.vid_eval_files import write_csv, write_plots  # noqa: E402
+from lib.evaluation.vid_eval import evaluate  # noqa: E402
+from lib.evaluation.vid_eval_files import write_csv, write_plots  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import ConfigError, DataError  # noqa: E402
-from lib.utils.files import atomic_path  # noqa: E402
+from dff.errors import ConfigError, DataError  # noqa: E402
+from dff.files import atomic_path  # noqa: E402
 
 
 def parse_arguments(arguments=None):

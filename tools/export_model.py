@@ -11,11 +11,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from lib.config.cli import apply_arguments, base_parser  # noqa: E402
-from lib.core.checkpoint import file_name, load_params  # noqa: E402
-from lib.core.exported import export_model  # noqa: E402
-from lib.core.flags import INTERVAL, positive  # noqa: E402
-from lib.core.predictor import load_test_params  # noqa: E402
-from lib.core.tester import parameter_file  # noqa: E402
+from lib.engine.checkpoint import file_name, load_params  # noqa: E402
+from lib.inference.exported import export_model  # noqa: E402
+from lib.apps.flags import INTERVAL, positive  # noqa: E402
+from lib.inference.predictor import load_test_params  # noqa: E402
+from lib.inference.tester import parameter_file  # noqa: E402
 from lib.dataset.registry import get_class_list  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.utils.cli import run  # noqa: E402

@@ -14,7 +14,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
 import lib  # noqa: E402,F401  (prepares the import of MXNet)
-from lib.config.devices import gpu_count  # noqa: E402
+from lib.engine.devices import gpu_count  # noqa: E402
 from lib.dataset.importers.importer import FORMATS, import_dataset  # noqa: E402
 from lib.dataset.importers.model import Options  # noqa: E402
 from lib.utils.cli import run  # noqa: E402

@@ -15,11 +15,11 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 import dff_rfcn.symbols  # noqa: E402,F401  (makes the networks known)
 from dff_rfcn.config.config import config, update_config  # noqa: E402
 from lib.config.cli import apply_arguments, base_parser  # noqa: E402
-from lib.core.clip_results import write_json  # noqa: E402
-from lib.core.flags import positive  # noqa: E402
-from lib.core.tester import test_net  # noqa: E402
+from lib.inference.clip_results import write_json  # noqa: E402
+from lib.apps.flags import positive  # noqa: E402
+from lib.inference.tester import test_net  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.files import atomic_path  # noqa: E402
+from dff.files import atomic_path  # noqa: E402
 
 INTERVALS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
 MISMATCHES = (30.0, 45.0, 60.0, 80.0, 110.0, 150.0, 200.0, 260.0)

@@ -15,12 +15,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from lib.dataset.seg_classes import load_seg_classes  # noqa: E402
-from lib.dataset.seg_labels import open_png  # noqa: E402
-from lib.dataset.seg_records import IGNORE_LABEL  # noqa: E402
+from lib.dataset.formats.seg_classes import load_seg_classes  # noqa: E402
+from lib.dataset.formats.seg_labels import open_png  # noqa: E402
+from lib.dataset.formats.seg_records import IGNORE_LABEL  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import DataError  # noqa: E402
-from lib.utils.files import atomic_path  # noqa: E402
+from dff.errors import DataError  # noqa: E402
+from dff.files import atomic_path  # noqa: E402
 from lib.utils.progress import progress_bar  # noqa: E402
 
 

@@ -21,7 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import ConfigError, DFFError, Stopped  # noqa: E402
+from dff.errors import ConfigError, DFFError, Stopped  # noqa: E402
 from lib.utils.threads import physical_cores  # noqa: E402
 
 GRACE = 5.0          # seconds that what is left of a failed job has after each step towards its end

@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-from lib.dataset.image_set_maker import Options, make_image_sets  # noqa: E402
+from lib.dataset.formats.image_set_maker import Options, make_image_sets  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 

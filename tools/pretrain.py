@@ -14,15 +14,15 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from dff_rfcn.config.config import config, update_config  # noqa: E402
 from lib.config.cli import apply_arguments, base_parser  # noqa: E402
 from lib.config.config import resolve  # noqa: E402
-from lib.config.devices import contexts  # noqa: E402
-from lib.core.checkpoint import file_name, seed_epoch  # noqa: E402
-from lib.core.flags import positive  # noqa: E402
-from lib.core.pretrainer import pretrain_backbone  # noqa: E402
+from lib.engine.devices import contexts  # noqa: E402
+from lib.engine.checkpoint import file_name, seed_epoch  # noqa: E402
+from lib.apps.flags import positive  # noqa: E402
+from lib.train.pretrainer import pretrain_backbone  # noqa: E402
 from lib.dataset.roidb import load_roidb  # noqa: E402
 from lib.flow.moved_frames import MovedFrames  # noqa: E402
 from lib.flow.trainer import train_flow  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from lib.utils.errors import ConfigError  # noqa: E402
+from dff.errors import ConfigError  # noqa: E402
 from lib.utils.log import create_logger  # noqa: E402
 
 WINDOW = 96                   # pixels: side of what the backbone learns to classify

@@ -4,7 +4,7 @@ import mxnet as mx
 from lib.symbols.deeplab import Segmenter
 from lib.symbols.registry import register
 from lib.symbols.warp import choose, propagate
-from lib.utils.errors import ConfigError
+from dff.errors import ConfigError
 
 
 @register

@@ -6,7 +6,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 from dff_deeplab.train_end2end import train  # noqa: E402
 from lib.config.cli import train_parser  # noqa: E402
-from lib.core.seg_tester import test_net  # noqa: E402
+from lib.inference.seg_tester import test_net  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 

@@ -4,7 +4,7 @@ import os
 
 import yaml
 
-from lib.utils.errors import ConfigError
+from dff.errors import ConfigError
 
 NAME_LISTS = ('network.FIXED_PARAMS', 'network.FIXED_PARAMS_SHARED')    # all other lists hold numbers; an empty one does not show its kind
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))

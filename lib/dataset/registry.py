@@ -1,5 +1,5 @@
 """Data sets by the name that `dataset.dataset` gives."""
-from lib.utils.errors import ConfigError
+from dff.errors import ConfigError
 
 _DATASETS = {}
 
@@ -28,7 +28,12 @@ def get_class_list(cfg, task=None):
 
 def _class_of(cfg, task):
     # Imported here, because these modules import this one to register.
-    from lib.dataset import camvid, cityscapes, imagenet_vid, seg_folder, toy_seg, toy_vid  # noqa: F401
+    from lib.dataset.sets import camvid  # noqa: F401
+    from lib.dataset.sets import cityscapes  # noqa: F401
+    from lib.dataset.sets import imagenet_vid  # noqa: F401
+    from lib.dataset.sets import seg_folder  # noqa: F401
+    from lib.dataset.sets import toy_seg  # noqa: F401
+    from lib.dataset.sets import toy_vid  # noqa: F401
     name = cfg.dataset.dataset
     if name not in _DATASETS:
         raise ConfigError("dataset.dataset: there is no data set '%s'; there are %s" % (name, ', '.join(sorted(_DATASETS))))

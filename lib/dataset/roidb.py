@@ -3,7 +3,7 @@ import logging
 from collections import Counter
 
 from lib.dataset.registry import get_dataset
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 logger = logging.getLogger('dff')
 

@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 
 from lib.flow.pairs import Pair
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 # The paper's ranges: shift in image widths, turn in degrees, zoom; colours are of pixels from 0 to 1.
 SHIFT, TURN, ZOOM = 0.2, 17.0, (0.9, 2.0)

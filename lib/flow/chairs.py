@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from lib.flow.pairs import Pair
-from lib.utils.errors import DataError
-from lib.utils.files import atomic_path
-from lib.utils.image import read_image
+from dff.errors import DataError
+from dff.files import atomic_path
+from dff.image import read_image
 
 FLO_TAG = 202021.25        # the first float of every .flo file
 SPLIT_FILE = 'FlyingChairs_train_val.txt'

@@ -4,9 +4,9 @@ import cv2
 import mxnet as mx
 import numpy as np
 
-from lib.core.executors import ExecutorPool
+from lib.engine.executors import ExecutorPool
 from lib.symbols.flownet import flownet
-from lib.utils.image import to_tensor
+from dff.image import to_tensor
 from lib.utils.progress import progress_bar
 
 SMALL = 10      # pixels: motions below count as small

@@ -6,8 +6,8 @@ import os
 from lib.config.cli import apply_arguments
 from lib.config.config import resolve, update_from_file
 from lib.config.defaults import flow_defaults
-from lib.config.devices import contexts
-from lib.core.checkpoint import file_name, load_params, seed_epoch
+from lib.engine.devices import contexts
+from lib.engine.checkpoint import file_name, load_params, seed_epoch
 from lib.flow.augment import Augmented, Cut
 from lib.flow.chairs import FlyingChairs
 from lib.flow.evaluate import FlowEstimator, dis_flow, end_point_errors, zero_flow
@@ -15,8 +15,8 @@ from lib.flow.pairs import draw_pair
 from lib.flow.picture import plot_curve, sample_rows, write_picture
 from lib.flow.synthetic import SyntheticPairs
 from lib.flow.trainer import train_flow
-from lib.utils.errors import ConfigError
-from lib.utils.files import atomic_path
+from dff.errors import ConfigError
+from dff.files import atomic_path
 from lib.utils.log import create_logger
 
 ROOM = 1.25         # synthetic pairs are drawn so much larger than what augmentation cuts out

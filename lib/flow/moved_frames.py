@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from lib.flow.pairs import Pair
-from lib.utils.image import read_image, resize
+from dff.image import read_image, resize
 
 
 class MovedFrames:

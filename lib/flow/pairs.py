@@ -10,9 +10,9 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import cv2
 import numpy as np
 
-from lib.core.pretrainer import ThreadedBatches
+from lib.train.pretrainer import ThreadedBatches
 from lib.symbols.flownet import FLOW_UNIT
-from lib.utils.image import to_tensor
+from dff.image import to_tensor
 
 # current, reference: BGR uint8 [H, W, 3]; flow: float32 [H, W, 2] in pixels, x first, from current to reference:
 # what is at x in `current` is at x + flow(x) in `reference`.

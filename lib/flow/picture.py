@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from lib.utils.files import atomic_path
+from dff.files import atomic_path
 
 GAP = 4     # pixels between the pictures of a row
 

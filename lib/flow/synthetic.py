@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from lib.flow.pairs import Pair
-from lib.utils.errors import DataError
-from lib.utils.image import read_image
+from dff.errors import DataError
+from dff.image import read_image
 
 LAYERS = (4, 12)              # shapes in a pair, at least and fewer than
 RADIUS = (0.06, 0.25)         # of a shape, in shorter sides of the image

@@ -7,13 +7,13 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.core.checkpoint import load_params, save_arrays
-from lib.core.lr_scheduler import WarmupMultiFactorScheduler
-from lib.core.module import MutableModule
+from lib.engine.checkpoint import load_params, save_arrays
+from lib.train.lr_scheduler import WarmupMultiFactorScheduler
+from lib.train.module import MutableModule
 from lib.flow.pairs import PairLoader
 from lib.symbols.flownet import FLOW_UNIT, flownet
 from lib.symbols.initialise import initial_value
-from lib.utils.errors import CheckpointError
+from dff.errors import CheckpointError
 
 # Weights in the loss, from coarse to fine; not every flow network has all.
 PREDICTIONS = {'Convolution1': 0.1, 'Convolution2': 0.1, 'Convolution3': 0.2, 'Convolution4': 0.3, 'Convolution5': 1.0}

@@ -18,8 +18,8 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from lib.operator_cxx import cuda_image, sources  # noqa: E402
-from lib.utils.errors import SetupError  # noqa: E402
-from lib.utils.files import atomic_path  # noqa: E402
+from dff.errors import SetupError  # noqa: E402
+from dff.files import atomic_path  # noqa: E402
 
 # No contraction to fused multiply-add: box and bin edges must round as in MXNet's operators, on every processor.
 FLAGS = ['-std=c++11', '-O3', '-ffp-contract=off', '-fPIC', '-fopenmp', '-Wall', '-Wno-unknown-pragmas', '-Wno-psabi']

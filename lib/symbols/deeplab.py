@@ -1,7 +1,7 @@
 """The parts that DeepLab and DFF-DeepLab have in common: backbone, class scores at the images' size, loss."""
 import mxnet as mx
 
-from lib.dataset.seg_records import IGNORE_LABEL
+from lib.dataset.formats.seg_records import IGNORE_LABEL
 from lib.symbols.resnet_v1 import channels, feature_channels, resnet_v1
 from lib.symbols.symbol_base import SymbolBase
 

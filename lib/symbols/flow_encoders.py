@@ -20,7 +20,7 @@ import mxnet as mx
 
 from lib.symbols.operators import correlation
 from lib.symbols.resnet_v1 import channels
-from lib.utils.errors import ConfigError
+from dff.errors import ConfigError
 
 SLOPE = 0.1        # of every LeakyReLU
 # (name, channels, kernel, stride)

@@ -3,7 +3,7 @@ import mxnet as mx
 
 from lib.operator_cxx import loader
 from lib.symbols.arithmetic import constant, gather_rows, order_first, rank, row_index
-from lib.utils.errors import ConfigError
+from dff.errors import ConfigError
 
 FAR = 2.0 ** 18   # more than any number of RoIs, and small enough for float32 to count up to a few times it
 

@@ -1,5 +1,5 @@
 """Networks by name: the `symbol` of a config. A task's package registers its classes when it is imported."""
-from lib.utils.errors import ConfigError
+from dff.errors import ConfigError
 
 _SYMBOLS = {}
 

@@ -1,7 +1,7 @@
 """ResNet-v1 (He et al., arXiv 1512.03385, the Caffe release), with stage 5 dilated so that the stride stays 16."""
 import mxnet as mx
 
-from lib.utils.errors import ConfigError
+from dff.errors import ConfigError
 
 # depth: (units of stages 2 to 5, bottleneck blocks)
 STAGES = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False),

@@ -3,7 +3,7 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from lib.symbols.initialise import initial_value
-from lib.utils.errors import CheckpointError, ConfigError
+from dff.errors import CheckpointError, ConfigError
 
 
 class SymbolBase:

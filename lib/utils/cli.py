@@ -3,7 +3,7 @@ import os
 import sys
 import traceback
 
-from lib.utils.errors import DFFError, Stopped
+from dff.errors import DFFError, Stopped
 
 
 def run(main):

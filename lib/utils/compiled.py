@@ -2,7 +2,7 @@
 import importlib
 import logging
 
-MODULES = ('lib.bbox.bbox', 'lib.nms.cpu_nms', 'lib.dataset.detection_text')
+MODULES = ('lib.boxes.bbox', 'lib.boxes.cpu_nms', 'lib.evaluation.detection_text')
 
 
 def load(module):

@@ -3,8 +3,8 @@ import os
 import zlib
 from typing import NamedTuple
 
-from lib.utils.errors import DataError
-from lib.utils.image import read_image
+from dff.errors import DataError
+from dff.image import read_image
 
 HEAD, TAIL = 1 << 16, 1 << 10     # bytes read first; a long profile or preview before the size needs more
 MAX_PIXELS = 1 << 30              # OpenCV refuses more

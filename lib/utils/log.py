@@ -5,7 +5,7 @@ import sys
 import time
 
 from lib.config.config import resolve
-from lib.utils.errors import SetupError
+from dff.errors import SetupError
 
 
 def output_folder(config, cfg_path, image_set):

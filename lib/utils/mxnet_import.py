@@ -7,7 +7,7 @@ import importlib.abc
 import os
 import sys
 
-from lib.utils.errors import SetupError
+from dff.errors import SetupError
 from lib.utils.threads import physical_cores
 
 # MXNet 1.7-1.9 read these names of NumPy at import or in use; NumPy 1.24 removed them (1.20-1.23 warn at each use).

@@ -8,7 +8,7 @@ import time
 from collections import namedtuple
 
 from lib.config.config import resolve
-from lib.utils.errors import DFFError
+from dff.errors import DFFError
 
 # name: in words; makes: path of the file that is there once `command`, a script of the repository and its arguments, has ended;
 # needs: paths of files that other steps may make.

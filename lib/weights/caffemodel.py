@@ -4,7 +4,7 @@ Only the few fields that hold weights are looked at (caffe.proto, BVLC), so neit
 """
 import numpy as np
 
-from lib.utils.errors import CheckpointError
+from dff.errors import CheckpointError
 
 # Field numbers of caffe.proto: (layers of a net, name, type, blobs), of today's and of the old layer message.
 LAYER_MESSAGES = {100: (1, 2, 7), 2: (4, 5, 6)}

@@ -7,12 +7,12 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.core.checkpoint import file_name, file_sha256, save_arrays
-from lib.core.executors import ExecutorPool
+from lib.engine.checkpoint import file_name, file_sha256, save_arrays
+from lib.engine.executors import ExecutorPool
 from lib.symbols.resnet_v1 import STAGES
-from lib.utils.errors import CheckpointError
-from lib.utils.files import atomic_path
-from lib.utils.image import to_tensor
+from dff.errors import CheckpointError
+from dff.files import atomic_path
+from dff.image import to_tensor
 from lib.weights.convention import BYTE, ONE
 from lib.weights.flow import FlowNet
 from lib.weights.resnet import ResNet

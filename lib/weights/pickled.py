@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from lib.utils.errors import CheckpointError
+from dff.errors import CheckpointError
 
 NUMBER = re.compile('[fiub][1248]')      # types that weights have
 

@@ -2,8 +2,8 @@
 import os
 from collections import namedtuple
 
-from lib.core.checkpoint import load_arrays
-from lib.utils.errors import CheckpointError
+from lib.engine.checkpoint import load_arrays
+from dff.errors import CheckpointError
 from lib.weights.caffemodel import read_caffemodel
 from lib.weights.pickled import read_pickle
 from lib.weights.torch_file import read_safetensors, read_torch

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from lib.utils.errors import CheckpointError, SetupError
+from dff.errors import CheckpointError, SetupError
 
 INSTALL = '`pip install -r requirements-convert.txt` installs it (PyTorch needs Python 3.9 or later)'
 OLDEST = (2, 6)    # before it, weights_only could be tricked into running code (CVE-2025-32434)

@@ -5,11 +5,11 @@ Needs the built library (lib/operator_cxx/build.py) and CuPy, not MXNet: MXNet's
 import numpy as np
 import pytest
 
-from lib.bbox.transform import bbox_overlaps, bbox_transform
-from lib.nms import frame_nms
+from lib.boxes.transform import bbox_overlaps, bbox_transform
+from dff import boxes as frame_nms
 from lib.operator_cxx import loader
-from lib.rpn.anchors import base_anchors
-from tests import native_oracles as oracles
+from lib.boxes.anchors import base_anchors
+from tests.helpers import native_oracles as oracles
 
 cupy = pytest.importorskip('cupy', reason='CuPy is not installed: the CUDA kernels are not run')
 try:

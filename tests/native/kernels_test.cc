@@ -1,5 +1,5 @@
 // Random, degenerate and hostile inputs for every native kernel: the CPU kernels against plain loops, the CUDA kernels
-// (emulated) against the CPU kernels.  Built with AddressSanitizer and UBSan by tests/test_native_kernels.py.
+// (emulated) against the CPU kernels.  Built with AddressSanitizer and UBSan by tests/native/test_native_kernels.py.
 // usage: kernels_test ROUNDS; prints what it ran; exit status 1 at the first difference.
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@ import os
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import Box, Item, Source, number, same_size, whole
 from lib.dataset.importers.paths import files_below, part_of, relative, stem
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 FOREIGN = 'boxes: their category_id or image_id is none of the file'
 

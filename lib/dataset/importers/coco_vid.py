@@ -6,7 +6,7 @@ from lib.dataset.importers import coco
 from lib.dataset.importers.media import Images, find_clip, without_video_suffix
 from lib.dataset.importers.model import Clip, Labels, Source, whole
 from lib.dataset.importers.paths import relative
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 
 def read(src, options, report):

@@ -12,7 +12,7 @@ from lib.dataset.importers.media import Images, find_clip, without_video_suffix
 from lib.dataset.importers.model import Box, Clip, Labels, Source, number, whole
 from lib.dataset.importers.paths import files_below, part_of, relative, stem
 from lib.dataset.importers.xml_files import children
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 
 OTHER_SHAPES = 'shapes: not upright boxes'

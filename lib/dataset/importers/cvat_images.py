@@ -6,8 +6,8 @@ from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import Item, Source, same_size, whole
 from lib.dataset.importers.paths import part_of, relative
 from lib.dataset.importers.xml_files import children
-from lib.utils.errors import DataError
-from lib.utils.files import IMAGE_SUFFIXES
+from dff.errors import DataError
+from dff.files import IMAGE_SUFFIXES
 
 NOT_SHAPES = ('tag', 'attribute')
 SUFFIXES = ('',) + tuple(suffix for name in IMAGE_SUFFIXES for suffix in (name, name.upper()))      # '': the name has one already

@@ -5,7 +5,7 @@ import re
 from lib.dataset.importers.media import VIDEO_SUFFIXES, Images, Video, find_video, images_in
 from lib.dataset.importers.model import Clip, Labels, still
 from lib.dataset.importers.paths import files_below, stem
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 _NUMBER = re.compile(r'\d{1,18}$')
 _WORD = re.compile(r'(?:^|(?<=[/_. -]))(?:frame|image|img)$', re.IGNORECASE)

@@ -6,15 +6,15 @@ import shutil
 import tempfile
 
 from lib.config.config import ROOT
-from lib.dataset import image_set_maker
-from lib.dataset.image_set_maker import make_image_sets
-from lib.dataset.image_sets import read_image_set
+from lib.dataset.formats import image_set_maker
+from lib.dataset.formats.image_set_maker import make_image_sets
+from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers import coco, coco_vid, cvat, cvat_images, mot, voc, yolo
 from lib.dataset.importers.layout import Layout, class_id
 from lib.dataset.importers.model import Report
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
-from lib.utils.errors import ConfigError, DataError
+from dff.errors import ConfigError, DataError
 
 FORMATS = {'coco': coco.read, 'coco-vid': coco_vid.read, 'cvat': cvat.read, 'cvat-images': cvat_images.read, 'mot': mot.read,
            'voc': voc.read, 'labelimg': voc.read, 'yolo': yolo.read}

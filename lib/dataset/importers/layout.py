@@ -4,11 +4,11 @@ import math
 import os
 from xml.sax.saxutils import escape
 
-from lib.dataset.classes import BACKGROUND
-from lib.dataset.image_set_maker import EXTENSION
+from lib.dataset.formats.classes import BACKGROUND
+from lib.dataset.formats.image_set_maker import EXTENSION
 from lib.dataset.importers.media import ImageFile, Images
 from lib.dataset.importers.paths import output_name, unique, without_part
-from lib.utils.errors import DataError
+from dff.errors import DataError
 from lib.utils.progress import progress_bar
 
 UNREADABLE = 'images: unreadable'

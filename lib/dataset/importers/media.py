@@ -6,10 +6,10 @@ import warnings
 import cv2
 from PIL import Image
 
-from lib.core.video_io import open_frames
-from lib.utils.errors import DataError
-from lib.utils.files import image_files
-from lib.utils.image import read_image
+from dff.sources import open_frames
+from dff.errors import DataError
+from dff.files import image_files
+from dff.image import read_image
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.mpg', '.mpeg', '.webm', '.wmv', '.ts')
 FRAME_FOLDERS = ('', 'img1', 'images', 'frames')     # where the frames of a clip's folder may be

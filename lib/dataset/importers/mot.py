@@ -6,7 +6,7 @@ import re
 from lib.dataset.importers.media import find_clip
 from lib.dataset.importers.model import Box, Clip, Labels, Source, number, whole
 from lib.dataset.importers.paths import files_below, part_of, read_text
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 # Class numbers 1 to 13 of MOT16, MOT17 and MOT20; other data sets list theirs in labels.txt beside gt.txt.
 CLASSES = ('pedestrian', 'person_on_vehicle', 'car', 'bicycle', 'motorbike', 'non_motorized_vehicle', 'static_person', 'distractor',

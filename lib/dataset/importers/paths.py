@@ -2,7 +2,7 @@
 import os
 import re
 
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 _DRIVE = re.compile(r'[A-Za-z]:')
 _PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}

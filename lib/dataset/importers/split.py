@@ -1,7 +1,7 @@
 """Training and validation: whole clips go to one or the other, never some of their frames."""
 import random
 
-from lib.utils.errors import ConfigError, DataError
+from dff.errors import ConfigError, DataError
 
 
 def split(clips, options, report):

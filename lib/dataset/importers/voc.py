@@ -6,8 +6,8 @@ from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import Box, Item, Source, number, same_size, whole
 from lib.dataset.importers.paths import files_below, part_of, read_text, stem
 from lib.dataset.importers.xml_files import parse
-from lib.utils.errors import DataError
-from lib.utils.files import IMAGE_SUFFIXES
+from dff.errors import DataError
+from dff.files import IMAGE_SUFFIXES
 
 _ANNOTATIONS = re.compile(r'^(annotations|labels|xmls?)/', re.IGNORECASE)
 

@@ -5,7 +5,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from lib.utils.errors import DataError
+from dff.errors import DataError
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@ import yaml
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import Box, Item, Source, number, whole
 from lib.dataset.importers.paths import files_below, part_of, read_text, stem
-from lib.utils.errors import DataError
-from lib.utils.files import IMAGE_SUFFIXES
+from dff.errors import DataError
+from dff.files import IMAGE_SUFFIXES
 
 CLASS_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'data/obj.names')
 

@@ -1,4 +1,4 @@
-// Post-processing of one frame on the CPU; what is computed is in lib/nms/frame_nms.py.
+// Post-processing of one frame on the CPU; what is computed is in dff/boxes.py.
 #pragma once
 
 extern "C" {

@@ -1,0 +1,87 @@
+"""Images: reading, resizing and turning into network input. Training and inference share these."""
+import functools
+
+import cv2
+import numpy as np
+
+from dff.errors import DataError
+
+
+def read_image(path):
+    """The image at `path` as BGR uint8 [H, W, 3]; DataError where it is missing or unreadable."""
+    # imdecode instead of imread: paths with any characters, and no warning of OpenCV's on stderr.
+    try:
+        data = np.fromfile(str(path), dtype=np.uint8)
+    except OSError as error:
+        raise DataError('cannot read image %s: %s' % (path, error.strerror or error)) from None
+    image = None
+    if data.size and _png_is_whole(data):
+        # As the data sets' boxes count pixels of the stored image, an EXIF rotation is not applied.
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error as error:      # larger than OPENCV_IO_MAX_IMAGE_PIXELS, which lib/utils/mxnet_import.py sets
+            raise DataError('cannot decode image %s (%d bytes): %s' % (path, data.size, ' '.join(str(error).split()))) from None
+    if image is None:
+        raise DataError('cannot decode image %s (%d bytes): not a whole JPEG or PNG file; replace it'
+                        % (path, data.size))
+    return image
+
+
+def _png_is_whole(data):
+    """Whether the chunks of a PNG file, uint8 [n], fit into it up to the last; True for files of other formats.
+
+    OpenCV would take a minute over a file of 1 KB with a chunk that claims to be longer.
+    """
+    view, at = memoryview(data), 8
+    if bytes(view[:8]) != b'\x89PNG\r\n\x1a\n':
+        return True
+    while at + 12 <= len(view):
+        end = at + 12 + int.from_bytes(view[at:at + 4], 'big')
+        if bytes(view[at + 4:at + 8]) == b'IEND':
+            return end <= len(view)
+        at = end
+    return False
+
+
+def resize_scale(height, width, size):
+    """The factor that brings the shorter side to size[0], the longer one to at most size[1]."""
+    shorter, longer = min(height, width), max(height, width)
+    scale = size[0] / shorter
+    if round(scale * longer) > size[1]:
+        scale = size[1] / longer
+    return scale
+
+
+def resize(frame, size, stride=0, interpolation=cv2.INTER_LINEAR, border=0):
+    """Scale `frame`, uint8 [H, W, 3] or [H, W], to `size` = (shorter side, longest side); returns (image, scale).
+
+    With stride > 0 (network.IMAGE_STRIDE) pixels of value `border` are added to the right and at the
+    bottom until both sides are multiples of it. (Label maps: cv2.INTER_NEAREST, border 255.)
+    """
+    scale = resize_scale(frame.shape[0], frame.shape[1], size)
+    if scale != 1:
+        frame = cv2.resize(frame, None, None, fx=scale, fy=scale, interpolation=interpolation)
+    if stride > 0:
+        bottom, right = -frame.shape[0] % stride, -frame.shape[1] % stride
+        if bottom or right:
+            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(border,) * 3)
+    return frame, scale
+
+
+@functools.lru_cache(maxsize=8)
+def _mean_tables(means):
+    """float32 [256] for each channel: what every byte becomes."""
+    return [(np.arange(256) - mean).astype(np.float32) for mean in means]
+
+
+def to_tensor(frame, pixel_means):
+    """BGR uint8 [H, W, 3] to network input: RGB minus means, float32 [1, 3, H, W].
+
+    pixel_means: three numbers, listed blue, green, red (network.PIXEL_MEANS).
+    """
+    tables = _mean_tables(tuple(float(mean) for mean in np.ravel(pixel_means)))
+    tensor = np.empty((1, 3) + frame.shape[:2], np.float32)
+    # A look-up per channel: the values of a float64 subtraction, in a seventh of its time.
+    for plane in range(3):
+        cv2.LUT(cv2.extractChannel(frame, 2 - plane), tables[2 - plane], dst=tensor[0, plane])
+    return tensor

@@ -1,0 +1,116 @@
+"""Class lists: ids as annotations name them, names as people read them."""
+import os
+from dataclasses import dataclass
+from typing import List
+
+from lib.config.config import resolve
+from dff.errors import ClassCountError, ConfigError, DataError
+
+BACKGROUND = '__background__'
+
+# The 30 classes of ImageNet VID, in the order of the original's class indices.
+IMAGENET_VID = """
+n02691156 airplane
+n02419796 antelope
+n02131653 bear
+n02834778 bicycle
+n01503061 bird
+n02924116 bus
+n02958343 car
+n02402425 cattle
+n02084071 dog
+n02121808 domestic_cat
+n02503517 elephant
+n02118333 fox
+n02510455 giant_panda
+n02342885 hamster
+n02374451 horse
+n02129165 lion
+n01674464 lizard
+n02484322 monkey
+n03790512 motorcycle
+n02324045 rabbit
+n02509815 red_panda
+n02411705 sheep
+n01726692 snake
+n02355227 squirrel
+n02129604 tiger
+n04468005 train
+n01662784 turtle
+n04530566 watercraft
+n02062744 whale
+n02391049 zebra
+""".split('\n')[1:-1]
+
+
+@dataclass
+class ClassList:
+    """Class names and ids; index 0 of both is the background."""
+
+    names: List[str]
+    ids: List[str]
+
+    def __len__(self):
+        return len(self.names)
+
+
+def load_classes(setting=None):
+    """The ClassList of a `dataset.CLASSES` setting: None (ImageNet VID), a list, or the path of a text file.
+
+    A list item or line is `id name` (the id is what <name> holds in the annotations), or a name that is its own id.
+    Relative paths start at the repository root. Raises DataError for a missing or malformed file, ConfigError for a
+    malformed list.
+    """
+    if setting is None:
+        return _parse(enumerate(IMAGENET_VID, 1), 'ImageNet VID', DataError)
+    return _parse(*class_lines(setting, 'id name'))
+
+
+def class_lines(setting, form):
+    """([(line number, text)], where they stand, class of error to raise about them) of a list or of the path of a text file.
+
+    form: of a line, for messages. Raises DataError for a file that is missing or no text.
+    """
+    if not isinstance(setting, str):
+        return [(i, str(item)) for i, item in enumerate(setting, 1)], 'dataset.CLASSES', ConfigError
+    path = resolve(setting)
+    if not os.path.isfile(path):
+        raise DataError('class list %s does not exist; expected a text file of `%s` lines' % (path, form))
+    try:
+        with open(path, encoding='utf-8-sig') as stream:
+            return list(enumerate(stream, 1)), path, DataError
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError('class list %s cannot be read as UTF-8 text: %s' % (path, error)) from None
+
+
+def classes_from_config(cfg, default=None):
+    """The ClassList of `cfg.dataset`; ConfigError unless dataset.NUM_CLASSES is its length.
+
+    default: `id name` lines for where dataset.CLASSES is unset; None for ImageNet VID.
+    """
+    setting = default if cfg.dataset.CLASSES is None else cfg.dataset.CLASSES
+    classes = load_classes(setting)
+    if cfg.dataset.NUM_CLASSES != len(classes):
+        own = cfg.dataset.CLASSES
+        source = 'the default of %s' % cfg.dataset.dataset if own is None else own if isinstance(own, str) else 'dataset.CLASSES'
+        raise ClassCountError(
+            'dataset.NUM_CLASSES is %d, but the class list (%s) has %d classes, which make %d with the background; '
+            'set dataset.NUM_CLASSES to %d or correct dataset.CLASSES'
+            % (cfg.dataset.NUM_CLASSES, source, len(classes) - 1, len(classes), len(classes)), len(classes))
+    return classes
+
+
+def _parse(lines, source, error):
+    names, ids = [BACKGROUND], [BACKGROUND]
+    for number, text in lines:
+        fields = text.split(None, 1)
+        if not fields:
+            continue
+        identifier, name = fields[0], fields[-1].strip()
+        if identifier in ids or name in names:
+            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, text.strip()))
+        ids.append(identifier)
+        names.append(name)
+    if len(names) == 1:
+        raise error('%s holds no class; expected `id name` lines' % source)
+    return ClassList(names, ids)

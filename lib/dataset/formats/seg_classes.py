@@ -1,0 +1,67 @@
+"""Class lists of segmentation: the name and colour of each id of a label map. There is no background but what a list names."""
+import re
+from dataclasses import dataclass
+from typing import List
+
+import numpy as np
+
+from lib.dataset.formats.classes import class_lines
+from dff.palette import default_palette
+from dff.errors import ConfigError
+
+FORM = 'name [red green blue]'
+MAX_CLASSES = 254              # ids are bytes; 255 means ignore, 254 stands for a wrong id
+_LINE = re.compile(r'(\S.*?)(?:\s+(\d+)\s+(\d+)\s+(\d+))?\s*')
+
+
+@dataclass
+class SegClassList:
+    """Classes in the order of their ids, from 0."""
+
+    names: List[str]
+    palette: np.ndarray        # uint8 [n, 3], RGB
+
+    def __len__(self):
+        return len(self.names)
+
+
+def load_seg_classes(setting):
+    """The SegClassList of a list of `name [red green blue]` items, or of the path of a text file of such lines.
+
+    Line n is the class of id n - 1; blank lines do not count. Classes without a colour get one. Relative paths start at the
+    repository root. Raises DataError for a missing or malformed file, ConfigError for a malformed list.
+    """
+    lines, source, error = class_lines(setting, FORM)
+    names, colours = [], []
+    for number, text in lines:
+        if not text.strip():
+            continue
+        name, *colour = _LINE.fullmatch(text.strip()).groups()
+        if name in names:
+            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, name))
+        if colour[0] is not None and any(len(value) > 9 or int(value) > 255 for value in colour):
+            raise error('%s, line %d: red, green and blue are 0 to 255; found %r' % (source, number, text.strip()))
+        names.append(name)
+        colours.append(None if colour[0] is None else [int(value) for value in colour])
+    if not 2 <= len(names) <= MAX_CLASSES:
+        raise error('%s holds %d classes; expected 2 to %d `%s` lines, in the order of the ids' % (source, len(names), MAX_CLASSES, FORM))
+    palette = default_palette(len(names))
+    for index, colour in enumerate(colours):
+        if colour is not None:
+            palette[index] = colour
+    return SegClassList(names, palette)
+
+
+def seg_classes_from_config(cfg, default):
+    """The SegClassList of `cfg.dataset`; ConfigError unless dataset.NUM_CLASSES is its length.
+
+    default: what stands for dataset.CLASSES where that is unset, a list or a file.
+    """
+    own = cfg.dataset.CLASSES
+    setting = default if own is None else own
+    classes = load_seg_classes(setting)
+    if cfg.dataset.NUM_CLASSES != len(classes):
+        source = setting if isinstance(setting, str) else 'the default of %s' % cfg.dataset.dataset if own is None else 'dataset.CLASSES'
+        raise ConfigError('dataset.NUM_CLASSES is %d, but the class list (%s) has %d classes; set dataset.NUM_CLASSES to %d or '
+                          'correct dataset.CLASSES' % (cfg.dataset.NUM_CLASSES, source, len(classes), len(classes)))
+    return classes

@@ -1,0 +1,209 @@
+"""Checkpoints: `<prefix>-%04d.params`, `.states` (momentum) and `.json` (how to go on from there).
+
+The number is the count of finished epochs; `-%04d-%06d` counts batches of the next one, too. All files are written aside
+and renamed, the .json last; it holds the checksums of the other two, so that an interrupted checkpoint is told from a
+whole one. Nothing is pickled.
+"""
+import glob
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import zlib
+from collections import namedtuple
+
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+import numpy as np
+
+from lib.engine.params_file import inspect
+from dff.errors import CheckpointError
+from dff.files import atomic_path
+
+KINDS = 'params', 'states', 'json'
+# record: what else the .json holds, such as the batch size.
+Checkpoint = namedtuple('Checkpoint', 'epoch batch params_file states_file num_update record')
+
+
+def file_name(prefix, epoch, extension='params', batch=0):
+    """<prefix>-%04d.<extension>, or -%04d-%06d where `batch` batches of the next epoch are done."""
+    return '%s-%04d%s.%s' % (prefix, epoch, '-%06d' % batch if batch else '', extension)
+
+
+# ---- arrays
+
+def save_arrays(path, arrays):
+    """Write {name: NDArray} with mx.nd.save, aside and renamed. Raises CheckpointError where it cannot be written."""
+    try:
+        with atomic_path(path) as temporary:
+            mx.nd.save(temporary, arrays)
+            if len(inspect(temporary)) != len(arrays):
+                raise CheckpointError('%s was not written whole' % path)
+    except (OSError, mx.base.MXNetError) as error:
+        raise CheckpointError('cannot write %s%s: %s' % (path, _room(path), str(error).strip().splitlines()[-1])) from error
+    except CheckpointError as error:
+        raise CheckpointError('cannot write %s, is the disk full? (%s)' % (path, error)) from error
+
+
+def _room(path):
+    """' (n MB free there)', or '' where there is no such folder."""
+    try:
+        return ' (%d MB free there)' % (shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free >> 20)
+    except OSError:
+        return ''
+
+
+def load_arrays(path):
+    """{name: NDArray} of a file of mx.nd.save, on the CPU. Raises CheckpointError for anything else."""
+    if not inspect(path):
+        return {}
+    return {name: array.as_in_context(mx.cpu()) for name, array in mx.nd.load(str(path)).items()}
+
+
+def load_params(prefix, epoch, batch=0):
+    """(arg_params, aux_params), {name: NDArray} each, of `<prefix>-<epoch, four digits>.params`; see `file_name`.
+
+    Raises CheckpointError: the file is missing, damaged, or holds other things than parameters.
+    """
+    path = file_name(prefix, epoch, batch=batch)
+    if not os.path.isfile(path):
+        raise CheckpointError('%s does not exist. model/README.md says for every file where it can be had and which command '
+                              'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set' % path)
+    params = {'arg': {}, 'aux': {}}
+    for key, array in load_arrays(path).items():
+        kind, _, name = key.partition(':')
+        if kind not in params or not name:
+            raise CheckpointError('%s holds %r, but the names of parameters begin with arg: or aux:; is it a file of '
+                                  'another kind, such as optimizer states?' % (path, key))
+        params[kind][name] = array
+    if not params['arg']:
+        raise CheckpointError('%s holds no parameters' % path)
+    return params['arg'], params['aux']
+
+
+# ---- checkpoints
+
+def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_update=0, extra=None, batch=0):
+    """Write the files of one checkpoint; without `states` the parameters alone, from which nothing can resume.
+
+    states: {name: NDArray}, optimizer states; num_update: optimizer steps made; extra: more entries for the .json,
+    such as the seed; batch: see `file_name`. Raises CheckpointError where a file cannot be written.
+    """
+    arrays = {'arg:' + name: array for name, array in arg_params.items()}
+    arrays.update(('aux:' + name, array) for name, array in aux_params.items())
+    params_file, states_file, path = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
+    save_arrays(params_file, arrays)
+    if states is None:
+        return
+    save_arrays(states_file, states)
+    record = dict(extra or {}, epoch=epoch, batch=batch, num_update=num_update, mxnet=mx.__version__,
+                  sha256={'params': file_sha256(params_file), 'states': file_sha256(states_file)})
+    try:
+        with atomic_path(path) as temporary, open(temporary, 'w') as stream:
+            json.dump(record, stream, indent=1, sort_keys=True)
+    except OSError as error:
+        raise CheckpointError('cannot write %s: %s' % (path, error.strerror)) from error
+
+
+def find_checkpoint(prefix, epoch=None, report=None):
+    """The Checkpoint to resume from: of `epoch`, or without one (None, 0) the newest whole one, else None.
+
+    report: called with a line for every damaged checkpoint that is passed over. Raises CheckpointError where that of
+    a given `epoch` is missing or damaged.
+    """
+    if epoch:
+        return _whole_checkpoint(prefix, epoch)
+    for position in sorted(positions(prefix), reverse=True):
+        try:
+            return _whole_checkpoint(prefix, *position)
+        except CheckpointError as error:
+            if report:
+                report('passed over: %s' % error)
+    return None
+
+
+def positions(prefix, extension='json'):
+    """{(finished epochs, batches of the next one)} of the files of checkpoints with that extension."""
+    names = (path[len(prefix):] for path in glob.glob('%s-*.%s' % (glob.escape(prefix), extension)))
+    found = (re.match(r'-(\d{4,})(?:-(\d{6,}))?\.%s$' % extension, name) for name in names)
+    return {(int(match.group(1)), int(match.group(2) or 0)) for match in found if match}
+
+
+def _whole_checkpoint(prefix, epoch, batch=0):
+    params_file, states_file, record_file = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
+    for path in (params_file, states_file, record_file):
+        if not os.path.isfile(path):
+            raise CheckpointError('%s is missing: training can resume only where .params, .states and .json are there. '
+                                  'To start anew from the parameters alone, set network.pretrained to %s and '
+                                  'TRAIN.RESUME to false' % (path, prefix))
+    try:
+        with open(record_file) as stream:
+            record = json.load(stream)
+        checksums, num_update = record['sha256'], int(record['num_update'])
+        wanted = {params_file: checksums['params'], states_file: checksums['states']}
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError, OSError) as error:
+        raise CheckpointError('%s is damaged (%r)' % (record_file, error)) from error
+    for path, checksum in wanted.items():
+        if file_sha256(path) != checksum:
+            raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))
+    return Checkpoint(epoch, batch, params_file, states_file, num_update, record)
+
+
+def file_sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as stream:
+        for block in iter(lambda: stream.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def seed_epoch(seed, epoch, batch=0):
+    """Seed MXNet, NumPy and Python for what follows `batch` batches of an epoch.
+
+    So a resumed run draws the same numbers as an unbroken one. (MXNet's own state can be neither read nor written.)
+    """
+    value = zlib.crc32(b'epoch %d %d' % (seed, epoch) + (b' %d' % batch if batch else b'')) & 0x7fffffff
+    mx.random.seed(value)
+    np.random.seed(value)
+    random.seed(value)
+
+
+# ---- box regression at test time
+
+BBOX_LAYER = 'rfcn_bbox'
+
+
+def fold_bbox_normalisation(arg_params, means, stds, bins=49):
+    """`arg_params` with rfcn_bbox_{weight,bias}_test: the layer that gives plain box deltas.
+
+    Training predicts (delta - mean) / std. The layer's channels are [columns x bins], as position-sensitive pooling
+    wants them, so every column's std and mean hold for `bins` channels in a row; means and stds [4] are repeated for
+    each class. Networks without this layer are returned unchanged.
+    """
+    weight, bias = (arg_params.get('%s_%s' % (BBOX_LAYER, kind)) for kind in ('weight', 'bias'))
+    if weight is None:
+        return arg_params
+    columns = bias.size // bins
+    scale, shift = (mx.nd.array(np.repeat(np.resize(np.asarray(values, np.float32), columns), bins), ctx=bias.context)
+                    for values in (stds, means))
+    return dict(arg_params, **{BBOX_LAYER + '_weight_test': weight * scale.reshape((-1, 1, 1, 1)),
+                               BBOX_LAYER + '_bias_test': bias * scale + shift})
+
+
+def use_test_bbox(arg_params, source='the parameters given'):
+    """`arg_params` for testing: the layer of `fold_bbox_normalisation` in the place of the plain one.
+
+    Raises CheckpointError where it is missing: boxes would be wrong without any other sign.
+    """
+    params = {name: array for name, array in arg_params.items() if not name.endswith('_test')}
+    for kind in ('weight', 'bias'):
+        name = '%s_%s' % (BBOX_LAYER, kind)
+        if name in params:
+            if name + '_test' not in arg_params:
+                raise CheckpointError('%s: %s_test is missing. Training writes it into every checkpoint; these '
+                                      'parameters are not from a checkpoint and would give wrong boxes' % (source, name))
+            params[name] = arg_params[name + '_test']
+    return params

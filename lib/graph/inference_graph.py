@@ -1,0 +1,222 @@
+"""A test network rewritten for speed on the CPU: the same outputs, to rounding, from changed layers and parameters.
+
+    batch normalisation   folded into the convolution before it
+    narrow layers         FlowNet's flow predictions, of 2 channels, are widened with zeros to the 8 that oneDNN computes at once;
+                          what they are concatenated to becomes a multiple of 8, too
+    3x3 convolutions      by Winograd's algorithm (lib/operator_cxx/winograd) where that takes less time; also 5x5 of stride 2
+    deconvolutions        FlowNet's, which double a map's size, as matrix products (lib/operator_cxx/deconvolution)
+
+What each is worth: docs/benchmarks.md.
+"""
+import numpy as np
+
+from lib.engine.executors import check_params
+from lib.graph.winograd import pays, transformed
+from lib.operator_cxx import loader
+from lib.graph.graph import Graph, Node
+
+BLOCK = 8     # channels that oneDNN keeps side by side; with AVX-512 it likes 16, and takes 8
+KERNELS = ('Convolution', 'Deconvolution')
+BY_CHANNEL = ('LeakyReLU', 'Activation', 'Pooling', 'slice_like')    # of zero they make zero; of slice_like, input 0 counts
+
+
+def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters given'):
+    """(symbol, arg_params, aux_params) that compute the same faster, on the CPU.
+
+    shapes: {input name: shape}, the largest expected; which algorithm pays depends on it, any other size works as well.
+    Parameters are not changed; those returned are NumPy arrays where they are new. Raises CheckpointError, which calls
+    their origin `source`, where they do not fit `symbol`.
+    """
+    graph, arguments, sizes = prepared(symbol, shapes, arg_params, aux_params, source)
+    if loader.load():
+        use_winograd(graph, arguments, sizes)
+        use_deconvolution(graph, arguments)
+    return graph.symbol(), arguments, aux_params
+
+
+def prepared(symbol, shapes, arg_params, aux_params, source):
+    """(Graph, arguments, {node name: shape}) after the steps that pay with any kernels; arguments as in for_inference."""
+    arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
+    needed = {name: shape for name, shape in zip(symbol.list_arguments(), arg_shapes) if name not in shapes}
+    check_params([(needed, arg_params), (dict(zip(symbol.list_auxiliary_states(), aux_shapes)), aux_params)], source)
+    graph, arguments = Graph(symbol), {name: arg_params[name] for name in needed}
+    sizes = _output_shapes(graph.symbol(), shapes)
+    fold_batch_norm(graph, arguments, aux_params)
+    widen_narrow(graph, arguments, sizes)
+    return graph, arguments, sizes
+
+
+def _output_shapes(symbol, shapes):
+    """{node name: shape of its output 0}"""
+    inner = symbol.get_internals()
+    names = inner.list_outputs()
+    return dict(zip((name[:-len('_output')] if name.endswith('_output') else name for name in names),
+                    inner.infer_shape(**shapes)[1]))
+
+
+def fold_batch_norm(graph, arguments, aux_params):
+    """Scale each convolution's weight and shift its bias instead of normalising what comes out of it."""
+    users = graph.users()
+    for node in graph.nodes():
+        conv = node.input(0) if node.op == 'BatchNorm' else None
+        if conv is None or conv.op != 'Convolution' or len(users[conv]) > 1:
+            continue
+        gamma, beta, mean, variance = (_float64(source, name) for source, name in zip(
+            (arguments, arguments, aux_params, aux_params), (entry.name for entry, _ in node.inputs[1:])))
+        if node.get('fix_gamma', True):
+            gamma = np.ones_like(gamma)
+        factor = gamma / np.sqrt(variance + node.get('eps', 1e-3))
+        weight = conv.input(1).name
+        arguments[weight] = (_float64(arguments, weight) * factor.reshape(-1, 1, 1, 1)).astype(np.float32)
+        bias = beta - mean * factor
+        if conv.get('no_bias', False):
+            conv.inputs.append((Node('null', conv.name + '_bias'), 0))
+            conv.attributes['no_bias'] = 'False'
+        else:
+            bias += _float64(arguments, conv.input(2).name) * factor
+        arguments[conv.input(2).name] = bias.astype(np.float32)
+        graph.replace(node, conv)
+
+
+def widen_narrow(graph, arguments, sizes):
+    """Give convolutions and deconvolutions of fewer than BLOCK filters zero filters up to BLOCK.
+
+    Where concatenations and, behind them, convolutions read those, the zeros are kept and given zero weights; anything
+    else gets the filters that were there before.
+    """
+    takes_zeros = _takers(graph)
+    kept, widths = {}, {}     # widened node -> which of its channels were there before; how many it has now
+    for node in graph.nodes():
+        if not any(source in kept for source, _ in node.inputs):
+            pass
+        elif node not in takes_zeros:
+            node.inputs = [(_first_channels(source, len(kept[source])), 0) if source in kept else (source, index)
+                           for source, index in node.inputs]
+        elif node.op == 'Concat':
+            sources = [source for source, _ in node.inputs]
+            kept[node] = _joined(sources, kept, widths, sizes)
+            widths[node] = sum(widths.get(source, sizes[source.name][1]) for source in sources)
+        elif node.op in KERNELS:
+            _scatter_weight(node, kept[node.input(0)], widths[node.input(0)], arguments)
+        elif node.input(0) in kept:
+            kept[node], widths[node] = kept[node.input(0)], widths[node.input(0)]
+        if node.op in KERNELS and node.get('num_filter') < BLOCK and node.get('num_group', 1) == 1:
+            kept[node], widths[node] = np.arange(node.get('num_filter')), BLOCK
+            _add_filters(node, arguments)
+    graph.heads = [(_first_channels(node, len(kept[node])), 0) if node in kept else (node, index) for node, index in graph.heads]
+
+
+def _takers(graph):
+    """Nodes that may read zero channels more: their results are the same, or hold them in places that are known."""
+    users, takers = graph.users(), set()
+    for node in reversed(graph.nodes()):
+        if node.op in KERNELS:
+            good = node.get('num_group', 1) == 1
+        elif node.op in BY_CHANNEL or (node.op == 'Concat' and node.get('dim', 1) == 1):
+            good = all(user in takers for user in users[node])
+        else:
+            good = False
+        if good:
+            takers.add(node)
+    return takers
+
+
+def _joined(sources, kept, widths, sizes):
+    """Where the channels that were there before lie in a concatenation."""
+    places, start = [], 0
+    for source in sources:
+        channels = sizes[source.name][1]
+        places.append(start + kept.get(source, np.arange(channels)))
+        start += widths.get(source, channels)
+    return np.concatenate(places)
+
+
+def _first_channels(node, count):
+    return Node('slice_axis', '%s_first' % node.name, {'axis': '1', 'begin': '0', 'end': str(count)}, [(node, 0)])
+
+
+def _add_filters(node, arguments):
+    """Zero filters and biases up to BLOCK."""
+    missing = BLOCK - node.get('num_filter')
+    node.attributes['num_filter'] = str(BLOCK)
+    axis = _filter_axis(node)
+    for entry, along in zip(node.inputs[1:], (axis, 0)):
+        value = _array(arguments, entry[0].name)
+        arguments[entry[0].name] = np.pad(value, [(0, missing if i == along else 0) for i in range(value.ndim)])
+
+
+def _scatter_weight(node, places, width, arguments):
+    """Zero weights for those of `width` channels that are not at `places`."""
+    name, axis = node.input(1).name, 1 - _filter_axis(node)
+    value = np.moveaxis(_array(arguments, name), axis, 0)
+    wide = np.zeros((width,) + value.shape[1:], np.float32)
+    wide[places] = value
+    arguments[name] = np.ascontiguousarray(np.moveaxis(wide, 0, axis))
+
+
+def _filter_axis(node):
+    """Which axis of a weight counts its filters."""
+    return 1 if node.op == 'Deconvolution' else 0
+
+
+def use_winograd(graph, arguments, sizes):
+    """Let DFFWinograd compute convolutions, and the activations that follow them, where that takes less time."""
+    users = graph.users()
+    for node in graph.nodes():
+        if node.op != 'Convolution' or not pays(node, sizes[node.input(0).name], sizes[node.name]):
+            continue
+        weight, name = node.input(1).name, node.name + '_winograd'
+        arguments[name] = transformed(_array(arguments, weight))
+        attributes = {'num_filter': node.get('num_filter'), 'dilate': node.get('dilate', (1, 1))[0], 'stride': node.get('stride', (1, 1))[0]}
+        _use(graph, arguments, node, _only_user(users, node), 'DFFWinograd', name, attributes)
+
+
+def use_deconvolution(graph, arguments):
+    """Let DFFDeconvolution compute the deconvolutions that it can, and the activations that follow them or their cropping."""
+    users = graph.users()
+    for node in graph.nodes():
+        settings = tuple(node.get(key, (0, 0)) for key in ('kernel', 'stride', 'pad', 'adj'))
+        if node.op != 'Deconvolution' or settings != ((4, 4), (2, 2), (1, 1), (0, 0)) or node.get('num_group', 1) != 1:
+            continue
+        weight, name = _array(arguments, node.input(1).name), node.name + '_taps'
+        arguments[name] = np.ascontiguousarray(weight.transpose(1, 0, 2, 3)).reshape(weight.shape[1], weight.shape[0], -1)
+        follower = _only_user(users, node)
+        if follower is not None and follower.op == 'slice_like':
+            crop, follower = follower, _only_user(users, follower)
+            if _slope(follower) is not None:       # first the activation, then the crop
+                graph.replace(follower, crop)
+                follower.inputs[0], crop.inputs[0] = (node, 0), (follower, 0)
+        _use(graph, arguments, node, follower, 'DFFDeconvolution', name, {'num_filter': node.get('num_filter')})
+
+
+def _use(graph, arguments, node, follower, operator, weight, attributes):
+    """Put a native `operator` with the parameter `weight` in the place of `node` and of `follower`, if that is an activation."""
+    bias, slope = node.name + '_bias', _slope(follower)
+    arguments.setdefault(bias, np.zeros(node.get('num_filter'), np.float32))
+    inputs = [node.inputs[0]] + [(Node('null', each, {'__shape__': str(arguments[each].shape)}), 0) for each in (weight, bias)]
+    attributes = dict(attributes, slope=1.0 if slope is None else slope)
+    native = Node(operator, node.name, {key: str(value) for key, value in attributes.items()}, inputs)
+    graph.replace(node if slope is None else follower, native)
+
+
+def _only_user(users, node):
+    """The node that alone reads `node`, or None."""
+    return users[node][0] if len(users[node]) == 1 and users[node][0] != 'head' else None
+
+
+def _slope(node):
+    """Factor on negative values of an activation that native operators apply themselves; None for anything else."""
+    if node is None or node.op not in ('Activation', 'LeakyReLU'):
+        return None
+    kind = node.get('act_type', 'leaky')
+    return {'relu': 0.0, 'leaky': node.get('slope', 0.25)}.get(kind)
+
+
+def _array(arrays, name):
+    """The parameter as NumPy array."""
+    value = arrays[name]
+    return value if isinstance(value, np.ndarray) else value.asnumpy()
+
+
+def _float64(arrays, name):
+    return _array(arrays, name).astype(np.float64)

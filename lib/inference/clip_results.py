@@ -1,0 +1,132 @@
+"""Results of a test run on disk, clip by clip, with the record of what made them; detections are one text file a clip."""
+import contextlib
+import hashlib
+import json
+import os
+
+from dff.timing import Timing
+from dff.files import atomic_path
+
+LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
+
+
+def format_detections(frame_number, detections):
+    """Lines of a detections file for one frame; detections: [n, 6], class, score, x1, y1, x2, y2."""
+    values = [value for row in detections.tolist() for value in (frame_number, *row)]
+    return (LINE * len(detections)) % tuple(values)
+
+
+def file_digest(path):
+    """SHA-256 of a file, as hex."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as stream:
+        for block in iter(lambda: stream.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class RunFolder:
+    """The folder of one test run: made_with.json, and a record of each finished clip in clips/.
+
+    Args:
+        folder: made if needed.
+        origin: dict of everything that the results depend on; finished clips are kept only if theirs is equal.
+        report: called with one line where results of another origin are found.
+        ignore: keep no finished clip.
+
+    A subclass gives `_name(clip)`, a file name without extension, and `_identity(clip)`, what makes two clips the same.
+    """
+
+    CONTENT = 'results'
+
+    def __init__(self, folder, origin, report, ignore=False):
+        self.folder, self._ignore = folder, ignore
+        origin = json.loads(json.dumps(origin))      # as it will be read back: lists for tuples
+        self._digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, 'made_with.json')
+        before = read_json(path)
+        if before is not None and before != origin:
+            old, new = (dict(_leaves(tree)) for tree in (before, origin))
+            changed = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
+            report('%s in %s were made with other settings (%s): all clips run again' % (self.CONTENT, folder, ', '.join(changed)))
+        write_json(path, origin)
+
+    def finished(self, clip, drawn=False):
+        """Whether the clip's results are there, whole, and made as this run makes them; drawn: its images, too."""
+        record = self.record(clip)
+        return (not self._ignore and record is not None and record.get('made_with') == self._digest
+                and record.get('clip') == self._identity(clip) and bool(record.get('drawn') or not drawn))
+
+    def record(self, clip):
+        """What `finish` wrote for the clip; None where there is none."""
+        return read_json(self._path(clip, '.json'))
+
+    def finish(self, clip, drawn, **content):
+        """Write the record that makes the clip a finished one, and `content` with it."""
+        write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest, drawn=drawn))
+
+    def _path(self, clip, extension):
+        return os.path.join(self.folder, 'clips', self._name(clip) + extension)
+
+
+class ClipResults(RunFolder):
+    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took."""
+
+    CONTENT = 'detections'
+
+    def finished(self, clip, drawn=False):
+        """As RunFolder's; the file of detections must be there, too."""
+        return super().finished(clip, drawn) and os.path.isfile(self._path(clip, '.txt'))
+
+    @contextlib.contextmanager
+    def writing(self, clip, timing, drawn=False):
+        """Context manager giving write(frame_number, detections). The clip is finished when the block ends well."""
+        path = self._path(clip, '.txt')
+        with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as stream:
+            yield lambda number, detections: stream.write(format_detections(number, detections))
+        self.finish(clip, drawn, timing=timing.as_dict())
+
+    def merge(self, clips):
+        """Join the clips' detections, in order, into one file; returns (its path, the Timing of all)."""
+        path, timing = os.path.join(self.folder, 'detections.txt'), Timing()
+        with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as merged:
+            for clip in clips:
+                with open(self._path(clip, '.txt'), encoding='ascii') as stream:
+                    for line in stream:
+                        merged.write(line)
+                timing.merge(self.record(clip)['timing'])
+        return path, timing
+
+    def _name(self, clip):
+        # The number makes it unique: a list of frames may cut one folder into several clips.
+        return '%06d_%s' % (clip.first_number, os.path.basename(clip.name))
+
+    def _identity(self, clip):
+        return [clip.name, clip.first_number, clip.length, clip.frame_path(0)]
+
+
+def _leaves(tree, prefix=''):
+    """('a.b', value) for every value of a nested dict."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, '%s%s.' % (prefix, key))
+        else:
+            yield prefix + key, value
+
+
+def read_json(path):
+    """The dict in the file; None where there is none."""
+    try:
+        with open(path, encoding='utf-8') as stream:
+            content = json.load(stream)
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write_json(path, content):
+    """Write `content` as an indented JSON file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        with open(temporary, 'w', encoding='utf-8') as stream:
+            json.dump(content, stream, indent=1, sort_keys=True)

@@ -1,0 +1,93 @@
+"""Many clips on several devices, and detection in them."""
+import contextlib
+import os
+import queue
+import threading
+from collections import Counter
+
+from dff.timing import Timing
+from dff.sources import image_frames, open_writer
+from dff.drawing import draw_detections
+from lib.utils.progress import progress_bar
+
+VISIBLE = 0.2     # images with boxes show those of at least this score
+
+
+class _Stopped(Exception):
+    """Raised inside a clip under way to end it without a result."""
+
+
+def run_clips(clips, devices, make_detector, results, class_names=None):
+    """Detect in `clips` on all `devices` at once and write the detections through `results`; see run_on_devices.
+
+    make_detector(device) -> VideoDetector. results: ClipResults. class_names: also write images with boxes.
+    """
+    def make_work(device):
+        detector, seen = make_detector(device), Counter()
+        return lambda clip, tick: _detect(detector, clip, results, Timing(seen), tick, class_names)
+    run_on_devices(clips, devices, make_work)
+
+
+def run_on_devices(clips, devices, make_work):
+    """Run all `clips`, objects with the attribute `length` (steps of the progress bar), on all `devices` at once.
+
+    A thread for each device calls make_work(device) -> work(clip, tick), then work for one clip after the other; that
+    calls tick() after each step. The first error of any thread, or Ctrl-C, stops all of them: tick() then raises, so
+    that a clip under way ends there.
+    """
+    # Longest first, so that the devices end together. The threads share one iterator.
+    jobs = iter(sorted(clips, key=lambda clip: -clip.length))
+    messages, stop = queue.Queue(), threading.Event()
+
+    def tick():
+        if stop.is_set():
+            raise _Stopped
+        messages.put(1)
+
+    def serve(device):
+        """Puts 1 for every step, at the end None or the error."""
+        outcome = None
+        try:
+            work = make_work(device)
+            for clip in jobs:
+                work(clip, tick)
+        except Exception as error:    # whatever it is: the main thread raises it
+            outcome = error
+        messages.put(outcome)
+
+    threads = [threading.Thread(target=serve, args=(device,), name=str(device)) for device in devices]
+    with progress_bar(total=sum(clip.length for clip in clips), unit='frame', desc='testing') as bar:
+        try:
+            for thread in threads:
+                thread.start()
+            _watch(messages, len(threads), bar)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+def _watch(messages, running, bar):
+    """Move the bar until `running` threads have ended; raise the first error of theirs."""
+    while running:
+        message = messages.get()
+        if isinstance(message, Exception):
+            raise message
+        if message is None:
+            running -= 1
+        else:
+            bar.update(message)
+
+
+def _detect(detector, clip, results, timing, tick, class_names):
+    """Write the clip's detections frame by frame; tick() is called after each."""
+    source = image_frames(clip.frame_path(i) for i in range(clip.length))
+    drawn = class_names is not None
+    with results.writing(clip, timing, drawn) as write, contextlib.closing(detector.detect(source)) as detected:
+        for result in detected:
+            timing.add(result)
+            write(clip.first_number + result.index, result.detections)
+            if drawn:
+                with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
+                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE), source.name(result.index))
+            tick()

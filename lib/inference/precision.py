@@ -1,0 +1,173 @@
+"""TEST.PRECISION: which numbers the test networks compute with. How int8 is calibrated, recorded, and judged.
+
+For int8 the ranges of all tensors are measured on the first frames that are to be detected, once, and kept beside the parameters in
+<parameters>.int8.json, with the frames' count, the error of each layer, and the layers that stay float. The record holds for one
+set of parameters and one network; with others it is made anew. No network is used that is slower than in float32.
+"""
+import hashlib
+import json
+import logging
+import os
+import time
+from collections import namedtuple
+
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+import numpy as np
+
+from lib.inference.clip_results import read_json, write_json
+from lib.engine.executors import ExecutorPool
+from lib.graph.inference_graph import for_inference
+from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised
+from lib.graph.graph import Graph
+
+FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL
+KEY_INTERVAL = 3
+LARGEST_ERROR = 0.1   # of a layer's output, relative; a layer above it stays float
+_log = logging.getLogger('dff.precision')
+
+# symbol, arg_params, aux_params: what to bind; monitor: for ExecutorPool, or None.
+Rewritten = namedtuple('Rewritten', 'symbol arg_params aux_params monitor')
+
+
+class Float32:
+    """Networks as lib.graph.inference_graph makes them; on a GPU as they are."""
+
+    def rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source):
+        """The Rewritten network of `symbol` with inputs `shapes`, {name: largest shape}."""
+        if ctx.device_type == 'cpu':
+            symbol, arg_params, aux_params = for_inference(symbol, shapes, arg_params, aux_params, source)
+        return Rewritten(symbol, arg_params, aux_params, None)
+
+    def to_calibrate(self):
+        """Whether networks must run on some frames, and be made anew after `finish`, before their results count."""
+        return False
+
+
+class Int8(Float32):
+    """int8 on the CPU. source: the parameters' file; beside it the record lies. Another kind of source has no record on disk."""
+
+    def __init__(self, arg_params, source):
+        self._digest = _digest(arg_params)
+        self._path = source[:-len('.params')] + '.int8.json' if source.endswith('.params') else None
+        record = read_json(self._path) if self._path else None
+        if record is not None and record.get('parameters') != self._digest:
+            _log.warning('%s was made for other parameters: int8 is calibrated anew', self._path)
+            record = None
+        self._record = record or {'parameters': self._digest, 'networks': {}}
+        self._open, self._given_up = {}, set()
+
+    def rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source):
+        if ctx.device_type != 'cpu':
+            _log.warning('int8 is for the CPU: %s runs in float32', ctx)
+            return super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
+        network, arguments, plain = fused(symbol, shapes, arg_params, aux_params, source)
+        role = hashlib.sha256(json.dumps([plain.tojson(remove_amp_cast=False), sorted(shapes.items())]).encode()).hexdigest()[:16]
+        found = self._record['networks'].get(role)
+        if found is None and role not in self._given_up:
+            monitor = Ranges()
+            self._open[role] = monitor, plain, arguments
+            return Rewritten(network, arguments, aux_params, monitor)
+        plain32 = super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
+        if found is None:
+            return plain32
+        int8 = Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)
+        return int8 if self._is_faster(found, plain32, int8, shapes) else plain32
+
+    def to_calibrate(self):
+        return bool(self._open)
+
+    def finish(self, inputs):
+        """Record what the networks did on the calibration frames. inputs: [{name: NDArray}], the last of each network."""
+        for role, (monitor, plain, arguments) in self._open.items():
+            own = next((each for each in inputs if set(each) | set(arguments) >= set(plain.list_arguments())
+                        and set(each) <= set(plain.list_arguments())), None)
+            if not monitor.found or own is None:      # it did not run: a clip of one frame
+                self._given_up.add(role)
+                continue
+            errors = layer_errors(plain, arguments, own)
+            kept = {name: 'error %.3f of its output' % error for name, error in errors.items() if not error <= LARGEST_ERROR}
+            self._record['networks'][role] = {
+                'inputs': sorted(own), 'errors': errors, 'float_layers': kept, 'milliseconds': {},
+                'ranges': {name: [float(low), float(high)] for name, (low, high) in monitor.found.items()}}
+            _log.warning('int8: ranges of the network with inputs %s measured; %d of %d convolutions stay float%s', ', '.join(sorted(own)),
+                         len(kept), len(errors), ': ' + ', '.join(sorted(kept)) if kept else '')
+        self._open = {}
+        self._record.update(method='smallest and largest value of every tensor', frames=FRAMES, key_frame_interval=KEY_INTERVAL,
+                            headroom=HEADROOM, largest_error=LARGEST_ERROR, mxnet=mx.__version__)
+        self._save()
+
+    def _is_faster(self, found, float32, int8, shapes):
+        """Whether int8 is the faster of the two on this machine; measured once and recorded."""
+        machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
+        if machine not in found['milliseconds']:
+            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32, int8), shapes)))
+            self._save()
+        times = found['milliseconds'][machine]
+        if times['int8'] < times['float32']:
+            return True
+        _log.warning('int8 is slower than float32 on this processor (%.1f and %.1f ms; %s): the network with inputs %s stays float32',
+                     times['int8'], times['float32'], 'it has VNNI' if 'vnni' in _flags() else 'it has no VNNI', ', '.join(found['inputs']))
+        return False
+
+    def _save(self):
+        if self._path:
+            write_json(self._path, self._record)
+
+
+def make_precision(name, arg_params, source):
+    """The object for a value of TEST.PRECISION."""
+    return Int8(arg_params, source) if name == 'int8' else Float32()
+
+
+def arithmetic(symbol):
+    """'int8' or 'float32', what most of a bound network computes with."""
+    return 'int8' if any('quantize' in node.op for node in Graph(symbol).nodes()) else 'float32'
+
+
+def _milliseconds(networks, shapes, repeats=5):
+    """Least time of a forward of each Rewritten, measured in turn."""
+    executors = []
+    for network in networks:
+        pool = ExecutorPool(network.symbol, mx.cpu(), shapes)
+        pool.set_params(network.arg_params, network.aux_params)
+        executors.append(pool.get(shapes))
+        for name in ('data', 'data_key', 'feat_key', 'im_info'):
+            if name in shapes:
+                value = 30 * np.random.RandomState(0).randn(*shapes[name]) if name != 'im_info' else [list(shapes['data'][2:]) + [1]]
+                executors[-1].arg_dict[name][:] = mx.nd.array(value)
+    least = [float('inf')] * len(networks)
+    for repeat in range(repeats + 1):
+        for number, executor in enumerate(executors):
+            start = time.perf_counter()
+            executor.forward(is_train=False)
+            mx.nd.waitall()
+            if repeat:      # the first one prepares weights
+                least[number] = min(least[number], (time.perf_counter() - start) * 1e3)
+    return least
+
+
+def _digest(params):
+    """SHA-256 over names and values."""
+    value = hashlib.sha256()
+    for name in sorted(params):
+        value.update(name.encode())
+        value.update(params[name].asnumpy().tobytes())
+    return value.hexdigest()
+
+
+def processor():
+    """The processor's name."""
+    return _cpuinfo('model name') or 'unknown processor'
+
+
+def _flags():
+    return _cpuinfo('flags')
+
+
+def _cpuinfo(field):
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8') as stream:
+            return next((line.partition(':')[2].strip() for line in stream if line.startswith(field)), '')
+    except OSError:
+        return ''

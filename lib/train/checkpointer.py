@@ -1,0 +1,113 @@
+"""When training writes checkpoints, which of them it keeps, and where it goes on from one."""
+import json
+import os
+import signal
+
+from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation, positions, save_checkpoint,
+                                 seed_epoch)
+from lib.train.divergence import check_finite
+from dff.errors import CheckpointError, Stopped
+
+KEPT = 2     # a checkpoint within an epoch is removed when so many newer ones exist
+
+
+class Checkpointer:
+    """Callbacks of `fit` that write checkpoints: at the end of each epoch, within it, and before a stop.
+
+    Those of epochs are kept, all of them; of those within epochs only what is among the newest KEPT of all.
+
+    Args:
+        module: the MutableModule in training.
+        prefix: beginning of the files' names.
+        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, TRAIN.BBOX_MEANS and BBOX_STDS
+            (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
+        loader: its batches_per_epoch and batch_size are recorded with the position.
+        stop: a StopRequest.
+        group: the Group of workers; the first one writes for all.
+    """
+
+    def __init__(self, module, prefix, config, loader, stop, group):
+        self.module, self.prefix, self.config, self.loader, self.stop, self.group = module, prefix, config, loader, stop, group
+        self._stopping = False
+        self._seeds_batches = draws_numbers(module.symbol)
+
+    def end_batch(self, param):
+        """batch_end_callback. Raises Stopped after a signal, CheckpointError, DivergenceError."""
+        done, every = param.nbatch + 1, self.config.TRAIN.CHECKPOINT_EVERY
+        self._stopping = self.group.any(self.stop.received)
+        if done < self.loader.batches_per_epoch:                 # else end_epoch comes at once
+            if self._stopping or (every and done % every == 0):
+                params = self.module.get_params()
+                self._write(param.epoch, done, *params)
+                self.module.set_params(*params)      # statistics that each device gathers go on from their mean, as after a resume
+            if self._stopping:
+                self._raise_stopped(param.epoch, done)
+            if self._seeds_batches:
+                seed_epoch(self.config.TRAIN.SEED, param.epoch, done)
+
+    def end_epoch(self, epoch, symbol, arg_params, aux_params):
+        """epoch_end_callback. Raises as end_batch."""
+        self._write(epoch + 1, 0, arg_params, aux_params)
+        if self._stopping:
+            self._raise_stopped(epoch + 1, 0)
+        seed_epoch(self.config.TRAIN.SEED, epoch + 1)
+
+    def _write(self, epoch, batch, arg_params, aux_params):
+        check_finite(arg_params, 'after batch %d of epoch %d' % (batch, epoch + 1) if batch else 'after epoch %d' % epoch)
+        aux_params = self.group.mean(aux_params)
+        if self.group.rank:
+            return
+        config = self.config
+        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS,
+                                             config.network.RFCN_GROUP_SIZE ** 2)
+        record = {'seed': config.TRAIN.SEED, 'batches_per_epoch': self.loader.batches_per_epoch}
+        try:
+            save_checkpoint(self.prefix, epoch, arg_params, aux_params, self.module.optimizer_states(), self.module.num_update,
+                            record, batch)
+        except CheckpointError as error:
+            if batch:
+                remove(self.prefix, epoch, batch)     # a part of a checkpoint is of no use
+            last = find_checkpoint(self.prefix)
+            after = 'once this is mended, --resume goes on from %s' % last.params_file if last else 'there is no checkpoint yet'
+            raise CheckpointError('%s. Training stops here; %s' % (error, after)) from error
+        remove_old(self.prefix)
+
+    def _raise_stopped(self, epoch, batch):
+        where = 'where worker 0 stopped' if self.group.rank else file_name(self.prefix, epoch, batch=batch)
+        raise Stopped('stopped by a signal; --resume goes on from %s' % where, self.stop.received or signal.SIGTERM)
+
+
+def remove_old(prefix):
+    """Remove the checkpoints within epochs that are not among the newest KEPT of all."""
+    for epoch, batch in sorted(positions(prefix, 'params'), reverse=True)[KEPT:]:
+        if batch:
+            remove(prefix, epoch, batch)
+
+
+def remove(prefix, epoch, batch):
+    """Remove the files of one checkpoint, the .json first, so that it is never taken for a whole one."""
+    for kind in reversed(KINDS):
+        path = file_name(prefix, epoch, kind, batch)
+        if os.path.exists(path):
+            os.remove(path)
+
+
+def resume_position(start, batches_per_epoch, report):
+    """(batches of the epoch that are done, updates made) of the Checkpoint `start`, in a run of so many batches an epoch.
+
+    Where the run that wrote it had another number (devices, images a batch, data), the same share of the epoch is
+    taken, and report is called with a line that says so.
+    """
+    before = start.record.get('batches_per_epoch', batches_per_epoch)
+    if before == batches_per_epoch:
+        return start.batch, start.num_update
+    share = batches_per_epoch / before
+    report('the checkpoint is of a run with %d batches an epoch, this one has %d: going on at the same share of the epoch'
+           % (before, batches_per_epoch))
+    return int(start.batch * share), int(round(start.num_update * share))
+
+
+def draws_numbers(symbol):
+    """Whether the network draws random numbers itself, as the choice of RoIs without OHEM does."""
+    operators = (node['op'].lower() for node in json.loads(symbol.tojson())['nodes'])
+    return any('random' in name or 'sample' in name or name == 'dropout' for name in operators)

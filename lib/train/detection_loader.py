@@ -1,0 +1,110 @@
+"""Training batches of detection: scaled images, reference frames, boxes and the targets of the RPN."""
+import numpy as np
+
+from lib.train.loader import TrainLoader, pad
+from lib.boxes.targets import assign_anchors
+from dff.errors import DataError
+from dff.image import read_image, resize, to_tensor
+
+LABEL_NAMES = ['label', 'bbox_target', 'bbox_weight']
+
+
+def data_names(with_reference):
+    """Names of the training symbol's inputs: the frame baseline's, or DFF's with the reference frame."""
+    return ['data', 'data_ref', 'eq_flag', 'im_info', 'gt_boxes'] if with_reference else ['data', 'im_info', 'gt_boxes']
+
+
+def reference_frame_id(record, min_offset, max_offset, rng):
+    """Number of the reference frame: an offset drawn from [min_offset, max_offset], kept inside the clip."""
+    offset = rng.randint(min_offset, max_offset + 1)
+    return min(max(record.frame_id + offset, 0), record.clip_length - 1)
+
+
+def load_sample(record, cfg, rng, with_reference):
+    """Network input and RPN targets of one record, as a dict of float32 arrays with a leading axis of 1.
+
+    data [1, 3, H, W], im_info [1, 3], gt_boxes [1, n, 5]; with_reference adds data_ref and eq_flag [1]
+    (1 where the frame is its own reference: stills, and an offset of 0). Raises DataError naming the image.
+    """
+    image, scale = _read(record.image, record, cfg)
+    info = np.array([image.shape[0], image.shape[1], scale], np.float32)
+    boxes = np.hstack([record.boxes * scale, record.gt_classes[:, None]]).astype(np.float32)
+    sample = {'data': to_tensor(image, cfg.network.PIXEL_MEANS), 'im_info': info[None], 'gt_boxes': boxes[None]}
+    if with_reference:
+        same = record.pattern is None
+        if not same:
+            frame_id = reference_frame_id(record, cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET, rng)
+            same = frame_id == record.frame_id
+        if same:
+            sample['data_ref'] = sample['data']
+        else:
+            reference, _ = _read(record.frame_path(frame_id), record, cfg)
+            if reference.shape != image.shape:
+                raise DataError('%s and %s belong to one clip but differ in size' % (record.image, record.frame_path(frame_id)))
+            sample['data_ref'] = to_tensor(reference, cfg.network.PIXEL_MEANS)
+        sample['eq_flag'] = np.array([same], np.float32)
+    return sample
+
+
+def _read(path, record, cfg):
+    image = read_image(path)
+    if image.shape[:2] != (record.height, record.width):
+        raise DataError('%s is %d x %d pixels, but its annotation says %d x %d'
+                        % (path, image.shape[1], image.shape[0], record.width, record.height))
+    if record.flipped:
+        image = image[:, ::-1]
+    return resize(image, cfg.SCALES[0], cfg.network.IMAGE_STRIDE)
+
+
+def collate(samples, cfg, seeds):
+    """Stack samples into the batch of one device and add the RPN targets.
+
+    Smaller images are padded at the right and the bottom, missing boxes with rows of class -1.
+    Returns a dict of float32 arrays.
+    """
+    height, width = np.max([s['data'].shape[2:] for s in samples], axis=0)
+    boxes = padded_count(max(s['gt_boxes'].shape[1] for s in samples))
+    stride = cfg.network.RPN_FEAT_STRIDE
+    feature_size = (-(-int(height) // stride), -(-int(width) // stride))
+    for sample, seed in zip(samples, seeds):
+        sample.update(assign_anchors(feature_size, sample['gt_boxes'][0], sample['im_info'][0], cfg, np.random.RandomState(seed)))
+        for name in ('data', 'data_ref'):
+            if name in sample:
+                sample[name] = pad(sample[name], (1, 3, height, width), 0)
+        sample['gt_boxes'] = pad(sample['gt_boxes'], (1, boxes, 5), -1)
+    return {name: np.concatenate([s[name] for s in samples]) for name in samples[0]}
+
+
+def padded_count(boxes):
+    """Rows of gt_boxes for so many boxes: a multiple of 4, because every other count means another bound network."""
+    return max(1, -(-boxes // 4)) * 4
+
+
+class DetectionLoader(TrainLoader):
+    """Batches for R-FCN, or with_reference for DFF R-FCN, of a roidb: [Record]."""
+
+    def __init__(self, roidb, cfg, num_devices, with_reference, workers=2):
+        self.with_reference = with_reference
+        super().__init__(roidb, cfg, num_devices, data_names(with_reference), LABEL_NAMES, workers)
+
+    def make_device_batch(self, records, seeds):
+        """See TrainLoader."""
+        samples = [load_sample(record, self.cfg, np.random.RandomState(seed), self.with_reference) for record, seed in zip(records, seeds)]
+        return collate(samples, self.cfg, seeds)
+
+    def is_wide(self):
+        """See TrainLoader; only with TRAIN.ASPECT_GROUPING."""
+        return np.array([record.width >= record.height for record in self.records]) if self.cfg.TRAIN.ASPECT_GROUPING else None
+
+    def max_shapes(self):
+        """({input: shape}, {label: shape}) of the largest batch of a device, so that memory is planned once."""
+        cfg, batch = self.cfg, self.cfg.TRAIN.BATCH_IMAGES
+        size = [-(-side // max(1, cfg.network.IMAGE_STRIDE)) * max(1, cfg.network.IMAGE_STRIDE) for side in cfg.SCALES[0]]
+        height, width = (-(-side // cfg.network.RPN_FEAT_STRIDE) for side in size)
+        anchors = cfg.network.NUM_ANCHORS
+        shapes = {'data': (batch, 3) + tuple(size), 'im_info': (batch, 3), 'eq_flag': (batch,),
+                  'gt_boxes': (batch, padded_count(max(len(record.boxes) for record in self.records)), 5),
+                  'label': (batch, anchors * height * width)}
+        shapes['data_ref'] = shapes['data']
+        shapes['bbox_target'] = shapes['bbox_weight'] = (batch, 4 * anchors, height, width)
+        return {name: shapes[name] for name in self.data_names}, {name: shapes[name] for name in self.label_names}

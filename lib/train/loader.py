@@ -1,0 +1,230 @@
+"""Training batches, made by threads while the network computes: their order, seeds and look-ahead, for any task."""
+import collections
+import concurrent.futures
+import logging
+import time
+import zlib
+
+import lib  # noqa: F401  (prepares the import of MXNet)
+import mxnet as mx
+import numpy as np
+
+from lib.utils.batch_threads import BatchThreads
+from dff.errors import DataError, DFFError
+from lib.utils.image_header import read_header
+
+PATIENCE = 300.0     # seconds until a batch that does not come counts as hung; a slow file server may take a while
+logger = logging.getLogger('dff')
+
+
+def pad(array, shape, value):
+    """`array` in the first corner of an array of `shape` that is `value` elsewhere."""
+    if array.shape == shape:
+        return array
+    padded = np.full(shape, value, array.dtype)
+    padded[tuple(slice(n) for n in array.shape)] = array
+    return padded
+
+
+class TrainLoader(mx.io.DataIter):
+    """Endless-order, finite-epoch iterator over a list of records for `MutableModule.fit`; base of the tasks' loaders.
+
+    Every random choice (order, reference frame, crop, anchor sampling) depends on TRAIN.SEED, the epoch and the
+    position alone, so a resumed run continues exactly as the uninterrupted one. A batch holds, for each
+    device, TRAIN.BATCH_IMAGES images: `batch.data[i]` and `batch.label[i]` are the lists of device i, `batch.images` the files.
+
+    Attributes: waited, seconds that `next` has spent waiting; unusable, {image: why}, what TRAIN.SKIP_BAD_IMAGES left out so far.
+
+    A subclass defines make_device_batch and max_shapes, and may define is_wide.
+    """
+
+    def __init__(self, records, cfg, num_devices, data_names, label_names, workers=2):
+        super().__init__(cfg.TRAIN.BATCH_IMAGES * num_devices)
+        if not records:
+            raise DataError('there is nothing to train on: the list of training images is empty')
+        self.records, self.cfg, self.num_devices = records, cfg, num_devices
+        self.data_names, self.label_names = list(data_names), list(label_names)
+        self.epoch = cfg.TRAIN.begin_epoch
+        self._workers, self._threads = workers, BatchThreads(workers)
+        self._pending, self._order, self._position = collections.deque(), [], 0
+        self._rank, self._processes = 0, 1
+        self.waited, self.unusable = 0.0, {}
+        self._first = self._make_batch(self.epoch, list(range(self.batch_size)))
+        self._start_epoch()
+
+    def make_device_batch(self, records, seeds):
+        """The batch of one device from its records and a seed for each: {input or label name: float32 array}.
+
+        Runs in threads and depends on nothing else. Raises DataError.
+        """
+        raise NotImplementedError
+
+    def max_shapes(self):
+        """({input: shape}, {label: shape}) of the largest batch of a device, so that memory is planned once."""
+        raise NotImplementedError
+
+    def is_wide(self):
+        """For each record whether it goes with wide or with tall images, which are kept in separate batches; None: do not."""
+        return None
+
+    @property
+    def batches_per_epoch(self):
+        """Batches in an epoch; the last is filled up from the start of the order."""
+        return -(-len(self.records) // (self.batch_size * self._processes))
+
+    @property
+    def provide_data(self):
+        """[(name, shape)] for each device, of some batch: sizes change from batch to batch."""
+        return self._first.provide_data
+
+    @property
+    def provide_label(self):
+        """As `provide_data`, of the labels."""
+        return self._first.provide_label
+
+    def reset(self):
+        """Go to the next epoch."""
+        self.epoch += 1
+        self._start_epoch()
+
+    def share(self, rank, processes):
+        """Restart the epoch as one of several processes that train together: of each batch of all of them, take the part of `rank`."""
+        self._rank, self._processes = rank, processes
+        self._start_epoch()
+
+    def skip_to(self, batch):
+        """Restart the epoch behind its first `batch` batches."""
+        self._start_epoch(batch)
+
+    def _start_epoch(self, batch=0):
+        for future, _ in self._pending:
+            future.cancel()
+        self._pending.clear()
+        own, total = self.batch_size, self.batch_size * self._processes
+        order = epoch_order(len(self.records), self.cfg, self.epoch, total, self.is_wide())
+        self._order = [order[i:i + own] for i in range(self._rank * own, len(order), total)]
+        self._position = batch
+        self._fill()
+
+    def _fill(self):
+        while len(self._pending) <= self._workers and self._position < len(self._order):
+            self._submit(self._order[self._position])
+            self._position += 1
+
+    def _submit(self, indices):
+        self._pending.append((self._threads.submit(self._make_batch, self.epoch, indices), indices))
+
+    def next(self):
+        """The next mx.io.DataBatch; StopIteration at the end of the epoch."""
+        if not self._pending:
+            raise StopIteration
+        started = time.perf_counter()
+        batch = self._take()
+        self.waited += time.perf_counter() - started
+        self._fill()
+        return batch
+
+    def _take(self):
+        """The first of the pending batches; where its thread failed or hangs, fresh ones make it and the others once more."""
+        future, indices = self._pending[0]
+        images = ', '.join(self.records[index % len(self.records)].image for index in indices)
+        try:
+            batch = future.result(PATIENCE)
+        except DFFError:
+            raise
+        except Exception as error:
+            hangs = isinstance(error, concurrent.futures.TimeoutError)
+            logger.warning('a thread that loads images %s at %s; fresh threads try once more', 'hangs' if hangs else
+                           'failed (%r)' % (error.__cause__ or error), images)
+            batch = self._retry(images)
+        self._pending.popleft()
+        return batch
+
+    def _retry(self, images):
+        waiting = [indices for _, indices in self._pending]
+        self._pending.clear()
+        self._threads = BatchThreads(self._workers)
+        for indices in waiting:
+            self._submit(indices)
+        try:
+            return self._pending[0][0].result(PATIENCE)
+        except concurrent.futures.TimeoutError as error:
+            raise DataError('loading hangs, twice for %g s, at %s: is the disk or file server there?' % (PATIENCE, images)) from error
+
+    def _make_batch(self, epoch, indices):
+        per_device = self.cfg.TRAIN.BATCH_IMAGES
+        devices, images = [], []
+        for start in range(0, self.batch_size, per_device):
+            chosen = [indices[i % len(indices)] % len(self.records) for i in range(start, start + per_device)]
+            device, chosen = (self._load_usable if self.cfg.TRAIN.SKIP_BAD_IMAGES else self._load)(epoch, chosen)
+            devices.append(device)
+            images += [self.records[index].image for index in chosen]
+        batch = self._to_batch(devices)
+        batch.images = images
+        return batch
+
+    def _load(self, epoch, chosen):
+        """(make_device_batch of the records with the indices `chosen`, `chosen`); an unforeseen error names their images."""
+        # A seed for each image of each epoch, whichever thread loads it.
+        seeds = [zlib.crc32(b'%d %d %d' % (self.cfg.TRAIN.SEED, epoch, index)) for index in chosen]
+        records = [self.records[index] for index in chosen]
+        try:
+            return self.make_device_batch(records, seeds), chosen
+        except DFFError:
+            raise
+        except Exception as error:
+            raise RuntimeError('loading failed at %s' % ', '.join(record.image for record in records)) from error
+
+    def _load_usable(self, epoch, chosen):
+        """As `_load`, but the next record with a usable image takes the place of one without; `unusable` notes the image."""
+        try:
+            for index in chosen:
+                check_whole(self.records[index].image)
+            return self._load(epoch, chosen)
+        except DataError:
+            return self._load(epoch, [self._usable(epoch, index) for index in chosen])
+
+    def _usable(self, epoch, first):
+        """`first`, or the index of the next record that can be loaded."""
+        for index in range(first, first + len(self.records)):
+            index %= len(self.records)
+            try:
+                check_whole(self.records[index].image)
+                self._load(epoch, [index])
+                return index
+            except DataError as error:
+                reason = str(error)
+                self.unusable.setdefault(self.records[index].image, reason)
+        raise DataError('none of the %d training images can be used; the last: %s' % (len(self.records), reason))
+
+    def _to_batch(self, devices):
+        data = [[mx.nd.from_numpy(device[name]) for name in self.data_names] for device in devices]
+        label = [[mx.nd.from_numpy(device[name]) for name in self.label_names] for device in devices]
+        return mx.io.DataBatch(data=data, label=label, pad=0,
+                               provide_data=[[(n, tuple(d[n].shape)) for n in self.data_names] for d in devices],
+                               provide_label=[[(n, tuple(d[n].shape)) for n in self.label_names] for d in devices])
+
+
+def check_whole(path):
+    """Raise DataError for an image that is missing or cut short, which some builds of OpenCV fill in without a word."""
+    if not read_header(path).whole:
+        raise DataError('%s is cut short: copy or download it again' % path)
+
+
+def epoch_order(count, cfg, epoch, batch_size, is_wide=None):
+    """Indices of `count` records in the order of one epoch, a multiple of `batch_size` long.
+
+    is_wide: bool [count]; wide and tall images come in separate batches, where they can, so that less is padded.
+    """
+    rng = np.random.RandomState(zlib.crc32(b'order %d %d' % (cfg.TRAIN.SEED, epoch)))
+    indices = np.arange(count)
+    if cfg.TRAIN.SHUFFLE:
+        rng.shuffle(indices)
+        if is_wide is not None and batch_size > 1:
+            wide = is_wide[indices]
+            indices = np.concatenate([indices[wide], indices[~wide]])
+    indices = np.resize(indices, -(-len(indices) // batch_size) * batch_size)
+    batches = indices.reshape(-1, batch_size)
+    if cfg.TRAIN.SHUFFLE:
+        batches = batches[rng.permutation(len(batches))]
+    return batches.reshape(-1).tolist()

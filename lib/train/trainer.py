@@ -1,0 +1,196 @@
+"""Training of all tasks: from settings to checkpoints."""
+import os
+import pprint
+
+from lib.config.config import lr_steps, resolve
+from lib.engine.devices import contexts
+from lib.train.callback import Progress
+from lib.engine.checkpoint import find_checkpoint, load_arrays, load_params, seed_epoch
+from lib.train.checkpointer import Checkpointer, resume_position
+from lib.engine.distributed import connect
+from lib.train.divergence import LossWatch
+from lib.train.fine_tuning import drop_class_layers, report_new
+from lib.train.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
+from lib.train.module import MutableModule
+from lib.graph.graph import Graph
+from lib.symbols.registry import get_symbol_instance
+from dff.errors import Stopped
+from lib.utils.log import create_logger
+from lib.utils.stop import StopRequest
+
+
+def train_net(config, cfg_path, task, with_reference):
+    """Train the network of `config` and write checkpoints.
+
+    task: a TrainTask of lib/train/train_tasks.py.
+    with_reference: DFF's training pairs (a labelled and a reference frame) instead of single frames.
+    Returns the prefix of the checkpoints. Raises ConfigError, DataError, CheckpointError, DivergenceError, SetupError,
+    and Stopped after a signal.
+    """
+    group = connect(config.default.kvstore)
+    logger, folder = create_logger(config, cfg_path, config.dataset.image_set, quiet=group.rank > 0)
+    prefix = os.path.join(folder, config.TRAIN.model_prefix)
+    logger.debug('settings of %s:\n%s', cfg_path, pprint.pformat(config))
+    devices = contexts(config.gpus, logger.info)
+
+    start = find_start(config, prefix, logger, group)
+    loader = task.make_loader(config, len(devices), with_reference)
+    loader.share(group.rank, group.size)
+    instance = get_symbol_instance(config)
+    symbol = instance.get_train_symbol(config)
+    arg_params, aux_params = initial_params(config, instance, loader, prefix, start, logger)
+    inputs = loader.data_names + loader.label_names
+    fixed = fixed_param_names(symbol, inputs, config.network)
+    symbol = with_stored_statistics(symbol, inputs + fixed)
+    logger.info(describe_fixed(fixed, len(set(symbol.list_arguments()) - set(inputs)), config.network))
+    lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size, config.TRAIN.BATCH_IMAGES, task.lr_rule)
+    logger.info(lr_report)
+
+    data_shapes, label_shapes = loader.max_shapes()
+    module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices,
+                           fixed_param_names=fixed, max_data_shapes=data_shapes, max_label_shapes=label_shapes)
+    first_batch = go_on(module, loader, start, logger) if start else 0
+    seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch, first_batch)
+    metrics = task.make_metrics()
+    with StopRequest() as stop:
+        checkpointer = Checkpointer(module, prefix, config, loader, stop, group)
+        callbacks = [LossWatch(metrics, config.TRAIN.MAX_LOSS, len(devices), lr_report), make_progress(config, loader, logger, group.size),
+                     report_unusable(loader, logger), checkpointer.end_batch]
+        module.fit(loader, eval_metric=metrics, batch_end_callback=count_from(config.TRAIN.begin_epoch, first_batch, callbacks),
+                   epoch_end_callback=checkpointer.end_epoch, kvstore=group.kvstore, optimizer='sgd',
+                   optimizer_params=optimizer_params(config, loader.batches_per_epoch),
+                   arg_params=arg_params, aux_params=aux_params, begin_epoch=config.TRAIN.begin_epoch, num_epoch=config.TRAIN.end_epoch)
+    if stop.received:
+        raise Stopped('stopped by a signal; the training itself is complete', stop.received)
+    return prefix
+
+
+def find_start(config, prefix, logger, group):
+    """The checkpoint that TRAIN.RESUME continues from, else None; sets TRAIN.begin_epoch to its epoch.
+
+    It is the one of TRAIN.begin_epoch where that is set, else the newest whole one.
+    """
+    if not config.TRAIN.RESUME:
+        return None
+    start = find_checkpoint(prefix, config.TRAIN.begin_epoch, logger.info)
+    group.check_same('the number of updates made before', start.num_update if start else 0)
+    config.TRAIN.begin_epoch = start.epoch if start else 0
+    logger.info('resuming from %s' % start.params_file if start else 'TRAIN.RESUME: no checkpoint at %s yet, starting anew' % prefix)
+    if start and 'async' in config.default.kvstore:
+        logger.info('dist_async: all workers go on at the place and with the momentum of worker 0')
+    return start
+
+
+def go_on(module, loader, start, logger):
+    """Give `module` the optimizer's states of the Checkpoint `start` and move `loader` to its place.
+
+    Returns the batches of the epoch that are done.
+    """
+    batch, num_update = resume_position(start, loader.batches_per_epoch, logger.info)
+    module.preload_optimizer_states(load_arrays(start.states_file), num_update, start.states_file)
+    loader.skip_to(batch)
+    return batch
+
+
+def make_progress(config, loader, logger, processes):
+    """The Progress of a run of so many processes."""
+    return Progress(loader.batches_per_epoch, loader.batch_size * processes, config.default.frequent, logger, config.TRAIN.end_epoch,
+                    waited=lambda: loader.waited)
+
+
+def report_unusable(loader, logger):
+    """A batch_end_callback that logs each image that `loader` leaves out, once."""
+    seen = set()
+
+    def callback(_):
+        for image, reason in list(loader.unusable.items()):
+            if image not in seen:
+                seen.add(image)
+                logger.info('image %d left out (TRAIN.SKIP_BAD_IMAGES): %s', len(seen), reason)
+    return callback
+
+
+def count_from(epoch, first_batch, callbacks):
+    """`callbacks` for fit, with the numbers of batches as they are in a run that began in `epoch` behind `first_batch` batches."""
+    def callback(param):
+        if param.epoch == epoch:
+            param = param._replace(nbatch=param.nbatch + first_batch)
+        for function in callbacks:
+            function(param)
+    return callback
+
+
+def initial_params(config, instance, loader, prefix, start, logger):
+    """Parameters to start from: a checkpoint to resume, else the pretrained files, missing ones initialised.
+
+    Pretrained files may be of other classes or anchors (lib/train/fine_tuning.py).
+    """
+    network = config.network
+    if start:
+        arg_params, aux_params = load_params(prefix, start.epoch, start.batch)
+    else:
+        arg_params, aux_params = {}, {}
+        for name, epoch in ((network.pretrained, network.pretrained_epoch), (network.pretrained_flow, 0)):
+            if name:
+                args, auxs = load_params(resolve(name), epoch)
+                arg_params.update(args)
+                aux_params.update(auxs)
+                logger.info('%d parameters from %s-%04d.params', len(args) + len(auxs), name, epoch)
+    shapes = dict(loader.provide_data[0] + loader.provide_label[0])
+    instance.infer_shape(shapes)
+    if not start:
+        drop_class_layers(instance.arg_shape_dict, arg_params, logger.info)
+        report_new(instance.init_weight(config, arg_params, aux_params), logger.info)
+    instance.check_parameter_shapes(arg_params, aux_params, shapes)
+    return arg_params, aux_params
+
+
+def fixed_param_names(symbol, input_names, network):
+    """Parameters that training leaves as they are: by network.FIXED_PARAMS and FIXED_PARAMS_RULE.
+
+    The rule 'prefix' is the original's for detection and DFF, 'substring' its rule for DeepLab.
+    """
+    def is_fixed(name):
+        if network.FIXED_PARAMS_RULE == 'prefix':
+            return name.startswith(tuple(network.FIXED_PARAMS))
+        return any(part in name for part in network.FIXED_PARAMS)
+    return [name for name in symbol.list_arguments() if name not in input_names and network.FIXED_PARAMS and is_fixed(name)]
+
+
+def with_stored_statistics(symbol, constants):
+    """`symbol`, whose normalisations behind nothing but `constants`, inputs and parameters by name, use their stored statistics.
+
+    MXNet learns statistics in the backward pass, which does not come to such layers: in training they would go by each batch, and in
+    tests by what was stored before.
+    """
+    graph, trained, changed = Graph(symbol), set(), False
+    for node in graph.nodes():
+        sources = node.inputs[:3] if node.op == 'BatchNorm' else node.inputs        # the others are statistics
+        is_trained = node.name not in constants if node.op == 'null' else any(source in trained for source, _ in sources)
+        if is_trained:
+            trained.add(node)
+        elif node.op == 'BatchNorm' and not node.get('use_global_stats', False):
+            node.attributes['use_global_stats'] = 'True'
+            changed = True
+    return graph.symbol() if changed else symbol
+
+
+def describe_fixed(fixed, total, network):
+    """One line for the log: how many parameters are frozen, by which rule, and which entries froze nothing."""
+    prefix = network.FIXED_PARAMS_RULE == 'prefix'
+    idle = [p for p in network.FIXED_PARAMS if not any(n.startswith(p) if prefix else p in n for n in fixed)]
+    line = '%d of %d parameters are frozen (network.FIXED_PARAMS as %s)' % (len(fixed), total, 'prefixes' if prefix else 'substrings')
+    if fixed:
+        line += ': %s ... %s' % (fixed[0], fixed[-1])
+    if idle:
+        line += '; no name matches %s' % ', '.join(idle)
+    return line
+
+
+def optimizer_params(config, batches_per_epoch):
+    """SGD's settings, with the learning-rate steps turned from epochs into batches."""
+    train = config.TRAIN
+    steps = [int(step * batches_per_epoch) for step in lr_steps(train.lr_step)]
+    return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr, 'rescale_grad': 1.0,
+            'clip_gradient': train.clip_gradient or None,
+            'lr_scheduler': WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr, train.warmup_step)}

@@ -1,0 +1,250 @@
+"""Testing on clips: which are kept, what is written, what an interruption leaves."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from lib.config.config import update_from_file
+from lib.config.defaults import detection_defaults
+from lib.inference import tester
+from lib.engine.checkpoint import save_checkpoint
+from lib.inference.clip_results import ClipResults, format_detections
+from lib.inference.clip_runner import run_clips
+from lib.inference.predictor import Detected, Seconds, load_test_params
+from dff.timing import Timing
+from dff.sources import open_writer
+from lib.dataset.formats.records import Clip
+from dff.errors import CheckpointError, DataError
+from tests.helpers import tiny
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    return tiny.write_experiment(tmp_path, 'dff_rfcn')
+
+
+def run_test(path, task='dff_rfcn', settings=None, **options):
+    cfg = detection_defaults()
+    update_from_file(cfg, str(path))
+    for name, value in (settings or {}).items():
+        section, key = name.split('.')
+        cfg[section][key] = value
+    return tester.test_net(cfg, str(path), task, **options)
+
+
+def read_lines(path):
+    with open(path) as stream:
+        return stream.read().splitlines()
+
+
+def age(results):
+    """Modification times of the clips' files."""
+    folder = os.path.join(os.path.dirname(results['detections']), 'clips')
+    return {name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in sorted(os.listdir(folder)) if name.endswith('.txt')}
+
+
+def test_detections_and_results(experiment, capsys):
+    results = run_test(experiment)
+    lines = read_lines(results['detections'])
+    pattern = re.compile(r'\d+ [1-5] [01]\.\d{4}( \d+\.\d\d){4}')
+    assert lines and all(pattern.fullmatch(line) for line in lines)
+    numbers = [int(line.split()[0]) for line in lines]
+    assert numbers == sorted(numbers) and set(numbers) == set(range(1, 16))
+    assert (results['frames'], results['key_frames'], results['interval']) == (15, 6, 3)
+    assert set(results['ms']) == {'reading', 'key', 'current', 'post', 'frame'} and results['ms']['frame'] > 0
+    with open(os.path.join(os.path.dirname(results['detections']), 'results.json')) as stream:
+        assert json.load(stream) == results
+    printed = capsys.readouterr().out
+    assert re.search(r'AP for ball = [01]\.\d{4}', printed) and 'Mean AP@0.5 = %.4f' % results['mAP'] in printed
+    assert re.search(r'ms a frame: reading \d+\.\d, key network \d+\.\d, current network \d+\.\d, post-processing \d+\.\d', printed)
+    assert 'other frames' in printed and 'fps' in printed
+
+
+def test_the_interval_flag_has_its_own_results(experiment):
+    every = run_test(experiment, interval=1)
+    assert every['key_frames'] == 15 and every['ms']['current'] is None
+    assert every['detections'] != run_test(experiment)['detections']
+
+
+@pytest.mark.parametrize('image_set', ['VID_val_videos', 'VID_val_frames'])
+def test_the_baseline_takes_both_kinds_of_lists(tmp_path, image_set):
+    path = tiny.write_experiment(tmp_path, 'rfcn', clips=2, length=3)
+    results = run_test(path, 'rfcn', {'dataset.test_image_set': image_set})
+    assert (results['frames'], results['key_frames'], results['interval']) == (6, 6, 1)
+    assert {int(line.split()[0]) for line in read_lines(results['detections'])} == set(range(1, 7))
+
+
+def test_finished_clips_are_kept(experiment, capsys):
+    first = run_test(experiment)
+    before = age(first)
+    capsys.readouterr()
+    second = run_test(experiment)
+    assert age(second) == before and second == first
+    assert '3 of 3 clips are finished and kept; --ignore_cache runs them again' in capsys.readouterr().out
+    assert all(new > old for new, old in zip(age(run_test(experiment, ignore_cache=True)).values(), before.values()))
+
+
+def test_only_what_is_missing_runs(experiment):
+    before = age(run_test(experiment))
+    folder = os.path.dirname(run_test(experiment)['detections'])
+    name = sorted(before)[1]
+    os.remove(os.path.join(folder, 'clips', name))
+    whole = read_lines(os.path.join(folder, 'detections.txt'))
+    after = age(run_test(experiment))
+    assert [key for key in before if after[key] != before[key]] == [name]
+    assert read_lines(os.path.join(folder, 'detections.txt')) == whole
+
+
+def test_changed_parameters_run_again(experiment, tmp_path, capsys):
+    before = run_test(experiment)
+    old = read_lines(before['detections'])
+    tiny.save_params(tiny.prefix(tmp_path, 'dff_rfcn'), tiny.tiny_config('dff_rfcn', dataset__NUM_CLASSES=6), seed=1)
+    capsys.readouterr()
+    after = run_test(experiment)
+    assert 'were made with other settings (parameters): all clips run again' in capsys.readouterr().out
+    assert read_lines(after['detections']) != old
+
+
+def test_changed_settings_run_again(experiment, capsys):
+    before = age(run_test(experiment))
+    for change, name in (({'settings': {'TEST.NMS': 0.6}}, 'TEST.NMS'), ({'thresh': 0.1}, 'TEST.NMS, thresh')):
+        capsys.readouterr()
+        results = run_test(experiment, **change)
+        assert 'made with other settings (%s)' % name in capsys.readouterr().out
+        assert all(new > before[key] for key, new in age(results).items())
+
+
+def test_vis_writes_images_also_of_finished_clips(experiment):
+    run_test(experiment)
+    results = run_test(experiment, vis=True)
+    folder = os.path.join(os.path.dirname(results['detections']), 'vis')
+    images = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+    assert len(images) == 15 and all(name.endswith('.jpg') for name in images)
+
+
+def test_devices_share_the_clips(experiment):
+    cfg = detection_defaults()
+    update_from_file(cfg, str(experiment))
+    one = run_test(experiment)
+    expected = read_lines(one['detections'])
+    cfg.gpus = 'cpu,cpu'
+    two = tester.test_net(cfg, str(experiment), 'dff_rfcn', ignore_cache=True)
+    assert two['mAP'] == pytest.approx(one['mAP'], abs=1e-3)
+    assert len(read_lines(two['detections'])) == len(expected)
+
+
+def test_missing_parameters(experiment, tmp_path):
+    message = r'no parameters of epoch 7 \(TEST.test_epoch\) at .*tiny-0007.params; set TEST.test_epoch to one that is there \(1\)'
+    with pytest.raises(CheckpointError, match=message):
+        run_test(experiment, settings={'TEST.test_epoch': 7})
+    os.remove(tiny.prefix(tmp_path, 'dff_rfcn') + '-0001.params')
+    message = 'train first: python experiments/dff_rfcn/dff_rfcn_end2end_train_test.py --cfg .*tiny_dff_rfcn.yaml'
+    with pytest.raises(CheckpointError, match=message):
+        run_test(experiment)
+
+
+def test_box_regression_for_testing_takes_the_place_of_the_plain_one(tmp_path):
+    cfg, lines = tiny.tiny_config('rfcn'), []
+    plain, aux_params = tiny.tiny_params(cfg)
+    tiny.save_params(str(tmp_path / 'trained'), cfg)
+    found, _ = load_test_params(str(tmp_path / 'trained'), 1, lines.append)
+    assert lines == [] and not [name for name in found if name.endswith('_test')]
+    ratio = (found['rfcn_bbox_weight'] / plain['rfcn_bbox_weight']).asnumpy().reshape(8, -1)
+    np.testing.assert_allclose(ratio[4:], np.broadcast_to(np.array([[0.1], [0.1], [0.2], [0.2]]), ratio[4:].shape), rtol=1e-5)
+    # Parameters without it are used as they are, not without a word.
+    save_checkpoint(str(tmp_path / 'plain'), 0, plain, aux_params)
+    found, _ = load_test_params(str(tmp_path / 'plain'), 0, lines.append)
+    np.testing.assert_array_equal(found['rfcn_bbox_weight'].asnumpy(), plain['rfcn_bbox_weight'].asnumpy())
+    assert len(lines) == 1 and 'plain-0000.params holds no rfcn_bbox_weight_test' in lines[0]
+
+
+class FakeDetector:
+    """One detection a frame, after the frame was read."""
+
+    def __init__(self, device=None, fail_at=None):
+        self.fail_at = fail_at
+
+    def detect(self, images):
+        for index, image in enumerate(images):
+            if index == self.fail_at:
+                raise DataError('frame %d is broken' % index)
+            yield Detected(index, image, np.array([[1, 0.5, 1, 2, 3, 4]], np.float32), index == 0, Seconds(0.001, 0.002, 0.003))
+
+
+@pytest.fixture
+def clips(tmp_path):
+    folder = tmp_path / 'frames'
+    with open_writer(folder) as write:
+        for t in range(4):
+            write(tiny.frame(t), '%06d' % t)
+    return [Clip('val/clip', str(folder / '%06d.jpg'), 1 + 4 * i, 4) for i in range(3)]
+
+
+def test_a_failing_clip_leaves_no_file_and_others_stay(tmp_path, clips):
+    results = ClipResults(str(tmp_path / 'results'), {}, print)
+    long = Clip('val/long', clips[0].pattern, 100, 4)
+    clips[0].length = clips[1].length = 3      # the longest runs first
+    run_clips(clips[:1], [mx.cpu()], FakeDetector, results)
+    with pytest.raises(DataError, match='frame 3 is broken'):
+        run_clips([clips[1], long], [mx.cpu()], lambda device: FakeDetector(fail_at=3), results)
+    assert sorted(os.listdir(str(tmp_path / 'results' / 'clips'))) == ['000001_clip.json', '000001_clip.txt']
+    assert [results.finished(clip) for clip in (clips[0], clips[1], long)] == [True, False, False]
+
+
+def test_a_missing_frame_is_named(tmp_path, clips):
+    clips[0].length = 6
+    with pytest.raises(DataError, match=r'cannot read image .*000004\.jpg'):
+        run_clips(clips, [mx.cpu(0), mx.cpu(1)], FakeDetector, ClipResults(str(tmp_path / 'results'), {}, print))
+
+
+def test_lists_may_cut_a_folder_into_several_clips(tmp_path, clips):
+    results = ClipResults(str(tmp_path / 'results'), {}, print)
+    run_clips(clips, [mx.cpu()], FakeDetector, results)
+    path, timing = results.merge(clips)
+    assert read_lines(path) == ['%d 1 0.5000 1.00 2.00 3.00 4.00' % number for number in range(1, 13)]
+    assert timing.counts == {'key': 3, 'current': 9} and timing.timed == {'key': 2, 'current': 8}
+    assert timing.milliseconds() == pytest.approx({'reading': 1, 'key': 2, 'current': 2, 'post': 3, 'frame': 6})
+
+
+def test_formatting():
+    assert format_detections(7, np.empty((0, 6), np.float32)) == ''
+    assert format_detections(7, np.array([[2, 0.98768, 0, 1.005, 319.999, 4]], np.float32)) == '7 2 0.9877 0.00 1.00 320.00 4.00\n'
+
+
+def test_timing_without_timed_frames():
+    timing = Timing()
+    assert timing.describe().startswith('too few frames') and timing.milliseconds()['frame'] is None
+
+
+def test_ctrl_c_leaves_whole_files(tmp_path, root):
+    path = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=12, length=8)
+    process = subprocess.Popen([sys.executable, str(root / 'experiments' / 'dff_rfcn' / 'dff_rfcn_test.py'), '--cfg', str(path)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                               # A process in the background of a script ignores Ctrl-C, and so would this one.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    folder = tmp_path / 'output' / 'tiny_dff_rfcn' / 'VID_val_videos' / 'tiny-0001_interval3' / 'clips'
+    deadline = time.time() + 120
+    while time.time() < deadline and process.poll() is None and not list(folder.glob('*.json')):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and 'stopped by Ctrl-C' in errors and 'Traceback' not in errors
+    finished = list(folder.glob('*.json'))
+    assert 0 < len(finished) < 12
+    assert not [name for name in os.listdir(str(folder)) if '.tmp' in name]
+    for record in finished:
+        first = json.loads(record.read_text())['clip'][1]
+        numbers = {int(line.split()[0]) for line in read_lines(str(record.with_suffix('.txt')))}
+        assert numbers == set(range(first, first + 8))
+    before = {name: os.stat(str(name)).st_mtime_ns for name in finished}
+    status, printed, errors = tiny.run_script('experiments/dff_rfcn/dff_rfcn_test.py', '--cfg', path)
+    assert status == 0, errors
+    assert '%d of 12 clips are finished and kept' % len(finished) in printed
+    assert {name: os.stat(str(name)).st_mtime_ns for name in finished} == before

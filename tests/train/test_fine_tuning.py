@@ -1,0 +1,100 @@
+"""Starting from a network of other classes: what is kept, what is made anew, what is refused."""
+import logging
+from types import SimpleNamespace
+
+import mxnet as mx
+import numpy as np
+import pytest
+import tiny
+
+from lib.engine.checkpoint import find_checkpoint, load_params, save_checkpoint
+from lib.train.fine_tuning import drop_class_layers, report_new
+from lib.train.trainer import initial_params
+from lib.symbols.registry import get_symbol_instance
+from dff.errors import CheckpointError
+
+CLASS_ARGUMENTS = {'rfcn_cls_weight', 'rfcn_cls_bias'}
+ANCHOR_ARGUMENTS = {'%s_%s' % (layer, kind) for layer in ('rpn_cls_score', 'rpn_bbox_pred') for kind in ('weight', 'bias')}
+
+
+@pytest.fixture
+def start(tmp_path, caplog):
+    """A function that saves a model of `task` and 3 classes, and starts a training with changed settings from it."""
+    def run(task, **changes):
+        saved = tiny.tiny_config(task)
+        prefix = str(tmp_path / 'old')
+        tiny.save_params(prefix, saved, epoch=3)
+        cfg = tiny.tiny_config(task, network__pretrained=prefix, network__pretrained_epoch=3, network__pretrained_flow='', **changes)
+        height, width = cfg.SCALES[0]
+        anchors, cells = cfg.network.NUM_ANCHORS, (height // 16) * (width // 16)
+        data = [('data', (1, 3, height, width)), ('im_info', (1, 3)), ('gt_boxes', (1, 4, 5))]
+        if task == 'dff_rfcn':
+            data += [('data_ref', (1, 3, height, width)), ('eq_flag', (1,))]
+        label = [('label', (1, anchors * cells)), ('bbox_target', (1, 4 * anchors, height // 16, width // 16)),
+                 ('bbox_weight', (1, 4 * anchors, height // 16, width // 16))]
+        loader = SimpleNamespace(provide_data=[data], provide_label=[label])
+        instance = get_symbol_instance(cfg)
+        instance.get_train_symbol(cfg)
+        logger = logging.getLogger('fine_tuning')
+        new_prefix = str(tmp_path / 'new')
+        with caplog.at_level(logging.INFO):
+            checkpoint = find_checkpoint(new_prefix) if cfg.TRAIN.RESUME else None
+            args, auxs = initial_params(cfg, instance, loader, new_prefix, checkpoint, logger)
+        return args, auxs, load_params(prefix, 3), caplog.text
+    return run
+
+
+def same(a, b):
+    return a.shape == b.shape and np.array_equal(a.asnumpy(), b.asnumpy())
+
+
+@pytest.mark.parametrize('task', ['rfcn', 'dff_rfcn'])
+def test_other_classes(start, task):
+    args, auxs, (old_args, old_auxs), log = start(task, dataset__NUM_CLASSES=2)
+    assert {name for name in args if not same(args[name], old_args[name])} == CLASS_ARGUMENTS
+    assert all(same(auxs[name], old_auxs[name]) for name in auxs)
+    assert args['rfcn_cls_weight'].shape[0] == 2 * 49
+    assert 'not taken over: rfcn_cls_bias (196,) -> (98,), rfcn_cls_weight (196, 16, 1, 1) -> (98, 16, 1, 1)' in log
+    assert 'initialised anew, 2 parameters of: rfcn_cls' in log
+
+
+def test_other_anchors_and_boxes_by_class(start):
+    args, _, (old, _), log = start('rfcn', network__ANCHOR_SCALES=[4, 8, 16, 32], network__NUM_ANCHORS=12, CLASS_AGNOSTIC=False)
+    changed = {name for name in args if not same(args[name], old[name])}
+    assert changed == ANCHOR_ARGUMENTS | {'rfcn_bbox_weight', 'rfcn_bbox_bias'}
+    assert 'initialised anew, 6 parameters of: rpn_cls_score, rpn_bbox_pred, rfcn_bbox' in log
+
+
+def test_layers_for_testing_are_not_taken_over(start):
+    args, _, (old, _), log = start('rfcn')
+    assert 'rfcn_bbox_weight_test' in old and not [name for name in args if name.endswith('_test')]
+    assert same(args['rfcn_bbox_weight'], old['rfcn_bbox_weight']) and 'anew' not in log and 'other classes' not in log
+
+
+def test_another_backbone_is_an_error(start):
+    with pytest.raises(CheckpointError, match='parameter feat_conv_3x3_weight has shape'):
+        start('rfcn', dataset__NUM_CLASSES=2, network__DFF_FEAT_DIM=64)
+
+
+def test_resuming_with_other_classes_is_an_error(start, tmp_path):
+    cfg = tiny.tiny_config('rfcn')
+    args, auxs = tiny.tiny_params(cfg)
+    save_checkpoint(str(tmp_path / 'new'), 1, args, auxs, {'momentum': mx.nd.zeros(1)}, 5)
+    with pytest.raises(CheckpointError, match=r'parameter rfcn_cls_weight has shape \(196, 16, 1, 1\), the network needs \(98, 16, 1, 1\)'):
+        start('rfcn', dataset__NUM_CLASSES=2, TRAIN__RESUME=True)
+
+
+def test_segmentation_has_class_layers_too():
+    arrays = {name: mx.nd.zeros(shape) for name, shape in (('score_weight', (19, 8, 1, 1)), ('upsampling_weight', (19, 1, 32, 32)),
+                                                           ('fc6_weight', (8, 8, 1, 1)), ('res2a_weight', (4, 4)))}
+    said = []
+    drop_class_layers({'score_weight': (5, 8, 1, 1), 'upsampling_weight': (5, 1, 32, 32), 'fc6_weight': (4, 8, 1, 1)}, arrays, said.append)
+    assert sorted(arrays) == ['fc6_weight', 'res2a_weight'] and len(said) == 1 and 'upsampling_weight' in said[0]
+
+
+def test_long_lists_are_cut():
+    said = []
+    report_new(['l%d_%s' % (i, kind) for i in range(20) for kind in ('weight', 'bias')], said.append)
+    assert said == ['initialised anew, 40 parameters of: %s, ... and 8 more' % ', '.join('l%d' % i for i in range(12))]
+    report_new([], said.append)
+    assert len(said) == 1

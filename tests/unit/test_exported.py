@@ -1,0 +1,185 @@
+"""A model as one folder: exported, run without a YAML file, and what is said of broken ones."""
+import json
+import shutil
+
+import mxnet as mx
+import numpy as np
+import pytest
+from PIL import Image
+
+import deeplab.demo
+import rfcn.demo
+from lib.config.config import update_from_file
+from lib.config.defaults import detection_defaults, segmentation_defaults
+from lib.apps import demo
+from lib.apps import seg_demo
+from lib.engine.checkpoint import load_params
+from lib.inference.exported import BUILT_IN, NATIVE, export_model, is_exported, load_exported
+from lib.inference.predictor import load_test_params
+from dff.sources import open_writer
+from lib.operator_cxx import loader
+from lib.symbols.registry import get_symbol_instance
+from lib.utils import cli
+from dff.errors import CheckpointError
+from tests.helpers import tiny
+from tests.helpers import tiny_seg
+from tests.helpers.symbol_tools import run
+
+
+def settings_of(task, path=None):
+    """Fresh settings of a task, from a YAML file where one is given."""
+    config = segmentation_defaults() if 'deeplab' in task else detection_defaults()
+    if path:
+        update_from_file(config, str(path))
+    return config
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory):
+    """{task: (yaml path, prefix)} of tiny models, epoch 1, a key frame every 2."""
+    folder = tmp_path_factory.mktemp('models')
+    tiny_seg.make_folder(folder / 'set', clips=1, length=2)
+    changes = {'TEST__KEY_FRAME_INTERVAL': 2}
+    found = {task: (tiny.write_experiment(folder, task, clips=1, length=2, **changes), tiny.prefix(folder, task))
+             for task in ('rfcn', 'dff_rfcn')}
+    found.update({task: (tiny_seg.write_experiment(folder, task, **changes), tiny_seg.prefix(folder, task))
+                  for task in ('deeplab', 'dff_deeplab')})
+    return found
+
+
+@pytest.fixture(scope='module')
+def exported(checkpoints, tmp_path_factory):
+    """{task: folder}; those of dff_rfcn and deeplab are written by the command, from the parameters that their settings name."""
+    folders = {task: tmp_path_factory.mktemp('exported') / task for task in checkpoints}
+    for task, load, classes in (('rfcn', lambda *names: load_test_params(*names, report=print), ['ball', 'crate', 'cone', 'star', 'bus']),
+                                ('dff_deeplab', load_params, ['%s 1 2 3' % name for name in tiny_seg.CLASSES])):
+        path, prefix = checkpoints[task]
+        config = settings_of(task, path)
+        export_model(config, get_symbol_instance(config), *load(prefix, 1), classes, str(folders[task]), 'tiny-0001.params')
+    for task in ('dff_rfcn', 'deeplab'):
+        status, printed, errors = tiny.run_script('tools/export_model.py', task, '--cfg', checkpoints[task][0], '--output', folders[task])
+        assert status == 0 and 'python %s/demo.py --model %s' % (task, folders[task]) in printed, errors
+    return folders
+
+
+@pytest.fixture
+def frames(tmp_path):
+    folder = tmp_path / 'frames'
+    with open_writer(folder) as write:
+        for t in range(3):
+            write(tiny.frame(t), 'f%d' % t)
+    return folder
+
+
+def test_what_the_folder_holds(exported):
+    index = json.loads((exported['dff_rfcn'] / 'model.json').read_text())
+    assert index['networks'] == ['current', 'key'] and BUILT_IN in index['operators'] and index['made_from'] == 'tiny-0001.params'
+    settings = index['settings']
+    assert settings['dataset']['CLASSES'] == ['ball', 'crate', 'cone', 'star', 'bus'] and settings['SCALES'] == [64, 96]
+    assert settings['TEST']['KEY_FRAME_INTERVAL'] == 2 and settings['network']['PIXEL_MEANS'] == [103.06, 115.9, 123.15]
+    assert not any(key.startswith('pretrained') for key in settings['network'])
+    params = mx.nd.load(str(exported['dff_rfcn'] / 'model-0000.params'))
+    assert all(name.startswith('arg:') for name in params) and not any('gamma' in name or 'moving' in name for name in params)
+
+
+def test_the_folded_network_computes_the_same(checkpoints, exported):
+    """Its feature of a key frame, on either set of operators, against the network that was trained."""
+    path, prefix = checkpoints['dff_rfcn']
+    config = settings_of('dff_rfcn', path)
+    _, args, auxs, _ = load_exported(str(exported['dff_rfcn']))
+    assert not auxs
+    image = {'data': np.random.RandomState(0).normal(0, 50, (1, 3, 64, 96)).astype(np.float32)}
+    whole = get_symbol_instance(config).get_key_test_symbol(config).get_internals()['feat_conv_3x3_relu_output']
+    theirs = run(whole, image, *({name: value.asnumpy() for name, value in params.items()} for params in load_params(prefix, 1)))[0]
+    for operators in (BUILT_IN, NATIVE) if loader.load() else (BUILT_IN,):
+        symbol = mx.sym.load_json((exported['dff_rfcn'] / ('key.%s.json' % operators)).read_text())
+        feature = symbol.get_internals()['feat_conv_3x3_relu_output']
+        np.testing.assert_allclose(*(list(outputs.values())[0] for outputs in (run(feature, image, args)[0], theirs)), rtol=1e-3, atol=1e-4)
+
+
+def run_detection(monkeypatch, task, *words, batch=False):
+    """A detection demo in this process, which saves the seconds of importing MXNet."""
+    monkeypatch.setattr('sys.argv', ['demo.py'] + [str(word) for word in words])
+    config = settings_of(task)
+    cli.run(lambda: demo.run_demo('', config, lambda path: update_from_file(config, path), rfcn.demo.DEFAULTS, batch))
+
+
+@pytest.mark.parametrize('task', ['rfcn', 'dff_rfcn'])
+def test_the_demo_finds_the_same_without_a_yaml_file(checkpoints, exported, frames, tmp_path, monkeypatch, task):
+    path, prefix = checkpoints[task]
+    common = ('--input', frames, '--output', tmp_path / 'out', '--thresh', 0.05)
+    run_detection(monkeypatch, task, '--cfg', path, '--model', prefix, '--epoch', 1, '--json', tmp_path / 'trained.json', *common)
+    run_detection(monkeypatch, task, '--model', exported[task], '--json', tmp_path / 'exported.json', *common)
+    one, other = (json.loads((tmp_path / name).read_text()) for name in ('trained.json', 'exported.json'))
+    assert one['classes'] == other['classes'] and sum(len(frame['detections']) for frame in one['frames']) > 0
+    assert [frame['key'] for frame in other['frames']] == ([True, False, True] if task == 'dff_rfcn' else [True] * 3)
+    for mine, theirs in zip(one['frames'], other['frames']):
+        assert (mine['name'], len(mine['detections'])) == (theirs['name'], len(theirs['detections']))
+        for a, b in zip(mine['detections'], theirs['detections']):
+            assert a['class'] == b['class'] and a['score'] == pytest.approx(b['score'], abs=2e-3)
+
+
+@pytest.mark.parametrize('task', ['deeplab', 'dff_deeplab'])
+def test_segmentation(checkpoints, exported, frames, tmp_path, monkeypatch, task):
+    path, prefix = checkpoints[task]
+    ids = []
+    for name, words in (('trained', ['--cfg', path, '--model', prefix, '--epoch', 1]), ('exported', ['--model', exported[task]])):
+        monkeypatch.setattr('sys.argv', ['demo.py', '--input', str(frames), '--output', str(tmp_path / 'out'),
+                                         '--labels', str(tmp_path / name)] + [str(word) for word in words])
+        config = settings_of(task)
+        seg_demo.run_demo('', config, lambda path, config=config: update_from_file(config, path), deeplab.demo.DEFAULTS)
+        ids.append([np.asarray(Image.open(str(tmp_path / name / ('f%d.png' % t)))) for t in range(3)])
+    assert np.mean(np.array(ids[0]) == np.array(ids[1])) > 0.999 and len(np.unique(ids)) > 1
+
+
+def test_the_wrong_demo(exported, frames, tmp_path, monkeypatch, capsys):
+    status, _, errors = tiny.run_script('rfcn/demo.py', '--model', exported['dff_rfcn'], '--input', frames, '--output', tmp_path / 'out')
+    assert status == 2 and "there is no network called 'resnet_v1_flownet_rfcn' (setting symbol); this task has: resnet_v1" in errors
+    with pytest.raises(SystemExit):
+        run_detection(monkeypatch, 'rfcn', '--model', exported['rfcn'], '--input', frames, '--output', tmp_path / 'out', batch=True)
+    assert 'is an exported model, which takes frames one by one: run it with demo.py' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name, content, message', [
+    ('model.json', '{', 'model.json is damaged'),
+    ('model.json', '{"format": 1}', 'model.json is damaged'),
+    ('model.json', '{"format": 9, "settings": {}, "networks": ["frame"], "operators": ["built_in"]}', 'model.json is of another version'),
+    ('frame.%s.json', '{', 'frame.* is missing or damaged; export the model again'),
+    ('model-0000.params', 'x', 'is not an MXNet parameter file'),
+    ('model-0000.params', None, 'model-0000.params does not exist'),
+])
+def test_a_broken_folder(exported, tmp_path, name, content, message):
+    folder = tmp_path / 'model'
+    shutil.copytree(str(exported['rfcn']), str(folder))
+    assert is_exported(str(folder)) and not is_exported(str(tmp_path)) and not is_exported(None)
+    path = folder / (name % (NATIVE if loader.load() else BUILT_IN) if '%' in name else name)
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        load_exported(str(folder))
+
+
+def test_what_cannot_be_exported(checkpoints, tmp_path):
+    path, prefix = checkpoints['rfcn']
+    config = settings_of('rfcn', path)
+    args, auxs = load_params(prefix, 1)
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(CheckpointError, match='cannot write'):
+        export_model(config, get_symbol_instance(config), args, auxs, [], str(tmp_path / 'file'), 'tiny')
+    args.pop('conv1_weight')
+    with pytest.raises(CheckpointError, match='tiny: 1 of the .* parameters of the network are missing: conv1_weight'):
+        export_model(config, get_symbol_instance(config), args, auxs, [], str(tmp_path / 'out'), 'tiny')
+    path, prefix = checkpoints['dff_rfcn']
+    config = settings_of('dff_rfcn', path)
+    config.network.flow_width = 0.25
+    with pytest.raises(CheckpointError, match=r'flow_conv1_weight has shape \(8, 6, 7, 7\), the network needs \(16, 6, 7, 7\)'):
+        export_model(config, get_symbol_instance(config), *load_params(prefix, 1), [], str(tmp_path / 'out'), 'tiny')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_command_where_nothing_was_trained(checkpoints, tmp_path):
+    status, _, errors = tiny.run_script('tools/export_model.py', 'rfcn', '--cfg', checkpoints['rfcn'][0], '--output', tmp_path / 'out',
+                                        '--set', 'TEST.test_epoch=7')
+    assert status == 2 and 'no parameters of epoch 7 (TEST.test_epoch)' in errors and 'Traceback' not in errors

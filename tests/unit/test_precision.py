@@ -1,0 +1,142 @@
+"""int8: calibrated once, recorded beside the parameters, near to float32, given up where it is slower or too inexact."""
+import json
+import logging
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from lib.inference import precision
+from lib.inference.predictor import VideoDetector
+from lib.graph.quantised_graph import fused, layer_errors, quantised, Ranges
+from lib.symbols.registry import get_symbol_instance
+from dff.errors import ConfigError
+from tests.helpers import symbol_tools
+from tests.helpers import tiny
+
+
+def detector(source, seed=0, **changes):
+    cfg = tiny.tiny_config('dff_rfcn', TEST__PRECISION='int8', **changes)
+    return VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg, seed), mx.cpu(), source=str(source))
+
+
+@pytest.fixture
+def int8_is_faster(monkeypatch):
+    monkeypatch.setattr(precision, '_milliseconds', lambda networks, shapes: [2.0, 1.0])
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_calibrated_once_and_recorded(tmp_path, int8_is_faster, monkeypatch, caplog):
+    source, record = tmp_path / 'model-0001.params', tmp_path / 'model-0001.int8.json'
+    first = list(detector(source).detect(tiny.clip(7)))
+    assert len(first) == 7 and [result.index for result in first] == list(range(7))
+    networks = read(record)['networks'].values()
+    assert sorted(tuple(network['inputs']) for network in networks) == [
+        ('data', 'data_key', 'feat_key', 'im_info'), ('data', 'im_info')]
+    assert all(len(network['errors']) > 10 and network['ranges'] and network['milliseconds'] for network in networks)
+    assert 'ranges of the network' in caplog.text
+
+    caplog.clear()
+    before = record.read_bytes()
+    monkeypatch.setattr(precision, 'layer_errors', None)      # would be called to calibrate
+    second = list(detector(source).detect(tiny.clip(7)))
+    assert record.read_bytes() == before and 'ranges' not in caplog.text
+    for a, b in zip(first, second):
+        np.testing.assert_allclose(a.detections, b.detections, rtol=1e-5, atol=1e-4)
+
+
+def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster):
+    int8 = detector(tmp_path / 'a.params')
+    list(int8.detect(tiny.clip(6)))
+    assert int8.arithmetic() == {'key': 'int8', 'current': 'int8'}
+    cfg = tiny.tiny_config('dff_rfcn')
+    float32 = VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg), mx.cpu())
+    assert float32.arithmetic() == {'key': 'float32', 'current': 'float32'}
+    key = float32._run_key.pool.last_inputs()
+    for name, value in key.items():
+        key[name] = mx.nd.array(30 * np.random.RandomState(0).randn(*value.shape)) if name == 'data' else mx.nd.array([[64, 96, 1]])
+    a, b = (each._run_key.pool.forward(key).outputs[0].asnumpy() for each in (float32, int8))
+    assert 0 < abs(a - b).mean() < 0.1 * abs(a).mean()
+
+
+def test_other_values_are_refused(tmp_path):
+    cfg = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=1, length=4)
+    status, _, err = tiny.run_script('experiments/dff_rfcn/dff_rfcn_test.py', '--cfg', cfg, '--set', 'TEST.PRECISION=float16')
+    assert status == 2 and "TEST.PRECISION must be float32 or int8, found 'float16'" in err
+
+
+def test_a_record_of_other_parameters_is_made_anew(tmp_path, int8_is_faster, caplog):
+    source = tmp_path / 'model-0001.params'
+    list(detector(source).detect(tiny.clip(4)))
+    before = read(tmp_path / 'model-0001.int8.json')
+    list(detector(source, seed=1).detect(tiny.clip(4)))
+    after = read(tmp_path / 'model-0001.int8.json')
+    assert 'was made for other parameters' in caplog.text
+    assert before['parameters'] != after['parameters'] and set(before['networks']) == set(after['networks'])
+
+
+def test_a_network_that_is_slower_in_int8_stays_float32(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(precision, '_milliseconds', lambda networks, shapes: [1.0, 2.0])
+    slow = detector(tmp_path / 'a.params')
+    list(slow.detect(tiny.clip(4)))
+    assert 'int8 is slower than float32 on this processor (2.0 and 1.0 ms' in caplog.text
+    assert slow.arithmetic()['key'] == 'float32'
+
+
+def test_layers_with_large_errors_stay_float(tmp_path, int8_is_faster, monkeypatch, caplog):
+    caplog.set_level(logging.WARNING)
+    real = precision.layer_errors
+    monkeypatch.setattr(precision, 'layer_errors', lambda *args: dict(real(*args), rfcn_cls=0.5))
+    list(detector(tmp_path / 'a.params').detect(tiny.clip(4)))
+    kept = [network['float_layers'] for network in read(tmp_path / 'a.int8.json')['networks'].values()]
+    assert kept == [{'rfcn_cls': 'error 0.500 of its output'}] * 2
+    assert 'convolutions stay float: rfcn_cls' in caplog.text
+
+
+def test_a_clip_of_one_frame_leaves_the_other_network_in_float32(tmp_path, int8_is_faster):
+    one = detector(tmp_path / 'a.params')
+    assert len(list(one.detect(tiny.clip(1)))) == 1
+    assert one.arithmetic() == {'key': 'int8', 'current': 'float32'}
+    assert len(list(one.detect(tiny.clip(3)))) == 3
+
+
+def test_batches_have_no_int8():
+    cfg = tiny.tiny_config('dff_rfcn', TEST__PRECISION='int8')
+    with pytest.raises(ConfigError, match='the batch network runs in float32: TEST.PRECISION is int8'):
+        VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg), mx.cpu(), batch=True)
+
+
+def test_errors_of_layers_are_those_of_int8_convolutions():
+    data = mx.sym.Variable('data')
+    symbol = mx.sym.Convolution(mx.sym.Activation(data, act_type='relu'), num_filter=8, kernel=(3, 3), name='conv')
+    rng = np.random.RandomState(0)
+    args = {'conv_weight': mx.nd.array(rng.randn(8, 8, 3, 3)), 'conv_bias': mx.nd.zeros(8)}
+    values = {'data': mx.nd.array(rng.randn(1, 8, 12, 12))}
+    network, arguments, plain = fused(symbol, {'data': (1, 8, 12, 12)}, args, {}, 'test')
+    predicted = layer_errors(plain, arguments, values)['conv']
+    ranges = Ranges()
+    executor = network.bind(mx.cpu(), dict(arguments, **values), grad_req='null')
+    executor.set_monitor_callback(ranges, monitor_all=True)
+    exact = executor.forward()[0].asnumpy()
+    int8, params = quantised(network, arguments, ranges.found, [])
+    out = symbol_tools.run(int8, {'data': values['data'].asnumpy()}, params)[0].popitem()[1]
+    measured = np.sqrt(np.mean((out - exact) ** 2) / np.mean(exact ** 2))
+    assert 0.2 * predicted < measured < 5 * predicted < 0.1
+
+
+def test_values_beyond_those_of_the_calibration_are_not_cut_off():
+    symbol = mx.sym.Convolution(mx.sym.Activation(mx.sym.Variable('data'), act_type='relu'), num_filter=8, kernel=(3, 3), name='conv')
+    rng = np.random.RandomState(0)
+    args = {'conv_weight': mx.nd.array(rng.randn(8, 8, 3, 3)), 'conv_bias': mx.nd.zeros(8)}
+    values = rng.randn(1, 8, 12, 12).astype(np.float32)
+    network, arguments, _ = fused(symbol, {'data': values.shape}, args, {}, 'test')
+    ranges = Ranges()
+    executor = network.bind(mx.cpu(), dict(arguments, data=mx.nd.array(values)), grad_req='null')
+    executor.set_monitor_callback(ranges, monitor_all=True)
+    exact = 1.4 * executor.forward()[0].asnumpy()
+    int8, params = quantised(network, arguments, ranges.found, [])
+    out = symbol_tools.run(int8, {'data': 1.4 * values}, params)[0].popitem()[1]
+    assert abs(out - exact).max() < 0.03 * abs(exact).max()

@@ -10,7 +10,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import cv2
 import numpy as np
 
-from lib.train.pretrainer import ThreadedBatches
+from lib.train.batches_ahead import NumberedBatches
 from lib.symbols.flownet import FLOW_UNIT
 from dff.image import to_tensor
 
@@ -29,7 +29,7 @@ def flow_unit(config):
     return FLOW_UNIT * config.network.RCNN_FEAT_STRIDE
 
 
-class PairLoader(ThreadedBatches):
+class PairLoader(NumberedBatches):
     """Batches of pairs of config.SCALES: data and data_ref [B, 3, H, W], and the flow at every scale, in units of the predictions.
 
     labels: [(name, (h, w))] of the predictions; split: a name that the pairs depend on.
@@ -43,7 +43,8 @@ class PairLoader(ThreadedBatches):
         self.provide_label = [(name, (batch_size, 2) + tuple(size)) for name, size in labels]
         super().__init__(batches, batch_size)
 
-    def make(self, number):
+    def arrays(self, number):
+        """Return the images and flows of a batch; see NumberedBatches."""
         samples = [self._sample(number * self.batch_size + i) for i in range(self.batch_size)]
         return [np.concatenate(column) for column in zip(*samples)]
 

@@ -1,7 +1,4 @@
-"""Training batches, made by threads while the network computes: their order, seeds and look-ahead, for any task."""
-import collections
-import concurrent.futures
-import logging
+"""Training batches of any task: their order and seeds."""
 import time
 import zlib
 
@@ -9,12 +6,9 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.utils.batch_threads import BatchThreads
+from lib.train.batches_ahead import BatchesAhead
 from dff.errors import DataError, DFFError
 from lib.utils.image_header import read_header
-
-PATIENCE = 300.0     # seconds until a batch that does not come counts as hung; a slow file server may take a while
-logger = logging.getLogger('dff')
 
 
 def pad(array, shape, value):
@@ -26,7 +20,7 @@ def pad(array, shape, value):
     return padded
 
 
-class TrainLoader(mx.io.DataIter):
+class TrainLoader(BatchesAhead):
     """Endless-order, finite-epoch iterator over a list of records for `MutableModule.fit`; base of the tasks' loaders.
 
     Every random choice (order, reference frame, crop, anchor sampling) depends on TRAIN.SEED, the epoch and the
@@ -39,17 +33,15 @@ class TrainLoader(mx.io.DataIter):
     """
 
     def __init__(self, records, cfg, num_devices, data_names, label_names, workers=2):
-        super().__init__(cfg.TRAIN.BATCH_IMAGES * num_devices)
+        super().__init__(cfg.TRAIN.BATCH_IMAGES * num_devices, workers)
         if not records:
             raise DataError('there is nothing to train on: the list of training images is empty')
         self.records, self.cfg, self.num_devices = records, cfg, num_devices
         self.data_names, self.label_names = list(data_names), list(label_names)
         self.epoch = cfg.TRAIN.begin_epoch
-        self._workers, self._threads = workers, BatchThreads(workers)
-        self._pending, self._order, self._position = collections.deque(), [], 0
         self._rank, self._processes = 0, 1
         self.waited, self.unusable = 0.0, {}
-        self._first = self._make_batch(self.epoch, list(range(self.batch_size)))
+        self._first = self.make((self.epoch, list(range(self.batch_size))))
         self._start_epoch()
 
     def make_device_batch(self, records, seeds):
@@ -97,61 +89,26 @@ class TrainLoader(mx.io.DataIter):
         self._start_epoch(batch)
 
     def _start_epoch(self, batch=0):
-        for future, _ in self._pending:
-            future.cancel()
-        self._pending.clear()
         own, total = self.batch_size, self.batch_size * self._processes
         order = epoch_order(len(self.records), self.cfg, self.epoch, total, self.is_wide())
-        self._order = [order[i:i + own] for i in range(self._rank * own, len(order), total)]
-        self._position = batch
-        self._fill()
+        parts = [order[i:i + own] for i in range(self._rank * own, len(order), total)]
+        self.start([(self.epoch, indices) for indices in parts[batch:]])
+        self.fill()
 
-    def _fill(self):
-        while len(self._pending) <= self._workers and self._position < len(self._order):
-            self._submit(self._order[self._position])
-            self._position += 1
-
-    def _submit(self, indices):
-        self._pending.append((self._threads.submit(self._make_batch, self.epoch, indices), indices))
+    def describe(self, item):
+        """Return the images of a batch, for messages."""
+        return ', '.join(self.records[index % len(self.records)].image for index in item[1])
 
     def next(self):
-        """The next mx.io.DataBatch; StopIteration at the end of the epoch."""
-        if not self._pending:
-            raise StopIteration
+        """Return the next mx.io.DataBatch. Raises StopIteration at the end of the epoch, DataError."""
         started = time.perf_counter()
-        batch = self._take()
+        batch = super().next()
         self.waited += time.perf_counter() - started
-        self._fill()
         return batch
 
-    def _take(self):
-        """The first of the pending batches; where its thread failed or hangs, fresh ones make it and the others once more."""
-        future, indices = self._pending[0]
-        images = ', '.join(self.records[index % len(self.records)].image for index in indices)
-        try:
-            batch = future.result(PATIENCE)
-        except DFFError:
-            raise
-        except Exception as error:
-            hangs = isinstance(error, concurrent.futures.TimeoutError)
-            logger.warning('a thread that loads images %s at %s; fresh threads try once more', 'hangs' if hangs else
-                           'failed (%r)' % (error.__cause__ or error), images)
-            batch = self._retry(images)
-        self._pending.popleft()
-        return batch
-
-    def _retry(self, images):
-        waiting = [indices for _, indices in self._pending]
-        self._pending.clear()
-        self._threads = BatchThreads(self._workers)
-        for indices in waiting:
-            self._submit(indices)
-        try:
-            return self._pending[0][0].result(PATIENCE)
-        except concurrent.futures.TimeoutError as error:
-            raise DataError('loading hangs, twice for %g s, at %s: is the disk or file server there?' % (PATIENCE, images)) from error
-
-    def _make_batch(self, epoch, indices):
+    def make(self, item):
+        """Return the mx.io.DataBatch of `item`: the number of the epoch, and the indices of the batch's records."""
+        epoch, indices = item
         per_device = self.cfg.TRAIN.BATCH_IMAGES
         devices, images = [], []
         for start in range(0, self.batch_size, per_device):

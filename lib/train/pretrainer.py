@@ -4,7 +4,6 @@ A detector started from such a backbone needs a fraction of the training that on
 objects teach the classes many times faster than whole frames do.
 """
 import collections
-import concurrent.futures
 import zlib
 
 import lib  # noqa: F401  (prepares the import of MXNet)
@@ -13,11 +12,12 @@ import numpy as np
 
 from lib.boxes.transform import bbox_overlaps
 from lib.engine.checkpoint import save_arrays
+from lib.train.batches_ahead import NumberedBatches
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.dataset.roidb import load_roidb
 from lib.symbols.initialise import initial_value
-from lib.symbols.resnet_v1 import resnet_v1
+from lib.symbols.backbones.resnet_v1 import resnet_v1
 from dff.image import read_image, resize, to_tensor
 
 BACKGROUND_SHARE = 0.25       # of the windows
@@ -95,35 +95,7 @@ def cut(image, x, y, window):
     return image[rows[:, None], columns]
 
 
-class ThreadedBatches(mx.io.DataIter):
-    """`batches` batches, made by two threads. A subclass sets provide_data, provide_label and defines make(number),
-    which returns the arrays of both, in order, and depends on nothing but the number."""
-
-    def __init__(self, batches, batch_size):
-        super().__init__(batch_size)
-        self.batches = batches
-        self._pool = concurrent.futures.ThreadPoolExecutor(2)
-        self.reset()
-
-    def reset(self):
-        """Start again, with the same batches."""
-        self._started = 0
-        self._pending = collections.deque()
-
-    def next(self):
-        """The next mx.io.DataBatch; StopIteration after the last."""
-        while self._started < self.batches and len(self._pending) < 3:
-            self._pending.append(self._pool.submit(self.make, self._started))
-            self._started += 1
-        if not self._pending:
-            raise StopIteration
-        arrays = [mx.nd.array(array) for array in self._pending.popleft().result()]
-        inputs = len(self.provide_data)
-        return mx.io.DataBatch(arrays[:inputs], arrays[inputs:], pad=0,
-                               provide_data=self.provide_data, provide_label=self.provide_label)
-
-
-class WindowLoader(ThreadedBatches):
+class WindowLoader(NumberedBatches):
     """Batches of windows [batch_size, 3, window, window] and their classes [batch_size]."""
 
     PER_IMAGE = 4
@@ -134,7 +106,8 @@ class WindowLoader(ThreadedBatches):
         self.provide_label = [('softmax_label', (batch_size,))]
         super().__init__(batches, batch_size)
 
-    def make(self, number):
+    def arrays(self, number):
+        """Return the windows and classes of a batch; see NumberedBatches."""
         rng = np.random.RandomState(zlib.crc32(b'windows %d %d' % (self.config.TRAIN.SEED, number)))
         windows, labels = [], []
         while len(labels) < self.batch_size:

@@ -20,7 +20,8 @@ from tests.helpers.tiny import tiny_config
 def image():
     rng = np.random.RandomState(0)
     y, x = np.mgrid[0:64, 0:96]
-    return np.stack([127 + 60 * np.sin(x / rng.uniform(5, 9) + y / rng.uniform(5, 9)) for _ in range(3)], axis=2).astype(np.uint8)
+    return np.stack([127 + 60 * np.sin(x / rng.uniform(5, 9) + y / rng.uniform(5, 9)) for _ in range(3)],
+                    axis=2).astype(np.uint8)
 
 
 def test_the_flow_of_a_pair_leads_from_the_current_image_to_the_reference(image):
@@ -46,9 +47,11 @@ def test_windows_hold_their_object_or_no_object():
         seen.add(label)
         if label:
             x1, y1, x2, y2 = boxes[[2, 5].index(label)]
-            assert abs(x + 16 - (x1 + x2) / 2) <= 0.25 * (x2 - x1) + 1 and abs(y + 16 - (y1 + y2) / 2) <= 0.25 * (y2 - y1) + 1
+            assert abs(x + 16 - (x1 + x2) / 2) <= 0.25 * (x2 - x1) + 1
+            assert abs(y + 16 - (y1 + y2) / 2) <= 0.25 * (y2 - y1) + 1
         else:
-            shared = [max(0, min(x + 32, b[2] + 1) - max(x, b[0])) * max(0, min(y + 32, b[3] + 1) - max(y, b[1])) for b in boxes]
+            shared = [max(0, min(x + 32, b[2] + 1) - max(x, b[0])) * max(0, min(y + 32, b[3] + 1) - max(y, b[1]))
+                      for b in boxes]
             assert max(shared) < BACKGROUND_OVERLAP * (32 * 32 + 51 * 41)
     assert seen == {0, 2, 5}
 
@@ -62,23 +65,26 @@ def test_windows_outside_the_image_repeat_its_edge(image):
 def test_windows_are_mirrored_half_of_the_time(tmp_path):
     ramp = np.tile(np.arange(128, dtype=np.uint8)[None, :, None], (96, 1, 3))
     cv2.imwrite(str(tmp_path / 'ramp.png'), ramp)
-    record = Record(str(tmp_path / 'ramp.png'), 96, 128, np.array([[40, 30, 90, 70]], np.float32), np.array([1]), False, None, 0, 1, '')
+    record = Record(str(tmp_path / 'ramp.png'), 96, 128, np.array([[40, 30, 90, 70]], np.float32), np.array([1]), False,
+                    None, 0, 1, '')
     loader = WindowLoader([record], tiny_config('rfcn', SCALES=(96, 128)), 8, 16, 32)
-    rising = np.concatenate([loader.make(number)[0] for number in range(8)])
+    rising = np.concatenate([loader.arrays(number)[0] for number in range(8)])
     rising = rising[:, 0, :, -1].mean(axis=1) > rising[:, 0, :, 0].mean(axis=1)
     assert 0.35 < rising.mean() < 0.65
 
 
 def test_the_tool_writes_what_the_configs_start_from(root, tmp_path):
-    generate(str(tmp_path / 'toy'), Size(train_clips=1, train_length=15, stills=2, val_clips=1, val_length=2), workers=1)
+    generate(str(tmp_path / 'toy'), Size(train_clips=1, train_length=15, stills=2, val_clips=1, val_length=2),
+             workers=1)
 
     def pretrain(part, task, *settings):
         return subprocess.run(
             [sys.executable, str(root / 'tools' / 'pretrain.py'), part,
              '--cfg', 'experiments/%s/cfgs/toy_vid_%s.yaml' % (task, task), '--batches', '3', '--batch_size', '2',
              '--set', 'dataset.root_path=%s' % tmp_path, 'dataset.dataset_path=%s' % (tmp_path / 'toy'),
-             'output_path=%s' % (tmp_path / 'output'), 'network.width=0.125', 'network.flow_width=0.125'] + list(settings),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
+             'output_path=%s' % (tmp_path / 'output'), 'network.width=0.125', 'network.flow_width=0.125']
+            + list(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+            env=dict(os.environ, OMP_NUM_THREADS='1'))
 
     backbone = pretrain('backbone', 'rfcn', 'network.pretrained=%s' % (tmp_path / 'backbone'))
     assert backbone.returncode == 0, backbone.stderr
@@ -88,6 +94,7 @@ def test_the_tool_writes_what_the_configs_start_from(root, tmp_path):
     flow = pretrain('flow', 'dff_rfcn', 'network.pretrained_flow=%s' % (tmp_path / 'flow'))
     assert flow.returncode == 0 and 'end-point error' in flow.stdout, flow.stderr
     names = set(mx.nd.load(str(tmp_path / 'flow-0000.params')))
-    assert {'arg:flow_conv1_weight', 'arg:Convolution5_weight'} <= names and 'arg:Convolution5_scale_weight' not in names
+    assert {'arg:flow_conv1_weight', 'arg:Convolution5_weight'} <= names
+    assert 'arg:Convolution5_scale_weight' not in names
     nothing = pretrain('flow', 'dff_rfcn', 'network.pretrained_flow=')
     assert nothing.returncode == 2 and 'network.pretrained_flow is empty; it names the file to write' in nothing.stderr

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lib.config.defaults import detection_defaults
-from lib.train import loader as loader_module
+from lib.train import batches_ahead
 from lib.train.detection_loader import DetectionLoader, load_sample, reference_frame_id
 from lib.train.loader import epoch_order
 from lib.dataset.formats.records import Record
@@ -42,7 +42,8 @@ def roidb(tmp_path):
     boxes = [np.array([[10, 20, 50, 70], [60, 10, 100, 60], [5, 5, 30, 30]][:1 + t % 3], np.float32) for t in range(12)]
 
     def record(t, clip, frame_id, length):
-        return Record(pattern % t, HEIGHT, WIDTH, boxes[t], np.arange(1, 1 + len(boxes[t])), False, clip, frame_id, length, '')
+        return Record(pattern % t, HEIGHT, WIDTH, boxes[t], np.arange(1, 1 + len(boxes[t])), False, clip, frame_id,
+                      length, '')
     return [record(t, pattern, t, 10) for t in range(10)] + [record(t, None, 0, 1) for t in range(2)]
 
 
@@ -106,11 +107,13 @@ def test_reference_frame_and_flag(cfg, roidb):
 
 
 def test_mirrored_records_mirror_the_image(cfg, roidb):
-    plain, mirrored = (load_sample(record, cfg, np.random.RandomState(0), False) for record in (roidb[0], roidb[0].flip()))
+    plain, mirrored = (load_sample(record, cfg, np.random.RandomState(0), False)
+                       for record in (roidb[0], roidb[0].flip()))
     assert np.array_equal(plain['data'][..., ::-1], mirrored['data'])
     left, right = plain['gt_boxes'][0, 0], mirrored['gt_boxes'][0, 0]
     patch = plain['data'][0, :, int(left[1]):int(left[3]) + 1, int(left[0]):int(left[2]) + 1]
-    assert np.array_equal(patch[..., ::-1], mirrored['data'][0, :, int(right[1]):int(right[3]) + 1, int(right[0]):int(right[2]) + 1])
+    assert np.array_equal(patch[..., ::-1],
+                          mirrored['data'][0, :, int(right[1]):int(right[3]) + 1, int(right[0]):int(right[2]) + 1])
 
 
 def test_boxes_follow_the_scale_and_are_padded(cfg, roidb):
@@ -118,7 +121,8 @@ def test_boxes_follow_the_scale_and_are_padded(cfg, roidb):
     batch = next(DetectionLoader(roidb, cfg, 1, with_reference=False))
     boxes = batch.data[0][2].asnumpy()
     assert boxes.shape == (3, 4, 5)
-    assert boxes[0, 0].tolist() == [5, 10, 25, 35, 1] and (boxes[0, 1:] == -1).all() and (boxes[2, :, 4] == [1, 2, 3, -1]).all()
+    assert boxes[0, 0].tolist() == [5, 10, 25, 35, 1] and (boxes[0, 1:] == -1).all()
+    assert (boxes[2, :, 4] == [1, 2, 3, -1]).all()
 
 
 def test_wrong_images_are_named(cfg, roidb):
@@ -136,13 +140,14 @@ def test_wrong_images_are_named(cfg, roidb):
 def warnings(monkeypatch):
     """The warnings of the run's log."""
     lines = []
-    monkeypatch.setattr(loader_module.logger, 'warning', lambda text, *values: lines.append(text % values))
+    monkeypatch.setattr(batches_ahead.logger, 'warning', lambda text, *values: lines.append(text % values))
     return lines
 
 
 def disturbed(loader, trouble, times):
     """`loader`, restarted, whose fifth record has `trouble` (a function) so many times; returns the image's name."""
-    record, make, left = loader.records[loader._order[4][0]], loader.make_device_batch, [times]
+    fifth = epoch_order(len(loader.records), loader.cfg, loader.epoch, 1)[4]
+    record, make, left = loader.records[fifth], loader.make_device_batch, [times]
 
     def make_device_batch(records, seeds):
         if records[0] is record and left[0]:
@@ -159,7 +164,8 @@ def fail():
 
 
 def same(batches, others):
-    return all(np.array_equal(x, y) for a, b in zip(batches, others) for x, y in zip(arrays(a), arrays(b))) and len(batches) == len(others)
+    return all(np.array_equal(x, y) for a, b in zip(batches, others)
+               for x, y in zip(arrays(a), arrays(b))) and len(batches) == len(others)
 
 
 def test_a_thread_that_fails_is_reported_and_its_batch_made_again(cfg, roidb, warnings):
@@ -167,7 +173,8 @@ def test_a_thread_that_fails_is_reported_and_its_batch_made_again(cfg, roidb, wa
     loader = DetectionLoader(roidb, cfg, 1, True)
     image = disturbed(loader, fail, 1)
     assert same(list(loader), expected)
-    assert warnings == ["a thread that loads images failed (MemoryError('no memory')) at %s; fresh threads try once more" % image]
+    assert warnings == ["a thread that loads images failed (MemoryError('no memory')) at %s; fresh threads try once "
+                        "more" % image]
     image = disturbed(loader, fail, 2)
     with pytest.raises(RuntimeError, match='loading failed at %s' % image):
         list(loader)
@@ -175,7 +182,7 @@ def test_a_thread_that_fails_is_reported_and_its_batch_made_again(cfg, roidb, wa
 
 def test_a_thread_that_hangs_is_reported_and_its_batch_made_again(cfg, roidb, warnings, monkeypatch):
     expected = list(DetectionLoader(roidb, cfg, 1, True))
-    monkeypatch.setattr(loader_module, 'PATIENCE', 3.0)
+    monkeypatch.setattr(batches_ahead, 'PATIENCE', 3.0)
     monkeypatch.setattr('lib.utils.batch_threads.ENDING', 0.1)
     loader, end = DetectionLoader(roidb, cfg, 1, True), threading.Event()
     image = disturbed(loader, end.wait, 1)
@@ -191,7 +198,7 @@ sys.path.insert(0, %r)
 from types import SimpleNamespace
 from lib.config.defaults import detection_defaults
 from lib.utils import batch_threads
-from lib.train import loader
+from lib.train import batches_ahead, loader
 from lib.utils.cli import run
 
 class Hanging(loader.TrainLoader):
@@ -200,13 +207,14 @@ class Hanging(loader.TrainLoader):
             time.sleep(1000)
         return {}
 
-loader.PATIENCE = batch_threads.ENDING = 0.5
+batches_ahead.PATIENCE = batch_threads.ENDING = 0.5
 cfg = detection_defaults()
 cfg.TRAIN.SHUFFLE = False
 run(lambda: list(Hanging([SimpleNamespace(image=str(i)) for i in range(3)], cfg, 1, [], [])))
 """ % str(Path(__file__).resolve().parents[2])
     done = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, universal_newlines=True, timeout=120)
-    assert done.returncode == 2 and 'error: loading hangs, twice for 0.5 s, at 1: is the disk or file server there?' in done.stderr
+    assert done.returncode == 2
+    assert 'error: loading hangs, twice for 0.5 s, at 1: is the disk or file server there?' in done.stderr
 
 
 def test_threads_end_with_their_loader(cfg, roidb):
@@ -225,7 +233,8 @@ def test_threads_end_with_their_loader(cfg, roidb):
     assert count() == before
 
 
-@pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='the memory of a process is read in /proc, which Linux has')
+@pytest.mark.skipif(not Path('/proc/self/statm').exists(),
+                    reason='the memory of a process is read in /proc, which Linux has')
 def test_memory_stays_the_same_over_many_epochs(cfg, roidb):
     def resident():
         with open('/proc/self/statm') as stream:

@@ -11,7 +11,7 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 import numpy as np
 
-from dff.errors import CheckpointError
+from lib.engine.param_shapes import check_params
 
 
 class ExecutorPool:
@@ -160,24 +160,3 @@ class ExecutorPool:
         if buffer is None or buffer.size < size:
             buffer = self._buffers[name] = mx.nd.zeros((size,), self.ctx, self._types[name])
         return buffer[:size].reshape(shape)
-
-
-def check_params(pairs, source, allow_missing=False):
-    """Compare the shapes that a network needs with parameters, of each kind: [({name: shape}, {name: array})].
-
-    Raises CheckpointError: parameters are missing (unless `allow_missing`), or one has another shape.
-    """
-    missing = [name for needed, given in pairs for name in needed if name not in given]
-    if missing and not allow_missing:
-        raise CheckpointError(
-            '%s: %d of the %d parameters of the network are missing: %s%s. Is it a file of this network, '
-            'of the same symbol and depth?' % (
-                source, len(missing), sum(len(needed) for needed, _ in pairs), ', '.join(missing[:5]),
-                ', ...' if len(missing) > 5 else ''))
-    for needed, given in pairs:
-        for name, shape in needed.items():
-            if name in given and given[name].shape != shape:
-                raise CheckpointError(
-                    '%s: parameter %s has shape %s, the network needs %s. The class list (NUM_CLASSES), the '
-                    'anchors or the network section of the config differ from those it was trained with' % (
-                        source, name, given[name].shape, shape))

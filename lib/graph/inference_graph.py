@@ -10,7 +10,7 @@ What each is worth: docs/benchmarks.md.
 """
 import numpy as np
 
-from lib.engine.executors import check_params
+from lib.engine.param_shapes import check_params
 from lib.graph.winograd import pays, transformed
 from lib.operator_cxx import loader
 from lib.graph.graph import Graph, Node

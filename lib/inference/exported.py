@@ -12,7 +12,7 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from lib.engine.checkpoint import file_name, load_params, save_arrays
-from lib.engine.executors import check_params
+from lib.engine.param_shapes import check_params
 from lib.graph.inference_graph import fold_batch_norm
 from lib.inference.networks import has_flow, largest_input
 from lib.graph.symbol_file import read_symbol

@@ -2,8 +2,9 @@
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
+from lib.engine.param_shapes import check_params
 from lib.symbols.initialise import initial_value
-from dff.errors import CheckpointError, ConfigError
+from dff.errors import ConfigError
 
 
 class SymbolBase:
@@ -43,22 +44,20 @@ class SymbolBase:
         self._inputs = tuple(data_shape_dict)
 
     def check_parameter_shapes(self, arg_params, aux_params, data_shape_dict, is_train=True):
-        """Compare parameters, {name: array}, with what the network needs; labels need not be given for testing.
+        """Compare parameters with what the network needs.
+
+        Args:
+            arg_params, aux_params: {name: array} of the arguments and the auxiliary states.
+            data_shape_dict: {input name: shape}.
+            is_train: whether the arguments with `label` in their names are needed, too.
 
         Raises:
-            CheckpointError: one is missing, or has another shape; names it and both shapes.
+            CheckpointError: parameters are missing, or one has another shape; names them.
         """
         self.infer_shape(data_shape_dict)
         arguments = {name: shape for name, shape in self.arg_shape_dict.items()
                      if name not in data_shape_dict and (is_train or 'label' not in name)}
-        for needed, given in ((arguments, arg_params), (self.aux_shape_dict, aux_params)):
-            for name, shape in needed.items():
-                if name not in given:
-                    raise CheckpointError('parameter %s, shape %s, is missing: the file is not of this network '
-                                          '(check symbol, depth and the flow network)' % (name, tuple(shape)))
-                if tuple(given[name].shape) != tuple(shape):
-                    raise CheckpointError('parameter %s has shape %s, the network needs %s: check NUM_CLASSES, anchors and '
-                                          'the network section of the config' % (name, tuple(given[name].shape), tuple(shape)))
+        check_params([(arguments, arg_params), (self.aux_shape_dict, aux_params)])
 
     def init_weight(self, cfg, arg_params, aux_params):
         """Add first values, drawn with TRAIN.SEED, for all parameters that are absent; returns their names.

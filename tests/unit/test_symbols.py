@@ -8,7 +8,7 @@ import pytest
 
 from dff_rfcn.config.config import config as default_config
 from lib.symbols.registry import get_symbol_instance
-from lib.symbols.resnet_v1 import resnet_v1
+from lib.symbols.backbones.resnet_v1 import resnet_v1
 from dff.errors import CheckpointError, ConfigError
 from tests.helpers.symbol_tools import INPUTS, METHODS, network, small
 
@@ -104,7 +104,8 @@ def test_wrong_depth_and_width_are_explained(cfg):
 
 def test_network_of_fixed_size_refuses_another(cfg):
     cfg.symbol, cfg.network.depth = 'resnet_v1_101_rfcn', 50
-    with pytest.raises(ConfigError, match='resnet_v1_101_rfcn has a fixed size: depth 101.*set symbol to resnet_v1_rfcn'):
+    with pytest.raises(ConfigError,
+                       match='resnet_v1_101_rfcn has a fixed size: depth 101.*set symbol to resnet_v1_rfcn'):
         network('rfcn', 'resnet_v1_101_rfcn').get_train_symbol(cfg)
 
 
@@ -126,8 +127,8 @@ def test_generic_network_of_depth_101_is_the_original(cfg):
 def initialised(cfg):
     instance = network('dff_rfcn', 'resnet_v1_flownet_rfcn')
     instance.get_train_symbol(small(cfg))
-    shapes = {'data': (1, 3, 64, 96), 'data_ref': (1, 3, 64, 96), 'eq_flag': (1,), 'im_info': (1, 3), 'gt_boxes': (1, 2, 5),
-              'label': (1, 144), 'bbox_target': (1, 24, 4, 6), 'bbox_weight': (1, 24, 4, 6)}
+    shapes = {'data': (1, 3, 64, 96), 'data_ref': (1, 3, 64, 96), 'eq_flag': (1,), 'im_info': (1, 3),
+              'gt_boxes': (1, 2, 5), 'label': (1, 144), 'bbox_target': (1, 24, 4, 6), 'bbox_weight': (1, 24, 4, 6)}
     instance.infer_shape(shapes)
     args, auxs = {}, {}
     added = instance.init_weight(cfg, args, auxs)
@@ -162,8 +163,9 @@ def test_only_missing_parameters_are_initialised(cfg):
 def test_parameter_errors_name_the_parameter_and_the_shapes(cfg):
     instance, shapes, args, auxs, _ = initialised(cfg)
     args['rfcn_cls_weight'] = mx.nd.zeros((7, 16, 1, 1))
-    with pytest.raises(CheckpointError, match=r'rfcn_cls_weight has shape \(7, 16, 1, 1\), the network needs \(196, 16, 1, 1\)'):
+    with pytest.raises(CheckpointError,
+                       match=r'rfcn_cls_weight has shape \(7, 16, 1, 1\), the network needs \(196, 16, 1, 1\)'):
         instance.check_parameter_shapes(args, auxs, shapes)
     del args['rfcn_cls_weight']
-    with pytest.raises(CheckpointError, match=r'rfcn_cls_weight, shape \(196, 16, 1, 1\), is missing'):
+    with pytest.raises(CheckpointError, match=r'1 of the \d+ parameters of the network are missing: rfcn_cls_weight\.'):
         instance.check_parameter_shapes(args, auxs, shapes)

@@ -6,7 +6,6 @@ import numpy as np
 
 from lib.flow.pairs import Pair
 from dff.errors import DataError
-from dff.files import atomic_path
 from dff.image import read_image
 
 FLO_TAG = 202021.25        # the first float of every .flo file
@@ -28,15 +27,6 @@ def read_flo(path):
         raise DataError('%s says %d x %d pixels, which takes %d bytes; it has %d' % (
             path, width, height, 12 + 8 * int(width) * int(height), data.size))
     return data[12:].view('<f4').reshape(height, width, 2).astype(np.float32)
-
-
-def write_flo(path, flow):
-    """Write flow [H, W, 2] as a .flo file."""
-    flow = np.asarray(flow, '<f4')
-    with atomic_path(path) as temporary, open(temporary, 'wb') as stream:
-        stream.write(np.float32(FLO_TAG).astype('<f4').tobytes())
-        stream.write(np.array(flow.shape[1::-1], '<i4').tobytes())
-        stream.write(flow.tobytes())
 
 
 class FlyingChairs:

@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from lib.flow.chairs import write_flo
+from lib.flow.chairs import FLO_TAG
 from lib.flow.pairs import Pair
 
 SIZE = (64, 96)
@@ -18,8 +18,16 @@ def smooth_pair(motion, size=(120, 160)):
     back = np.linalg.inv(motion)
     reference = texture(back[0, 0] * x + back[0, 1] * y + back[0, 2], back[1, 0] * x + back[1, 1] * y + back[1, 2])
     flow = np.stack([(motion[0] - [1, 0, 0]) @ np.stack([x, y, np.ones_like(x)]).reshape(3, -1),
-                     (motion[1] - [0, 1, 0]) @ np.stack([x, y, np.ones_like(x)]).reshape(3, -1)], axis=1).reshape(size + (2,))
+                     (motion[1] - [0, 1, 0]) @ np.stack([x, y, np.ones_like(x)]).reshape(3, -1)],
+                    axis=1).reshape(size + (2,))
     return Pair(texture(x, y).astype(np.uint8), reference.astype(np.uint8), flow.astype(np.float32))
+
+
+def write_flo(path, flow):
+    """Write flow [H, W, 2] as a .flo file."""
+    flow = np.asarray(flow, '<f4')
+    size = np.array(flow.shape[1::-1], '<i4')
+    path.write_bytes(np.float32(FLO_TAG).astype('<f4').tobytes() + size.tobytes() + flow.tobytes())
 
 
 def write_chairs(folder, pairs):

@@ -3,13 +3,14 @@ import cv2
 import numpy as np
 import pytest
 
+from dff.errors import DataError
 from lib.flow import augment
 from lib.flow.augment import Augmented, Cut, change_colours, move
-from lib.flow.chairs import FlyingChairs, read_flo, write_flo
+from lib.flow.chairs import FlyingChairs, read_flo
 from lib.flow.pairs import Pair, draw_pair
 from lib.flow.synthetic import SyntheticPairs
-from dff.errors import DataError
-from tests.helpers.flow_tools import MOTION, SIZE, smooth_pair, write_chairs
+from tests.helpers.flow_tools import MOTION, SIZE, smooth_pair, write_chairs, write_flo
+
 
 @pytest.fixture(scope='module')
 def source():
@@ -17,8 +18,8 @@ def source():
 
 
 def unexplained(pair):
-    """Mean difference of the current image from the reference fetched along the flow, the share of occluded pixels (and of
-    those that leave the image) apart."""
+    """Mean difference of the current image from the reference fetched along the flow,
+    the share of occluded pixels (and of those that leave the image) apart."""
     height, width = pair.flow.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     fetched = cv2.remap(pair.reference, x + pair.flow[..., 0], y + pair.flow[..., 1], cv2.INTER_LINEAR)
@@ -55,11 +56,12 @@ def test_textures_from_images(tmp_path):
 
 def test_flo_files(tmp_path):
     flow = np.random.RandomState(0).normal(size=(5, 7, 2)).astype(np.float32)
-    path = tmp_path / 'new' / '1_flow.flo'
+    path = tmp_path / '1_flow.flo'
     write_flo(path, flow)
     np.testing.assert_array_equal(read_flo(path), flow)
     # byte for byte as Middlebury defines it: the tag spells PIEH, then width, height, rows of u v
-    assert path.read_bytes()[:12] == b'PIEH\x07\0\0\0\x05\0\0\0' and np.frombuffer(path.read_bytes()[12:20], '<f4')[1] == flow[0, 0, 1]
+    assert path.read_bytes()[:12] == b'PIEH\x07\0\0\0\x05\0\0\0'
+    assert np.frombuffer(path.read_bytes()[12:20], '<f4')[1] == flow[0, 0, 1]
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match='says 7 x 5 pixels, which takes 292 bytes; it has 291'):
         read_flo(path)
@@ -72,7 +74,8 @@ def test_flo_files(tmp_path):
 
 @pytest.fixture
 def chairs(tmp_path, source):
-    return write_chairs(tmp_path / 'FlyingChairs_release', [draw_pair(source, 'train', number, 0) for number in range(4)])
+    return write_chairs(tmp_path / 'FlyingChairs_release',
+                        [draw_pair(source, 'train', number, 0) for number in range(4)])
 
 
 def test_flying_chairs(chairs, source):
@@ -100,7 +103,8 @@ def test_flying_chairs_that_are_broken(chairs, tmp_path):
         FlyingChairs(str(chairs), 'train')
     (chairs / 'FlyingChairs_train_val.txt').unlink()
     cv2.imwrite(str(chairs / 'data' / '00001_img2.ppm'), np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(DataError, match='00001_.*: the images and the flow have different sizes: 96 x 64, 8 x 8, 96 x 64'):
+    with pytest.raises(DataError,
+                       match='00001_.*: the images and the flow have different sizes: 96 x 64, 8 x 8, 96 x 64'):
         FlyingChairs(str(chairs), 'train').pair(0)
 
 

@@ -1,7 +1,8 @@
 """Makes the footage of docs/custom-dataset.md: python benchmarks/camvid_as_cvat.py data/camvid my_videos
 
-Cuts CamVid's clip (a data set in the ILSVRC2015 layout with the set VID_val_videos) into videos, each with its boxes as CVAT exports
-them: a track an object, a box for each frame it is seen in, and one that is outside behind the last.
+Cuts CamVid's clip (a data set in the ILSVRC2015 layout with the set VID_val_videos) into videos,
+each with its boxes as CVAT exports them: a track an object, a box for each frame it is seen in,
+and one that is outside behind the last.
 """
 import argparse
 import os
@@ -46,8 +47,11 @@ def write_tracks(path, video, annotations):
             tracks.setdefault((item.track, item.name), {})[frame] = (item.x1, item.y1, item.x2 + 1, item.y2 + 1)
     labels = ''.join('<label><name>%s</name></label>' % name for name in sorted({name for _, name in tracks}))
     with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-        stream.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta><task><size>%d</size><labels>%s'
-                     '</labels></task><source>%s</source></meta>\n' % (len(annotations), labels, os.path.basename(video)))
+        stream.write(
+            '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  '
+            '<meta><task><size>%d</size><labels>%s'
+            '</labels></task><source>%s</source></meta>\n'
+            % (len(annotations), labels, os.path.basename(video)))
         for identity, ((_, name), boxes) in enumerate(tracks.items()):
             stream.write('  <track id="%d" label=%s>\n' % (identity, quoteattr(name)))
             for frame, corners in boxes.items():

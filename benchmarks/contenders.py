@@ -9,7 +9,8 @@ import numpy as np
 from dff.errors import DFFError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PEERS = {'builtin': ('builtin',), 'torch': ('torch-compile', 'torchscript'), 'openvino': ('openvino',)}     # names of --against: contenders
+# Names of --against: contenders.
+PEERS = {'builtin': ('builtin',), 'torch': ('torch-compile', 'torchscript'), 'openvino': ('openvino',)}
 FOREIGN = PEERS['torch'] + PEERS['openvino']
 REST = 0.3      # seconds before a turn: the threads of the one before may still be waiting actively
 PARTS = ('reading', 'key', 'current', 'post')
@@ -18,8 +19,8 @@ PARTS = ('reading', 'key', 'current', 'post')
 class Contender:
     """One process that runs the networks of a folder's job when told to.
 
-    name: a role of benchmarks/worker.py or benchmarks/peers/worker.py. `reply` is what it says of itself, or why it cannot run
-    here ('missing'). Raises DFFError with the process's own message.
+    name: a role of benchmarks/worker.py or benchmarks/peers/worker.py. `reply` is what it says of
+    itself, or why it cannot run here ('missing'). Raises DFFError with the process's own message.
     """
 
     def __init__(self, name, python, folder, threads, frames):
@@ -27,8 +28,9 @@ class Contender:
         self.rows, self.wall = [], 0.0
         script = os.path.join('peers', 'worker.py') if name in FOREIGN else 'worker.py'
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        self._process = subprocess.Popen([python, os.path.join(ROOT, 'benchmarks', script), name, folder], env=environment,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, universal_newlines=True)
+        self._process = subprocess.Popen(
+            [python, os.path.join(ROOT, 'benchmarks', script), name, folder], env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, universal_newlines=True)
         self.reply = self._read()
 
     def turn(self):
@@ -51,16 +53,26 @@ class Contender:
         self._process.stdout.close()
 
     def numbers(self):
-        """Medians in ms: each of PARTS (None where there is none), 'total' of a frame, 'fps', and what else the table holds."""
-        columns = {'reading': [row[1] for row in self.rows], 'post': [row[3] for row in self.rows],
-                   'key': [row[2] for row in self.rows if row[0]], 'current': [row[2] for row in self.rows if not row[0]]}
-        medians = {part: None if not values or None in values else float(np.median(values)) for part, values in columns.items()}
+        """Medians in ms: each of PARTS (None where there is none), 'total' of a frame, 'fps', and
+        what else the table holds.
+        """
+        columns = {
+            'reading': [row[1] for row in self.rows], 'post': [row[3] for row in self.rows], 'key':
+            [row[2] for row in self.rows if row[0]], 'current':
+            [row[2] for row in self.rows if not row[0]]
+        }
+        medians = {
+            part: None if not values or None in values else float(np.median(values))
+            for part, values in columns.items()
+        }
         shares = {kind: len(columns[kind]) / len(self.rows) for kind in ('key', 'current')}
         total = sum(medians[kind] * share for kind, share in shares.items() if share)
         total += sum(medians[part] or 0 for part in ('reading', 'post'))
         inside = sum(row[2] for row in self.rows)
-        return dict(medians, total=total, fps=1e3 / total, frames=len(self.rows), key_frames=len(columns['key']), memory=self.memory,
-                    outside=None if medians['reading'] is None else 1 - inside / self.wall, threads=self.threads, **self.reply)
+        return dict(medians, total=total, fps=1e3 / total, frames=len(self.rows),
+                    key_frames=len(columns['key']), memory=self.memory,
+                    outside=None if medians['reading'] is None else 1 - inside / self.wall,
+                    threads=self.threads, **self.reply)
 
     def _ask(self, line):
         self._process.stdin.write(line + '\n')
@@ -75,7 +87,8 @@ class Contender:
                     self._process.wait()
                     raise DFFError(answer['error'])
                 return answer
-        raise DFFError('the benchmark process %s ended with status %s; its message stands above' % (self.name, self._process.wait()))
+        raise DFFError('the benchmark process %s ended with status %s; its message stands above'
+                       % (self.name, self._process.wait()))
 
 
 def race(contenders, rounds):
@@ -105,6 +118,7 @@ def differences(folder, names):
         path = os.path.join(folder, name + '.npz')
         if os.path.exists(path):
             with np.load(path) as saved:
-                found[name] = max(float(abs(saved[key] - reference[key]).max() / abs(reference[key]).max()) for key in saved.files)
+                found[name] = max(
+                    float(abs(saved[key] - reference[key]).max() / abs(reference[key]).max())
+                    for key in saved.files)
     return found
-

@@ -1,8 +1,10 @@
 """Times the evaluation of saved detections: OMP_NUM_THREADS=2 python benchmarks/evaluation.py [--frames 176126]
 
-Makes a data set of that many frames with annotations and a detections file with --per_frame detections for each, runs tools/evaluate_vid.py
-on it, and gives time and peak memory of that command. Then compares lib/evaluation/vid_eval.py with a loop over single boxes on --loop_frames
-frames: same AP, and how many times faster. A --folder keeps the set, which takes longer to make than to evaluate, for the next time.
+Makes a data set of that many frames with annotations and a detections file with --per_frame
+detections for each, runs tools/evaluate_vid.py on it, and gives time and peak memory of that
+command. Then compares lib/evaluation/vid_eval.py with a loop over single boxes on --loop_frames
+frames: same AP, and how many times faster. A --folder keeps the set, which takes longer to make
+than to evaluate, for the next time.
 """
 import argparse
 import os
@@ -25,13 +27,18 @@ from lib.utils.progress import progress_bar  # noqa: E402
 
 SIZE = (1280, 720)
 CLIP = 317              # frames: the average of the 555 validation clips of ImageNet VID
-XML = ('<annotation><folder>%s</folder><filename>%06d</filename><size><width>1280</width><height>720</height></size>%s</annotation>')
-OBJECT = ('<object><trackid>%d</trackid><name>%s</name><bndbox><xmax>%d</xmax><xmin>%d</xmin><ymax>%d</ymax><ymin>%d</ymin></bndbox>'
-          '<occluded>0</occluded><generated>0</generated></object>')
+XML = (
+    '<annotation><folder>%s</folder><filename>%06d</filename><size><width>1280</width><height>720</height></size>%s</annotation>'
+)
+OBJECT = (
+    '<object><trackid>%d</trackid><name>%s</name><bndbox><xmax>%d</xmax><xmin>%d</xmin><ymax>%d</ymax><ymin>%d</ymin></bndbox>'
+    '<occluded>0</occluded><generated>0</generated></object>')
 
 
 class Scene:
-    """One to three objects of one class that move steadily through a clip, and what a detector might find in its frames."""
+    """One to three objects of one class that move steadily through a clip, and what a detector
+    might find in its frames.
+    """
 
     def __init__(self, rng, class_ids, per_frame):
         self.label = rng.randint(1, len(class_ids))
@@ -39,9 +46,15 @@ class Scene:
         box = np.hstack([corner, corner + rng.uniform(40, 200, corner.shape)])
         speed = np.tile(rng.uniform(-0.6, 0.6, corner.shape), 2)
         self.boxes = [np.clip(np.round(box + i * speed), 0, [side - 1 for side in SIZE * 2]) for i in range(CLIP)]
-        self.objects = [''.join(OBJECT % (track, class_ids[self.label], x2, x1, y2, y1) for track, (x1, y1, x2, y2) in enumerate(boxes))
-                        for boxes in self.boxes]
-        self._detections = [format_detections(0, self._find(rng, boxes, len(class_ids), per_frame))[1:] for boxes in self.boxes]
+        self.objects = [
+            ''.join(OBJECT % (track, class_ids[self.label], x2, x1, y2, y1)
+                    for track, (x1, y1, x2, y2) in enumerate(boxes))
+            for boxes in self.boxes
+        ]
+        self._detections = [
+            format_detections(0, self._find(rng, boxes, len(class_ids), per_frame))[1:]
+            for boxes in self.boxes
+        ]
 
     def _find(self, rng, boxes, num_classes, count):
         """[count, 6]: class, score, x1, y1, x2, y2. Three near each object, the others anywhere and of any class."""
@@ -69,7 +82,9 @@ def make_set(folder, frames, per_frame, class_ids, seed=0):
     videos, boxes, classes = [], [], []
     path = os.path.join(folder, 'detections.txt')
     with open(path, 'w', encoding='ascii') as stream:
-        for clip, start in enumerate(progress_bar(range(0, frames, CLIP), desc='making the set', unit='clip', leave=False)):
+        for clip, start in enumerate(
+                progress_bar(range(0, frames, CLIP), desc='making the set', unit='clip',
+                             leave=False)):
             name, length, scene = 'val/clip_%06d' % start, min(CLIP, frames - start), scenes[clip % len(scenes)]
             videos.append('%s %d 0 %d\n' % (name, start + 1, length))
             target = os.path.join(folder, 'Annotations', 'VID', name)
@@ -93,7 +108,8 @@ def loop_over_boxes(truth, path, num_classes):
     with open(path, encoding='ascii') as stream:
         for line in stream:
             number, label, score, x1, y1, x2, y2 = line.split()
-            found[int(label)].setdefault(int(number), []).append((float(score), float(x1), float(y1), float(x2), float(y2)))
+            found[int(label)].setdefault(int(number), []).append(
+                (float(score), float(x1), float(y1), float(x2), float(y2)))
     wanted = [{} for _ in range(num_classes)]
     for i, number in enumerate(truth.frames.tolist()):
         for row in range(truth.offsets[i], truth.offsets[i + 1]):
@@ -151,9 +167,11 @@ def time_command(folder, per_frame, frames):
     if done.returncode:
         raise DFFError('tools/evaluate_vid.py ended with status %d' % done.returncode)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print('tools/evaluate_vid.py, %d frames, %d detections (%.2f GB of text), annotations and all: %.1f s, processor %.1f s, peak %.0f MiB'
-          % (frames, frames * per_frame, os.path.getsize(command[-1]) / 1e9, seconds, usage.ru_utime + usage.ru_stime,
-             usage.ru_maxrss / 1024))
+    print(
+        'tools/evaluate_vid.py, %d frames, %d detections (%.2f GB of text), annotations and all: '
+        '%.1f s, processor %.1f s, peak %.0f MiB'
+        % (frames, frames * per_frame, os.path.getsize(command[-1]) / 1e9, seconds,
+           usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024))
     print(done.stdout.splitlines()[-1])
 
 
@@ -173,15 +191,19 @@ def compare(folder, per_frame, frames, repeats=5):
     if max(differences) > 1e-12 or [a is None for a in expected] != [b is None for b in result.ap.values()]:
         raise DFFError('the loop and the evaluation differ: %s, %s' % (expected, result.ap))
     loop, here = (np.median(times[name]) for name in ('loop', 'here'))
-    print('the same AP from a loop over boxes, %d frames, %d detections, medians of %d: %.2f s; lib/evaluation/vid_eval.py %.3f s; %.1f times '
-          'as fast (aim: 20)' % (frames, frames * per_frame, repeats, loop, here, np.median(np.divide(times['loop'], times['here']))))
+    print(
+        'the same AP from a loop over boxes, %d frames, %d detections, medians of %d: %.2f s; '
+        'lib/evaluation/vid_eval.py %.3f s; %.1f times '
+        'as fast (aim: 20)' % (frames, frames * per_frame, repeats, loop, here,
+                               np.median(np.divide(times['loop'], times['here']))))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--frames', type=int, default=176126, help='of the set (default 176126: ImageNet VID val)')
     parser.add_argument('--per_frame', type=int, default=300, help='detections in each (default 300)')
-    parser.add_argument('--loop_frames', type=int, default=2000, help='frames to compare with a Python loop on (default 2000)')
+    parser.add_argument('--loop_frames', type=int, default=2000,
+                        help='frames to compare with a Python loop on (default 2000)')
     parser.add_argument('--folder', help='keep the set there and use it again (default: a temporary folder, removed)')
     arguments = parser.parse_args()
     if min(arguments.frames, arguments.per_frame, arguments.loop_frames) < 1:

@@ -1,9 +1,11 @@
-"""Feeds damaged and hostile files to every reader: python benchmarks/fuzz.py [--inputs 100000] [--only xml png ...] [--guided]
+"""Feeds damaged and hostile files to every reader: python benchmarks/fuzz.py [--inputs 100000]
+[--only xml png ...] [--guided]
 
-Each reader gets files made from a good one (bytes changed, cut off, repeated, hostile words put in) and random ones, drawn by hypothesis,
-which also shrinks what fails. With --guided they are drawn by atheris, which keeps those that reach lines of Python that no other did, and
-changes them on. A reader may accept a file or raise one of the project's errors; anything else, or more than SECONDS or MEMORY for one
-file, is a failure. Needs requirements-fuzz.txt.
+Each reader gets files made from a good one (bytes changed, cut off, repeated, hostile words put
+in) and random ones, drawn by hypothesis, which also shrinks what fails. With --guided they are
+drawn by atheris, which keeps those that reach lines of Python that no other did, and changes them
+on. A reader may accept a file or raise one of the project's errors; anything else, or more than
+SECONDS or MEMORY for one file, is a failure. Needs requirements-fuzz.txt.
 """
 import argparse
 import faulthandler
@@ -28,11 +30,13 @@ from dff.errors import DFFError, SetupError  # noqa: E402
 SECONDS, PATIENCE = 20, 3600     # for one file: of processor time, and by the clock, which other work may hold up
 MEMORY = 4 << 30           # bytes of address space above what the process has at the start
 LONGEST = 4096             # bytes of a file that atheris makes
-WORDS = [b'-1', b'0', b'nan', b'inf', b'1e400', b'9' * 30, b'9' * 5000, b'../../../etc/passwd', b'/etc/passwd', b'\x00', b'\xff\xfe',
-         b'\r', b'\n', b' ', b'&lol;', b'<!DOCTYPE x [<!ENTITY lol "lol"><!ENTITY b "&lol;&lol;">]>',
-         b'<!ENTITY x SYSTEM "file:///etc/passwd">',
-         b'!!python/object/apply:os.system ["true"]', b'&a [*a]', b'{' * 800, b'[' * 800, b'<a>' * 2000, b'\xff\xff\xff\xff',
-         b'\x7f\xff\xff\xff']
+WORDS = [
+    b'-1', b'0', b'nan', b'inf', b'1e400', b'9' * 30, b'9' * 5000, b'../../../etc/passwd',
+    b'/etc/passwd', b'\x00', b'\xff\xfe', b'\r', b'\n', b' ', b'&lol;',
+    b'<!DOCTYPE x [<!ENTITY lol "lol"><!ENTITY b "&lol;&lol;">]>',
+    b'<!ENTITY x SYSTEM "file:///etc/passwd">', b'!!python/object/apply:os.system ["true"]',
+    b'&a [*a]', b'{' * 800, b'[' * 800, b'<a>' * 2000, b'\xff\xff\xff\xff', b'\x7f\xff\xff\xff'
+]
 
 
 def targets():
@@ -70,11 +74,15 @@ def apply(content, changes):
 
 
 def fuzz(name, count, folder):
-    """Feed `count` files to the reader `name`; returns how many were fed and how many taken. Raises what it should not raise."""
+    """Feed `count` files to the reader `name`; returns how many were fed and how many taken.
+
+    Raises what it should not raise.
+    """
     hypothesis, readers, taken = _package('hypothesis'), targets(), []
 
     @hypothesis.settings(max_examples=count, deadline=None, database=None, derandomize=True,
-                         suppress_health_check=list(hypothesis.HealthCheck), phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
+                         suppress_health_check=list(hypothesis.HealthCheck),
+                         phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
     @hypothesis.given(inputs(readers.TARGETS[name].good))
     def one(content):
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -82,7 +90,8 @@ def fuzz(name, count, folder):
         taken.append(readers.feed(name, content, folder))
         faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_PROF, 0)
-    faulthandler.register(signal.SIGPROF, chain=True)       # ends the process, and says where it was, also in native code
+    # Ends the process, and says where it was, also in native code.
+    faulthandler.register(signal.SIGPROF, chain=True)
     with warnings.catch_warnings():
         warnings.simplefilter('error', ResourceWarning)
         one()
@@ -92,7 +101,8 @@ def fuzz(name, count, folder):
 def fuzz_guided(name, count, folder):
     """As `fuzz`, by atheris; returns how many files were fed and how many were worth keeping.
 
-    libFuzzer, inside it, ends its process; so each reader has one. Raises DFFError with its last lines where it found something.
+    libFuzzer, inside it, ends its process; so each reader has one. Raises DFFError with its last
+    lines where it found something.
     """
     _package('atheris')
     corpus = os.path.join(folder, 'corpus', name)
@@ -105,13 +115,19 @@ def fuzz_guided(name, count, folder):
     with open(os.path.join(folder, 'words'), 'w', encoding='ascii') as stream:
         stream.writelines('"%s"\n' % ''.join('\\x%02x' % byte for byte in word) for word in words)
     code = 'from benchmarks.fuzz import guided_process; guided_process(%r, %r)' % (name, folder)
-    done = subprocess.run([sys.executable, '-c', code, '-runs=%d' % count, '-seed=1', '-max_len=%d' % max(LONGEST, 2 * len(good)),
-                           '-timeout=%d' % PATIENCE, '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
-                           '-artifact_prefix=' + os.path.join(ROOT, 'output', 'fuzz-'), corpus],
-                          cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, errors='replace')
+    done = subprocess.run([
+        sys.executable, '-c', code,
+        '-runs=%d' % count, '-seed=1',
+        '-max_len=%d' % max(LONGEST, 2 * len(good)),
+        '-timeout=%d' % PATIENCE,
+        '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
+        '-artifact_prefix=' + os.path.join(ROOT, 'output', 'fuzz-'), corpus
+    ], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+                          errors='replace')
     runs = re.search(r'Done (\d+) runs', done.stdout)
     if done.returncode or not runs:
-        raise DFFError('%s, by atheris: status %d\n%s' % (name, done.returncode, '\n'.join(done.stdout.splitlines()[-30:])))
+        raise DFFError('%s, by atheris: status %d\n%s'
+                       % (name, done.returncode, '\n'.join(done.stdout.splitlines()[-30:])))
     return int(runs.group(1)), len(os.listdir(corpus))
 
 
@@ -142,8 +158,10 @@ def main():
     names = list(targets().TARGETS)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--inputs', type=int, default=100000, help='files over all readers (default 100000)')
-    parser.add_argument('--only', nargs='+', choices=sorted(names), default=names, metavar='READER', help=', '.join(names))
-    parser.add_argument('--guided', action='store_true', help='draw files by the lines of Python that they reach (atheris)')
+    parser.add_argument('--only', nargs='+', choices=sorted(names), default=names,
+                        metavar='READER', help=', '.join(names))
+    parser.add_argument('--guided', action='store_true',
+                        help='draw files by the lines of Python that they reach (atheris)')
     args = parser.parse_args()
     if not args.guided:
         _limit_memory()

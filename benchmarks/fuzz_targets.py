@@ -31,7 +31,8 @@ from lib.flow.chairs import read_flo
 from dff.errors import DFFError
 from dff.image import read_image
 from lib.utils.image_header import read_header
-from lib.weights.readers import read_caffemodel, read_pickle
+from lib.weights.formats.caffemodel import read_caffemodel
+from lib.weights.formats.pickled import read_pickle
 
 XML = b"""<annotation><folder>f</folder><filename>000000</filename><size><width>32</width><height>24</height></size>
 <object><trackid>0</trackid><name>n02691156</name><bndbox><xmax>20</xmax><xmin>3</xmin><ymax>20</ymax><ymin>5</ymin></bndbox>

@@ -1,7 +1,8 @@
 """Times the CUDA kernels against the device's copy bandwidth: python benchmarks/gpu_operators.py
 
-Needs a GPU, CuPy and the built native library; MXNet is not needed. Prints, for each operator, the time, the bytes that it must
-move at least (every input and output once) over that time, and this as a share of what a copy of 1 GiB reaches.
+Needs a GPU, CuPy and the built native library; MXNet is not needed. Prints, for each operator, the
+time, the bytes that it must move at least (every input and output once) over that time, and this
+as a share of what a copy of 1 GiB reaches.
 """
 import argparse
 import os
@@ -43,7 +44,9 @@ def milliseconds(cupy, call, repeats=20):
 
 
 def milliseconds_in_graph(cupy, call, launches=10):
-    """The same for a graph of `launches` calls, divided by their number: what Python needs to launch one does not count."""
+    """The same for a graph of `launches` calls, divided by their number: what Python needs to
+    launch one does not count.
+    """
     cupy.cuda.Device().synchronize()
     with cupy.cuda.Stream(non_blocking=True) as stream:
         call()  # loads the kernels and allocates workspaces, which a graph cannot
@@ -66,14 +69,21 @@ def time_operators(cupy, device, images, report):
     smooth = (3 * normal(images, 2, 4, 7)).repeat(9, axis=2).repeat(9, axis=3) + 0.1 * normal(images, 2, 36, 63)
     for motion, flow in (('', smooth), (', each cell from elsewhere', 3 * normal(images, 2, 36, 63))):
         gradients = [cupy.empty_like(array) for array in (feature, flow, scale)]
-        report('warp x scale' + motion, images, lambda: device.warp(feature, flow, scale, out), (feature, flow, scale, out))
-        report('warp x scale, backward' + motion, images, lambda: device.warp_gradients(out, feature, flow, scale, gradients),
+        report('warp x scale' + motion, images, lambda: device.warp(feature, flow, scale, out),
+               (feature, flow, scale, out))
+        report('warp x scale, backward' + motion, images,
+               lambda: device.warp_gradients(out, feature, flow, scale, gradients),
                (out, feature, flow, scale, *gradients))
 
-    current, reference, matches = normal(images, 128, 71, 125), normal(images, 128, 71, 125), normal(images, 81, 71, 125)
+    current, reference, matches = normal(images, 128, 71,
+                                         125), normal(images, 128, 71,
+                                                      125), normal(images, 81, 71, 125)
     pair = [cupy.empty_like(current), cupy.empty_like(reference)]
-    report('correlation, 4 cells around', images, lambda: device.correlation(current, reference, 4, matches), (current, reference, matches))
-    report('correlation, 4 cells around, backward', images, lambda: device.correlation_gradients(matches, current, reference, 4, pair),
+    report('correlation, 4 cells around', images,
+           lambda: device.correlation(current, reference, 4, matches),
+           (current, reference, matches))
+    report('correlation, 4 cells around, backward', images,
+           lambda: device.correlation_gradients(matches, current, reference, 4, pair),
            (matches, current, reference, *pair))
 
     settings = dict(spatial_scale=1 / 16, output_dim=31, pooled_size=7, group_size=7)
@@ -82,14 +92,17 @@ def time_operators(cupy, device, images, report):
     data, pooled = normal(images, 31 * 49, 36, 63), cupy.empty((images * 300, 31, 7, 7), 'float32')
     gradient = cupy.empty_like(data)
     report('PS-RoI pooling', images, lambda: device.psroi(data, rois, pooled, **settings), (data, rois, pooled))
-    report('PS-RoI pooling, backward', images, lambda: device.psroi_gradient(pooled, rois, data.shape, gradient, **settings),
+    report('PS-RoI pooling, backward', images,
+           lambda: device.psroi_gradient(pooled, rois, data.shape, gradient, **settings),
            (pooled, rois, gradient))
 
     from lib.boxes.anchors import base_anchors
     scores, deltas = random.uniform(0, 1, (images, 18, 36, 63)).astype('float32'), 0.3 * normal(images, 36, 36, 63)
     im_info = cupy.tile(cupy.array([562, 1000, 1], 'float32'), (images, 1))
     anchors = base_anchors(16, (8, 16, 32), (0.5, 1, 2))
-    report('Proposal 6000 -> 300', images, lambda: device.proposal(scores, deltas, im_info, anchors, 16, 6000, 300, 0.7), (scores, deltas))
+    report('Proposal 6000 -> 300', images,
+           lambda: device.proposal(scores, deltas, im_info, anchors, 16, 6000, 300, 0.7),
+           (scores, deltas))
 
 
 def main():

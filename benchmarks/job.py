@@ -1,6 +1,7 @@
-"""What tools/benchmark.py runs: settings of any task, parameters (random ones without a model), frames (drawn ones without an input)."""
+"""What tools/benchmark.py runs: settings of any task, parameters (random ones without a model),
+frames (drawn ones without an input).
+"""
 import copy
-import importlib
 import json
 import os
 
@@ -8,38 +9,42 @@ import lib  # noqa: F401  before MXNet
 import cv2
 import numpy as np
 
-from lib.config.config import load_yaml, update_from_file, update_from_settings
-from lib.config.defaults import detection_defaults, segmentation_defaults
-from lib.engine.checkpoint import file_name, fold_bbox_normalisation, load_params, save_checkpoint
-from lib.inference.networks import has_flow, largest_input
-from lib.inference.predictor import VideoDetector, load_test_params
-from lib.inference.segmenter import VideoSegmenter
-from lib.symbols.deeplab import Segmenter
+from dff.frames import largest_input
+from lib.config.config import update_from_file, update_from_settings
+from lib.engine.checkpoint import file_name, fold_bbox_normalisation, save_checkpoint
+from lib.inference.key_frames import input_format
 from lib.symbols.initialise import LAST_LAYERS
 from lib.symbols.registry import get_symbol_instance
+from lib.tasks.task import task_of
 
-TASKS = ('rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab')
 FILE = 'job.json'
 DRAWN = 12              # frames
 LAST_LAYER_GAIN = 5     # of random parameters: scores that differ, boxes that move
 
 
 class Job:
-    """A network with its parameters and frames. cfg, settings, gpus: as on the command line; settings is a list of a.b=c.
+    """A network with its parameters and frames. cfg, settings, gpus: as on the command line;
+    settings is a list of a.b=c.
 
     prefix, epoch: of the parameters; frames: a folder of frames or a video; interval: of key frames.
     `config` and `instance` are the settings and the symbol class. Raises ConfigError.
     """
 
     def __init__(self, cfg, settings=(), gpus=None, prefix=None, epoch=0, frames=None, interval=None):
-        self.given = {'cfg': cfg, 'settings': list(settings), 'gpus': gpus, 'prefix': prefix, 'epoch': epoch, 'frames': frames}
+        self.given = {
+            'cfg': cfg, 'settings': list(settings), 'gpus': gpus, 'prefix': prefix, 'epoch': epoch,
+            'frames': frames
+        }
         self.prefix, self.epoch, self.frames = prefix, epoch, frames
-        self.config = read_settings(cfg, settings)
+        changed = [text.partition('=')[2].strip() for text in settings if text.startswith('symbol=')]
+        self.task = task_of(cfg, changed[-1] if changed else None)
+        self.config = self.task.new_config()
+        update_from_file(self.config, cfg)
+        update_from_settings(self.config, settings)
         if gpus is not None:
             self.config.gpus = gpus
         self.instance = get_symbol_instance(self.config)
-        self.has_flow, self.segments = has_flow(self.instance), isinstance(self.instance, Segmenter)
-        self.interval = (interval or self.config.TEST.KEY_FRAME_INTERVAL) if self.has_flow else 1
+        self.interval = (interval or self.config.TEST.KEY_FRAME_INTERVAL) if self.instance.propagates else 1
         self.given['interval'] = self.interval
 
     def write(self, folder):
@@ -55,30 +60,31 @@ class Job:
 
     def params(self, report=print):
         """(arg_params, aux_params) for testing. Raises CheckpointError."""
-        return load_params(self.prefix, self.epoch) if self.segments else load_test_params(self.prefix, self.epoch, report)
+        return self.task.kind.load_params(self.prefix, self.epoch, report)
 
     def predictor(self, device, interval):
         """The VideoPredictor of the task."""
-        kind = VideoSegmenter if self.segments else VideoDetector
-        return kind(self.config, self.instance, *self.params(lambda line: None), device, interval,
-                    source=file_name(self.prefix, self.epoch))
+        return self.task.kind.predictor(self.config, self.instance, self.params(lambda line: None), device, interval,
+                                        file_name(self.prefix, self.epoch))
 
     def use_random_params(self, folder):
         """Write parameters as they are before training, but for livelier last layers, into `folder`, and use them."""
-        config, instance, (height, width) = copy.deepcopy(self.config), self.instance, largest_input(self.config)
-        if self.has_flow:
+        config, instance = copy.deepcopy(self.config), self.instance
+        height, width = largest_input(input_format(config))
+        if instance.propagates:
             config.TEST.KEY_FRAME_INTERVAL = 2
             instance.get_batch_test_symbol(config)
             shapes = {'data_key': (1, 3, height, width), 'data_other': (1, 3, height, width), 'im_info': (2, 3)}
         else:
             instance.get_test_symbol(config)
             shapes = {'data': (1, 3, height, width), 'im_info': (1, 3)}
-        if self.segments:
+        if self.task.recognises == 'segmentation':
             del shapes['im_info']
         instance.infer_shape(shapes)
         arg_params, aux_params = {}, {}
         instance.init_weight(config, arg_params, aux_params)
-        arg_params = {name: value for name, value in arg_params.items() if 'label' not in name}      # DeepLab's test network has one
+        # DeepLab's test network has one.
+        arg_params = {name: value for name, value in arg_params.items() if 'label' not in name}
         for name in LAST_LAYERS:
             if name + '_weight' in arg_params:
                 arg_params[name + '_weight'] *= LAST_LAYER_GAIN
@@ -89,7 +95,9 @@ class Job:
         save_checkpoint(self.prefix, 0, arg_params, aux_params)
 
     def use_drawn_frames(self, folder):
-        """Draw JPEG frames into `folder`, a picture of blocks that moves, and use them: of 9:16 where SCALES allows, else wider."""
+        """Draw JPEG frames into `folder`, a picture of blocks that moves, and use them: of 9:16
+        where SCALES allows, else wider.
+        """
         short, long = self.config.SCALES[0]
         height, width = min(short, long * 9 // 16), long
         blocks = np.random.RandomState(1).randint(0, 255, (height // 8 + 8, width // 8 + 8, 3)).astype(np.uint8)
@@ -98,17 +106,3 @@ class Job:
         os.makedirs(self.frames)
         for t in range(DRAWN):
             cv2.imwrite(os.path.join(self.frames, '%06d.jpg' % t), picture[t:t + height, 2 * t:2 * t + width])
-
-
-def read_settings(path, settings):
-    """The settings of a YAML file of any task, with the changes `settings`. Raises ConfigError."""
-    for task in TASKS:
-        importlib.import_module(task + '.symbols')
-    config = detection_defaults()
-    changed = [text.partition('=')[2].strip() for text in settings if text.startswith('symbol=')]
-    config.symbol = changed[-1] if changed else load_yaml(path).get('symbol', '')
-    if isinstance(get_symbol_instance(config), Segmenter):
-        config = segmentation_defaults()
-    update_from_file(config, path)
-    update_from_settings(config, settings)
-    return config

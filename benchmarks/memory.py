@@ -17,7 +17,7 @@ import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.job import Job  # noqa: E402
-from lib.apps.flags import positive  # noqa: E402
+from lib.utils.argument_types import positive  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 CFG = 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml'

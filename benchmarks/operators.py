@@ -66,7 +66,8 @@ def step(symbol, arrays, train):
 def both(make, native, arrays, train=False):
     """Steps of the symbol that `make()` builds from MXNet's own operators, and of `native`.
 
-    `native` is the operator itself: lib.symbols.operators puts a copy between it and a variable, which networks do not need.
+    `native` is the operator itself: lib.symbols.operators puts a copy between it and a variable,
+    which networks do not need.
     """
     with loader.built_in():
         before = step(make(), arrays, train)
@@ -92,14 +93,18 @@ def time_networks_operators(rng, repeats):
                       mx.sym.DFFPSROIPooling(*variables('data', 'rois'), **PSROI), arrays, train), repeats=repeats)
     arrays = dict(feature=rng.randn(1, 1024, *SIZE), flow=3 * rng.randn(1, 2, *SIZE), scale=rng.randn(1, 1024, *SIZE))
     for train, aim in ((False, '>= 9x'), (True, '>= 8x')):
-        compare('warp x scale, 1024x36x63: forward' + ' + backward' * train, aim,
-                *both(lambda: operators.flow_warp(*variables('feature', 'flow', 'scale')),
-                      mx.sym.DFFFlowWarp(*variables('feature', 'flow', 'scale'), has_scale=1), arrays, train), repeats=repeats)
+        compare(
+            'warp x scale, 1024x36x63: forward' + ' + backward' * train, aim,
+            *both(lambda: operators.flow_warp(*variables('feature', 'flow', 'scale')),
+                  mx.sym.DFFFlowWarp(*variables('feature', 'flow', 'scale'), has_scale=1), arrays,
+                  train), repeats=repeats)
     arrays = dict(current=rng.randn(1, 128, 71, 125), reference=rng.randn(1, 128, 71, 125))
     for train in (False, True):
-        compare('correlation, 4 cells around, 128x71x125: forward' + ' + backward' * train, '',
-                *both(lambda: operators.correlation(*variables('current', 'reference'), 4),
-                      mx.sym.DFFCorrelation(*variables('current', 'reference'), max_displacement=4), arrays, train), repeats=repeats)
+        compare(
+            'correlation, 4 cells around, 128x71x125: forward' + ' + backward' * train, '',
+            *both(lambda: operators.correlation(*variables('current', 'reference'), 4),
+                  mx.sym.DFFCorrelation(*variables('current', 'reference'), max_displacement=4),
+                  arrays, train), repeats=repeats)
     arrays = dict(cls_prob=rng.rand(1, 18, *SIZE), bbox_pred=0.3 * rng.randn(1, 36, *SIZE), im_info=[[562, 1000, 1]])
 
     def proposal():
@@ -113,11 +118,15 @@ def time_deconvolutions(rng, repeats):
     for name, sizes in DECONVOLUTIONS.items():
         layers, arrays = [], {}
         for number, (depth, filters, height, width) in enumerate(sizes):
-            up = mx.sym.Deconvolution(*variables('data%d' % number), num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1),
-                                      no_bias=False, name='up%d' % number)
+            up = mx.sym.Deconvolution(*variables('data%d' % number), num_filter=filters,
+                                      kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False,
+                                      name='up%d' % number)
             layers.append(mx.sym.LeakyReLU(up, act_type='leaky', slope=0.1))
-            arrays.update({'data%d' % number: rng.randn(1, depth, height, width), 'up%d_bias' % number: rng.randn(filters),
-                           'up%d_weight' % number: rng.randn(depth, filters, 4, 4)})
+            arrays.update({
+                'data%d' % number: rng.randn(1, depth, height, width),
+                'up%d_bias' % number: rng.randn(filters),
+                'up%d_weight' % number: rng.randn(depth, filters, 4, 4)
+            })
         plain = mx.sym.Group(layers)
         data = {key: value for key, value in arrays.items() if key.startswith('data')}
         params = {key: mx.nd.array(value) for key, value in arrays.items() if key not in data}
@@ -145,8 +154,10 @@ def time_targets(rng, repeats):
     cfg = detection_defaults()
     cfg.CLASS_AGNOSTIC, cfg.TRAIN.BATCH_IMAGES, cfg.TRAIN.BATCH_ROIS, cfg.dataset.NUM_CLASSES = True, 1, -1, 31
     truth = np.hstack((random_boxes(rng, 8), rng.randint(1, 31, (8, 1))))
-    rois = np.vstack((random_boxes(rng, 200), np.repeat(truth[:, :4], 13, axis=0)[:100] + rng.uniform(-20, 20, (100, 4))))
-    arrays = dict(rois=np.hstack((np.zeros((300, 1)), rois)), gt_boxes=truth[None], score=rng.randn(308, 31), pred=rng.randn(308, 8))
+    rois = np.vstack((random_boxes(rng, 200),
+                      np.repeat(truth[:, :4], 13, axis=0)[:100] + rng.uniform(-20, 20, (100, 4))))
+    arrays = dict(rois=np.hstack((np.zeros((300, 1)), rois)), gt_boxes=truth[None],
+                  score=rng.randn(308, 31), pred=rng.randn(308, 8))
 
     def composed():
         rois, gt_boxes, score, pred = variables('rois', 'gt_boxes', 'score', 'pred')
@@ -158,7 +169,9 @@ def time_targets(rng, repeats):
         targets = mx.sym.Custom(rois, gt_boxes, op_type='benchmark_proposal_target')
         hard = mx.sym.Custom(score, pred, *list(targets)[1:], op_type='benchmark_hard_examples', keep=128)
         return mx.sym.Group([targets[0]] + list(hard))
-    compare('proposal target + OHEM, 300 RoIs, 8 boxes', '>= 10x', step(python(), arrays, False), step(composed(), arrays, False), repeats)
+
+    compare('proposal target + OHEM, 300 RoIs, 8 boxes', '>= 10x', step(python(), arrays, False),
+            step(composed(), arrays, False), repeats)
 
 
 def time_post_processing(rng, repeats):
@@ -172,7 +185,8 @@ def time_post_processing(rng, repeats):
 def network_inputs(rng, phase):
     """Arrays of one image, 562x1000, for the train or the cur_test symbol."""
     image, anchors = (1, 3, 562, 1000), (1, 9 * SIZE[0] * SIZE[1])
-    arrays = dict(data=60 * rng.randn(*image), data_ref=60 * rng.randn(*image), data_key=60 * rng.randn(*image), im_info=[[562, 1000, 1]])
+    arrays = dict(data=60 * rng.randn(*image), data_ref=60 * rng.randn(*image),
+                  data_key=60 * rng.randn(*image), im_info=[[562, 1000, 1]])
     if phase == 'train':
         truth = np.hstack((random_boxes(rng, 3), rng.randint(1, 31, (3, 1))))
         arrays.update(gt_boxes=truth[None], label=rng.randint(-1, 2, anchors), bbox_target=rng.randn(1, 36, *SIZE),
@@ -200,8 +214,10 @@ def time_steps(rng, repeats):
             with loader.built_in():
                 symbol = symbol_for(phase)
         names = symbol.list_arguments()
-        executor = symbol.simple_bind(mx.cpu(), grad_req={n: 'write' if phase == 'train' and n not in inputs else 'null' for n in names},
-                                      **{n: np.shape(inputs[n]) for n in names if n in inputs})
+        executor = symbol.simple_bind(
+            mx.cpu(), grad_req={
+                n: 'write' if phase == 'train' and n not in inputs else 'null' for n in names
+            }, **{n: np.shape(inputs[n]) for n in names if n in inputs})
         for name, array in list(executor.arg_dict.items()) + list(executor.aux_dict.items()):
             if name in inputs:
                 array[:] = mx.nd.array(inputs[name])
@@ -218,7 +234,8 @@ def time_steps(rng, repeats):
         return run
 
     for phase, name in (('cur_test', 'current-frame step'), ('train', 'training step')):
-        compare('%s of DFF R-FCN, ResNet-101, 562x1000' % name, 'report', make(phase, False), make(phase, True), repeats)
+        compare('%s of DFF R-FCN, ResNet-101, 562x1000' % name, 'report', make(phase, False),
+                make(phase, True), repeats)
 
 
 def main():

@@ -24,9 +24,9 @@ from benchmarks.job import Job  # noqa: E402
 from benchmarks.worker import inputs_of, symbols_of  # noqa: E402
 from lib.config.cli import base_parser  # noqa: E402
 from lib.engine.executors import ExecutorPool  # noqa: E402
-from lib.apps.flags import positive  # noqa: E402
+from lib.utils.argument_types import positive  # noqa: E402
 from lib.inference.precision import Float32, processor  # noqa: E402
-from lib.graph.graph import Graph  # noqa: E402
+from lib.graph.graph import Graph, output_shapes  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 # Layers of a part begin so. The first that fits counts; a layer that fits none belongs to the part that it reads from.
@@ -57,14 +57,12 @@ def part_names(symbol):
 def multiply_adds(symbol, shapes):
     """{part: multiply-adds} of the convolutions of a network as it is built."""
     symbol = Graph(symbol).symbol()      # in which every layer has a name of its own
-    inner = symbol.get_internals()
-    sizes = dict(zip(inner.list_outputs(), inner.infer_shape(**shapes)[1]))
+    sizes = output_shapes(symbol, shapes)
     parts, sums = part_names(symbol), {}
     for node in Graph(symbol).nodes():
         if node.op in KERNELS:
             source = node.input(0)
-            given = sizes[source.name if source.op == 'null' else source.name + '_output']
-            out = sizes[node.name + '_output']
+            given, out = sizes[source.name], sizes[node.name]
             # A deconvolution does for every input what a convolution does for every output.
             places, channels = (out[1:], given[1]) if node.op == 'Convolution' else (given[1:], out[1])
             count = np.prod(places) * channels * np.prod(node.get('kernel')) / node.get('num_group', 1)

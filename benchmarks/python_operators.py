@@ -1,4 +1,6 @@
-"""Proposal targets and OHEM as Python CustomOps on NumPy, the way that DFF's networks had them: what the benchmark compares with."""
+"""Proposal targets and OHEM as Python CustomOps on NumPy, the way that DFF's networks had them:
+what the benchmark compares with.
+"""
 import mxnet as mx
 import numpy as np
 

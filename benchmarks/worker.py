@@ -19,15 +19,17 @@ import numpy as np  # noqa: E402
 from benchmarks.job import Job  # noqa: E402
 from lib.engine.devices import contexts  # noqa: E402
 from lib.engine.executors import ExecutorPool  # noqa: E402
-from lib.inference.networks import own_outputs  # noqa: E402
 from lib.inference.precision import Float32  # noqa: E402
-from lib.inference.predictor import prepare  # noqa: E402
+from lib.inference.key_frames import input_format  # noqa: E402
+from lib.symbols.outputs import layer_outputs, own_outputs  # noqa: E402
+from dff.frames import prepare  # noqa: E402
 from dff.sources import open_frames  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
-from lib.symbols.resnet_v1 import STAGES, unit_name  # noqa: E402
+from lib.symbols.backbones.resnet_v1 import STAGES, unit_name  # noqa: E402
 from dff.errors import DFFError  # noqa: E402
 
-MAPS = {False: ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox'), True: ('score',)}   # by Job.segments
+# Layers whose outputs are compared.
+MAPS = {'detection': ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox'), 'segmentation': ('score',)}
 
 
 class Ours:
@@ -100,10 +102,8 @@ class BuiltIn:
 def symbols_of(job, built_in):
     """{'key', and of DFF 'current': test network}, the feature being the first output of DFF's for key frames."""
     def make():
-        if not job.has_flow:
-            return {'key': job.instance.get_test_symbol(job.config)}
-        return {'key': mx.sym.Group(own_outputs(job.instance.get_key_test_symbol(job.config))),
-                'current': mx.sym.Group(own_outputs(job.instance.get_cur_test_symbol(job.config)))}
+        networks = job.instance.test_networks(job.config)
+        return {{'frame': 'key'}.get(kind, kind): mx.sym.Group(own_outputs(symbol)) for kind, symbol in networks.items()}
     if not built_in:
         return make()
     with loader.built_in():
@@ -113,11 +113,11 @@ def symbols_of(job, built_in):
 def inputs_of(job):
     """{input name: array} of the second frame, its key frame being the first; feature and labels are zero."""
     images = iter(open_frames(job.frames))
-    key = prepare(next(images), job.config)
-    frame = prepare(next(images, key.image), job.config)
+    key = prepare(next(images), input_format(job.config))
+    frame = prepare(next(images, key.image), input_format(job.config))
     inputs = {'data': frame.tensor, 'im_info': frame.im_info}
     symbol = symbols_of(job, built_in=True)['key']
-    if job.has_flow:
+    if job.instance.propagates:
         inputs.update(data_key=key.tensor, feat_key=mx.nd.zeros(symbol[0].infer_shape(data=key.tensor.shape)[1][0]))
     names = symbol.list_arguments()
     shapes = symbol.infer_shape(**{name: np.shape(value) for name, value in inputs.items() if name in names})[0]
@@ -131,20 +131,20 @@ def write_outputs(job, folder):
     for name, built_in in (('reference', True), ('float32', False)):
         given, found = dict(inputs), {}
         for kind, symbol in symbols_of(job, built_in).items():
-            inner = symbol.get_internals()
-            tapped = ([symbol[0]] if kind == 'key' and job.has_flow else []) + [inner[layer + '_output'] for layer in MAPS[job.segments]]
-            if kind == 'key' and job.has_flow:
+            tapped = [symbol[0]] if kind == 'key' and job.instance.propagates else []
+            tapped += layer_outputs(symbol, MAPS[job.task.recognises])
+            if kind == 'key' and job.instance.propagates:
                 given['data'] = inputs['data_key']
             outputs = run_once(mx.sym.Group(tapped), given, params, rewritten=not built_in)
             given['data'] = inputs['data']
-            if kind == 'key' and job.has_flow:
+            if kind == 'key' and job.instance.propagates:
                 given['feat_key'] = found['feature'] = outputs.pop(0)
-            found.update(('%s %s' % (kind, layer), value) for layer, value in zip(MAPS[job.segments], outputs))
+            found.update(('%s %s' % (kind, layer), value) for layer, value in zip(MAPS[job.task.recognises], outputs))
         np.savez(os.path.join(folder, name + '.npz'), **found)
     np.savez(os.path.join(folder, 'parameters.npz'), **{name: value.asnumpy() for group in params for name, value in group.items()})
     np.savez(os.path.join(folder, 'frames.npz'), data=inputs['data'], data_key=inputs.get('data_key', inputs['data']))
     with open(os.path.join(folder, 'network.json'), 'w', encoding='utf-8') as stream:
-        json.dump({'units': units_of(job), 'has_flow': job.has_flow, 'maps': MAPS[job.segments]}, stream)
+        json.dump({'units': units_of(job), 'has_flow': job.instance.propagates, 'maps': MAPS[job.task.recognises]}, stream)
 
 
 def run_once(symbol, inputs, params, rewritten):
@@ -160,7 +160,7 @@ def run_once(symbol, inputs, params, rewritten):
 
 def units_of(job):
     """[[name, stride of the first 1x1 or 3x3 convolution, stride of the second, dilation]] of the ResNet's units."""
-    depth = job.instance.backbone_size(job.config)[0]
+    depth = job.config.network.depth
     stages, bottleneck = STAGES[depth]
     second = bottleneck and job.config.network.STRIDE_IN_3X3
     units = []

@@ -4,20 +4,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-import lib  # noqa: E402,F401  (prepares the import of MXNet)
-import deeplab.symbols  # noqa: E402,F401  (makes the networks known)
-from deeplab.config.config import config, update_config  # noqa: E402
-from lib.config.cli import apply_arguments  # noqa: E402
-from lib.apps.flags import seg_test_parser  # noqa: E402
-from lib.inference.seg_tester import test_net  # noqa: E402
-from lib.utils.cli import run  # noqa: E402
-
-
-def main():
-    args = seg_test_parser(__doc__).parse_args()
-    cfg_path = apply_arguments(config, update_config, args)
-    test_net(config, cfg_path, 'deeplab', args.interval, args.distance, args.vis, args.ignore_cache)
-
+from deeplab.task import TASK  # noqa: E402
+from lib.apps.commands import test  # noqa: E402
 
 if __name__ == '__main__':
-    run(main)
+    test(TASK, __doc__)

@@ -4,25 +4,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-import lib  # noqa: E402,F401  (prepares the import of MXNet)
-import deeplab.symbols  # noqa: E402,F401  (makes the networks known)
-from deeplab.config.config import config, update_config  # noqa: E402
-from lib.config.cli import apply_arguments, train_parser  # noqa: E402
-from lib.train.train_tasks import SEGMENTATION  # noqa: E402
-from lib.train.trainer import train_net  # noqa: E402
-from lib.utils.cli import run  # noqa: E402
-
-
-def train(args):
-    """Train with the settings that `args` names; returns (config, path of the config file)."""
-    cfg_path = apply_arguments(config, update_config, args)
-    train_net(config, cfg_path, SEGMENTATION, with_reference=False)
-    return config, cfg_path
-
-
-def main():
-    train(train_parser(__doc__).parse_args())
-
+from deeplab.task import TASK  # noqa: E402
+from lib.apps.commands import train  # noqa: E402
 
 if __name__ == '__main__':
-    run(main)
+    train(TASK, __doc__)

@@ -1,18 +1,49 @@
-"""Post-processing of one frame: network outputs to detections, over all classes in one call.
+"""Boxes: decoding, intersection over union, non-maximum suppression, and all of them for one frame.
 
-Decodes the box regression, clips to the frame, divides by the scale, and runs greedy NMS in every
-class.  The NumPy code here says what the result is; where the native library is built, its kernel
-(lib/operator_cxx/box_nms) gives the same, faster.
+What NumPy computes here is the definition; where the native library is built, lib/boxes/frame_detections.py gives the same, faster.
+Boxes are x1 y1 x2 y2 with inclusive pixel corners: a box w pixels wide has x2 = x1 + w - 1.
 """
-import ctypes
+from typing import Tuple
 
 import numpy as np
 
-from lib.operator_cxx import loader
+
+def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of every box of float64 a [n, 4] with every box of b [k, 4]: float64 [n, k].
+
+    A box with a NaN, or of no area, overlaps nothing (0).
+    """
+    with np.errstate(invalid='ignore'):
+        width = np.minimum(a[:, None, 2], b[:, 2]) - np.maximum(a[:, None, 0], b[:, 0]) + 1
+        height = np.minimum(a[:, None, 3], b[:, 3]) - np.maximum(a[:, None, 1], b[:, 1]) + 1
+        return _ratio(width, height, _areas(a)[:, None], _areas(b))
 
 
-def frame_detections(rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh, max_per_image=300):
-    """Detections of one frame.
+def paired_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of each box of float64 a [n, 4] with that of b [n, 4] in its row: float64 [n].
+
+    A box with a NaN, or of no area, overlaps nothing (0).
+    """
+    with np.errstate(invalid='ignore'):
+        width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]) + 1
+        height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]) + 1
+        return _ratio(width, height, _areas(a), _areas(b))
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
+
+
+def _ratio(width, height, area_a, area_b):
+    """Shared area over joint area, 0 where nothing is shared."""
+    shared = width * height
+    union = area_a + area_b - shared
+    return np.divide(shared, union, out=np.zeros(shared.shape), where=(width > 0) & (height > 0) & (union > 0))
+
+
+def frame_detections(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarray, im_info: np.ndarray, score_thresh: float,
+                     nms_thresh: float, max_per_image: int = 300) -> np.ndarray:
+    """Return the detections of one frame.
 
     Args:
         rois: [R, 4] boxes x1 y1 x2 y2 in pixels of the network's input, or [R, 5] with a first
@@ -33,13 +64,32 @@ def frame_detections(rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thres
     Raises:
         ValueError: shapes that do not fit each other, or a scale that is not positive.
     """
-    arguments = _checked(rois, cls_prob, bbox_pred, im_info) + (score_thresh, nms_thresh, max_per_image)
-    library = loader.c_library()
-    return _frame_detections_native(library, *arguments) if library else _frame_detections_numpy(*arguments)
+    rois, cls_prob, bbox_pred, im_info = checked_outputs(rois, cls_prob, bbox_pred, im_info)
+    score_thresh = np.float32(score_thresh)
+    agnostic = bbox_pred.shape[1] == 8
+    shared = decode_boxes(rois, bbox_pred[:, 4:8], im_info) if agnostic else None
+    parts = []
+    for label in range(1, cls_prob.shape[1]):
+        scores = cls_prob[:, label]
+        boxes = shared if agnostic else decode_boxes(rois, bbox_pred[:, 4 * label:4 * label + 4], im_info)
+        chosen = np.where((scores > score_thresh) & np.isfinite(scores) & np.isfinite(boxes).all(axis=1))[0]
+        order = chosen[np.argsort(-scores[chosen], kind='stable')]
+        keep = order[greedy_nms(boxes[order], np.float32(nms_thresh))]
+        labels = np.full(len(keep), label, dtype=np.float32)
+        parts.append(np.column_stack((labels, scores[keep], boxes[keep])))
+    detections = np.concatenate(parts) if parts else np.empty((0, 6))
+    if 0 < max_per_image < len(detections):
+        best = np.argsort(-detections[:, 1], kind='stable')[:max_per_image]
+        detections = detections[np.sort(best)]
+    return detections.astype(np.float32)
 
 
-def _checked(rois, cls_prob, bbox_pred, im_info):
-    """The four arrays as contiguous float32, their shapes verified; rois without the image index."""
+def checked_outputs(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarray,
+                    im_info: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the arrays `rois`, `cls_prob`, `bbox_pred`, `im_info` of frame_detections as contiguous float32; rois as [R, 4].
+
+    Raises ValueError for shapes that do not fit each other.
+    """
     rois, cls_prob, bbox_pred = (np.ascontiguousarray(a, dtype=np.float32) for a in (rois, cls_prob, bbox_pred))
     im_info = np.ascontiguousarray(im_info, dtype=np.float32).reshape(-1)
     count, columns = cls_prob.shape if cls_prob.ndim == 2 else (-1, -1)
@@ -56,42 +106,16 @@ def _checked(rois, cls_prob, bbox_pred, im_info):
     return np.ascontiguousarray(rois[:, -4:]), cls_prob, bbox_pred, im_info
 
 
-def _frame_detections_native(library, rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh, max_per_image):
-    """The same from lib/operator_cxx/box_nms."""
-    count, classes = cls_prob.shape
-    capacity = count * (classes - 1)
-    detections = np.empty((min(capacity, max_per_image) if max_per_image > 0 else capacity, 6), dtype=np.float32)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (rois, cls_prob, bbox_pred, im_info)]
-    found = library.dff_frame_detections(
-        count, classes, bbox_pred.shape[1], *pointers, ctypes.c_float(score_thresh), ctypes.c_float(nms_thresh),
-        int(max_per_image), detections.ctypes.data_as(ctypes.c_void_p))
-    return detections[:found]
+def decode_boxes(rois: np.ndarray, deltas: np.ndarray, im_info: np.ndarray) -> np.ndarray:
+    """Return boxes [R, 4] float32 in pixels of the original image, clipped to it (R-CNN, arXiv 1311.2524, appendix C).
 
+    In float64 until the end, so that every implementation of exp rounds to the same result.
 
-def _frame_detections_numpy(rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh, max_per_image):
-    """The definition of the result, one class after another."""
-    score_thresh = np.float32(score_thresh)
-    agnostic = bbox_pred.shape[1] == 8
-    shared = _decode(rois, bbox_pred[:, 4:8], im_info) if agnostic else None
-    parts = []
-    for label in range(1, cls_prob.shape[1]):
-        scores = cls_prob[:, label]
-        boxes = shared if agnostic else _decode(rois, bbox_pred[:, 4 * label:4 * label + 4], im_info)
-        chosen = np.where((scores > score_thresh) & np.isfinite(scores) & np.isfinite(boxes).all(axis=1))[0]
-        order = chosen[np.argsort(-scores[chosen], kind='stable')]
-        keep = order[_greedy_nms(boxes[order], np.float32(nms_thresh))]
-        labels = np.full(len(keep), label, dtype=np.float32)
-        parts.append(np.column_stack((labels, scores[keep], boxes[keep])))
-    detections = np.concatenate(parts) if parts else np.empty((0, 6))
-    if 0 < max_per_image < len(detections):
-        best = np.argsort(-detections[:, 1], kind='stable')[:max_per_image]
-        detections = detections[np.sort(best)]
-    return detections.astype(np.float32)
-
-
-def _decode(rois, deltas, im_info):
-    """Boxes [R, 4] float32 in the original image; in float64 until the end, so that every
-    implementation of exp rounds to the same result."""
+    Args:
+        rois: float32 [R, 4], in pixels of the network's input.
+        deltas: float32 [R, 4]: dx, dy, dw, dh.
+        im_info: height and width of the network's input, and the scale from the image to it.
+    """
     rois, deltas = rois.astype(np.float64), deltas.astype(np.float64)
     height, width, scale = (float(v) for v in im_info)
     size = rois[:, 2:] - rois[:, :2] + 1.0
@@ -104,8 +128,11 @@ def _decode(rois, deltas, im_info):
         return (np.maximum(np.minimum(boxes, last), 0.0) / scale).astype(np.float32)
 
 
-def _greedy_nms(boxes, thresh):
-    """Indices that greedy NMS keeps of boxes [n, 4] float32 in order of falling score."""
+def greedy_nms(boxes: np.ndarray, thresh: float) -> np.ndarray:
+    """Return the indices, int64, that greedy NMS keeps of `boxes`, float32 [n, 4] in order of falling score.
+
+    A box goes when it overlaps a kept one before it by more than `thresh` (0 to 1).
+    """
     x1, y1, x2, y2 = boxes.T
     areas = (x2 - x1 + 1) * (y2 - y1 + 1)
     alive = np.ones(len(boxes), dtype=bool)

@@ -1,6 +1,7 @@
 """Detections drawn into frames."""
 import colorsys
 import functools
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -9,14 +10,14 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @functools.lru_cache(maxsize=None)
-def class_colour(index):
-    """BGR colour of class `index`; consecutive classes get hues far apart (steps of the golden ratio)."""
+def class_colour(index: int) -> Tuple[int, int, int]:
+    """Return the BGR colour of class `index`; consecutive classes get hues far apart (steps of the golden ratio)."""
     red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.85 if index % 2 else 0.6, 1.0)
     return int(255 * blue), int(255 * green), int(255 * red)
 
 
-def draw_detections(image, detections, class_names, thresh=0.0):
-    """A copy of BGR uint8 `image` with a box, class name and score for each detection of at least `thresh`.
+def draw_detections(image: np.ndarray, detections: np.ndarray, class_names: Sequence[str], thresh: float = 0.0) -> np.ndarray:
+    """Return a copy of BGR uint8 `image` with a box, class name and score for each detection of at least `thresh`.
 
     detections: [n, 6], class (from 1), score, x1, y1, x2, y2. class_names: by class index, background first.
     The best are drawn last, on top. Lines and letters grow with the image.

@@ -4,8 +4,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-from dff_rfcn.demo import main  # noqa: E402
-from lib.utils.cli import run  # noqa: E402
+from dff_rfcn.task import TASK  # noqa: E402
+from lib.apps.commands import demo  # noqa: E402
 
 if __name__ == '__main__':
-    run(lambda: main(batch=True))
+    demo(TASK, __doc__, batch=True)

@@ -8,7 +8,7 @@ from setuptools import Extension, setup
 os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # No contraction to fused multiply-add: the results must be those of NumPy, bit for bit.
 EXTENSIONS = [Extension(name, [name.replace('.', '/') + '.pyx'], extra_compile_args=['-O3', '-ffp-contract=off'])
-              for name in ('lib.boxes.bbox', 'lib.boxes.cpu_nms', 'lib.evaluation.detection_text')]
+              for name in ('lib.boxes.bbox', 'lib.evaluation.detection_text')]
 
 setup(name='deep-feature-flow-extensions', ext_modules=cythonize(EXTENSIONS, quiet=True), packages=[], py_modules=[],
       options={'build': {'build_base': 'output/build'}})

@@ -15,7 +15,8 @@ def shared_folder(name):
     """Folder `name` of DFF_SHARED, or of ../shared beside the checkout; the test is skipped where it is absent."""
     folder = Path(os.environ.get('DFF_SHARED', str(ROOT.parent / 'shared'))) / name
     if not folder.is_dir():
-        pytest.skip('%s is absent: it holds data that is not part of the repository (DFF_SHARED names its parent)' % folder)
+        pytest.skip('%s is absent: it holds data that is not part of the repository (DFF_SHARED names its parent)'
+                    % folder)
     return folder
 
 

@@ -14,7 +14,6 @@ They get the same parameters and frames, and what they compute is compared befor
 post-processing, PyTorch and OpenVINO neither for proposals and pooling, which only exist here. Who is not installed is left out, with a
 message: pip install -r requirements-bench.txt, or --peer-python for another environment.
 """
-import argparse
 import os
 import platform
 import sys
@@ -30,12 +29,13 @@ import numpy as np  # noqa: E402
 from benchmarks.contenders import FOREIGN, PARTS, PEERS, Contender, differences, race  # noqa: E402
 from benchmarks.job import Job  # noqa: E402
 from lib.config.cli import base_parser  # noqa: E402
-from lib.config.config import resolve  # noqa: E402
+from lib.utils.paths import resolve  # noqa: E402
 from lib.engine.devices import contexts  # noqa: E402
-from lib.inference.clip_results import write_json  # noqa: E402
-from lib.apps.flags import INTERVAL, positive  # noqa: E402
+from dff.files import write_json  # noqa: E402
+from lib.utils.argument_types import INTERVAL, positive, some_of  # noqa: E402
 from lib.inference.precision import processor  # noqa: E402
-from lib.inference.predictor import prepare  # noqa: E402
+from dff.frames import prepare  # noqa: E402
+from lib.inference.key_frames import input_format  # noqa: E402
 from dff.sources import open_frames  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError  # noqa: E402
@@ -47,24 +47,13 @@ NAMES = {EVERY: 'every frame a key frame', 'builtin': "MXNet's operators and def
          'torchscript': 'PyTorch, TorchScript', 'openvino': 'OpenVINO'}
 
 
-def one_of(*words):
-    """A type for argparse: names out of `words`, separated by commas."""
-    def parse(text):
-        names = [name.strip() for name in text.split(',') if name.strip()]
-        wrong = next((name for name in names if name not in words), None)
-        if wrong is not None or not names:
-            raise argparse.ArgumentTypeError('expected some of %s, separated by commas, found %r' % (', '.join(words), wrong or text))
-        return names
-    return parse
-
-
 def parse_arguments():
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--model', metavar='PREFIX', help='parameters are PREFIX-%%04d.params (default: random ones)')
     parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of the parameters (default 0)')
     parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default: drawn frames)')
-    parser.add_argument('--against', type=one_of(*PEERS), default=[], metavar='NAMES', help='some of %s' % ','.join(PEERS))
-    parser.add_argument('--precision', type=one_of('float32', 'int8'), metavar='NAMES',
+    parser.add_argument('--against', type=some_of(*PEERS), default=[], metavar='NAMES', help='some of %s' % ','.join(PEERS))
+    parser.add_argument('--precision', type=some_of('float32', 'int8'), metavar='NAMES',
                         help='float32, int8 or both, as float32,int8; overrides TEST.PRECISION')
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--frames', type=positive, default=40, metavar='N', help='frames to time at least (default 40)')
@@ -85,7 +74,7 @@ def make_job(args, folder):
     args.precision = args.precision or [job.config.TEST.PRECISION]
     if args.against and contexts(job.config.gpus, lambda line: None)[0].device_type != 'cpu':
         raise ConfigError('--against compares on the CPU: add --gpus cpu')
-    if job.segments and set(args.against) - {'builtin'}:
+    if job.task.recognises != 'detection' and set(args.against) - {'builtin'}:
         raise ConfigError('--against torch and openvino know the detectors only; for segmentation there is --against builtin')
     if job.frames is None:
         job.use_drawn_frames(folder)
@@ -141,7 +130,7 @@ def notes(job, rows, facts):
     first = next(name for name in rows if name != EVERY)
     frames = ('medians of %d frames' % rows[first]['frames'] if job.interval == 1 else 'medians of %d frames, %d of them key frames'
               % (rows[first]['frames'], rows[first]['key_frames']))
-    lines = ['%s; interval %d%s; network input %s; %s' % (frames, job.interval, '' if job.has_flow else ' (no flow network)',
+    lines = ['%s; interval %d%s; network input %s; %s' % (frames, job.interval, '' if job.instance.propagates else ' (no flow network)',
                                                          facts['input'], job.config.symbol),
              'machine: %(machine)s; %(versions)s' % facts,
              'threads: ' + ', '.join('%s %d' % (NAMES.get(name, name), row['threads']) for name, row in rows.items())]
@@ -154,7 +143,7 @@ def notes(job, rows, facts):
 
 def facts_of(job, rows):
     """{'machine', 'versions', 'input'}, in words."""
-    frame = prepare(next(iter(open_frames(job.frames))), job.config)
+    frame = prepare(next(iter(open_frames(job.frames))), input_format(job.config))
     versions = ['%s %s' % pair for pair in (('Python', platform.python_version()), ('MXNet', mx.__version__), ('NumPy', np.__version__),
                                             ('OpenCV', cv2.__version__))]
     versions += sorted({row['version'] for name, row in rows.items() if name in FOREIGN})

@@ -10,7 +10,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-from lib.config.config import resolve, update_from_file  # noqa: E402
+from lib.config.config import update_from_file  # noqa: E402
+from lib.utils.paths import resolve  # noqa: E402
 from lib.config.defaults import detection_defaults  # noqa: E402
 from lib.dataset.check.check import check  # noqa: E402
 from lib.dataset.check.check_html import write_html  # noqa: E402

@@ -17,7 +17,8 @@ from collections import namedtuple
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 sys.path.insert(0, ROOT)
 
-from lib.config.config import load_yaml, resolve  # noqa: E402
+from lib.config.config import load_yaml  # noqa: E402
+from lib.utils.paths import resolve  # noqa: E402
 from lib.engine.devices import gpu_count  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DFFError  # noqa: E402

@@ -22,13 +22,18 @@ from lib.weights.readers import read_source  # noqa: E402
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='the file to convert')
-    parser.add_argument('--as', dest='target', required=True, choices=list(TARGETS), help=(
-        'what to take out of it; heads of detection and segmentation have another architecture elsewhere, and are trained anew'))
+    parser.add_argument(
+        '--as', dest='target', required=True, choices=list(TARGETS),
+        help='what to take out of it; heads of detection and segmentation have another '
+             'architecture elsewhere, and are trained anew')
     parser.add_argument('--output', required=True, metavar='PREFIX', help='write PREFIX-0000.params')
-    parser.add_argument('--pixel_means', nargs=3, type=float, metavar=('B', 'G', 'R'), help=(
-        'PIXEL_MEANS that the network will run with; by default those of the file (ResNet) or 103.06 115.9 123.15 (FlowNet)'))
+    parser.add_argument(
+        '--pixel_means', nargs=3, type=float, metavar=('B', 'G', 'R'),
+        help='PIXEL_MEANS that the network will run with; by default those of the file (ResNet) '
+             'or 103.06 115.9 123.15 (FlowNet)')
     parser.add_argument('--caffe_style', action='store_true', help=(
-        'a PyTorch file with weights of Caffe: BGR images, in a ResNet no pixel scaling and the stride in the 1x1 '
+        'a PyTorch file with weights of Caffe: BGR images, in a ResNet no pixel scaling and the '
+        'stride in the 1x1 '
         '(flownets_from_caffe, the caffe style of mmdetection)'))
     parser.add_argument('--origin', default='', metavar='URL', help='where the file is from, for the record')
     return parser.parse_args()
@@ -37,13 +42,16 @@ def parse_arguments():
 def main():
     args = parse_arguments()
     if args.output.endswith('.params'):
-        raise CheckpointError('--output is a prefix: %s would become %s-0000.params' % (args.output, args.output))
+        raise CheckpointError('--output is a prefix: %s would become '
+                              '%s-0000.params' % (args.output, args.output))
     source = read_source(args.source)
     converted = convert(source, args.target, args.pixel_means, args.caffe_style)
     print('%s: %s' % (args.source, converted.title))
     for line in table(converted) + converted.notes:
         print(line)
-    print('parity: the outputs of both networks differ by %.1e of the largest value (theirs run on %s)' % (converted.error, framework()))
+    print(
+        'parity: the outputs of both networks differ by %.1e of the largest value (theirs run on %s)'
+        % (converted.error, framework()))
     path = write(converted, source, args.target, args.output, args.origin)
     print('written: %s. Its networks need these settings:' % path)
     for key, value in converted.settings.items():

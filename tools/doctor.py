@@ -1,7 +1,8 @@
 """Looks the installation over: python tools/doctor.py [--json]
 
-One line for each thing that training and testing need: what was found, and for what is wrong, the remedy. Ends with 1 where
-something must be mended. Works where MXNet, NumPy or OpenCV cannot be imported: that is what it is for.
+One line for each thing that training and testing need: what was found, and for what is wrong, the
+remedy. Ends with 1 where something must be mended. Works where MXNet, NumPy or OpenCV cannot be
+imported: that is what it is for.
 """
 import argparse
 import ctypes
@@ -24,8 +25,10 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 12)
 LITTLE_DISK = 5.0                  # GB: below this a training run may not finish
 FEATURES = ('MKLDNN', 'OPENMP', 'DIST_KVSTORE', 'CUDA', 'CUDNN', 'NCCL')
 # Folder below data/ -> what it is.
-DATA_SETS = {'ILSVRC2015': 'ImageNet VID and DET', 'cityscapes': 'Cityscapes', 'camvid': 'CamVid', 'toy_vid': 'toy_vid, embedded',
-             'toy_seg': 'toy_seg, embedded'}
+DATA_SETS = {
+    'ILSVRC2015': 'ImageNet VID and DET', 'cityscapes': 'Cityscapes', 'camvid': 'CamVid',
+    'toy_vid': 'toy_vid, embedded', 'toy_seg': 'toy_seg, embedded'
+}
 
 # state: 'ok', 'note' (works, could be better) or 'problem'; remedy: what to do, '' for 'ok'.
 Finding = namedtuple('Finding', 'subject state text remedy')
@@ -49,8 +52,12 @@ def check_packages():
     """What requirements.txt asks for."""
     mxnet = install_packages.installed(re.compile(r'mxnet(-cu\d+)?$').match)
     opencv = install_packages.installed(install_packages.OPENCV.__contains__)
-    names = [re.match(r'[\w-]+', line).group(0).lower() for line in install_packages.requirement_lines('requirements.txt')]
-    found = set(install_packages.installed(names.__contains__)) | ({'mxnet'} if mxnet else set()) | ({'opencv-python'} if opencv else set())
+    names = [
+        re.match(r'[\w-]+', line).group(0).lower()
+        for line in install_packages.requirement_lines('requirements.txt')
+    ]
+    found = set(install_packages.installed(names.__contains__)) | (
+        {'mxnet'} if mxnet else set()) | ({'opencv-python'} if opencv else set())
     missing = [name for name in names if name not in found]
     findings = [ok('packages', 'all %d of requirements.txt' % len(names))]
     if missing:
@@ -84,9 +91,15 @@ def check_mxnet():
     text = '%s (%s), built with %s' % (mx.__version__, ', '.join(wheels) or 'no wheel',
                                        ', '.join(name for name in FEATURES if features.is_enabled(name)))
     if value != 12:
-        return [Finding('MXNet', 'problem', '%s: four threes sum to %g' % (text, value), 'run `sh init.sh` in a new environment')]
+        return [
+            Finding('MXNet', 'problem', '%s: four threes sum to %g' % (text, value),
+                    'run `sh init.sh` in a new environment')
+        ]
     if not mx.__version__.startswith('1.9.'):
-        return [Finding('MXNet', 'note', text, 'the native operators need 1.9.1: `MXNET_PACKAGE=mxnet==1.9.1 sh init.sh`')]
+        return [
+            Finding('MXNet', 'note', text,
+                    'the native operators need 1.9.1: `MXNET_PACKAGE=mxnet==1.9.1 sh init.sh`')
+        ]
     return [ok('MXNet', text)]
 
 
@@ -105,15 +118,19 @@ def check_gpu():
         return [Finding('GPU', 'note', '%s: MXNet 1.9.1 has kernels for %d.%d to %d.%d only, so the CPU is used'
                         % ((text,) + oldest + newest), 'a GPU of the Maxwell to Ada generations runs it')]
     if wheel is None:
-        return [Finding('GPU', 'note', text + ', but the CPU wheel of MXNet is installed', '`sh init.sh` installs the wheel for this GPU')]
+        return [
+            Finding('GPU', 'note', text + ', but the CPU wheel of MXNet is installed',
+                    '`sh init.sh` installs the wheel for this GPU')
+        ]
     return [ok('GPU', '%s, %s' % (text, wheel))] + check_cuda_libraries()
 
 
 def driver_version():
     """The NVIDIA driver's version, or 'unknown'."""
     try:
-        done = subprocess.run(['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader'], stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, universal_newlines=True, timeout=60)
+        done = subprocess.run(
+            ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader'],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return 'unknown'
     return (done.stdout.split() or ['unknown'])[0]
@@ -136,7 +153,8 @@ def check_cuda_libraries():
 def check_native():
     """The native operators: built, loaded, and giving what MXNet's own give; the compiled box code."""
     from lib.utils.compiled import built
-    boxes = ok('boxes', 'by Cython') if built() else Finding('boxes', 'note', 'by NumPy, slower', 'run `sh init.sh`, which compiles them')
+    boxes = ok('boxes', 'by Cython') if built() else Finding(
+        'boxes', 'note', 'by NumPy, slower', 'run `sh init.sh`, which compiles them')
     import mxnet as mx
     from lib.operator_cxx import loader
     if not loader.load():
@@ -145,11 +163,20 @@ def check_native():
     devices = {'CPU': mx.cpu()}
     if mx.context.num_gpus():
         devices['GPU'] = mx.gpu(0)
-    wrong = ['%s on the %s' % (name, device) for device, context in devices.items() for name in differing_operators(context)]
+    wrong = [
+        '%s on the %s' % (name, device)
+        for device, context in devices.items()
+        for name in differing_operators(context)
+    ]
     if wrong:
-        return [boxes, Finding('operators', 'problem', "the native ones give other numbers than MXNet's own: %s" % ', '.join(wrong),
-                               'build them anew: remove lib/operator_cxx/build, then `sh init.sh`')]
-    tested = "native; warp, correlation, RoI pooling and proposals equal MXNet's own in a test on the %s" % ' and the '.join(devices)
+        return [
+            boxes,
+            Finding('operators', 'problem',
+                    "the native ones give other numbers than MXNet's own: %s" % ', '.join(wrong),
+                    'build them anew: remove lib/operator_cxx/build, then `sh init.sh`')
+        ]
+    tested = "native; warp, correlation, RoI pooling and proposals equal MXNet's own in a test on the %s" % ' and the '.join(
+        devices)
     return [boxes, ok('operators', tested)]
 
 
@@ -160,17 +187,27 @@ def differing_operators(context):
     from lib.operator_cxx import loader
     from lib.symbols import operators
     random, variable = np.random.RandomState(0), mx.sym.Variable
-    anchors = dict(batch_images=1, feature_stride=16, scales=(2,), ratios=(1,), rpn_pre_nms_top_n=12, rpn_post_nms_top_n=6, threshold=0.7,
-                   rpn_min_size=0)
+    anchors = dict(batch_images=1, feature_stride=16, scales=(2,), ratios=(1,),
+                   rpn_pre_nms_top_n=12, rpn_post_nms_top_n=6, threshold=0.7, rpn_min_size=0)
     tests = {
-        'warp': (lambda: operators.flow_warp(variable('feature'), variable('flow'), variable('scale')),
-                 {'feature': random.rand(1, 3, 5, 6), 'flow': random.randn(1, 2, 5, 6), 'scale': random.rand(1, 3, 5, 6)}),
-        'correlation': (lambda: operators.correlation(variable('current'), variable('reference'), 2),
-                        {'current': random.randn(1, 3, 5, 6), 'reference': random.randn(1, 3, 5, 6)}),
-        'RoI pooling': (lambda: operators.psroi_pooling(variable('data'), variable('rois'), 0.25, 2, 3, 3, 'pooled'),
-                        {'data': random.rand(1, 18, 6, 8), 'rois': np.array([[0, 2, 3, 20, 17], [0, 0, 0, 31, 23]])}),
-        'proposals': (lambda: operators.proposal(variable('score'), variable('delta'), variable('im_info'), name='rois', **anchors),
-                      {'score': random.rand(1, 2, 3, 4), 'delta': 0.1 * random.randn(1, 4, 3, 4), 'im_info': np.array([[48, 64, 1]])})}
+        'warp':
+        (lambda: operators.flow_warp(variable('feature'), variable('flow'), variable('scale')), {
+            'feature': random.rand(1, 3, 5, 6), 'flow': random.randn(1, 2, 5, 6), 'scale':
+            random.rand(1, 3, 5, 6)
+        }), 'correlation':
+        (lambda: operators.correlation(variable('current'), variable('reference'), 2),
+         {'current': random.randn(1, 3, 5, 6), 'reference':
+          random.randn(1, 3, 5, 6)}), 'RoI pooling': (lambda: operators.psroi_pooling(
+              variable('data'), variable('rois'), 0.25, 2, 3, 3, 'pooled'), {
+                  'data':
+                  random.rand(1, 18, 6, 8), 'rois':
+                  np.array([[0, 2, 3, 20, 17], [0, 0, 0, 31, 23]])
+              }), 'proposals': (lambda: operators.proposal(variable('score'), variable(
+                  'delta'), variable('im_info'), name='rois', **anchors), {
+                      'score': random.rand(1, 2, 3, 4), 'delta': 0.1 * random.randn(1, 4, 3, 4),
+                      'im_info': np.array([[48, 64, 1]])
+                  })
+    }
     found = []
     for name, (make, arrays) in tests.items():
         inputs = {key: mx.nd.array(value, ctx=context) for key, value in arrays.items()}
@@ -189,7 +226,10 @@ def check_machine():
     text = '%s of %d cores' % (threads or cores, cores)
     findings = [ok('threads', text)]
     if threads and threads.isdigit() and int(threads) != cores:
-        findings = [Finding('threads', 'note', text + ' (OMP_NUM_THREADS)', 'unset OMP_NUM_THREADS: as many threads as cores are fastest')]
+        findings = [
+            Finding('threads', 'note', text + ' (OMP_NUM_THREADS)',
+                    'unset OMP_NUM_THREADS: as many threads as cores are fastest')
+        ]
     for name in ('output', 'data', 'model'):
         folder = os.path.join(ROOT, name)
         if not os.path.isdir(folder):
@@ -198,7 +238,9 @@ def check_machine():
         if not os.access(folder, os.W_OK):
             findings.append(Finding(name + '/', 'problem', 'cannot be written', 'chmod u+w %s' % folder))
         elif free < LITTLE_DISK:
-            findings.append(Finding(name + '/', 'note', '%.1f GB free' % free, 'make room, or link the folder to a larger disk'))
+            findings.append(
+                Finding(name + '/', 'note', '%.1f GB free' % free,
+                        'make room, or link the folder to a larger disk'))
         else:
             findings.append(ok(name + '/', '%.0f GB free' % free))
     return findings
@@ -211,8 +253,11 @@ def check_files():
     folders = sorted(glob.glob(os.path.join(ROOT, 'data', '*', '')))
     present = ['%s (%s)' % (name, DATA_SETS[name]) if name in DATA_SETS else name for name in
                (os.path.basename(os.path.dirname(folder)) for folder in folders) if name != 'cache']
-    findings = [ok('data sets', ', '.join(present)) if present else
-                Finding('data sets', 'note', 'none in data/', '`sh init.sh --demo` makes a small one; data/README.md names the others')]
+    findings = [
+        ok('data sets', ', '.join(present)) if present else Finding(
+            'data sets', 'note', 'none in data/',
+            '`sh init.sh --demo` makes a small one; data/README.md names the others')
+    ]
     models = sorted(glob.glob(os.path.join(ROOT, 'model', '**', '*.params'), recursive=True))
     for path in models:
         name = os.path.relpath(path, ROOT)
@@ -226,12 +271,18 @@ def check_files():
     return findings
 
 
-CHECKS = {'Python': check_python, 'packages': check_packages, 'NumPy, OpenCV': check_numpy_and_opencv, 'MXNet': check_mxnet,
-          'GPU': check_gpu, 'operators': check_native, 'threads, disk': check_machine, 'data sets, models': check_files}
+CHECKS = {
+    'Python': check_python, 'packages': check_packages, 'NumPy, OpenCV': check_numpy_and_opencv,
+    'MXNet': check_mxnet, 'GPU': check_gpu, 'operators': check_native, 'threads, disk':
+    check_machine, 'data sets, models': check_files
+}
 
 
 def examine():
-    """[Finding] of all checks; one that cannot run is a problem itself, and those that fail for the same reason are notes."""
+    """[Finding] of all checks.
+
+    One that cannot run is a problem itself, and those that fail for the same reason are notes.
+    """
     findings, reasons = [], set()
     for subject, check in CHECKS.items():
         try:
@@ -256,7 +307,8 @@ def main():
         print(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:
         for finding in findings:
-            print('%-8s %s: %s' % ({'ok': 'ok', 'note': 'note', 'problem': 'PROBLEM'}[finding.state], finding.subject, finding.text))
+            print('%-8s %s: %s' % ({'ok': 'ok', 'note': 'note', 'problem': 'PROBLEM'
+                                    }[finding.state], finding.subject, finding.text))
             if finding.remedy:
                 print('%-8s    -> %s' % ('', finding.remedy))
         print('%s' % ('everything that is needed is there' if not problems else '%d to mend' % problems))

@@ -1,10 +1,12 @@
 """Evaluate saved detections: AP of every class, of slow, medium and fast objects, and their means.
 
-    python tools/evaluate_vid.py --cfg FILE.yaml --image_set VID_val_videos --detections FILE [--json OUT] [--plots FOLDER]
-    python tools/evaluate_vid.py --dataset FOLDER --classes FILE --image_set VID_val_videos --detections FILE
+    python tools/evaluate_vid.py --cfg FILE.yaml --image_set VID_val_videos --detections FILE
+    [--json OUT] [--plots FOLDER] python tools/evaluate_vid.py --dataset FOLDER --classes FILE
+    --image_set VID_val_videos --detections FILE
 
---numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists only some frames does too.
-Speeds need track ids in the annotations: the mean IoU of an object's box with its boxes in the 10 frames before and after.
+--numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists
+only some frames does too. Speeds need track ids in the annotations: the mean IoU of an object's
+box with its boxes in the 10 frames before and after.
 """
 import argparse
 import json
@@ -30,17 +32,26 @@ from dff.files import atomic_path  # noqa: E402
 def parse_arguments(arguments=None):
     """The command line; raises ConfigError where neither --cfg nor --dataset says what to compare with."""
     parser = argparse.ArgumentParser(description='Evaluate saved detections: AP of every class and their mean.')
-    parser.add_argument('--cfg', metavar='FILE.yaml', help='settings of the experiment, for the data set and its classes')
+    parser.add_argument('--cfg', metavar='FILE.yaml',
+                        help='settings of the experiment, for the data set and its classes')
     parser.add_argument('--dataset', metavar='FOLDER', help='instead of --cfg: a data set in the ILSVRC2015 layout')
-    parser.add_argument('--classes', metavar='FILE', help='with --dataset: `id name` lines; without, the 30 ImageNet VID classes')
-    parser.add_argument('--image_set', metavar='SET', help='as in ImageSets/SET.txt; with --cfg by default its dataset.test_image_set')
-    parser.add_argument('--detections', required=True, metavar='FILE', help='lines of `frame_number class_index score x1 y1 x2 y2`')
+    parser.add_argument(
+        '--classes', metavar='FILE',
+        help='with --dataset: `id name` lines; without, the 30 ImageNet VID classes')
+    parser.add_argument(
+        '--image_set', metavar='SET',
+        help='as in ImageSets/SET.txt; with --cfg by default its dataset.test_image_set')
+    parser.add_argument('--detections', required=True, metavar='FILE',
+                        help='lines of `frame_number class_index score x1 y1 x2 y2`')
     parser.add_argument('--numbers', metavar='FIRST-LAST', help='evaluate only the frames with these numbers')
     parser.add_argument('--json', metavar='OUT', help='write the result to this file too')
     parser.add_argument('--csv', metavar='OUT', help='write a table to this file: a row a class')
     parser.add_argument('--plots', metavar='FOLDER', help='draw precision-recall curves there')
-    parser.add_argument('--coco', action='store_true', help='also AP@[.5:.95] by the rules of COCO; not streamed: 48 bytes of memory a '
-                        'detection, and pycocotools takes about 1 kB for each of one class (needs requirements-coco.txt)')
+    parser.add_argument(
+        '--coco', action='store_true',
+        help='also AP@[.5:.95] by the rules of COCO; not streamed: 48 bytes of memory a '
+        'detection, and pycocotools takes about 1 kB for each of one class (needs requirements-coco.txt)'
+    )
     args = parser.parse_args(arguments)
     if (args.cfg is None) == (args.dataset is None):
         raise ConfigError('give either --cfg FILE.yaml or --dataset FOLDER')

@@ -1,4 +1,5 @@
-"""Import a data set of another format into the ILSVRC2015 layout, with image sets, class list and settings to train with.
+"""Import a data set of another format into the ILSVRC2015 layout, with image sets, class list and
+settings to train with.
 
     python tools/import_dataset.py cvat my_videos data/my_videos               XML files beside their videos
     python tools/import_dataset.py mot MOT17/train data/mot17 --classes pedestrian
@@ -15,32 +16,44 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from lib.engine.devices import gpu_count  # noqa: E402
-from lib.dataset.importers.importer import FORMATS, import_dataset  # noqa: E402
-from lib.dataset.importers.model import Options  # noqa: E402
+from lib.dataset.importers.importer import import_dataset  # noqa: E402
+from lib.dataset.importers.model import IMPORTERS, Options  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 
 def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('format', metavar='FORMAT', help=', '.join(sorted(FORMATS)))
+    parser.add_argument('format', metavar='FORMAT', help=', '.join(IMPORTERS.names()))
     parser.add_argument('src', metavar='SRC', help='the data set: a folder, or for coco, coco-vid and cvat also a file')
     parser.add_argument('dst', metavar='DST', help='folder to make, such as data/my_videos')
     parser.add_argument('--frames', metavar='FOLDER', help='where images or videos are, if not in SRC')
-    parser.add_argument('--clips', action='store_true',
-                        help='coco, cvat-images, voc, yolo: the images are frames of clips, named like walk/frame_000012; without it '
-                             'they are stills')
-    parser.add_argument('--first_frame', type=int, default=0, metavar='N',
-                        help='all but cvat and mot, with videos: the number that their first frame has in the annotations (default 0)')
-    parser.add_argument('--classes', nargs='+', default=[], metavar='NAME', help='import these classes only, in this order')
-    parser.add_argument('--val', type=float, default=0.2, metavar='SHARE', help='share of the clips for validation (default 0.2)')
-    parser.add_argument('--val_clips', nargs='+', default=[], metavar='NAME', help='these clips for validation, all others for training')
+    parser.add_argument(
+        '--clips', action='store_true',
+        help='coco, cvat-images, voc, yolo: the images are frames of clips, named like '
+             'walk/frame_000012; without it '
+        'they are stills')
+    parser.add_argument(
+        '--first_frame', type=int, default=0, metavar='N',
+        help='all but cvat and mot, with videos: the number that their first frame has in the '
+             'annotations (default 0)')
+    parser.add_argument('--classes', nargs='+', default=[], metavar='NAME',
+                        help='import these classes only, in this order')
+    parser.add_argument('--val', type=float, default=0.2, metavar='SHARE',
+                        help='share of the clips for validation (default 0.2)')
+    parser.add_argument('--val_clips', nargs='+', default=[], metavar='NAME',
+                        help='these clips for validation, all others for training')
     parser.add_argument('--seed', type=int, default=0, help='of the choice of clips for validation (default 0)')
-    parser.add_argument('--per_clip', type=int, default=15, metavar='N', help='training frames listed of each clip; 0: all (default 15)')
+    parser.add_argument('--per_clip', type=int, default=15, metavar='N',
+                        help='training frames listed of each clip; 0: all (default 15)')
     parser.add_argument('--copy', action='store_true', help='copy JPEG files instead of linking them')
-    parser.add_argument('--devices', type=int, metavar='N', help='GPUs to train on, for gpus and TRAIN.lr (default: those that are here)')
-    parser.add_argument('--small', action='store_true',
-                        help='settings for the small network of the embedded data set, started from what `sh init.sh --demo` trained')
+    parser.add_argument(
+        '--devices', type=int, metavar='N',
+        help='GPUs to train on, for gpus and TRAIN.lr (default: those that are here)')
+    parser.add_argument(
+        '--small', action='store_true',
+        help='settings for the small network of the embedded data set, started from what `sh '
+             'init.sh --demo` trained')
     parser.add_argument('--force', action='store_true', help='replace an earlier import at DST')
     return parser.parse_args()
 

@@ -17,7 +17,8 @@ import sysconfig
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CPU_PACKAGE, GPU_PACKAGE = 'mxnet==1.9.1', 'mxnet-cu112==1.9.1'
-# Its kernels are compiled for 5.0, 6.0, 7.0, 8.0 and 8.6, which serve 5.0 to 8.9; nothing in it can be translated for newer GPUs.
+# Its kernels are compiled for 5.0, 6.0, 7.0, 8.0 and 8.6, which serve 5.0 to 8.9; nothing in it
+# can be translated for newer GPUs.
 OLDEST, NEWEST = (5, 0), (8, 9)
 STAMP = os.path.join(sys.prefix, '.deep-feature-flow-packages')
 OPENCV = ('opencv-python', 'opencv-contrib-python', 'opencv-python-headless', 'opencv-contrib-python-headless')
@@ -56,7 +57,8 @@ def capabilities_of_driver():
         return []
     found = []
     for device in range(count.value):
-        for value, attribute in zip(values, (75, 76)):                  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+        # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR.
+        for value, attribute in zip(values, (75, 76)):
             cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
         found.append((values[0].value, values[1].value))
     return found
@@ -71,8 +73,9 @@ def mxnet_package():
     if any(OLDEST <= gpu <= NEWEST for gpu in gpus):
         return GPU_PACKAGE, 'GPU of compute capability %s' % ', '.join('%d.%d' % gpu for gpu in gpus)
     if gpus:
-        return CPU_PACKAGE, ('the GPU has compute capability %d.%d and MXNet 1.9.1 has kernels for %d.%d to %d.%d only: '
-                             'the CPU is used' % (max(gpus) + OLDEST + NEWEST))
+        return CPU_PACKAGE, (
+            'the GPU has compute capability %d.%d and MXNet 1.9.1 has kernels for %d.%d to %d.%d only: '
+            'the CPU is used' % (max(gpus) + OLDEST + NEWEST))
     return CPU_PACKAGE, 'no NVIDIA GPU found'
 
 
@@ -124,8 +127,8 @@ def pip(*arguments):
 
 def install(lines, mxnet, opencv):
     """Bring the environment to `lines`."""
-    version = subprocess.run([sys.executable, '-m', 'pip', '--version'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                             universal_newlines=True)
+    version = subprocess.run([sys.executable, '-m', 'pip', '--version'], stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL, universal_newlines=True)
     if version.returncode:
         fail('%s has no pip: `%s -m ensurepip`, then run init.sh again' % (sys.prefix, sys.executable))
     # Two builds of MXNet, or of OpenCV, write the same folder of site-packages.
@@ -141,8 +144,10 @@ def install(lines, mxnet, opencv):
     # pip before 20.3 does not know today's names of Linux wheels.
     new_enough = [int(part) for part in re.findall(r'\d+', version.stdout)[:2]] >= [20, 3]
     if not ((new_enough or pip('install', '-q', 'pip>=20.3')) and pip('install', '-q', '--no-compile', *lines)):
-        fail('pip failed, its reason is above. Without network: set PIP_INDEX_URL to a package mirror or https_proxy to a '
-             'proxy, or PIP_FIND_LINKS to a folder of wheels, then run init.sh again')
+        fail(
+            'pip failed, its reason is above. Without network: set PIP_INDEX_URL to a package '
+            'mirror or https_proxy to a '
+            'proxy, or PIP_FIND_LINKS to a folder of wheels, then run init.sh again')
     # pip compiles one file after the other. What is no Python of this version, such as test data, is left as it is.
     folders = {sysconfig.get_paths()[kind] for kind in ('purelib', 'platlib')}
     subprocess.call([sys.executable, '-W', 'ignore', '-m', 'compileall', '-qq', '-j', '0'] + sorted(folders))
@@ -150,7 +155,10 @@ def install(lines, mxnet, opencv):
 
 def main():
     if platform.libc_ver()[0] != 'glibc':
-        fail('MXNet is built for Linux with glibc, which this Python does not use: run in a Debian, Ubuntu or Fedora container')
+        fail(
+            'MXNet is built for Linux with glibc, which this Python does not use: run in a '
+            'Debian, Ubuntu or Fedora container'
+        )
     mxnet, reason = mxnet_package()
     if '--print' in sys.argv[1:]:
         print(mxnet)

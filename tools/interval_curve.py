@@ -12,12 +12,12 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
 import lib  # noqa: E402,F401  (prepares the import of MXNet)
-import dff_rfcn.symbols  # noqa: E402,F401  (makes the networks known)
-from dff_rfcn.config.config import config, update_config  # noqa: E402
+from dff_rfcn.task import TASK  # noqa: E402
 from lib.config.cli import apply_arguments, base_parser  # noqa: E402
-from lib.inference.clip_results import write_json  # noqa: E402
-from lib.apps.flags import positive  # noqa: E402
-from lib.inference.tester import test_net  # noqa: E402
+from lib.config.config import update_from_settings  # noqa: E402
+from dff.files import write_json  # noqa: E402
+from lib.utils.argument_types import positive  # noqa: E402
+from lib.inference.testing import test_net  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.files import atomic_path  # noqa: E402
 
@@ -48,10 +48,9 @@ def parse_arguments():
 
 def measure(cfg_path, policy, interval, limit, ignore_cache):
     """One point: a dict of policy, interval, mismatch, mAP, ms a frame and frames for each key frame."""
-    config.TEST.KEY_FRAME_POLICY = policy
-    if limit is not None:
-        config.TEST.KEY_FRAME_MISMATCH = limit
-    numbers = test_net(config, cfg_path, 'dff_rfcn', interval=interval, ignore_cache=ignore_cache)
+    settings = ['TEST.KEY_FRAME_POLICY=%s' % policy] + (['TEST.KEY_FRAME_MISMATCH=%r' % limit] if limit is not None else [])
+    update_from_settings(TASK.config, settings)
+    numbers = test_net(TASK, TASK.config, cfg_path, interval=interval, ignore_cache=ignore_cache)
     return {'policy': policy, 'interval': interval, 'mismatch': limit, 'mAP': numbers['mAP'], 'ms': numbers['ms']['frame'],
             'frames_a_key_frame': numbers['frames'] / numbers['key_frames'], 'detections': numbers['detections']}
 
@@ -115,7 +114,8 @@ def plot(points, path):
 
 def main():
     args = parse_arguments()
-    cfg_path = apply_arguments(config, update_config, args)
+    TASK.load_symbols()
+    cfg_path = apply_arguments(TASK.config, TASK.update_config, args)
     points = [measure(cfg_path, 'fixed', interval, None, args.ignore_cache) for interval in sorted(set(args.intervals))]
     points += [measure(cfg_path, 'flow', args.most, limit, args.ignore_cache) for limit in sorted(set(args.mismatches))]
     folder = os.path.dirname(os.path.dirname(points[0]['detections']))

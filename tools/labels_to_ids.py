@@ -17,7 +17,7 @@ from PIL import Image  # noqa: E402
 
 from lib.dataset.formats.seg_classes import load_seg_classes  # noqa: E402
 from lib.dataset.formats.seg_labels import open_png  # noqa: E402
-from lib.dataset.formats.seg_records import IGNORE_LABEL  # noqa: E402
+from dff.labels import IGNORE_LABEL  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import DataError  # noqa: E402
 from dff.files import atomic_path  # noqa: E402

@@ -3,8 +3,8 @@
     python tools/launch.py -n 2 -- python dff_rfcn/train_end2end.py --cfg FILE.yaml --set default.kvstore=dist_sync
     python tools/launch.py -n 4 -s 2 --hosts hosts.txt -- python dff_rfcn/test.py --cfg FILE.yaml
 
-Training splits every batch over the workers, testing the clips. A process that ends with an error, or disappears, ends the job.
-See docs/distributed.md.
+Training splits every batch over the workers, testing the clips. A process that ends with an error,
+or disappears, ends the job. See docs/distributed.md.
 """
 import argparse
 import contextlib
@@ -33,8 +33,10 @@ RSH = 'ssh -o BatchMode=yes -o ServerAliveInterval=5 -o ServerAliveCountMax=3'
 # What a remote process must know, beside MXNet's own variables.
 PASSED = ('OMP_NUM_THREADS', 'PYTHONPATH', 'PATH', 'LD_LIBRARY_PATH', 'DMLC_INTERFACE')
 # A command on another machine: a line of input asks it to stop, the end of the input (of the connection) ends it.
-REMOTE = ('cd %s && exec 3<&0 && { env %s %s 3<&- & child=$!; { while read -r line <&3; do kill -TERM $child; done; kill -KILL $child; } & '
-          'wait $child; status=$?; kill $!; exit $status; }')
+REMOTE = (
+    'cd %s && exec 3<&0 && { env %s %s 3<&- & child=$!; { while read -r line <&3; do kill -TERM '
+    '$child; done; kill -KILL $child; } & '
+    'wait $child; status=$?; kill $!; exit $status; }')
 
 
 class Process:
@@ -52,8 +54,9 @@ class Process:
             words = ['%s=%s' % (key, shlex.quote(value)) for key, value in sorted(passed.items())]
             line = REMOTE % (shlex.quote(folder), ' '.join(words), ' '.join(map(shlex.quote, command)))
             command = shlex.split(rsh) + [host, 'exec sh -c ' + shlex.quote(line)]
-        self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        stdin=subprocess.PIPE if self._remote else subprocess.DEVNULL, start_new_session=True)
+        self.process = subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE if self._remote else subprocess.DEVNULL, start_new_session=True)
         self._reader = threading.Thread(target=self._copy, daemon=True)
         self._reader.start()
 
@@ -103,12 +106,18 @@ class Process:
 
 def parse_arguments():
     """The command line; everything behind -- is the command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], usage='%(prog)s -n WORKERS [options] -- COMMAND ...')
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0],
+                                     usage='%(prog)s -n WORKERS [options] -- COMMAND ...')
     parser.add_argument('-n', '--workers', type=int, required=True, metavar='N', help='processes that train or test')
-    parser.add_argument('-s', '--servers', type=int, default=1, metavar='N', help='processes that sum the gradients (default 1)')
-    parser.add_argument('--hosts', metavar='FILE', help='machines to use in turn, one name a line, by ssh; default: this one alone')
-    parser.add_argument('--rsh', default=RSH, metavar='COMMAND',
-                        help='what runs a command on a machine, called as COMMAND MACHINE LINE-FOR-ITS-SHELL (default: %(default)s)')
+    parser.add_argument('-s', '--servers', type=int, default=1, metavar='N',
+                        help='processes that sum the gradients (default 1)')
+    parser.add_argument(
+        '--hosts', metavar='FILE',
+        help='machines to use in turn, one name a line, by ssh; default: this one alone')
+    parser.add_argument(
+        '--rsh', default=RSH, metavar='COMMAND',
+        help='what runs a command on a machine, called as COMMAND MACHINE LINE-FOR-ITS-SHELL '
+             '(default: %(default)s)')
     parser.add_argument('--root', metavar='ADDRESS', help='address of this machine for the others (default: found out)')
     parser.add_argument('--port', type=int, default=0, help='port of the scheduler (default: a free one)')
     parser.add_argument('command', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
@@ -144,19 +153,27 @@ def own_address(host):
             probe.connect((host.split('@')[-1], 9))      # sends nothing
             return probe.getsockname()[0]
     except OSError as error:
-        raise ConfigError('the machine %s is unknown here (%s): give --root, this machine\'s address for it' % (host, error)) from error
+        raise ConfigError(
+            'the machine %s is unknown here (%s): give --root, this machine\'s address for it'
+            % (host, error)) from error
 
 
 def port_of(root, port):
-    """`port`, or for 0 a free one, of this machine's address `root`. Raises ConfigError where nothing can listen there."""
+    """`port`, or for 0 a free one, of this machine's address `root`.
+
+    Raises ConfigError where nothing can listen there.
+    """
     try:
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)     # closed connections keep it in use for a while
+            # Closed connections keep it in use for a while.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((root, port))
             return probe.getsockname()[1]
     except (OSError, OverflowError) as error:
-        raise ConfigError('the scheduler cannot listen at %s, port %d (%s): --root must be an address of this machine, --port a free port of '
-                          'it' % (root, port, error)) from error
+        raise ConfigError(
+            'the scheduler cannot listen at %s, port %d (%s): --root must be an address of this '
+            'machine, --port a free port of '
+            'it' % (root, port, error)) from error
 
 
 def start(args, helpers, workers):
@@ -167,7 +184,10 @@ def start(args, helpers, workers):
               'DMLC_NUM_WORKER': str(args.workers), 'DMLC_NUM_SERVER': str(args.servers)}
     if hosts is None:
         common['DMLC_NODE_HOST'] = '127.0.0.1'
-        common.setdefault('OMP_NUM_THREADS', os.environ.get('OMP_NUM_THREADS', str(max(1, physical_cores() // args.workers))))
+        common.setdefault(
+            'OMP_NUM_THREADS',
+            os.environ.get('OMP_NUM_THREADS', str(max(1,
+                                                      physical_cores() // args.workers))))
     scheduler = dict(common, DMLC_ROLE='scheduler', DMLC_NODE_HOST=root, PYTHONPATH=ROOT)
     helpers.append(Process('scheduler', SERVE, scheduler, args.rsh))
     for index in range(args.servers):
@@ -175,7 +195,9 @@ def start(args, helpers, workers):
         helpers.append(Process('server %d' % index, SERVE, variables, args.rsh, hosts and hosts[index % len(hosts)]))
     for index in range(args.workers):
         variables = dict(common, DMLC_ROLE='worker', DFF_WORKER='%d/%d' % (index, args.workers))
-        workers.append(Process('worker %d' % index, args.command, variables, args.rsh, hosts and hosts[index % len(hosts)], os.getcwd()))
+        workers.append(
+            Process('worker %d' % index, args.command, variables, args.rsh, hosts
+                    and hosts[index % len(hosts)], os.getcwd()))
 
 
 def watch(helpers, workers, stop):
@@ -187,8 +209,10 @@ def watch(helpers, workers, stop):
             stop_in_order(workers, stop[0])
         if failed:
             failed[0].finish_output()
-            raise DFFError('%s %s: the job is stopped. Its reason is above, if it gave one; the same command with --resume goes on from '
-                           'the newest checkpoint' % (failed[0].name, describe(failed[0].status())))
+            raise DFFError(
+                '%s %s: the job is stopped. Its reason is above, if it gave one; the same command '
+                'with --resume goes on from '
+                'the newest checkpoint' % (failed[0].name, describe(failed[0].status())))
         if done:
             return
         time.sleep(0.1)
@@ -232,7 +256,10 @@ def main():
     helpers, workers = [], []
     try:
         start(args, helpers, workers)
-        print('started: %s' % ', '.join('%s (process %d)' % (p.name, p.process.pid) for p in helpers + workers), flush=True)
+        print(
+            'started: %s'
+            % ', '.join('%s (process %d)' % (p.name, p.process.pid) for p in helpers + workers),
+            flush=True)
         watch(helpers, workers, stop)
     except FileNotFoundError as error:
         raise ConfigError('cannot run %s: there is no such program' % error.filename) from error

@@ -13,10 +13,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from dff_rfcn.config.config import config, update_config  # noqa: E402
 from lib.config.cli import apply_arguments, base_parser  # noqa: E402
-from lib.config.config import resolve  # noqa: E402
+from lib.utils.paths import resolve  # noqa: E402
 from lib.engine.devices import contexts  # noqa: E402
 from lib.engine.checkpoint import file_name, seed_epoch  # noqa: E402
-from lib.apps.flags import positive  # noqa: E402
+from lib.utils.argument_types import positive  # noqa: E402
 from lib.train.pretrainer import pretrain_backbone  # noqa: E402
 from lib.dataset.roidb import load_roidb  # noqa: E402
 from lib.flow.moved_frames import MovedFrames  # noqa: E402

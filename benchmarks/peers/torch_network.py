@@ -1,11 +1,14 @@
-"""R-FCN and DFF R-FCN in PyTorch, forward only, up to the score maps: what tools/benchmark.py compares with. Needs no MXNet."""
+"""R-FCN and DFF R-FCN in PyTorch, forward only, up to the score maps: what tools/benchmark.py
+compares with. Needs no MXNet.
+"""
 import torch
 from torch import nn
 from torch.nn import functional
 
-ENCODER = [('flow_conv1', 2), ('conv2', 2), ('conv3', 2), ('conv3_1', 1), ('conv4', 2), ('conv4_1', 1), ('conv5', 2), ('conv5_1', 1),
-           ('conv6', 2), ('conv6_1', 1)]
-DECODER = [('conv5_1', 6, 'Convolution1'), ('conv4_1', 5, 'Convolution2'), ('conv3_1', 4, 'Convolution3'), ('conv2', 3, 'Convolution4')]
+ENCODER = [('flow_conv1', 2), ('conv2', 2), ('conv3', 2), ('conv3_1', 1), ('conv4', 2),
+           ('conv4_1', 1), ('conv5', 2), ('conv5_1', 1), ('conv6', 2), ('conv6_1', 1)]
+DECODER = [('conv5_1', 6, 'Convolution1'), ('conv4_1', 5, 'Convolution2'),
+           ('conv3_1', 4, 'Convolution3'), ('conv2', 3, 'Convolution4')]
 
 
 class Parameters:
@@ -39,7 +42,8 @@ class Parameters:
     def conv_bn(self, name, bn_name, stride=1, dilation=1):
         norm = nn.BatchNorm2d(self.tensor(bn_name + '_gamma').shape[0], eps=1e-5)
         norm.weight.data, norm.bias.data = self.tensor(bn_name + '_gamma'), self.tensor(bn_name + '_beta')
-        norm.running_mean, norm.running_var = self.tensor(bn_name + '_moving_mean'), self.tensor(bn_name + '_moving_var')
+        norm.running_mean, norm.running_var = self.tensor(bn_name + '_moving_mean'), self.tensor(
+            bn_name + '_moving_var')
         return nn.Sequential(self.conv(name, stride, dilation), norm)
 
 
@@ -49,9 +53,14 @@ class Unit(nn.Module):
     def __init__(self, params, unit):
         super().__init__()
         name, first, second, dilation = unit
-        layers = {branch: ('res%s_branch%s' % (name, branch), 'bn%s_branch%s' % (name, branch)) for branch in ('1', '2a', '2b', '2c')}
+        layers = {
+            branch: ('res%s_branch%s' % (name, branch), 'bn%s_branch%s' % (name, branch))
+            for branch in ('1', '2a', '2b', '2c')
+        }
         stride = first * second
-        self.shortcut = params.conv_bn(*layers['1'], stride=stride) if layers['1'][0] + '_weight' in params else nn.Identity()
+        self.shortcut = params.conv_bn(
+            *layers['1'],
+            stride=stride) if layers['1'][0] + '_weight' in params else nn.Identity()
         body = []
         for branch, step in (('2a', first), ('2b', second), ('2c', 1)):
             if layers[branch][0] + '_weight' in params:
@@ -80,7 +89,9 @@ class KeyNetwork(nn.Module):
 
     def __init__(self, params, units):
         super().__init__()
-        layers = [params.conv_bn('conv1', 'bn_conv1', 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)] + [Unit(params, unit) for unit in units]
+        layers = [params.conv_bn('conv1', 'bn_conv1', 2),
+                  nn.ReLU(),
+                  nn.MaxPool2d(3, 2, 1)] + [Unit(params, unit) for unit in units]
         self.body = nn.Sequential(*layers, params.conv('feat_conv_3x3', dilation=6), nn.ReLU())
         self.heads = Heads(params)
 
@@ -97,12 +108,17 @@ class CurrentNetwork(nn.Module):
         self.encoder = nn.ModuleDict({name: params.conv(name, stride) for name, stride in ENCODER})
         names = [predictor for _, _, predictor in DECODER] + ['Convolution5', 'Convolution5_scale']
         self.predict = nn.ModuleDict({name: params.conv(name) for name in names})
-        names = [name for _, level, _ in DECODER for name in ('deconv%d' % (level - 1), 'upsample_flow%dto%d' % (level, level - 1))]
+        names = [
+            name for _, level, _ in DECODER
+            for name in ('deconv%d' % (level - 1), 'upsample_flow%dto%d' % (level, level - 1))
+        ]
         self.up = nn.ModuleDict({name: params.deconv(name) for name in names})
         self.heads = Heads(params)
 
     def forward(self, data, data_key, feat_key):
-        pair = torch.cat([functional.avg_pool2d(image, 2, 2, ceil_mode=True) for image in (data, data_key)], dim=1) / 255
+        pair = torch.cat(
+            [functional.avg_pool2d(image, 2, 2, ceil_mode=True) for image in (data, data_key)],
+            dim=1) / 255
         features = {}
         for name, layer in self.encoder.items():
             pair = features[name] = functional.leaky_relu(layer(pair), 0.1)
@@ -113,7 +129,8 @@ class CurrentNetwork(nn.Module):
             up_flow = self.up['upsample_flow%dto%d' % (level, level - 1)](flow)[:, :, :height, :width]
             merged = torch.cat([features[skip], up, up_flow], dim=1)
         merged = functional.avg_pool2d(merged, 2, 2, ceil_mode=True)
-        feature = _warp(feat_key, 2.5 * self.predict['Convolution5'](merged)) * self.predict['Convolution5_scale'](merged)
+        feature = _warp(feat_key, 2.5 * self.predict['Convolution5']
+                        (merged)) * self.predict['Convolution5_scale'](merged)
         return (feature,) + self.heads(feature)
 
 

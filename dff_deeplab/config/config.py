@@ -1,11 +1,4 @@
 """Settings of the dff_deeplab task: the defaults of lib/config/defaults.py, changed by a YAML file."""
-from lib.config.config import update_from_file
-from lib.config.defaults import segmentation_defaults
+from dff_deeplab.task import TASK
 
-config = segmentation_defaults()
-config.output_path = './output/dff_deeplab'
-
-
-def update_config(config_file):
-    """Merge a YAML file into `config`. Raises ConfigError naming the file and the key."""
-    update_from_file(config, config_file)
+config, update_config = TASK.config, TASK.update_config

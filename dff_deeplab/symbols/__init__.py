@@ -1,2 +1,4 @@
-"""Networks of DFF-DeepLab; importing this package registers them."""
-from dff_deeplab.symbols import resnet_v1_101_flownet_deeplab, resnet_v1_flownet_deeplab  # noqa: F401
+"""Networks of the task; importing this package makes them known."""
+from lib.utils.registry import import_modules
+
+import_modules(__name__)

@@ -1,2 +1,4 @@
-"""Networks of DFF R-FCN; importing this package registers them."""
-from dff_rfcn.symbols import resnet_v1_101_flownet_rfcn, resnet_v1_flownet_rfcn  # noqa: F401
+"""Networks of the task; importing this package makes them known."""
+from lib.utils.registry import import_modules
+
+import_modules(__name__)

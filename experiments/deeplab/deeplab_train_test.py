@@ -4,15 +4,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 
-from deeplab.train_end2end import train  # noqa: E402
-from lib.config.cli import train_parser  # noqa: E402
-from lib.inference.seg_tester import test_net  # noqa: E402
-from lib.utils.cli import run  # noqa: E402
-
-
-def main():
-    test_net(*train(train_parser(__doc__).parse_args()), task='deeplab')
-
+from deeplab.task import TASK  # noqa: E402
+from lib.apps.commands import train_and_test  # noqa: E402
 
 if __name__ == '__main__':
-    run(main)
+    train_and_test(TASK, __doc__)

@@ -4,8 +4,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 
-from dff_deeplab.test import main  # noqa: E402
-from lib.utils.cli import run  # noqa: E402
+from dff_deeplab.task import TASK  # noqa: E402
+from lib.apps.commands import test  # noqa: E402
 
 if __name__ == '__main__':
-    run(main)
+    test(TASK, __doc__)

@@ -1,79 +1,87 @@
-"""Demos: a folder of frames or a video in, what a network finds drawn into another; here of detection."""
+"""Demos of all tasks: a folder of frames or a video in, what a network finds drawn into another."""
 import contextlib
 import functools
-import json
 import os
-from collections import namedtuple
 
 import lib  # noqa: F401  (prepares the import of MXNet)
 
-from lib.config.cli import apply_arguments
-from lib.config.config import merge, resolve, validate
-from lib.engine.devices import contexts
-from lib.engine.checkpoint import file_name
-from lib.inference.exported import exported_settings, is_exported, load_exported
-from lib.apps.flags import demo_parser
-from lib.inference.predictor import VideoDetector, load_test_params
-from dff.timing import Timing
-from dff.sources import open_frames, open_writer
-from dff.drawing import draw_detections
-from lib.dataset.registry import get_class_list
-from lib.symbols.registry import get_symbol_instance
 from dff.errors import ConfigError, DataError
-from dff.files import atomic_path
+from dff.sources import open_frames
+from dff.timing import Timing
+from dff.writers import open_writer
+from lib.config.checks import validate
+from lib.config.cli import apply_arguments, base_parser
+from lib.config.config import merge
+from lib.engine.checkpoint import file_name
+from lib.engine.devices import contexts
+from lib.inference.exported import exported_settings, is_exported, load_exported
+from lib.symbols.registry import get_symbol_instance
+from lib.utils.argument_types import INTERVAL, positive
+from lib.utils.paths import resolve
 from lib.utils.progress import progress_bar
 
-# What a task's demo does without flags; paths start at the repository root. symbol: for configs that name none.
-Defaults = namedtuple('Defaults', 'cfg model input output symbol')
-CLIP = 'demo/ILSVRC2015_val_00007010'
+
+def demo_parser(task, description, batch=False):
+    """Return the parser of the demo of `task`; description: for --help; batch: of that through the batch network."""
+    defaults, kind = task.demo, task.kind
+    parser = base_parser(description, default_cfg=defaults.cfg)
+    parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default %s)' % defaults.input)
+    parser.add_argument('--output', metavar='PATH',
+                        help='folder, or .mp4 file, for the frames with %s (default %s)' % (kind.drawn, defaults.output))
+    parser.add_argument('--model', metavar='PREFIX', help=(
+        'parameters are PREFIX-%%%%04d.params (default %s); or a folder of tools/export_model.py' % defaults.model))
+    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of the parameters (default 0)')
+    parser.add_argument('--precision', choices=('float32', 'int8'), help='int8 is for the CPU; overrides TEST.PRECISION')
+    parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % (
+        'frames of one forward' if batch else INTERVAL))
+    kind.add_demo_flags(parser)
+    parser.set_defaults(batch=batch)
+    return parser
 
 
-def run_demo(description, config, update_config, defaults, batch=False):
-    """Parse the command line and run a detection demo; batch: through the batch network.
+def run_demo(task, args):
+    """Run the demo of `task` by the parsed arguments `args` of demo_parser.
 
     Raises ConfigError, DataError, CheckpointError, SetupError.
     """
-    args = demo_parser(description, defaults, batch).parse_args()
-    source, output, prefix = open_demo(config, update_config, args, defaults, (
-        'the frames of the demo clip are not at %%s: they are the clip val/%s of ImageNet VID (data/README.md says where to get it)'
-        % os.path.basename(CLIP)))
-    if batch and is_exported(prefix):
+    config, kind = task.config, task.kind
+    task.load_symbols()
+    source, output, prefix = open_demo(task, args)
+    if args.batch and is_exported(prefix):
         raise ConfigError('%s is an exported model, which takes frames one by one: run it with demo.py' % prefix)
-    *network, name = load_model(config, prefix, args.epoch, functools.partial(load_test_params, report=print))
-    detector = VideoDetector(config, *network, contexts(config.gpus)[0], args.interval, args.thresh, batch, name)
-    class_names = get_class_list(config).names
-    with _json_writer(args.json, class_names) as record:
-        def draw(result, name):
-            record(result, name)
-            return draw_detections(result.image, result.detections, class_names)
-        timing = run_and_draw(detector, source, output, draw)
+    network, params, name = load_model(task, prefix, args.epoch)
+    device = contexts(config.gpus.split(',')[0])[0]      # one of those that the settings, made for training, name
+    predictor = kind.predictor(config, network, params, device, args.interval, name, args)
+    with kind.drawing(config, args) as draw:
+        timing = run_and_draw(predictor, source, output, draw)
     mean = timing.milliseconds()['frame']
-    if batch and mean is not None:
-        print('%.1f ms a frame (%.2f fps) in batches of %d' % (mean, 1e3 / mean, detector.interval))
+    if args.batch and mean is not None:
+        print('%.1f ms a frame (%.2f fps) in batches of %d' % (mean, 1e3 / mean, predictor.interval))
     else:
         print(timing.describe())
-    print('frames with boxes: %s' % output)
-    if args.json:
-        print('detections: %s' % args.json)
+    print('frames with %s: %s' % (kind.drawn, output))
+    for _, path, what in kind.demo_outputs(args):
+        if path:
+            print('%s: %s' % (what, path))
 
 
-def open_demo(config, update_config, args, defaults, no_default):
-    """Load the settings of `args` into `config`; returns (FrameSource, output path, prefix of the parameters or exported folder).
+def open_demo(task, args):
+    """Load the settings of `args` into task.config; returns (FrameSource, output path, prefix of the parameters or exported folder).
 
-    no_default: what is missing where the default input is not at %s. Raises ConfigError, DataError, CheckpointError.
+    Raises ConfigError, DataError, CheckpointError.
     """
-    if is_exported(args.model):
-        update_config = functools.partial(_use_settings_of, args.model, config)
+    config, defaults = task.config, task.demo
+    update_config = functools.partial(_use_settings_of, args.model, config) if is_exported(args.model) else task.update_config
     apply_arguments(config, update_config, args)
     config.symbol = config.symbol or defaults.symbol
     source_path = args.input or resolve(defaults.input)
     if not os.path.exists(source_path) and args.input is None:
-        raise DataError((no_default + '. Name your own frames or video with --input; `sh init.sh --demo` makes clips and trains a small '
-                         'model for them') % source_path)
+        raise DataError((task.kind.no_demo_clip + '. Name your own frames or video with --input; `sh init.sh --demo` makes clips and '
+                         'trains a small model for them') % source_path)
     source = open_frames(source_path)
     output = args.output or resolve(defaults.output)
-    for flag, path in (('--output', output), ('--labels', getattr(args, 'labels', None))):
-        if path is not None and os.path.realpath(path) == os.path.realpath(source_path):
+    for flag, path, _ in [('--output', output, '')] + task.kind.demo_outputs(args):
+        if path and os.path.realpath(path) == os.path.realpath(source_path):
             raise DataError('%s is the same as --input (%s): the frames would be overwritten' % (flag, path))
     return source, output, args.model or resolve(defaults.model)
 
@@ -87,18 +95,30 @@ def _use_settings_of(folder, config, _cfg_path):
     validate(config, folder)
 
 
-def load_model(config, model, epoch, load):
-    """(symbol instance, arg_params, aux_params, what to call them): of an exported folder, else of the checkpoint that
-    load(prefix, epoch) reads. Raises ConfigError, CheckpointError."""
+def load_model(task, model, epoch):
+    """Return (symbol instance, (arg_params, aux_params), what to call them) of a task.
+
+    Args:
+        task: with its settings.
+        model: prefix of a checkpoint, or an exported folder.
+        epoch: of a checkpoint.
+
+    Raises ConfigError, CheckpointError.
+    """
+    network = get_symbol_instance(task.config)
     if is_exported(model):
-        return load_exported(model)
-    return (get_symbol_instance(config),) + tuple(load(model, epoch)) + (file_name(model, epoch),)
+        return load_exported(model, network)
+    return network, task.kind.load_params(model, epoch, print), file_name(model, epoch)
 
 
 def run_and_draw(predictor, source, output, draw):
-    """Run a VideoPredictor over the FrameSource `source` and write each picture as it comes; returns the Timing.
+    """Run a VideoPredictor over a clip and write each picture as it comes; returns the Timing.
 
-    draw(result, name of the frame) -> BGR uint8 picture. output: an .mp4 file or a folder.
+    Args:
+        predictor: a VideoPredictor.
+        source: a FrameSource.
+        output: an .mp4 file or a folder.
+        draw: (result, name of the frame) -> BGR uint8 picture.
     """
     timing = Timing(warm_up=predictor.warm_up)
     with open_writer(output, source.fps) as write, contextlib.closing(predictor.run(source)) as results, \
@@ -109,30 +129,3 @@ def run_and_draw(predictor, source, output, draw):
             timing.add(result)
             bar.update()
     return timing
-
-
-@contextlib.contextmanager
-def _json_writer(path, class_names):
-    """record(result, name) into the JSON file `path`, a frame a line, in constant memory; None: does nothing."""
-    if path is None:
-        yield lambda result, name: None
-        return
-    try:
-        folder = os.path.dirname(os.path.abspath(path))
-        os.makedirs(folder, exist_ok=True)
-        if os.path.isdir(path) or not os.access(folder, os.W_OK):
-            raise PermissionError(13, 'it is a folder, or its folder is read-only')
-    except OSError as error:
-        raise DataError('cannot write %s: %s' % (path, error.strerror)) from None
-    with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-        stream.write('{"classes": %s,\n "frames": [' % json.dumps(class_names))
-        separator = '\n  '
-
-        def record(result, name):
-            nonlocal separator
-            boxes = [{'class': class_names[int(row[0])], 'score': round(row[1], 4), 'box': [round(value, 2) for value in row[2:]]}
-                     for row in result.detections.tolist()]
-            stream.write(separator + json.dumps({'frame': result.index, 'name': name, 'key': result.is_key, 'detections': boxes}))
-            separator = ',\n  '
-        yield record
-        stream.write('\n]}\n')

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Box overlaps, compiled. lib/boxes/transform.py holds the NumPy twin: same operations in the same order, same bits."""
+"""Box overlaps, compiled. dff/boxes.py holds the NumPy twin: same operations in the same order, same bits."""
 import numpy as np
 
 

@@ -2,7 +2,8 @@
 import argparse
 import os
 
-from lib.config.config import resolve, update_from_settings, validate
+from lib.config.config import update_from_settings, validate
+from lib.utils.paths import resolve
 
 
 def base_parser(description, default_cfg=None):

@@ -8,7 +8,8 @@ from easydict import EasyDict
 def detection_defaults():
     """Settings of `rfcn` and `dff_rfcn` as a new EasyDict; the type of a default is the type of its key."""
     return EasyDict({
-        'MXNET_VERSION': '',           # kept for old files; the wheel that init.sh installed is used
+        'MXNET_VERSION': '',           # without effect, as others that lib/config/without_effect.py lists
+        'plugins': [],                 # Python files, or folders of tasks, that register what this file names
         'output_path': './output',
         'symbol': '',
         'gpus': '',                    # '0,1' or '' / 'cpu'; 'cpu,cpu' makes two CPU devices
@@ -72,7 +73,7 @@ def _network():
         'DFF_FEAT_DIM': 1024,                        # channels of feat_conv_3x3, which the flow carries
         'RFCN_GROUP_SIZE': 7,                        # bins along each side of a RoI
         # For the symbols resnet_v1_rfcn and resnet_v1_flownet_rfcn, whose size is a setting:
-        'depth': 101, 'width': 1.0, 'flow_width': 1.0,
+        'backbone': 'resnet_v1', 'depth': 101, 'width': 1.0, 'flow_width': 1.0,
         'flow': 'flownet',                           # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)
         'STRIDE_IN_3X3': False,                      # True: for a backbone converted from torchvision's weights

@@ -1,20 +1,25 @@
 """The training set: image sets joined, mirrored and filtered."""
 import logging
 from collections import Counter
+from typing import List
 
+from easydict import EasyDict
+
+from lib.dataset.formats.records import Record
 from lib.dataset.registry import get_dataset
 from dff.errors import DataError
 
 logger = logging.getLogger('dff')
 
 
-def load_roidb(cfg):
-    """The records to train on, [Record]: the image sets of `dataset.image_set`, split at `+`, in order.
+def load_roidb(cfg: EasyDict) -> List[Record]:
+    """Return the records to train on: the image sets of `dataset.image_set`, split at `+`, in order.
 
-    Records without boxes are left out, with their number and the reasons in the log. With TRAIN.FLIP the mirrored
-    records follow. Raises ConfigError, DataError; also where no record is left.
+    Records without boxes are left out, with their number and the reasons in the log. With
+    TRAIN.FLIP the mirrored records follow. Raises ConfigError, DataError; also where no record
+    is left.
     """
-    records = []
+    records: List[Record] = []
     for image_set in cfg.dataset.image_set.split('+'):
         records.extend(get_dataset(cfg, image_set, 'detection').gt_roidb())
     records = filter_records(records, cfg.dataset.image_set)
@@ -24,13 +29,18 @@ def load_roidb(cfg):
     return records
 
 
-def filter_records(records, name):
-    """Those of `records` that have boxes; logs how many went and why. Raises DataError where none is left."""
+def filter_records(records: List[Record], name: str) -> List[Record]:
+    """Return those of `records` that have boxes; log how many went and why.
+
+    name: of the image sets, for messages. Raises DataError where none is left.
+    """
     kept = [record for record in records if not record.why_empty]
-    reasons = ', '.join('%d: %s' % (count, why) for why, count in Counter(r.why_empty for r in records if r.why_empty).most_common())
+    causes = Counter(record.why_empty for record in records if record.why_empty)
+    reasons = ', '.join('%d: %s' % (count, why) for why, count in causes.most_common())
     if not kept:
-        raise DataError('%s: none of the %d entries can be trained on (%s); check dataset.CLASSES against the <name> elements '
-                        'of the annotations' % (name, len(records), reasons))
+        raise DataError('%s: none of the %d entries can be trained on (%s); check dataset.CLASSES '
+                        'against the <name> elements of the annotations' % (name, len(records), reasons))
     if len(kept) < len(records):
-        logger.info('%s: filtered %d entries, %d -> %d (%s)', name, len(records) - len(kept), len(records), len(kept), reasons)
+        logger.info('%s: filtered %d entries, %d -> %d (%s)',
+                    name, len(records) - len(kept), len(records), len(kept), reasons)
     return kept

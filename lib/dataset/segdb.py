@@ -1,19 +1,25 @@
 """The training set of segmentation: image sets joined and mirrored."""
 import logging
+from typing import Callable, List, Tuple
 
+import numpy as np
+from easydict import EasyDict
+
+from lib.dataset.formats.seg_records import SegRecord
 from lib.dataset.registry import get_dataset
 
 logger = logging.getLogger('dff')
 
 
-def load_segdb(cfg):
-    """(records, read_label) to train on: the image sets of `dataset.image_set`, split at `+`, in order.
+def load_segdb(cfg: EasyDict) -> Tuple[List[SegRecord], Callable[[SegRecord], np.ndarray]]:
+    """Return (records, read_label) to train on, of the image sets of `dataset.image_set`, split at `+`.
 
-    records: [SegRecord], the mirrored ones last with TRAIN.FLIP; read_label(record): its label map, see SegDataset.
-    Raises ConfigError, DataError.
+    The records stand in order of the image sets, the mirrored ones last with TRAIN.FLIP;
+    read_label(record) returns its label map, see SegDataset. Raises ConfigError, DataError.
     """
-    datasets = [get_dataset(cfg, image_set, 'segmentation') for image_set in cfg.dataset.image_set.split('+')]
-    records = [record for dataset in datasets for record in dataset.segdb()]
+    names = cfg.dataset.image_set.split('+')
+    datasets = [get_dataset(cfg, name, 'segmentation') for name in names]
+    records: List[SegRecord] = [record for dataset in datasets for record in dataset.segdb()]
     if cfg.TRAIN.FLIP:
         records += [record.flip() for record in records]
         logger.info('%s: %d entries with the mirrored ones', cfg.dataset.image_set, len(records))

@@ -5,7 +5,6 @@ and renamed, the .json last; it holds the checksums of the other two, so that an
 whole one. Nothing is pickled.
 """
 import glob
-import hashlib
 import json
 import os
 import random
@@ -20,7 +19,7 @@ import numpy as np
 
 from lib.engine.params_file import inspect
 from dff.errors import CheckpointError
-from dff.files import atomic_path
+from dff.files import atomic_path, file_sha256, write_json
 
 KINDS = 'params', 'states', 'json'
 # record: what else the .json holds, such as the batch size.
@@ -101,8 +100,7 @@ def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_upda
     record = dict(extra or {}, epoch=epoch, batch=batch, num_update=num_update, mxnet=mx.__version__,
                   sha256={'params': file_sha256(params_file), 'states': file_sha256(states_file)})
     try:
-        with atomic_path(path) as temporary, open(temporary, 'w') as stream:
-            json.dump(record, stream, indent=1, sort_keys=True)
+        write_json(path, record)
     except OSError as error:
         raise CheckpointError('cannot write %s: %s' % (path, error.strerror)) from error
 
@@ -149,15 +147,6 @@ def _whole_checkpoint(prefix, epoch, batch=0):
         if file_sha256(path) != checksum:
             raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))
     return Checkpoint(epoch, batch, params_file, states_file, num_update, record)
-
-
-def file_sha256(path):
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as stream:
-        for block in iter(lambda: stream.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def seed_epoch(seed, epoch, batch=0):

@@ -23,7 +23,8 @@ def contexts(gpus, report=print):
         return [mx.cpu()]
     missing = [part for part in parts if int(part) >= present]
     if missing:
-        raise ConfigError('gpus: GPU %s does not exist; this machine has %d (numbers 0 to %d)' % (missing[0], present, present - 1))
+        raise ConfigError('gpus: GPU %s does not exist; this machine has %d (numbers 0 to %d)'
+                          % (missing[0], present, present - 1))
     return [mx.gpu(int(part)) for part in parts]
 
 

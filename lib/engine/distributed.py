@@ -33,7 +33,9 @@ class Group:
         self._keys, self._vote = set(), None
 
     def sum(self, key, array):
-        """The sum of `array`, an NDArray on the CPU, over all workers, each of which must call this; the same shape every time."""
+        """The sum of `array`, an NDArray on the CPU, over all workers, each of which must call
+        this; the same shape every time.
+        """
         return self._exchange(key, array) if self._store else array
 
     def _exchange(self, key, array):
@@ -50,15 +52,21 @@ class Group:
         if not self._store:
             return arrays
         means = {name: self.sum('mean of ' + name, array) / self.size for name, array in arrays.items()}
-        mx.nd.waitall()     # a worker that ends next would take with it what it has not yet sent, and others would wait for that
+        # A worker that ends next would take with it what it has not yet sent, and others would
+        # wait for that.
+        mx.nd.waitall()
         return means
 
     def any(self, flag):
-        """Whether `flag` is true for some worker; of several workers: was at their last call, so that nobody waits for an answer."""
+        """Whether `flag` is true for some worker.
+
+        Of several workers: was at their last call, so that nobody waits for an answer.
+        """
         if not self._store:
             return bool(flag)
-        # The servers count what they are sent, not from whom: a worker that sends its next vote before it has received this one may
-        # be counted twice, and the workers then stop at different batches.
+        # The servers count what they are sent, not from whom: a worker that sends its next vote
+        # before it has received this one may be counted twice, and the workers then stop at
+        # different batches.
         found = self._vote is not None and self._vote.asscalar() > 0
         self._vote = self._exchange('any', mx.nd.array([float(bool(flag))]))
         return found
@@ -67,12 +75,16 @@ class Group:
         """Raise CheckpointError where the whole `number` is not that of every worker; what: for the message."""
         others = self.sum('check of ' + what, mx.nd.array([number / self.size], dtype='float64')).asscalar()
         if abs(others - number) > 1e-6:
-            raise CheckpointError('worker %d: %s is %d, for the workers on average %g. All must see the same files: put output_path and '
-                                  'the data on a file system that every machine shares' % (self.rank, what, number, others))
+            raise CheckpointError(
+                'worker %d: %s is %d, for the workers on average %g. All must see the same files: '
+                'put output_path and '
+                'the data on a file system that every machine shares'
+                % (self.rank, what, number, others))
 
 
 class AsyncGroup(Group):
-    """The workers of a job in which nobody waits for another (dist_async): its servers add at once whatever they are sent.
+    """The workers of a job in which nobody waits for another (dist_async): its servers add at once
+    whatever they are sent.
 
     So `any` goes by the votes that have come so far.
     """
@@ -91,13 +103,19 @@ class AsyncGroup(Group):
 
 
 def connect(kvstore):
-    """The Group of `default.kvstore`; for a distributed one this waits until all workers are there. Raises ConfigError."""
+    """The Group of `default.kvstore`.
+
+    For a distributed one this waits until all workers are there. Raises ConfigError.
+    """
     if 'dist' not in kvstore:
         return Group(kvstore)
     if kvstore not in DISTRIBUTED:
-        raise ConfigError('default.kvstore is %s; expected one of local, device, %s' % (kvstore, ', '.join(DISTRIBUTED)))
+        raise ConfigError('default.kvstore is %s; expected one of local, device, %s'
+                          % (kvstore, ', '.join(DISTRIBUTED)))
     if 'DMLC_ROLE' not in os.environ:
-        raise ConfigError('default.kvstore is %s: start the job with `python tools/launch.py -n WORKERS -- python ...`' % kvstore)
+        raise ConfigError(
+            'default.kvstore is %s: start the job with `python tools/launch.py -n WORKERS -- python ...`'
+            % kvstore)
     with _reports_waiting():
         store = mx.kv.create(kvstore)
     if 'async' not in kvstore:
@@ -117,8 +135,12 @@ def _reports_waiting():
 
     def report():
         while not there.wait(REPORT_EVERY):
-            print('waiting for the other processes of the job. Does each run, and can all machines reach the scheduler at %s:%s, and each '
-                  'other?' % (os.environ.get('DMLC_PS_ROOT_URI'), os.environ.get('DMLC_PS_ROOT_PORT')), file=sys.stderr, flush=True)
+            print(
+                'waiting for the other processes of the job. Does each run, and can all machines '
+                'reach the scheduler at %s:%s, and each '
+                'other?'
+                % (os.environ.get('DMLC_PS_ROOT_URI'), os.environ.get('DMLC_PS_ROOT_PORT')),
+                file=sys.stderr, flush=True)
     threading.Thread(target=report, daemon=True).start()
     try:
         yield
@@ -135,16 +157,22 @@ def place():
 
 
 def own_part(jobs, ignore_cache):
-    """Every size-th of the list `jobs`, beginning with the rank-th. Raises ConfigError for ignore_cache with several workers."""
+    """Every size-th of the list `jobs`, beginning with the rank-th.
+
+    Raises ConfigError for ignore_cache with several workers.
+    """
     rank, size = place()
     if ignore_cache and size > 1:
-        raise ConfigError('--ignore_cache cannot be used by several workers: they know by the files which clips are finished. Remove '
-                          'the folder of the results instead')
+        raise ConfigError(
+            '--ignore_cache cannot be used by several workers: they know by the files which clips '
+            'are finished. Remove '
+            'the folder of the results instead')
     return jobs[rank::size]
 
 
 def collects(jobs, finished):
-    """Whether this process is the one that collects the results of all; then waits until finished(job) holds for every job.
+    """Whether this process is the one that collects the results of all; then waits until
+    finished(job) holds for every job.
 
     A worker that fails ends the whole job (tools/launch.py), so this does not wait for ever.
     """

@@ -108,7 +108,9 @@ class ExecutorPool:
                 another shape. `source` is what the message calls the parameters' origin, such as a file name.
         """
         own = [(self.arg_params, arg_params), (self.aux_params, aux_params)]
-        check_params([({name: array.shape for name, array in mine.items()}, given) for mine, given in own], source, allow_missing)
+        check_params(
+            [({name: array.shape for name, array in mine.items()}, given) for mine, given in own],
+            source, allow_missing)
         for mine, given in own:
             for name, array in mine.items():
                 if name in given:
@@ -133,7 +135,8 @@ class ExecutorPool:
         shapes, _ = self._infer(input_shapes)
         for name, array in self.arg_params.items():
             if shapes[name] != array.shape:
-                raise ValueError('parameter %s would be %s for inputs %s but is %s: the network is bound to one '
+                raise ValueError('parameter %s would be %s for inputs %s but is %s: the network '
+                                 'is bound to one '
                                  'input size' % (name, shapes[name], input_shapes, array.shape))
         volume = sum(int(np.prod(shape)) for shape in input_shapes.values())
         if volume > self._largest_volume:

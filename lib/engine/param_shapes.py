@@ -8,7 +8,8 @@ def check_params(pairs, source='the parameters given', allow_missing=False):
     """Compare the shapes that a network needs with parameters.
 
     Args:
-        pairs: [({name: shape}, {name: array})], of each kind (arguments, auxiliary states): what is needed, what is there.
+        pairs: [({name: shape}, {name: array})], of each kind (arguments, auxiliary states): what
+            is needed, what is there.
         source: where the parameters are from, such as a file name, for messages.
         allow_missing: accept that parameters are missing.
 

@@ -42,7 +42,8 @@ class _Reader:
 
     def read(self):
         if self.size < 24 or self._unpack('<Q', 'its head') != LIST_MAGIC:
-            raise CheckpointError('%s is not an MXNet parameter file (.params): its first bytes are others' % self.path)
+            raise CheckpointError('%s is not an MXNet parameter file (.params): its first bytes '
+                                  'are others' % self.path)
         self._skip(8, 'its head')
         arrays = [self._array(index) for index in range(self._count('arrays', 4))]
         names = [self._name(index) for index in range(self._count('names', 8))]

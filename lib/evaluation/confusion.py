@@ -1,7 +1,7 @@
 """Streaming evaluation of label maps: a confusion matrix that images are added to."""
 import numpy as np
 
-from lib.dataset.formats.seg_records import IGNORE_LABEL
+from dff.labels import IGNORE_LABEL
 
 
 class ConfusionMatrix:

@@ -7,12 +7,13 @@ from dff.errors import DataError
 
 # The paper's ranges: shift in image widths, turn in degrees, zoom; colours are of pixels from 0 to 1.
 SHIFT, TURN, ZOOM = 0.2, 17.0, (0.9, 2.0)
-# The second image's additional motion: standard deviations of shift (image widths), turn (degrees) and log zoom. The paper
-# gives no numbers for it; these are ours.
+# The second image's additional motion: standard deviations of shift (image widths), turn (degrees)
+# and log zoom. The paper gives no numbers for it; these are ours.
 RELATIVE = (0.01, 0.5, 0.01)
 NOISE, CONTRAST, COLOUR, GAMMA, BRIGHTNESS = 0.04, (-0.8, 0.4), (0.5, 2.0), (0.7, 1.5), 0.2
 TRIES = 30
-_NORMAL = np.random.RandomState(0).standard_normal(1 << 21).astype(np.float32)   # drawing anew takes longer than all the rest
+# Drawing anew takes longer than all the rest.
+_NORMAL = np.random.RandomState(0).standard_normal(1 << 21).astype(np.float32)
 
 
 class Cut:
@@ -30,7 +31,8 @@ class Cut:
     def _fitted(self, pair, rng):
         (height, width), (rows, columns) = self.size, pair.flow.shape[:2]
         if rows < height or columns < width:
-            raise DataError('a pair has %d x %d pixels, less than SCALES: %d x %d' % (columns, rows, width, height))
+            raise DataError('a pair has %d x %d pixels, less than SCALES: %d x '
+                            '%d' % (columns, rows, width, height))
         top, left = (rows - height) // 2, (columns - width) // 2
         return Pair(*(array[top:top + height, left:left + width] for array in pair))
 
@@ -53,15 +55,18 @@ def move(pair, size, rng):
         to_current = _similarity(pair.flow.shape, size, width * rng.uniform(-SHIFT, SHIFT, 2),
                                  np.radians(rng.uniform(-TURN, TURN)), rng.uniform(*ZOOM))
         shift, turn, zoom = RELATIVE
-        more = _similarity(size, size, width * shift * rng.normal(size=2), np.radians(turn * rng.normal()), np.exp(zoom * rng.normal()))
+        more = _similarity(size, size, width * shift * rng.normal(size=2),
+                           np.radians(turn * rng.normal()), np.exp(zoom * rng.normal()))
         to_reference = to_current @ more
         if all(_inside(matrix, size, pair.flow.shape) for matrix in (to_current, to_reference)):
             break
     else:
         to_current = to_reference = _similarity(pair.flow.shape, size, np.zeros(2), 0.0, 1.0)
-    current, reference = (cv2.warpAffine(image, matrix[:2], (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    current, reference = (cv2.warpAffine(image, matrix[:2], (width, height),
+                                         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                                          borderMode=cv2.BORDER_REPLICATE)
-                          for image, matrix in ((pair.current, to_current), (pair.reference, to_reference)))
+                          for image, matrix in ((pair.current, to_current), (pair.reference,
+                                                                             to_reference)))
     return Pair(current, reference, _moved_flow(pair.flow, to_current, to_reference, size))
 
 

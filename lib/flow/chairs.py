@@ -42,12 +42,15 @@ class FlyingChairs:
         data = os.path.join(folder, 'data')
         self.folder = data if os.path.isdir(data) else folder
         if not os.path.isdir(self.folder):
-            raise DataError('the folder of FlyingChairs, %s, does not exist; data/README.md says where to get it' % folder)
+            raise DataError(
+                'the folder of FlyingChairs, %s, does not exist; data/README.md says where to get it'
+                % folder)
         numbers = sorted(match.group(1) for match in map(NAME.match, os.listdir(self.folder)) if match)
         self.numbers = [number for number, part in zip(numbers, _parts(folder, len(numbers))) if part == SPLITS[split]]
         if not self.numbers:
-            raise DataError('%s holds no pairs for %s: expected 00001_img1.ppm, 00001_img2.ppm, 00001_flow.flo and so on'
-                            % (self.folder, split))
+            raise DataError(
+                '%s holds no pairs for %s: expected 00001_img1.ppm, 00001_img2.ppm, 00001_flow.flo and so on'
+                % (self.folder, split))
 
     def __len__(self):
         return len(self.numbers)

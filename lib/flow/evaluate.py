@@ -20,7 +20,8 @@ class FlowEstimator:
 
     def __init__(self, config, arg_params, context, source='the parameters given'):
         network = config.network
-        flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), network.DFF_FEAT_DIM, network.flow_width, kind=network.flow)
+        flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'),
+                          network.DFF_FEAT_DIM, network.flow_width, kind=network.flow)
         shape = (1, 3) + tuple(config.SCALES[0])
         self._pool = ExecutorPool(flow, context, {'data': shape, 'data_ref': shape})
         self._pool.set_params(arg_params, {}, source=source)
@@ -47,8 +48,9 @@ def dis_flow(current, reference):
 def end_point_errors(methods, pairs, count):
     """{name: {'all', 'small', 'large', 'coarse'}}: mean end-point errors in image pixels over `count` pairs.
 
-    methods: {name: function of (current, reference) -> flow}; pairs: an iterable of Pair. small and large: where the true
-    motion is below and above SMALL pixels; coarse: of the flow averaged over 16 x 16 pixels, all that DFF's features see.
+    methods: {name: function of (current, reference) -> flow}; pairs: an iterable of Pair. small
+    and large: where the true motion is below and above SMALL pixels; coarse: of the flow averaged
+    over 16 x 16 pixels, all that DFF's features see.
     """
     sums = {name: dict.fromkeys(('all', 'small', 'large', 'coarse'), 0.0) for name in methods}
     weights = dict.fromkeys(('all', 'small', 'large', 'coarse'), 0)
@@ -63,5 +65,10 @@ def end_point_errors(methods, pairs, count):
             sums[name]['all'] += error.sum()
             sums[name]['small'] += error[small].sum()
             sums[name]['large'] += error[~small].sum()
-            sums[name]['coarse'] += np.linalg.norm(cv2.resize(difference, coarse, interpolation=cv2.INTER_AREA), axis=2).mean()
-    return {name: {part: float(value / max(1, weights[part])) for part, value in parts.items()} for name, parts in sums.items()}
+            sums[name]['coarse'] += np.linalg.norm(
+                cv2.resize(difference, coarse, interpolation=cv2.INTER_AREA), axis=2).mean()
+    return {
+        name: {part: float(value / max(1, weights[part]))
+               for part, value in parts.items()}
+        for name, parts in sums.items()
+    }

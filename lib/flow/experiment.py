@@ -4,7 +4,8 @@ import json
 import os
 
 from lib.config.cli import apply_arguments
-from lib.config.config import resolve, update_from_file
+from lib.config.config import update_from_file
+from lib.utils.paths import resolve
 from lib.config.defaults import flow_defaults
 from lib.engine.devices import contexts
 from lib.engine.checkpoint import file_name, load_params, seed_epoch

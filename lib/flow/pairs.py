@@ -30,7 +30,8 @@ def flow_unit(config):
 
 
 class PairLoader(NumberedBatches):
-    """Batches of pairs of config.SCALES: data and data_ref [B, 3, H, W], and the flow at every scale, in units of the predictions.
+    """Batches of pairs of config.SCALES: data and data_ref [B, 3, H, W], and the flow at every
+    scale, in units of the predictions.
 
     labels: [(name, (h, w))] of the predictions; split: a name that the pairs depend on.
     """
@@ -51,6 +52,9 @@ class PairLoader(NumberedBatches):
     def _sample(self, number):
         pair = draw_pair(self.source, self.split, number, self.config.TRAIN.SEED)
         flow = pair.flow / np.float32(flow_unit(self.config))
-        targets = [cv2.resize(flow, size[::-1], interpolation=cv2.INTER_AREA).transpose(2, 0, 1)[None] for size in self.sizes]
+        targets = [
+            cv2.resize(flow, size[::-1], interpolation=cv2.INTER_AREA).transpose(2, 0, 1)[None]
+            for size in self.sizes
+        ]
         means = self.config.network.PIXEL_MEANS
         return [to_tensor(pair.current, means), to_tensor(pair.reference, means)] + targets

@@ -12,7 +12,8 @@ def flow_colours(flow, largest):
 
     largest: length, pixels, of full saturation.
     """
-    length, angle = cv2.cartToPolar(np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1]), angleInDegrees=True)
+    length, angle = cv2.cartToPolar(np.ascontiguousarray(flow[..., 0]),
+                                    np.ascontiguousarray(flow[..., 1]), angleInDegrees=True)
     hsv = np.empty(flow.shape[:2] + (3,), np.uint8)
     hsv[..., 0] = (angle / 2) % 180
     hsv[..., 1] = np.clip(255 * length / max(largest, 1e-6), 0, 255)
@@ -21,7 +22,9 @@ def flow_colours(flow, largest):
 
 
 def sample_rows(pairs, methods):
-    """One picture, BGR uint8: a row for each Pair of its two images, the true flow and that of each method of `methods`."""
+    """One picture, BGR uint8: a row for each Pair of its two images, the true flow and that of
+    each method of `methods`.
+    """
     rows = []
     for pair in pairs:
         largest = np.linalg.norm(pair.flow, axis=2).max()
@@ -44,9 +47,11 @@ def plot_curve(records, path):
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(figsize=(6, 3.6))
-    axes.plot([record.batch for record in records], [record.error / record.zero for record in records], label='training pairs')
+    axes.plot([record.batch for record in records],
+              [record.error / record.zero for record in records], label='training pairs')
     measured = [record for record in records if record.validation is not None]
-    axes.plot([record.batch for record in measured], [record.validation for record in measured], 'o-', label='held-out pairs')
+    axes.plot([record.batch for record in measured], [record.validation for record in measured],
+              'o-', label='held-out pairs')
     axes.axhline(1, color='grey', linestyle=':', label='zero flow')
     axes.set(xlabel='batches', ylabel='end-point error / that of zero flow', ylim=(0, 1.1))
     axes.legend()

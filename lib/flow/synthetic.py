@@ -1,7 +1,8 @@
 """Synthetic pairs with exact flow: textured layers, each under an affine motion of its own over a moving background.
 
-After FlyingChairs (Dosovitskiy et al., arXiv 1504.06852, section 4.2), with drawn shapes in the place of chairs. The
-motions' spread is ours: shifts of the background around a quarter of that of the shapes, turns and zooms of a few percent.
+After FlyingChairs (Dosovitskiy et al., arXiv 1504.06852, section 4.2), with drawn shapes in the
+place of chairs. The motions' spread is ours: shifts of the background around a quarter of that of
+the shapes, turns and zooms of a few percent.
 """
 import glob
 import os
@@ -31,7 +32,8 @@ class SyntheticPairs:
         self.size, self.motion = tuple(size), motion
         self._images = []
         if textures:
-            self._images = sorted(path for path in glob.glob(os.path.join(glob.escape(textures), '**', '*'), recursive=True)
+            self._images = sorted(path for path in glob.glob(
+                os.path.join(glob.escape(textures), '**', '*'), recursive=True)
                                   if path.lower().endswith(('.jpg', '.jpeg', '.png', '.ppm')))
             if not self._images:
                 raise DataError('%s holds no images to take textures from (.jpg, .jpeg, .png, .ppm)' % textures)
@@ -43,12 +45,13 @@ class SyntheticPairs:
         ground = _affine((width / 2.0, height / 2.0), BACKGROUND * self.motion, BACKGROUND, rng)
         wide = self._texture((height + 2 * margin, width + 2 * margin), rng)
         current = np.ascontiguousarray(wide[margin:margin + height, margin:margin + width])
-        reference = cv2.warpAffine(wide, (ground @ _shift(-margin, -margin))[:2], (width, height), flags=cv2.INTER_LINEAR,
-                                   borderMode=cv2.BORDER_REFLECT_101)
+        reference = cv2.warpAffine(wide, (ground @ _shift(-margin, -margin))[:2], (width, height),
+                                   flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         flow = _flow_of(ground, 0, 0, height, width)
         for _ in range(rng.randint(*LAYERS)):
             alpha = _shape(rng, min(self.size))
-            left, top = (int(side * rng.uniform(0, 1) - have / 2.0) for side, have in ((width, alpha.shape[1]), (height, alpha.shape[0])))
+            left, top = (int(side * rng.uniform(0, 1) - have / 2.0)
+                         for side, have in ((width, alpha.shape[1]), (height, alpha.shape[0])))
             middle = left + alpha.shape[1] / 2.0, top + alpha.shape[0] / 2.0
             # As in the paper, a shape's motion adds to that of the background.
             motion = ground @ _affine(middle, self.motion, 1.0, rng)
@@ -60,7 +63,8 @@ class SyntheticPairs:
 
     def _texture(self, size, rng):
         """A BGR uint8 texture of `size`, cut from an image or from noise, in colours of its own."""
-        image = read_image(self._images[rng.randint(len(self._images))]) if self._images else self._noise(rng.randint(BANK))
+        image = read_image(self._images[rng.randint(len(
+            self._images))]) if self._images else self._noise(rng.randint(BANK))
         scale = max(rng.uniform(1.0, 1.5) * side / have for side, have in zip(size, image.shape))
         if self._images or scale > 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
@@ -135,7 +139,9 @@ def _flow_of(motion, top, left, height, width):
 
 
 def _shape(rng, side):
-    """A mask, uint8 [h, w] with a soft edge, of a random star-shaped polygon or ellipse, for an image of that shorter side."""
+    """A mask, uint8 [h, w] with a soft edge, of a random star-shaped polygon or ellipse, for an
+    image of that shorter side.
+    """
     radius = side * np.exp(rng.uniform(*np.log(RADIUS)))
     if rng.rand() < 0.7:
         angles = np.sort(rng.uniform(0, 2 * np.pi, rng.randint(4, 12)))

@@ -11,7 +11,7 @@ from lib.engine.checkpoint import load_params, save_arrays
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.flow.pairs import PairLoader
-from lib.symbols.flownet import FLOW_UNIT, flownet
+from lib.symbols.flownet import FLOW_UNIT, flownet, predictions
 from lib.symbols.initialise import initial_value
 from dff.errors import CheckpointError
 
@@ -24,7 +24,8 @@ VALIDATION_BATCHES = 4
 Record = namedtuple('Record', 'batch error zero validation')
 
 
-def train_flow(source, config, path, batches, batch_size, lr, logger, context, start=None, validation=None, frequent=100):
+def train_flow(source, config, path, batches, batch_size, lr, logger, context, start=None,
+               validation=None, frequent=100):
     """Train the flow network of `config` on pairs of `source` and write its parameters to `path`, a .params file.
 
     Adam; the rate halves four times on the way. start: prefix of parameters to go on from; validation: a source of
@@ -35,7 +36,9 @@ def train_flow(source, config, path, batches, batch_size, lr, logger, context, s
     symbol, labels = flow_symbol(config, (batch_size, 3) + tuple(config.SCALES[0]))
     loader = PairLoader(source, config, batches, batch_size, labels)
     module = _module(symbol, loader, config, start, batches, lr, logger, context)
-    held_out = list(PairLoader(validation, config, VALIDATION_BATCHES, batch_size, labels, 'validation')) if validation else []
+    held_out = list(
+        PairLoader(validation, config, VALIDATION_BATCHES, batch_size, labels,
+                   'validation')) if validation else []
     errors, records = [], []
     for number, batch in enumerate(loader, start=1):
         module.forward(batch)
@@ -67,21 +70,22 @@ def _check_writable(path):
 
 
 def flow_symbol(config, shape):
-    """(symbol, [(name, (h, w))] of its labels, coarse to fine): the mean end-point error at all scales, and the finest prediction."""
+    """(symbol, [(name, (h, w))] of its labels, coarse to fine): the mean end-point error at all
+    scales, and the finest prediction.
+    """
     network = config.network
     images = mx.sym.Variable('data'), mx.sym.Variable('data_ref')
     flow, _ = flownet(*images, network.DFF_FEAT_DIM, network.flow_width, kind=network.flow, training=True)
-    internals = flow.get_internals()
-    outputs = set(internals.list_outputs())
-    names = [name for name in PREDICTIONS if name + '_output' in outputs]
-    predictions = [internals[name + '_output'] for name in names]
+    found = predictions(flow)
     losses = []
-    for name, prediction in zip(names, predictions):
+    for name, prediction in found.items():
         distance = mx.sym.square(prediction - mx.sym.Variable('flow_' + name))
         distance = mx.sym.sqrt(mx.sym.sum(distance, axis=1) + EPSILON)
         losses.append(mx.sym.MakeLoss(mx.sym.mean(distance), grad_scale=PREDICTIONS[name], name='error_' + name))
-    _, sizes, _ = mx.sym.Group(predictions).infer_shape(data=shape, data_ref=shape)
-    return mx.sym.Group(losses + [mx.sym.BlockGrad(predictions[-1])]), [('flow_' + name, size[2:]) for name, size in zip(names, sizes)]
+    finest = list(found.values())[-1]
+    _, sizes, _ = mx.sym.Group(list(found.values())).infer_shape(data=shape, data_ref=shape)
+    labels = [('flow_' + name, size[2:]) for name, size in zip(found, sizes)]
+    return mx.sym.Group(losses + [mx.sym.BlockGrad(finest)]), labels
 
 
 def _module(symbol, loader, config, start, batches, lr, logger, context):

@@ -30,11 +30,13 @@ class Graph:
     """The nodes that the outputs of `symbol` need. Of operators with one name, all but the first get another."""
 
     def __init__(self, symbol):
-        # tojson() as it is would remove casts of mixed precision, of which there are none, from a copy that MXNet never frees.
+        # tojson() as it is would remove casts of mixed precision, of which there are none, from a
+        # copy that MXNet never frees.
         tree, nodes, names = json.loads(symbol.tojson(remove_amp_cast=False)), [], set()
         for number, entry in enumerate(tree['nodes']):
             inputs = [(nodes[head[0]], head[1]) for head in entry['inputs']]
-            name = entry['name'] if entry['name'] not in names or entry['op'] == 'null' else '%s_node%d' % (entry['name'], number)
+            name = entry['name'] if entry['name'] not in names or entry[
+                'op'] == 'null' else '%s_node%d' % (entry['name'], number)
             names.add(name)
             nodes.append(Node(entry['op'], name, entry.get('attrs'), inputs))
         self.heads = [(nodes[head[0]], head[1]) for head in tree['heads']]
@@ -87,3 +89,11 @@ class Graph:
             'nodes': entries, 'arg_nodes': [number for number, node in enumerate(nodes) if node.op == 'null'],
             'heads': [[numbers[node], index, 0] for node, index in self.heads],
             'attrs': {'mxnet_version': ['int', 10901]}}))      # of an older version MXNet says that it upgrades it
+
+
+def output_shapes(symbol, shapes):
+    """Return {node name: shape of its output 0} of the nodes in `symbol`; shapes: {input name: shape}."""
+    inner = symbol.get_internals()
+    names = inner.list_outputs()
+    return dict(zip((name[:-len('_output')] if name.endswith('_output') else name for name in names),
+                    inner.infer_shape(**shapes)[1]))

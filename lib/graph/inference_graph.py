@@ -13,11 +13,12 @@ import numpy as np
 from lib.engine.param_shapes import check_params
 from lib.graph.winograd import pays, transformed
 from lib.operator_cxx import loader
-from lib.graph.graph import Graph, Node
+from lib.graph.graph import Graph, Node, output_shapes
 
 BLOCK = 8     # channels that oneDNN keeps side by side; with AVX-512 it likes 16, and takes 8
 KERNELS = ('Convolution', 'Deconvolution')
-BY_CHANNEL = ('LeakyReLU', 'Activation', 'Pooling', 'slice_like')    # of zero they make zero; of slice_like, input 0 counts
+# Of zero they make zero; of slice_like, input 0 counts.
+BY_CHANNEL = ('LeakyReLU', 'Activation', 'Pooling', 'slice_like')
 
 
 def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters given'):
@@ -35,23 +36,18 @@ def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters
 
 
 def prepared(symbol, shapes, arg_params, aux_params, source):
-    """(Graph, arguments, {node name: shape}) after the steps that pay with any kernels; arguments as in for_inference."""
+    """(Graph, arguments, {node name: shape}) after the steps that pay with any kernels.
+
+    Arguments as in for_inference.
+    """
     arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
     needed = {name: shape for name, shape in zip(symbol.list_arguments(), arg_shapes) if name not in shapes}
     check_params([(needed, arg_params), (dict(zip(symbol.list_auxiliary_states(), aux_shapes)), aux_params)], source)
     graph, arguments = Graph(symbol), {name: arg_params[name] for name in needed}
-    sizes = _output_shapes(graph.symbol(), shapes)
+    sizes = output_shapes(graph.symbol(), shapes)
     fold_batch_norm(graph, arguments, aux_params)
     widen_narrow(graph, arguments, sizes)
     return graph, arguments, sizes
-
-
-def _output_shapes(symbol, shapes):
-    """{node name: shape of its output 0}"""
-    inner = symbol.get_internals()
-    names = inner.list_outputs()
-    return dict(zip((name[:-len('_output')] if name.endswith('_output') else name for name in names),
-                    inner.infer_shape(**shapes)[1]))
 
 
 def fold_batch_norm(graph, arguments, aux_params):
@@ -103,7 +99,8 @@ def widen_narrow(graph, arguments, sizes):
         if node.op in KERNELS and node.get('num_filter') < BLOCK and node.get('num_group', 1) == 1:
             kept[node], widths[node] = np.arange(node.get('num_filter')), BLOCK
             _add_filters(node, arguments)
-    graph.heads = [(_first_channels(node, len(kept[node])), 0) if node in kept else (node, index) for node, index in graph.heads]
+    graph.heads = [(_first_channels(node, len(kept[node])), 0) if node in kept else (node, index)
+                   for node, index in graph.heads]
 
 
 def _takers(graph):
@@ -167,19 +164,25 @@ def use_winograd(graph, arguments, sizes):
             continue
         weight, name = node.input(1).name, node.name + '_winograd'
         arguments[name] = transformed(_array(arguments, weight))
-        attributes = {'num_filter': node.get('num_filter'), 'dilate': node.get('dilate', (1, 1))[0], 'stride': node.get('stride', (1, 1))[0]}
+        attributes = {
+            'num_filter': node.get('num_filter'), 'dilate': node.get('dilate', (1, 1))[0],
+            'stride': node.get('stride', (1, 1))[0]
+        }
         _use(graph, arguments, node, _only_user(users, node), 'DFFWinograd', name, attributes)
 
 
 def use_deconvolution(graph, arguments):
-    """Let DFFDeconvolution compute the deconvolutions that it can, and the activations that follow them or their cropping."""
+    """Let DFFDeconvolution compute the deconvolutions that it can, and the activations that follow
+    them or their cropping.
+    """
     users = graph.users()
     for node in graph.nodes():
         settings = tuple(node.get(key, (0, 0)) for key in ('kernel', 'stride', 'pad', 'adj'))
         if node.op != 'Deconvolution' or settings != ((4, 4), (2, 2), (1, 1), (0, 0)) or node.get('num_group', 1) != 1:
             continue
         weight, name = _array(arguments, node.input(1).name), node.name + '_taps'
-        arguments[name] = np.ascontiguousarray(weight.transpose(1, 0, 2, 3)).reshape(weight.shape[1], weight.shape[0], -1)
+        arguments[name] = np.ascontiguousarray(weight.transpose(1, 0, 2, 3)).reshape(
+            weight.shape[1], weight.shape[0], -1)
         follower = _only_user(users, node)
         if follower is not None and follower.op == 'slice_like':
             crop, follower = follower, _only_user(users, follower)
@@ -190,10 +193,13 @@ def use_deconvolution(graph, arguments):
 
 
 def _use(graph, arguments, node, follower, operator, weight, attributes):
-    """Put a native `operator` with the parameter `weight` in the place of `node` and of `follower`, if that is an activation."""
+    """Put a native `operator` with the parameter `weight` in the place of `node` and of
+    `follower`, if that is an activation.
+    """
     bias, slope = node.name + '_bias', _slope(follower)
     arguments.setdefault(bias, np.zeros(node.get('num_filter'), np.float32))
-    inputs = [node.inputs[0]] + [(Node('null', each, {'__shape__': str(arguments[each].shape)}), 0) for each in (weight, bias)]
+    inputs = [node.inputs[0]] + [(Node('null', each, {'__shape__': str(arguments[each].shape)}), 0)
+                                 for each in (weight, bias)]
     attributes = dict(attributes, slope=1.0 if slope is None else slope)
     native = Node(operator, node.name, {key: str(value) for key, value in attributes.items()}, inputs)
     graph.replace(node if slope is None else follower, native)

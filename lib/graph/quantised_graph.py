@@ -1,7 +1,8 @@
 """A test network with int8 convolutions, through MXNet's MKLDNN_QUANTIZE.
 
-The network is fused first (convolution, bias, activation, sum), then its convolutions are replaced by int8 ones, with a scale for
-each tensor that flows between them, from the range that its values had on some frames, and one for each filter.
+The network is fused first (convolution, bias, activation, sum), then its convolutions are replaced
+by int8 ones, with a scale for each tensor that flows between them, from the range that its values
+had on some frames, and one for each filter.
 """
 import ctypes
 
@@ -14,7 +15,9 @@ from lib.graph.inference_graph import KERNELS, prepared
 from lib.graph.graph import Graph, Node
 
 BACKEND = 'MKLDNN_QUANTIZE'
-HEADROOM = 1.5    # ranges are taken so much wider than they were found: later frames go beyond the first, and would be cut off
+# Ranges are taken so much wider than they were found: later frames go beyond the first, and would
+# be cut off.
+HEADROOM = 1.5
 
 
 def fused(symbol, shapes, arg_params, aux_params, source):
@@ -28,12 +31,18 @@ def fused(symbol, shapes, arg_params, aux_params, source):
             graph.heads = [(copy, 0) if entry == (node, 0) else entry for entry in graph.heads]
     graph.number_names(KERNELS)
     plain = graph.symbol()
-    arguments = {name: value if isinstance(value, mx.nd.NDArray) else mx.nd.array(value) for name, value in arguments.items()}
+    arguments = {
+        name: value if isinstance(value, mx.nd.NDArray) else mx.nd.array(value)
+        for name, value in arguments.items()
+    }
     return plain.get_backend_symbol(BACKEND), arguments, plain
 
 
 class Ranges:
-    """Smallest and largest value of every tensor of a network, as monitor of an ExecutorPool. `found`: {name: (low, high)}."""
+    """Smallest and largest value of every tensor of a network, as monitor of an ExecutorPool.
+
+    `found`: {name: (low, high)}.
+    """
 
     def __init__(self):
         self.found = {}
@@ -60,10 +69,12 @@ def quantised(symbol, arguments, ranges, float_layers):
     """(symbol, arguments) of the fused `symbol` with int8 convolutions but for those of the names `float_layers`."""
     weights = {layer + '_weight' for layer in float_layers}
     excluded = [node.name for node in Graph(symbol).nodes() if any(source.name in weights for source, _ in node.inputs)
-                or (node.op == 'Concat' and node.get('dim') == 0)]      # those MXNet leaves out itself, saying so each time
+                # Those MXNet leaves out itself, saying so each time.
+                or (node.op == 'Concat' and node.get('dim') == 0)]
     collector = _Found({name: (HEADROOM * low, HEADROOM * high) for name, (low, high) in ranges.items()})
-    out, _, _, _ = quantization.quantize_graph(
-        symbol, arguments, {}, mx.cpu(), excluded, [], 'customize', 'auto', 'smart', 'channel-wise', collector, logger=None)
+    out, _, _, _ = quantization.quantize_graph(symbol, arguments, {}, mx.cpu(), excluded, [],
+                                               'customize', 'auto', 'smart', 'channel-wise',
+                                               collector, logger=None)
     out, arguments, _ = quantization.calib_graph(out, arguments, {}, collector, 'customize', 'auto', logger=None)
     return out.get_backend_symbol(BACKEND), arguments
 
@@ -77,12 +88,17 @@ def layer_errors(symbol, arguments, inputs):
     for node in Graph(symbol).nodes():
         if node.op != 'Convolution':
             continue
-        source, exact = (inner[name if name in inner.list_outputs() else name + '_output'] for name in (node.input(0).name, node.name))
+        source, exact = (inner[name if name in inner.list_outputs() else name + '_output']
+                         for name in (node.input(0).name, node.name))
         weight = node.input(1).name + '_int8'
         rounded[weight] = _round_filters(arguments[node.input(1).name])
-        settings = {key: node.get(key) for key in ('num_filter', 'kernel', 'stride', 'dilate', 'pad', 'num_group', 'no_bias')
-                    if node.get(key) is not None}
-        operands = [_round_tensor(source), mx.sym.Variable(weight)] + [inner[entry.name] for entry, _ in node.inputs[2:]]
+        settings = {
+            key: node.get(key)
+            for key in ('num_filter', 'kernel', 'stride', 'dilate', 'pad', 'num_group', 'no_bias')
+            if node.get(key) is not None
+        }
+        operands = [_round_tensor(source), mx.sym.Variable(weight)
+                    ] + [inner[entry.name] for entry, _ in node.inputs[2:]]
         difference = mx.sym.Convolution(*operands, name=node.name + '_int8', **settings) - exact
         errors.append(mx.sym.sqrt(mx.sym.mean(mx.sym.square(difference)) / (mx.sym.mean(mx.sym.square(exact)) + 1e-20)))
         names.append(node.name)

@@ -1,7 +1,8 @@
 """What stands in a symbol file, checked before MXNet builds the network.
 
-MXNet trusts such a file. Operators that call back (_Native, _NDArray) take the address to call from it, and outputs that an operator
-does not have are read all the same. A model of a stranger could run any code, so only what test networks are made of is let through.
+MXNet trusts such a file. Operators that call back (_Native, _NDArray) take the address to call
+from it, and outputs that an operator does not have are read all the same. A model of a stranger
+could run any code, so only what test networks are made of is let through.
 """
 import json
 
@@ -11,15 +12,21 @@ import mxnet as mx
 from dff.errors import CheckpointError
 
 OPERATORS = {
-    'null', 'Activation', 'BatchNorm', 'BilinearSampler', 'BlockGrad', 'Concat', 'Convolution', 'Correlation', 'Deconvolution', 'GridGenerator',
-    'LeakyReLU', 'Pad', 'Pooling', 'Reshape', 'SoftmaxOutput', '_contrib_PSROIPooling', '_contrib_Proposal', '_copy', '_full', '_mul_scalar',
-    'broadcast_like', 'broadcast_mul', 'dot', 'elemwise_add', 'elemwise_mul', 'slice_axis', 'slice_like', 'softmax', 'stack', 'tile'}
+    'null', 'Activation', 'BatchNorm', 'BilinearSampler', 'BlockGrad', 'Concat', 'Convolution',
+    'Correlation', 'Deconvolution', 'GridGenerator', 'LeakyReLU', 'Pad', 'Pooling', 'Reshape',
+    'SoftmaxOutput', '_contrib_PSROIPooling', '_contrib_Proposal', '_copy', '_full', '_mul_scalar',
+    'broadcast_like', 'broadcast_mul', 'dot', 'elemwise_add', 'elemwise_mul', 'slice_axis',
+    'slice_like', 'softmax', 'stack', 'tile'
+}
 NATIVE = 'DFF'             # the native operators' names begin so
 KEYS = {'op', 'name', 'attrs', 'inputs'}
 
 
 def read_symbol(path):
-    """The symbol of a JSON file that lib/inference/exported.py wrote. Raises CheckpointError: missing, damaged, or of other operators."""
+    """The symbol of a JSON file that lib/inference/exported.py wrote.
+
+    Raises CheckpointError: missing, damaged, or of other operators.
+    """
     try:
         with open(path, encoding='utf-8') as stream:
             tree = json.load(stream)
@@ -27,8 +34,9 @@ def read_symbol(path):
         # Not the text: a key that stands in it twice might be another one to MXNet.
         return mx.sym.load_json(json.dumps(tree))
     except _Refused as reason:
-        raise CheckpointError('%s is refused: %s. Networks of this project hold nothing of the kind; export the model again'
-                              % (path, reason)) from None
+        raise CheckpointError(
+            '%s is refused: %s. Networks of this project hold nothing of the kind; export the model again'
+            % (path, reason)) from None
     except (OSError, ValueError, RecursionError, mx.base.MXNetError) as error:
         raise CheckpointError('%s is missing or damaged; export the model again' % path) from error
 
@@ -42,7 +50,8 @@ def _check(tree):
     if not isinstance(nodes, list) or not isinstance(heads, list) or not heads:
         raise _Refused('it has no list of nodes, or none of heads')
     for number, node in enumerate(nodes):
-        if not isinstance(node, dict) or not KEYS >= set(node) or not all(isinstance(node.get(key), str) for key in ('op', 'name')):
+        if not isinstance(node, dict) or not KEYS >= set(node) or not all(
+                isinstance(node.get(key), str) for key in ('op', 'name')):
             raise _Refused('node %d has other entries than %s' % (number, ', '.join(sorted(KEYS))))
         if node['op'] not in OPERATORS and not node['op'].startswith(NATIVE):
             raise _Refused('node %d is the operator %.50r' % (number, node['op']))

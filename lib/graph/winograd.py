@@ -34,8 +34,8 @@ def _phases(weight):
 def pays(node, in_shape, out_shape):
     """Whether DFFWinograd can compute the convolution `node` (of lib.graph.graph), and takes clearly less time.
 
-    Time in multiply-adds. What moving a value of a transformed map and reading a transformed weight cost was measured on
-    AVX2 (docs/benchmarks.md).
+    Time in multiply-adds. What moving a value of a transformed map and reading a transformed
+    weight cost was measured on AVX2 (docs/benchmarks.md).
     """
     kernel, dilation, stride = node.get('kernel'), node.get('dilate', (1, 1)), node.get('stride', (1, 1))
     pad = node.get('pad', (0, 0))
@@ -45,7 +45,9 @@ def pays(node, in_shape, out_shape):
         return False
     _, filters, height, width = out_shape
     depth, step = _up(in_shape[1], LANES) * stride[0] ** 2, dilation[0]
-    tiles = sum(-(-_part(height, step, y) // TILE) * -(-_part(width, step, x) // TILE) for y in range(step) for x in range(step))
+    tiles = sum(-(-_part(height, step, y) // TILE) * -(-_part(width, step, x) // TILE)
+                for y in range(step)
+                for x in range(step))
     products = _up(tiles, ROWS) * depth * _up(filters, PANEL)
     cost = POSITIONS * (products + 70 * tiles * (depth + filters) + 14 * depth * filters)
     return cost < 0.8 * in_shape[1] * filters * height * width * kernel[0] * kernel[1]

@@ -5,7 +5,7 @@ import json
 import os
 
 from dff.timing import Timing
-from dff.files import atomic_path
+from dff.files import atomic_path, read_json, write_json
 
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
@@ -14,15 +14,6 @@ def format_detections(frame_number, detections):
     """Lines of a detections file for one frame; detections: [n, 6], class, score, x1, y1, x2, y2."""
     values = [value for row in detections.tolist() for value in (frame_number, *row)]
     return (LINE * len(detections)) % tuple(values)
-
-
-def file_digest(path):
-    """SHA-256 of a file, as hex."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as stream:
-        for block in iter(lambda: stream.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class RunFolder:
@@ -113,20 +104,3 @@ def _leaves(tree, prefix=''):
             yield from _leaves(value, '%s%s.' % (prefix, key))
         else:
             yield prefix + key, value
-
-
-def read_json(path):
-    """The dict in the file; None where there is none."""
-    try:
-        with open(path, encoding='utf-8') as stream:
-            content = json.load(stream)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def write_json(path, content):
-    """Write `content` as an indented JSON file, whole or not at all."""
-    with atomic_path(path) as temporary:
-        with open(temporary, 'w', encoding='utf-8') as stream:
-            json.dump(content, stream, indent=1, sort_keys=True)

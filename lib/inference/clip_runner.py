@@ -1,31 +1,12 @@
-"""Many clips on several devices, and detection in them."""
-import contextlib
-import os
+"""Many clips on several devices."""
 import queue
 import threading
-from collections import Counter
 
-from dff.timing import Timing
-from dff.sources import image_frames, open_writer
-from dff.drawing import draw_detections
 from lib.utils.progress import progress_bar
-
-VISIBLE = 0.2     # images with boxes show those of at least this score
 
 
 class _Stopped(Exception):
     """Raised inside a clip under way to end it without a result."""
-
-
-def run_clips(clips, devices, make_detector, results, class_names=None):
-    """Detect in `clips` on all `devices` at once and write the detections through `results`; see run_on_devices.
-
-    make_detector(device) -> VideoDetector. results: ClipResults. class_names: also write images with boxes.
-    """
-    def make_work(device):
-        detector, seen = make_detector(device), Counter()
-        return lambda clip, tick: _detect(detector, clip, results, Timing(seen), tick, class_names)
-    run_on_devices(clips, devices, make_work)
 
 
 def run_on_devices(clips, devices, make_work):
@@ -77,17 +58,3 @@ def _watch(messages, running, bar):
             running -= 1
         else:
             bar.update(message)
-
-
-def _detect(detector, clip, results, timing, tick, class_names):
-    """Write the clip's detections frame by frame; tick() is called after each."""
-    source = image_frames(clip.frame_path(i) for i in range(clip.length))
-    drawn = class_names is not None
-    with results.writing(clip, timing, drawn) as write, contextlib.closing(detector.detect(source)) as detected:
-        for result in detected:
-            timing.add(result)
-            write(clip.first_number + result.index, result.detections)
-            if drawn:
-                with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
-                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE), source.name(result.index))
-            tick()

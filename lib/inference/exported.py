@@ -14,12 +14,13 @@ import mxnet as mx
 from lib.engine.checkpoint import file_name, load_params, save_arrays
 from lib.engine.param_shapes import check_params
 from lib.graph.inference_graph import fold_batch_norm
-from lib.inference.networks import has_flow, largest_input
+from lib.inference.key_frames import input_format
 from lib.graph.symbol_file import read_symbol
 from lib.operator_cxx import loader
 from lib.graph.graph import Graph
 from dff.errors import CheckpointError
 from dff.files import atomic_path
+from dff.frames import largest_input
 
 FORMAT = 1
 INDEX = 'model.json'
@@ -33,15 +34,17 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
     classes: what dataset.CLASSES shall list; source: what messages call the parameters, and what model.json keeps of
     their origin. Raises CheckpointError where parameters are missing or a file cannot be written.
     """
-    builders = ({'key': instance.get_key_test_symbol, 'current': instance.get_cur_test_symbol} if has_flow(instance)
-                else {'frame': instance.get_test_symbol})
     texts, params, shapes = {}, {}, _input_shapes(config, instance)
+
+    def folded():
+        return {name: _folded(symbol, shapes, arg_params, aux_params, params, source)
+                for name, symbol in instance.test_networks(config).items()}
     with loader.built_in():
-        texts[BUILT_IN] = {name: _folded(build(config), shapes, arg_params, aux_params, params, source) for name, build in builders.items()}
+        texts[BUILT_IN] = folded()
     if loader.load():
-        texts[NATIVE] = {name: _folded(build(config), shapes, arg_params, aux_params, params, source) for name, build in builders.items()}
+        texts[NATIVE] = folded()
     save_arrays(file_name(os.path.join(folder, 'model'), 0), {'arg:' + name: mx.nd.array(value) for name, value in params.items()})
-    index = {'format': FORMAT, 'networks': sorted(builders), 'operators': sorted(texts), 'made_from': source,
+    index = {'format': FORMAT, 'networks': sorted(texts[BUILT_IN]), 'operators': sorted(texts), 'made_from': source,
              'settings': _settings(config, classes)}
     files = {'%s.%s.json' % (name, operators): text for operators, named in texts.items() for name, text in named.items()}
     try:
@@ -55,10 +58,10 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
 
 def _input_shapes(config, instance):
     """{input of the test networks: shape} at the largest size that SCALES allows."""
-    image = (1, 3) + largest_input(config)
+    image = (1, 3) + largest_input(input_format(config))
     shapes = {'data': image, 'data_key': image, 'im_info': (1, 3)}
-    if has_flow(instance):
-        feature = instance.get_key_test_symbol(config)[2]       # behind data_key and feat_key, which it hands through
+    if instance.propagates:
+        feature = instance.key_feature(instance.test_networks(config)['key'])
         shapes['feat_key'] = feature.infer_shape(data=image)[1][0]
     return shapes
 
@@ -97,18 +100,24 @@ def exported_settings(folder):
     return _index(folder)['settings']
 
 
-def load_exported(folder):
-    """(symbol instance, arg_params, aux_params, name of the parameter file) of an exported folder.
+def load_exported(folder, network):
+    """Return (network, (arg_params, aux_params), name of the parameter file) of an exported folder.
 
-    The instance has the methods of a symbol class that testing calls; they ignore their settings.
-    Raises CheckpointError where a file is missing or damaged.
+    Args:
+        folder: that export_model wrote.
+        network: instance of the symbol class that its settings name; what the outputs mean is asked of it.
+
+    The network returned gives the symbols of the folder, whatever its settings. Raises CheckpointError where a file is missing
+    or damaged, or the folder holds another kind of network.
     """
     index = _index(folder)
     operators = NATIVE if NATIVE in index['operators'] and loader.load() else BUILT_IN
     symbols = {name: read_symbol(os.path.join(folder, '%s.%s.json' % (name, operators))) for name in index['networks']}
+    if network.propagates != ('key' in symbols):
+        raise CheckpointError('%s: the networks in it are not those of %s; export the model again'
+                              % (os.path.join(folder, INDEX), type(network).__name__))
     prefix = os.path.join(folder, 'model')
-    instance = _FlowNetwork(symbols) if 'key' in symbols else _FrameNetwork(symbols)
-    return (instance,) + load_params(prefix, 0) + (file_name(prefix, 0),)
+    return _Exported(network, symbols), load_params(prefix, 0), file_name(prefix, 0)
 
 
 def _index(folder):
@@ -125,27 +134,14 @@ def _index(folder):
     return index
 
 
-class _FrameNetwork:
-    """The frame baseline of an exported folder."""
+class _Exported:
+    """A symbol class whose test networks were read from files."""
 
-    def __init__(self, symbols):
+    def __init__(self, network, symbols):
         self._symbols = symbols
+        self.propagates = network.propagates
+        self.key_feature, self.head_outputs, self.flow_mismatch = network.key_feature, network.head_outputs, network.flow_mismatch
 
-    def get_test_symbol(self, cfg):
-        """The network for one frame."""
-        return self._symbols['frame']
-
-
-class _FlowNetwork:
-    """DFF of an exported folder."""
-
-    def __init__(self, symbols):
-        self._symbols = symbols
-
-    def get_key_test_symbol(self, cfg):
-        """The network for key frames."""
-        return self._symbols['key']
-
-    def get_cur_test_symbol(self, cfg):
-        """The network for all other frames."""
-        return self._symbols['current']
+    def test_networks(self, cfg):
+        """Return {name: symbol}, as NetworkOutputs does; `cfg` changes nothing."""
+        return dict(self._symbols)

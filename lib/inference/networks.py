@@ -1,6 +1,6 @@
-"""The test networks of a task, bound to a device: prepared frames in, outputs in host memory out.
+"""Test networks bound to a device: the dff.networks.Networks that MXNet computes.
 
-A Task says what its networks compute and hand out for a frame. Of detection that is a tuple: rois [R, 5],
+A Head says what a task needs of a frame and hands out for it. Of detection that is a tuple: rois [R, 5],
 cls_prob [R, classes], bbox_pred [R, 8 or 4 * classes], NumPy float32.
 """
 import copy
@@ -10,59 +10,48 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 import numpy as np
 
-from lib.engine.executors import ExecutorPool
-from lib.symbols.flownet import FLOW_UNIT
-from lib.symbols.operators import flow_warp
 from dff.errors import ConfigError
+from dff.frames import largest_input
+from dff.networks import Outputs
+from lib.engine.executors import ExecutorPool
+from lib.inference.key_frames import input_format
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
 Key = namedtuple('Key', 'tensor feature')
-# head([output symbols of a test network, a key frame's feature excepted]) -> [symbols to compute for a frame];
-# inputs(frame) -> {name: array}, what of a Frame they need; input_shapes(height, width) -> {name: shape} of these for the
-# largest network input; to_host([values, NDArray]) -> what the network hands out, in host memory, once the device is done.
-Task = namedtuple('Task', 'head inputs input_shapes to_host')
+# symbols(head_outputs of a network) -> [symbols to compute for a frame]; inputs(frame) -> {name: array}, what of a Frame they
+# need; input_shapes(height, width) -> {name: shape} of these for the largest network input; to_host([values, NDArray]) -> what
+# the networks hand out, in host memory, once the device is done.
+Head = namedtuple('Head', 'symbols inputs input_shapes to_host')
 
 
-def has_flow(symbol_instance):
-    """Whether a symbol class is one of DFF, with key and current frames, or the frame baseline."""
-    return hasattr(symbol_instance, 'get_key_test_symbol')
+class Binder:
+    """Binds networks to a device with their parameters.
+
+    Args:
+        ctx: mx.Context.
+        arg_params, aux_params: {name: NDArray}.
+        source: what messages call the origin of the parameters.
+        precision: of lib.inference.precision.
+    """
+
+    def __init__(self, ctx, arg_params, aux_params, source, precision):
+        self._ctx, self._params, self._source, self._precision = ctx, (arg_params, aux_params), source, precision
+
+    def pool(self, symbol, shapes):
+        """Return an ExecutorPool of `symbol`; shapes: {input: largest shape}, also of inputs that it does not have."""
+        names = set(symbol.list_inputs())
+        shapes = {name: shape for name, shape in shapes.items() if name in names}
+        network = self._precision.rewrite(symbol, shapes, self._ctx, *self._params, self._source)
+        pool = ExecutorPool(network.symbol, self._ctx, shapes, monitor=network.monitor)
+        pool.set_params(network.arg_params, network.aux_params, source=self._source)
+        return pool
 
 
-def largest_input(cfg):
-    """(height, width) of the largest network input that cfg.SCALES allows."""
-    stride = max(1, cfg.network.IMAGE_STRIDE)
-    return tuple(-(-side // stride) * stride for side in cfg.SCALES[0])
-
-
-def _with_test(cfg, **settings):
-    """A copy of `cfg` with other values in its TEST section."""
+def with_test_settings(cfg, **settings):
+    """Return a copy of `cfg` with other values in its TEST section."""
     cfg = copy.deepcopy(cfg)
     cfg.TEST.update(settings)
     return cfg
-
-
-def _bind(symbol, shapes, ctx, arg_params, aux_params, source, precision):
-    """An ExecutorPool of `symbol` with its parameters, for those of the inputs `shapes` that it has."""
-    names = set(symbol.list_inputs())
-    shapes = {name: shape for name, shape in shapes.items() if name in names}
-    network = precision.rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
-    pool = ExecutorPool(network.symbol, ctx, shapes, monitor=network.monitor)
-    pool.set_params(network.arg_params, network.aux_params, source=source)
-    return pool
-
-
-def own_outputs(symbol):
-    """The outputs of `symbol` but those that only pass an input on: the original's key network returns two of them."""
-    inputs = set(symbol.list_inputs())
-    return [output for output in symbol if output.list_outputs()[0] not in inputs]
-
-
-def _detection_inputs(frame):
-    return {'data': frame.tensor, 'im_info': frame.im_info}
-
-
-def _detection_shapes(height, width):
-    return {'data': (1, 3, height, width), 'im_info': (1, 3)}
 
 
 def _detections_to_host(outputs):
@@ -71,117 +60,118 @@ def _detections_to_host(outputs):
     return rois, cls_prob.reshape(-1, cls_prob.shape[-1]), bbox_pred.reshape(-1, bbox_pred.shape[-1])
 
 
-DETECTION = Task(list, _detection_inputs, _detection_shapes, _detections_to_host)
+DETECTION = Head(list, lambda frame: {'data': frame.tensor, 'im_info': frame.im_info},
+                 lambda height, width: {'data': (1, 3, height, width), 'im_info': (1, 3)}, _detections_to_host)
 
 
-class FrameNetwork:
-    """The frame baseline as run_key: there is no feature to keep."""
+class FrameNetworks:
+    """The frame baseline: every frame is a key frame, and there is nothing to keep of it.
 
-    def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
-        outputs = own_outputs(symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=1)))
-        self.pool = _bind(mx.sym.Group(task.head(outputs)), task.input_shapes(*largest_input(cfg)), *params)
-        self._task = task
+    Args:
+        cfg: settings of the task.
+        instance: its symbol class.
+        binder: a Binder.
+        head: a Head.
+    """
 
-    def __call__(self, frame):
-        executor = self.pool.forward(self._task.inputs(frame))
-        return self._task.to_host(executor.outputs), Key(frame.tensor, None)
+    def __init__(self, cfg, instance, binder, head):
+        symbol = instance.test_networks(with_test_settings(cfg, BATCH_IMAGES=1))['frame']
+        outputs = head.symbols(instance.head_outputs(symbol))
+        self.pools = {'key': binder.pool(mx.sym.Group(outputs), head.input_shapes(*largest_input(input_format(cfg))))}
+        self._head = head
+
+    def key(self, frame):
+        """Run on a Frame; returns (Outputs, None)."""
+        executor = self.pools['key'].forward(self._head.inputs(frame))
+        return Outputs(self._head.to_host(executor.outputs)), None
+
+    def current(self, frame, state):
+        """There are no such frames: raises ValueError."""
+        raise ValueError('the frame baseline has no network for other frames than key frames')
 
 
-class KeyNetwork:
-    """DFF's network for key frames; the feature stays on the device."""
+class PropagatingNetworks:
+    """DFF's networks. The feature stays on the device; the key frame is copied to the other network's inputs once.
 
-    def __init__(self, cfg, symbol_instance, *params, task=DETECTION):
-        feature, *outputs = own_outputs(symbol_instance.get_key_test_symbol(cfg))
-        shapes = task.input_shapes(*largest_input(cfg))
-        self.feature_shape = feature.infer_shape(data=shapes['data'])[1][0]
-        self.pool = _bind(mx.sym.Group([feature] + task.head(outputs)), shapes, *params)
-        self._task = task
+    Args:
+        cfg, instance, binder, head: as of FrameNetworks.
+        with_current: False where every frame is a key frame, which needs no other network.
+        with_mismatch: measure how badly each frame follows the flow (Outputs.mismatch).
+    """
 
-    def __call__(self, frame):
-        outputs = self.pool.forward(self._task.inputs(frame)).outputs
+    def __init__(self, cfg, instance, binder, head, with_current=True, with_mismatch=False):
+        symbols = instance.test_networks(cfg)
+        shapes = head.input_shapes(*largest_input(input_format(cfg)))
+        feature = instance.key_feature(symbols['key'])
+        outputs = head.symbols(instance.head_outputs(symbols['key']))
+        self.pools = {'key': binder.pool(mx.sym.Group([feature] + outputs), shapes)}
+        self._head, self._with_mismatch, self._loaded = head, with_mismatch, None
+        if with_current:
+            outputs = head.symbols(instance.head_outputs(symbols['current']))
+            if with_mismatch:
+                outputs = outputs + [instance.flow_mismatch(symbols['current'], cfg)]
+            shapes.update(data_key=shapes['data'], feat_key=feature.infer_shape(data=shapes['data'])[1][0])
+            self.pools['current'] = binder.pool(mx.sym.Group(outputs), shapes)
+
+    def key(self, frame):
+        """Run on a key frame; returns (Outputs, Key)."""
+        outputs = self.pools['key'].forward(self._head.inputs(frame)).outputs
         # Copied, since outputs live in memory that the next forward uses again.
         feature = outputs[0].copy()
-        host = self._task.to_host(outputs[1:])
+        values = self._head.to_host(outputs[1:])
         feature.wait_to_read()
-        return host, Key(frame.tensor, feature)
+        return Outputs(values), Key(frame.tensor, feature)
 
-
-def mismatch(symbol, stride):
-    """How badly the key frame's image, moved along the flow, fits the current one in a network for current frames: [1].
-
-    Root mean square difference, in grey levels, of both images averaged over the cells of the feature map, `stride` pixels wide.
-    """
-    inner = symbol.get_internals()
-    cell = dict(pool_type='avg', kernel=(stride, stride), stride=(stride, stride), pooling_convention='full')
-    current, key = (mx.sym.Pooling(inner[name], **cell) for name in ('data', 'data_key'))
-    moved = flow_warp(key, inner['Convolution5_output'] * FLOW_UNIT, name='warping_image')
-    return mx.sym.sqrt(mx.sym.mean(mx.sym.square(moved - current)), name='mismatch')
-
-
-class CurrentNetwork:
-    """DFF's network for all other frames. The key frame is copied to its inputs once, not for every frame.
-
-    With TEST.KEY_FRAME_POLICY flow it gives None where the mismatches of the frames since the key frame add up to more than
-    TEST.KEY_FRAME_MISMATCH: where the image does not follow the flow, neither does the feature, and the frame should be a key
-    frame itself (cf. Zhu et al., arXiv 1711.11577). Their sum chooses better than the last one alone (docs/benchmarks.md).
-    """
-
-    def __init__(self, cfg, symbol_instance, feature_shape, *params, task=DETECTION):
-        symbol = symbol_instance.get_cur_test_symbol(cfg)
-        outputs = task.head(own_outputs(symbol))
-        self._limit = cfg.TEST.KEY_FRAME_MISMATCH if cfg.TEST.KEY_FRAME_POLICY == 'flow' else None
-        if self._limit is not None:
-            outputs = outputs + [mismatch(symbol, cfg.network.RCNN_FEAT_STRIDE)]
-        shapes = task.input_shapes(*largest_input(cfg))
-        shapes.update(data_key=shapes['data'], feat_key=feature_shape)
-        self.pool = _bind(mx.sym.Group(outputs), shapes, *params)
-        self._task = task
-        self._loaded = None
-        self._sum = 0.0      # of the mismatches since the key frame
-
-    def __call__(self, frame, key):
-        own = self._task.inputs(frame)
+    def current(self, frame, state):
+        """Run on another frame with the Key of its key frame; returns Outputs."""
+        own = self._head.inputs(frame)
         shapes = {name: value.shape for name, value in own.items()}
-        executor = self.pool.get(dict(shapes, data_key=key.tensor.shape, feat_key=key.feature.shape))
+        executor = self.pools['current'].get(dict(shapes, data_key=state.tensor.shape, feat_key=state.feature.shape))
         inputs = executor.arg_dict
-        if key is not self._loaded:
-            inputs['data_key'][:] = key.tensor
-            inputs['feat_key'][:] = key.feature
-            self._loaded, self._sum = key, 0.0
+        if state is not self._loaded:
+            inputs['data_key'][:] = state.tensor
+            inputs['feat_key'][:] = state.feature
+            self._loaded = state
         for name, value in own.items():
             inputs[name][:] = value
-        executor.forward(is_train=False)
-        if self._limit is None:
-            return self._task.to_host(executor.outputs)
-        *outputs, found = executor.outputs
-        self._sum += found.asscalar()
-        return self._task.to_host(outputs) if self._sum <= self._limit else None
+        outputs = executor.forward(is_train=False)
+        mismatch = outputs.pop().asscalar() if self._with_mismatch else None
+        return Outputs(self._head.to_host(outputs), mismatch)
 
 
 class BatchNetwork:
-    """`size` frames in one forward: of DFF a key frame and those after it, of the baseline any frames."""
+    """`size` frames in one forward: of DFF a key frame and those after it, of the baseline any frames.
 
-    def __init__(self, cfg, symbol_instance, size, *params):
-        height, width = largest_input(cfg)
-        self._flow = has_flow(symbol_instance)
-        if self._flow and size < 2:
+    Args:
+        cfg: settings of a detection task.
+        instance: its symbol class.
+        size: frames.
+        binder: a Binder.
+
+    Raises ConfigError for a size of 1 with DFF.
+    """
+
+    def __init__(self, cfg, instance, size, binder):
+        height, width = largest_input(input_format(cfg))
+        self._propagates = instance.propagates
+        if self._propagates and size < 2:
             raise ConfigError('the batch network needs a key-frame interval of 2 or more, found %d; '
                               'for key frames only, run demo.py --interval 1' % size)
-        if self._flow:
-            symbol = symbol_instance.get_batch_test_symbol(_with_test(cfg, KEY_FRAME_INTERVAL=size))
+        if self._propagates:
+            symbol = instance.get_batch_test_symbol(with_test_settings(cfg, KEY_FRAME_INTERVAL=size))
         else:
-            symbol = symbol_instance.get_test_symbol(_with_test(cfg, BATCH_IMAGES=size))
-        data = {'data_key': 1, 'data_other': size - 1} if self._flow else {'data': size}
+            symbol = instance.get_test_symbol(with_test_settings(cfg, BATCH_IMAGES=size))
+        data = {'data_key': 1, 'data_other': size - 1} if self._propagates else {'data': size}
         shapes = {name: (count, 3, height, width) for name, count in data.items()}
         self._size = size
-        self.pool = _bind(symbol, dict(shapes, im_info=(size, 3)), *params)
+        self.pool = binder.pool(symbol, dict(shapes, im_info=(size, 3)))
 
     def __call__(self, frames):
-        """[outputs] of up to `size` frames of one shape."""
+        """Return [values of a frame] of up to `size` Frames of one shape."""
         # A short tail is filled up with its last frame; what comes out for those is dropped.
         full = frames + frames[-1:] * (self._size - len(frames))
         inputs = {'im_info': np.concatenate([frame.im_info for frame in full])}
-        if self._flow:
+        if self._propagates:
             inputs.update(data_key=full[0].tensor, data_other=np.concatenate([frame.tensor for frame in full[1:]]))
         else:
             inputs['data'] = np.concatenate([frame.tensor for frame in full])

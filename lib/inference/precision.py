@@ -15,7 +15,7 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 import numpy as np
 
-from lib.inference.clip_results import read_json, write_json
+from dff.files import read_json, write_json
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised

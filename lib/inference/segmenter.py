@@ -1,31 +1,29 @@
-"""Segmentation in video: what it computes for a frame, in the key/current loop of lib/inference/predictor.py."""
+"""Segmentation in video: what it computes for a frame, in the key/current loop of dff/loop.py."""
 import contextlib
-from collections import namedtuple
 
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 import numpy as np
 
-from lib.inference.networks import Task
-from lib.inference.predictor import VideoPredictor, key_frame_loop
+from dff.errors import CheckpointError
+from dff.loop import key_frame_loop
+from dff.results import Segmented
+from dff.schedule import Schedule
+from lib.inference.networks import Head
+from lib.inference.predictor import VideoPredictor
 from lib.symbols.deeplab import STRIDE
 from lib.symbols.initialise import initial_value
 from lib.symbols.operators import class_map
-from dff.errors import CheckpointError
-
-# labels: class ids, uint8 [H, W], as large as `image`; the other fields as in Detected.
-Segmented = namedtuple('Segmented', 'index image labels is_key seconds')
 
 
-def _head(outputs):
+def _symbols(outputs):
     """Class ids at the frame's own pixels, from the scores at the feature map's size.
 
     The test networks enlarge the scores to their input, 16 times along each side, and only then could the best class be
     taken; between the two lie up to a hundred times the memory and most of the head's time. Interpolating and choosing in one
     step, in the frame's pixels, gives the same ids without, also where SCALES changed the frame's size.
     """
-    score = outputs[-1].get_internals()['score_output']
-    return [class_map(score, mx.sym.Variable('rows'), mx.sym.Variable('columns'))]
+    return [class_map(outputs[0], mx.sym.Variable('rows'), mx.sym.Variable('columns'))]
 
 
 def _inputs(frame):
@@ -44,16 +42,19 @@ def _input_shapes(height, width):
     return {'data': (1, 3, height, width), 'rows': (height,), 'columns': (width,)}
 
 
-SEGMENTATION = Task(_head, _inputs, _input_shapes, lambda outputs: outputs[0].asnumpy()[0])
+SEGMENTATION = Head(_symbols, _inputs, _input_shapes, lambda outputs: outputs[0].asnumpy()[0])
 
 
 class VideoSegmenter(VideoPredictor):
     """Class ids of the pixels of clips. `run` yields a Segmented for each image.
 
+    Args:
+        cfg, symbol_instance, arg_params, aux_params, ctx, interval, source: as of VideoPredictor.
+
     Raises CheckpointError also where the fixed interpolation `upsampling_weight` is another one than bilinear.
     """
 
-    task, result = SEGMENTATION, Segmented
+    head, result = SEGMENTATION, Segmented
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, source='the parameters given'):
         weight = arg_params.get('upsampling_weight')
@@ -70,7 +71,7 @@ class VideoSegmenter(VideoPredictor):
 
     def from_key(self, frames):
         """Yield a Segmented for each Frame of the list `frames`, of one size: the first is the key frame of all others."""
-        return key_frame_loop(frames, len(frames), self._run_key, self._run_current, self._post_process, result=self.result)
+        return key_frame_loop(frames, Schedule(len(frames)), self.networks, self._post_process, self.result)
 
-    def _post_process(self, outputs, frame):
-        return outputs
+    def _post_process(self, values, frame):
+        return values

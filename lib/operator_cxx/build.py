@@ -68,10 +68,14 @@ def run(command):
 def compile_library(compiler, mxnet_folder, version, nvcc, target):
     """Compile and link everything into the file `target`; returns what was done for CUDA, in words."""
     major, minor, patch = (int(part) for part in version.split('.'))
-    flags = FLAGS + ['-I' + os.path.join(mxnet_folder, 'include'), '-DDFF_MXNET_VERSION=%d' % (major * 10000 + minor * 100 + patch)]
+    flags = FLAGS + [
+        '-I' + os.path.join(mxnet_folder, 'include'),
+        '-DDFF_MXNET_VERSION=%d' % (major * 10000 + minor * 100 + patch)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         cuda = cuda_image.write(folder, nvcc, run, BuildError)
-        jobs = [(os.path.join(mxnet_folder, 'src', 'lib_api.cc'), flags + ['-O1', '-w'])]      # first, as it takes the longest
+        # First, as it takes the longest.
+        jobs = [(os.path.join(mxnet_folder, 'src', 'lib_api.cc'), flags + ['-O1', '-w'])]
         jobs += [(path, flags + ['-Wa,-I' + folder]) for path in sources.find('cc')]
         objects = [os.path.join(folder, '%d.o' % number) for number in range(len(jobs))]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

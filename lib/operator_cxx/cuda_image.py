@@ -13,7 +13,8 @@ NVCC_FLAGS = ['-std=c++11', '-O3', '--fmad=false', '-Wno-deprecated-gpu-targets'
 
 def find_nvcc():
     """Path of nvcc (NVCC, PATH, CUDA_HOME or /usr/local/cuda), or None."""
-    candidates = (os.environ.get('NVCC', 'nvcc'), os.path.join(os.environ.get('CUDA_HOME', '/usr/local/cuda'), 'bin', 'nvcc'))
+    candidates = (os.environ.get('NVCC', 'nvcc'),
+                  os.path.join(os.environ.get('CUDA_HOME', '/usr/local/cuda'), 'bin', 'nvcc'))
     return next((path for path in map(shutil.which, candidates) if path), None)
 
 
@@ -39,8 +40,12 @@ def merged_source():
 
 
 def architectures(nvcc, run):
-    """Compute capabilities (50, 60, ...) to build for: of each major version within what MXNet serves the oldest, which its others run."""
-    found = sorted((int(number) for number in re.findall(r'compute_(\d+)\b', run([nvcc, '--list-gpu-arch']))), reverse=True)
+    """Compute capabilities (50, 60, ...) to build for: of each major version within what MXNet
+    serves the oldest, which its others run.
+    """
+    found = sorted(
+        (int(number) for number in re.findall(r'compute_(\d+)\b', run([nvcc, '--list-gpu-arch']))),
+        reverse=True)
     return sorted({number // 10: number for number in found if OLDEST <= number <= NEWEST}.values())
 
 

@@ -23,7 +23,8 @@ class _Unfit(Exception):
 
 
 def load():
-    """Whether MXNet has the native operators; the first call loads them. Never raises for a library that is missing or unfit.
+    """Whether MXNet has the native operators; the first call loads them. Never raises for a
+    library that is missing or unfit.
 
     Call it before loading a symbol from JSON that may hold native operators.
     """
@@ -33,7 +34,9 @@ def load():
 
 @contextlib.contextmanager
 def built_in():
-    """While this lasts, symbols are built from MXNet's own operators (in every thread), for comparisons within one process."""
+    """While this lasts, symbols are built from MXNet's own operators (in every thread), for
+    comparisons within one process.
+    """
     _forced_off.append(True)
     try:
         yield
@@ -75,13 +78,17 @@ def library_path(mxnet_version=None):
     if manifest['sources'] != sources.digest():
         raise _Unfit('the sources have changed since the library was built; run `sh init.sh`')
     if mxnet_version not in (None, manifest['mxnet']):
-        raise _Unfit('the library was built for MXNet %s, this is %s; run `sh init.sh`' % (manifest['mxnet'], mxnet_version))
+        raise _Unfit('the library was built for MXNet %s, this is %s; run `sh init.sh`'
+                     % (manifest['mxnet'], mxnet_version))
     return path
 
 
 @functools.lru_cache(maxsize=None)
 def c_library():
-    """The library as a ctypes.CDLL for its plain C functions, without MXNet; None where it is not built or does not fit."""
+    """The library as a ctypes.CDLL for its plain C functions, without MXNet.
+
+    None where it is not built or does not fit.
+    """
     try:
         return ctypes.CDLL(library_path())
     except (_Unfit, OSError) as reason:

@@ -7,8 +7,8 @@ import os
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(FOLDER, 'build')
 MANIFEST = os.path.join(BUILD, 'library.json')  # which library is current, and what it was built from
-OPERATORS = ('flow_warp', 'psroi_pooling', 'proposal', 'rcnn_targets', 'hard_examples', 'box_nms', 'winograd', 'class_map',
-             'image_pair', 'deconvolution', 'sgd_momentum', 'correlation')
+OPERATORS = ('flow_warp', 'psroi_pooling', 'proposal', 'rcnn_targets', 'hard_examples', 'box_nms',
+             'winograd', 'class_map', 'image_pair', 'deconvolution', 'sgd_momentum', 'correlation')
 
 
 def find(extension):
@@ -33,7 +33,9 @@ def hash_files(paths, *texts):
 
 
 def read_manifest():
-    """The manifest as a dict with the strings `library`, `key`, `sources`, `mxnet` and `cuda`, or None where nothing (usable) is built."""
+    """The manifest as a dict with the strings `library`, `key`, `sources`, `mxnet` and `cuda`, or
+    None where nothing (usable) is built.
+    """
     try:
         with open(MANIFEST, encoding='utf-8') as file:
             manifest = json.load(file)

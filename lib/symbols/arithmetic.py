@@ -26,7 +26,8 @@ def order_first(score):
 
 
 def rank(score):
-    """Place of every element of score [B, n] in its row, 0 for the highest, float32; of equal ones the last comes first.
+    """Place of every element of score [B, n] in its row, 0 for the highest, float32; of equal ones
+    the last comes first.
 
     (The original's order: padding repeats RoIs, so that equal losses are common.)
     """

@@ -1,31 +1,30 @@
 """The parts that DeepLab and DFF-DeepLab have in common: backbone, class scores at the images' size, loss."""
 import mxnet as mx
 
-from lib.dataset.formats.seg_records import IGNORE_LABEL
-from lib.symbols.resnet_v1 import channels, feature_channels, resnet_v1
+from dff.labels import IGNORE_LABEL
+from lib.symbols.outputs import SegmentationOutputs
 from lib.symbols.symbol_base import SymbolBase
+from lib.symbols.widths import channels
 
 STRIDE = 16            # image pixels for one of the feature map
 
 
-class Segmenter(SymbolBase):
+class Segmenter(SegmentationOutputs, SymbolBase):
     """Base of the segmentation networks (DeepLab, arXiv 1606.00915, with stride 16 and one classifier)."""
 
     pool_pad = 1
 
     def feature(self, data, cfg):
         """Feature map res5c_relu [N, C, H/16, W/16] of images [N, 3, H, W]."""
-        return resnet_v1(data, *self.backbone_size(cfg), global_stats=cfg.network.BN_GLOBAL_STATS,
-                         stride_in_3x3=cfg.network.STRIDE_IN_3X3, pool_pad=self.pool_pad)
+        return self.backbone(cfg).feature(data, cfg.network.BN_GLOBAL_STATS, self.pool_pad)
 
     def feature_dim(self, cfg):
         """C, the channels of `feature`."""
-        return feature_channels(*self.backbone_size(cfg))
+        return self.backbone(cfg).channels()
 
     def scores(self, feature, data, cfg):
         """Class scores [N, NUM_CLASSES, H, W] of feature maps; data [N, 3, H, W] gives the size."""
-        _, width = self.backbone_size(cfg)
-        hidden = _convolution(feature, 'fc6', channels(1024, width, 'network.width'))
+        hidden = _convolution(feature, 'fc6', channels(1024, cfg.network.width, 'network.width'))
         hidden = mx.sym.Activation(hidden, act_type='relu', name='relu_fc6')
         score = _convolution(hidden, 'score', cfg.dataset.NUM_CLASSES)
         return _upsample(score, data, cfg.dataset.NUM_CLASSES)

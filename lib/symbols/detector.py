@@ -1,19 +1,18 @@
 """The parts that R-FCN and DFF R-FCN have in common: backbone with detection feature, and the two heads on it."""
 import mxnet as mx
 
-from lib.symbols.resnet_v1 import resnet_v1
+from lib.symbols.outputs import DetectionOutputs
 from lib.symbols.rfcn_head import rfcn_test, rfcn_train
 from lib.symbols.rpn import rpn_test, rpn_train
 from lib.symbols.symbol_base import SymbolBase
 
 
-class Detector(SymbolBase):
+class Detector(DetectionOutputs, SymbolBase):
     """Base of the detection networks."""
 
     def feature(self, data, cfg):
         """Detection feature [N, DFF_FEAT_DIM, H/16, W/16] of images [N, 3, H, W]."""
-        depth, width = self.backbone_size(cfg)
-        body = resnet_v1(data, depth, width, cfg.network.BN_GLOBAL_STATS, cfg.network.STRIDE_IN_3X3)
+        body = self.backbone(cfg).feature(data, cfg.network.BN_GLOBAL_STATS)
         body = mx.sym.Convolution(body, num_filter=cfg.network.DFF_FEAT_DIM, kernel=(3, 3), pad=(6, 6), dilate=(6, 6),
                                   name='feat_conv_3x3')
         return mx.sym.Activation(body, act_type='relu', name='feat_conv_3x3_relu')

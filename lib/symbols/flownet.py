@@ -1,12 +1,13 @@
 """FlowNet (the simple variant of Dosovitskiy et al., arXiv 1504.06852) with a head that predicts the scale map too.
 
-Its encoder, and others that can take its place: lib/symbols/flow_encoders.py.
+Its encoder, and others that can take its place: lib/symbols/flow_networks.
 """
 import mxnet as mx
 
-from lib.symbols.flow_encoders import flow_network, leaky
+from lib.symbols.flow_layers import leaky
 from lib.symbols.operators import image_pair
-from lib.symbols.resnet_v1 import channels
+from lib.symbols.registry import FLOW_NETWORKS
+from lib.symbols.widths import channels
 
 FLOW_UNIT = 2.5    # feature-map pixels for one unit of the last prediction
 PIXEL_UNIT = 1 / 255.0
@@ -23,13 +24,13 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         feature_dim: channels of the feature map to be warped.
         width: factor on the number of channels of every layer but the predictions.
         shared_reference: `reference` is one image, [1, 3, H, W], for all of `current`.
-        kind: network.flow, one of lib.symbols.flow_encoders.FLOW_NETWORKS; others raise ConfigError.
+        kind: network.flow, one of lib.symbols.registry.FLOW_NETWORKS; others raise ConfigError.
         training: give the first layer a form whose gradient is faster to compute.
 
     Returns:
         (flow [N, 2, H/16, W/16] in feature-map pixels, x first; scale [N, feature_dim, H/16, W/16])
     """
-    network = flow_network(kind)
+    network = FLOW_NETWORKS.get(kind)
     pair = image_pair(current, reference, PIXEL_UNIT, shared_reference)
     features = network.encode(pair, width, training)
     steps = [step for step in DECODER if step[0] in features]
@@ -68,3 +69,11 @@ def _double(body, like, filters, name):
 
 def _predict(body, name):
     return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), pad=(1, 1), name=name)
+
+
+def predictions(flow):
+    """Return {layer: prediction of flow} inside `flow`, of `flownet`, from coarse to fine; not every flow network has all five."""
+    inner = flow.get_internals()
+    there = set(inner.list_outputs())
+    names = [predictor for _, _, predictor, _ in DECODER] + ['Convolution5']
+    return {name: inner[name + '_output'] for name in names if name + '_output' in there}

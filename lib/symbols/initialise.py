@@ -40,7 +40,9 @@ def initial_value(name, shape, seed=0):
 
 
 def _bilinear(shape):
-    """Deconvolution weight [C, C, k, k], or [C, 1, k, k] with C groups, of bilinear interpolation to k / 2 times the size."""
+    """Deconvolution weight [C, C, k, k], or [C, 1, k, k] with C groups, of bilinear interpolation
+    to k / 2 times the size.
+    """
     size = shape[2]
     centre = (size - 1) / 2.0
     ramp = 1 - np.abs(np.arange(size) - centre) / (size / 2.0)

@@ -17,8 +17,11 @@ def mine_hard(score, bbox_pred, label, bbox_target, bbox_weight, images, keep):
         (label [B * n], -1 where dropped; bbox_weight [B * n, 4K], 0 where dropped)
     """
     if loader.load():
-        hard = mx.sym.DFFHardExamples(score, bbox_pred, label, bbox_target, bbox_weight, images=images, keep=keep, name='ohem_native')
-        return tuple(mx.sym.BlockGrad(output, name=name) for output, name in zip(hard, ('label_ohem', 'bbox_weight_ohem')))
+        hard = mx.sym.DFFHardExamples(score, bbox_pred, label, bbox_target, bbox_weight,
+                                      images=images, keep=keep, name='ohem_native')
+        return tuple(
+            mx.sym.BlockGrad(output, name=name)
+            for output, name in zip(hard, ('label_ohem', 'bbox_weight_ohem')))
     score, bbox_pred = mx.sym.BlockGrad(score), mx.sym.BlockGrad(bbox_pred)
     loss = mx.sym.sum(smooth_l1(bbox_pred, bbox_target, bbox_weight, 1.0), axis=1)
     loss = loss - mx.sym.pick(mx.sym.log_softmax(score, axis=1), mx.sym.maximum(label, 0), axis=1)

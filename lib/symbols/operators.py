@@ -42,20 +42,23 @@ def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
 
 
 def correlation(current, reference, max_displacement, name='corr'):
-    """How well every cell of one feature map matches the cells around it in another (FlowNet, arXiv 1504.06852, eq. 1, one cell at a time).
+    """How well every cell of one feature map matches the cells around it in another (FlowNet,
+    arXiv 1504.06852, eq. 1, one cell at a time).
 
     Args:
         current, reference: [N, C, h, w].
         max_displacement: D, cells along each axis, 0 or more.
 
     Returns:
-        [N, (2D + 1)^2, h, w]: the mean over the channels of current(y, x) * reference(y + dy, x + dx), 0 outside the map;
-        dy, then dx, from -D to D.
+        [N, (2D + 1)^2, h, w]: the mean over the channels of current(y, x) * reference(y + dy, x +
+        dx), 0 outside the map; dy, then dx, from -D to D.
     """
     if loader.load():
-        return mx.sym.DFFCorrelation(_differentiable(current), _differentiable(reference), max_displacement=max_displacement, name=name)
-    return mx.sym.Correlation(current, reference, kernel_size=1, max_displacement=max_displacement, stride1=1, stride2=1,
-                              pad_size=max_displacement, is_multiply=True, name=name)
+        return mx.sym.DFFCorrelation(_differentiable(current), _differentiable(reference),
+                                     max_displacement=max_displacement, name=name)
+    return mx.sym.Correlation(current, reference, kernel_size=1, max_displacement=max_displacement,
+                              stride1=1, stride2=1, pad_size=max_displacement, is_multiply=True,
+                              name=name)
 
 
 def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size, name):
@@ -89,8 +92,9 @@ def proposal(cls_prob, bbox_pred, im_info, batch_images, feature_stride, scales,
     Returns:
         [N * rpn_post_nms_top_n, 5]: image index, x1 y1 x2 y2; padded with an image's own boxes where NMS leaves fewer.
     """
-    settings = dict(feature_stride=feature_stride, scales=tuple(scales), ratios=tuple(ratios), threshold=threshold,
-                    rpn_pre_nms_top_n=rpn_pre_nms_top_n, rpn_post_nms_top_n=rpn_post_nms_top_n, rpn_min_size=rpn_min_size)
+    settings = dict(feature_stride=feature_stride, scales=tuple(scales), ratios=tuple(ratios),
+                    threshold=threshold, rpn_pre_nms_top_n=rpn_pre_nms_top_n,
+                    rpn_post_nms_top_n=rpn_post_nms_top_n, rpn_min_size=rpn_min_size)
     if loader.load():
         rois = mx.sym.DFFProposal(cls_prob, bbox_pred, im_info, name=name + '_native', **settings)
         return mx.sym.BlockGrad(rois, name=name)
@@ -108,7 +112,8 @@ def proposal(cls_prob, bbox_pred, im_info, batch_images, feature_stride, scales,
 
 
 def class_map(score, rows, columns, name='class_map'):
-    """The class of highest score at the pixels of an image, the scores being interpolated bilinearly. It passes no gradient.
+    """The class of highest score at the pixels of an image, the scores being interpolated
+    bilinearly. It passes no gradient.
 
     Args:
         score: [1, C, h, w], C at most 255.
@@ -124,7 +129,10 @@ def class_map(score, rows, columns, name='class_map'):
     grid = []
     for axis, places, shape in ((3, columns, (1, -1)), (2, rows, (-1, 1))):
         last = mx.sym.maximum(mx.sym.slice_axis(size, axis=0, begin=axis, end=axis + 1) - 1, 1)
-        grid.append(mx.sym.reshape(mx.sym.clip(mx.sym.broadcast_div(places, last) * 2 - 1, a_min=-1, a_max=1), shape=shape))
+        grid.append(
+            mx.sym.reshape(
+                mx.sym.clip(mx.sym.broadcast_div(places, last) * 2 - 1, a_min=-1, a_max=1),
+                shape=shape))
     x, y = grid
     grid = mx.sym.stack(mx.sym.broadcast_add(x, y * 0), mx.sym.broadcast_add(x * 0, y), axis=0)
     sampled = mx.sym.BilinearSampler(score, mx.sym.expand_dims(grid, axis=0))
@@ -132,7 +140,8 @@ def class_map(score, rows, columns, name='class_map'):
 
 
 def image_pair(current, reference, factor, shared=False):
-    """Two sets of images at half their size, stacked along the channels and multiplied by `factor`. It passes no gradient.
+    """Two sets of images at half their size, stacked along the channels and multiplied by
+    `factor`. It passes no gradient.
 
     Args:
         current: [N, C, H, W].

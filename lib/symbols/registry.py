@@ -1,18 +1,16 @@
-"""Networks by name: the `symbol` of a config. A task's package registers its classes when it is imported."""
-from dff.errors import ConfigError
+"""Networks and their parts by the names that a config gives them."""
+from lib.utils.registry import Registry
 
-_SYMBOLS = {}
+# Networks; those of a task lie in its folder symbols/, which lib/tasks/task.py imports.
+SYMBOLS = Registry('network', 'symbol')
+# Classes with __init__(config.network), feature(data, global_stats, pool_pad) and channels(), as ResNetV1.
+BACKBONES = Registry('backbone', 'network.backbone', 'lib.symbols.backbones')
+# FlowNetworks (lib/symbols/flow_layers.py).
+FLOW_NETWORKS = Registry('flow network', 'network.flow', 'lib.symbols.flow_networks')
 
-
-def register(cls):
-    """Class decorator: makes `cls` known under its own name."""
-    _SYMBOLS[cls.__name__] = cls
-    return cls
+register = SYMBOLS.register()      # class decorator of a network: it is known under its own name
 
 
 def get_symbol_instance(cfg):
-    """A new instance of the network that cfg.symbol names; raises ConfigError, listing what exists, on a miss."""
-    if cfg.symbol not in _SYMBOLS:
-        raise ConfigError("there is no network called '%s' (setting symbol); this task has: %s"
-                          % (cfg.symbol, ', '.join(sorted(_SYMBOLS)) or 'none'))
-    return _SYMBOLS[cfg.symbol]()
+    """Return a new instance of the network that cfg.symbol names; raises ConfigError, listing what exists, on a miss."""
+    return SYMBOLS.get(cfg.symbol)()

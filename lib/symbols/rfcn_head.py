@@ -35,7 +35,8 @@ def rfcn_train(feature, rois, gt_boxes, cfg):
         counted = train.BATCH_ROIS_OHEM * images
     else:
         counted = train.BATCH_ROIS if train.BATCH_ROIS > 0 else train.RPN_POST_NMS_TOP_N * images
-    probability = mx.sym.SoftmaxOutput(score, label, normalization='valid', use_ignore=True, ignore_label=-1, name='cls_prob')
+    probability = mx.sym.SoftmaxOutput(score, label, normalization='valid', use_ignore=True,
+                                       ignore_label=-1, name='cls_prob')
     loss = mx.sym.MakeLoss(smooth_l1(deltas, target, weight, 1.0), grad_scale=1.0 / counted, name='bbox_loss')
     return (mx.sym.Reshape(probability, shape=(images, -1, cfg.dataset.NUM_CLASSES), name='cls_prob_reshape'),
             mx.sym.Reshape(loss, shape=(images, -1, 4 * box_sets(cfg)), name='bbox_loss_reshape'),

@@ -27,7 +27,9 @@ def rpn_train(feature, im_info, label, bbox_target, bbox_weight, cfg):
     probability = mx.sym.SoftmaxOutput(score, label, multi_output=True, normalization='valid', use_ignore=True,
                                        ignore_label=-1, name='rpn_cls_prob')
     loss = smooth_l1(deltas, bbox_target, bbox_weight, 1.0 if cfg.network.NORMALIZE_RPN else 3.0)
-    loss = mx.sym.MakeLoss(loss, grad_scale=1.0 / (cfg.TRAIN.RPN_BATCH_SIZE * cfg.TRAIN.BATCH_IMAGES), name='rpn_bbox_loss')
+    loss = mx.sym.MakeLoss(loss, grad_scale=1.0 /
+                           (cfg.TRAIN.RPN_BATCH_SIZE * cfg.TRAIN.BATCH_IMAGES),
+                           name='rpn_bbox_loss')
     return _proposals(probability, deltas, im_info, cfg, cfg.TRAIN, cfg.TRAIN.BATCH_IMAGES), probability, loss
 
 

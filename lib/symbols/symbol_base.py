@@ -2,9 +2,10 @@
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
+from dff.errors import ConfigError
 from lib.engine.param_shapes import check_params
 from lib.symbols.initialise import initial_value
-from dff.errors import ConfigError
+from lib.symbols.registry import BACKBONES
 
 
 class SymbolBase:
@@ -20,15 +21,18 @@ class SymbolBase:
         self.arg_shape_dict, self.out_shape_dict, self.aux_shape_dict = {}, {}, {}
         self._inputs = ()
 
-    def backbone_size(self, cfg):
-        """(depth, width) of the backbone. Raises ConfigError where the config asks for another size than a fixed one."""
+    def backbone(self, cfg):
+        """Return the backbone that cfg.network describes (lib/symbols/backbones).
+
+        Raises ConfigError where it does not exist, and where the config asks for another size than a fixed one.
+        """
         network = cfg.network
-        if self.depth is None:
-            return network.depth, network.width
-        if (network.depth, network.width, network.flow_width, network.flow) != (self.depth, 1.0, 1.0, 'flownet'):
-            raise ConfigError('the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width 1. For another, '
-                              'set symbol to %s' % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
-        return self.depth, 1.0
+        if self.depth is not None:
+            given = (network.backbone, network.depth, network.width, network.flow_width, network.flow)
+            if given != ('resnet_v1', self.depth, 1.0, 1.0, 'flownet'):
+                raise ConfigError('the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width 1. For another, '
+                                  'set symbol to %s' % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
+        return BACKBONES.get(network.backbone)(network)
 
     def group(self, outputs):
         """Make the outputs the network's symbol, and return it."""

@@ -1,7 +1,7 @@
 """Features of other frames from those of a key frame (Deep Feature Flow, arXiv 1611.07715)."""
 import mxnet as mx
 
-from lib.symbols.flownet import flownet
+from lib.symbols.flownet import FLOW_UNIT, flownet
 from lib.symbols.operators import flow_warp
 
 
@@ -25,3 +25,19 @@ def propagate(feature, current, reference, feature_dim, network, shared=False, s
 def choose(eq_flag, feature, propagated):
     """`feature` for images whose eq_flag [N] is 1 (reference and current frame coincide), else `propagated`."""
     return mx.sym.where(eq_flag, feature, propagated, name='choose_feat')
+
+
+def mismatch(symbol, stride):
+    """How badly the key frame's image, moved along the flow, fits the current one in a network for current frames: [1].
+
+    Root mean square difference, in grey levels, of both images averaged over the cells of the feature map.
+
+    Args:
+        symbol: the network, with inputs data and data_key.
+        stride: pixels for one cell of the feature map.
+    """
+    inner = symbol.get_internals()
+    cell = dict(pool_type='avg', kernel=(stride, stride), stride=(stride, stride), pooling_convention='full')
+    current, key = (mx.sym.Pooling(inner[name], **cell) for name in ('data', 'data_key'))
+    moved = flow_warp(key, inner['Convolution5_output'] * FLOW_UNIT, name='warping_image')
+    return mx.sym.sqrt(mx.sym.mean(mx.sym.square(moved - current)), name='mismatch')

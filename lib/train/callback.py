@@ -59,8 +59,8 @@ class Progress:
         self.close()
         self._epoch, self._line_batch = epoch, first
         if self.stream.isatty():
-            self._bar = tqdm(total=self.batches_per_epoch, desc='epoch %d' % (epoch + 1), unit=' batch', file=self.stream,
-                             dynamic_ncols=True, leave=False)
+            self._bar = tqdm(total=self.batches_per_epoch, desc='epoch %d' % (epoch + 1),
+                             unit=' batch', file=self.stream, dynamic_ncols=True, leave=False)
 
     def _log(self, param, done):
         values = param.eval_metric.get_name_value()
@@ -76,7 +76,9 @@ class Progress:
         self._line_time, self._line_batch = now, done
 
     def _report_waiting(self, epoch):
-        """One line: the epoch's time and the share of it in which the loop waited for data, an upper bound for the device's wait."""
+        """One line: the epoch's time and the share of it in which the loop waited for data, an
+        upper bound for the device's wait.
+        """
         now, waited = time.time(), self._waited() if self._waited else 0.0
         if self._waited:
             seconds = max(now - self._epoch_start[0], 1e-9)

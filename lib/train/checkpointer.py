@@ -3,8 +3,8 @@ import json
 import os
 import signal
 
-from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation, positions, save_checkpoint,
-                                 seed_epoch)
+from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
+                                   positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
 from dff.errors import CheckpointError, Stopped
 
@@ -39,7 +39,8 @@ class Checkpointer:
             if self._stopping or (every and done % every == 0):
                 params = self.module.get_params()
                 self._write(param.epoch, done, *params)
-                self.module.set_params(*params)      # statistics that each device gathers go on from their mean, as after a resume
+                # Statistics that each device gathers go on from their mean, as after a resume.
+                self.module.set_params(*params)
             if self._stopping:
                 self._raise_stopped(param.epoch, done)
             if self._seeds_batches:
@@ -53,7 +54,9 @@ class Checkpointer:
         seed_epoch(self.config.TRAIN.SEED, epoch + 1)
 
     def _write(self, epoch, batch, arg_params, aux_params):
-        check_finite(arg_params, 'after batch %d of epoch %d' % (batch, epoch + 1) if batch else 'after epoch %d' % epoch)
+        check_finite(
+            arg_params, 'after batch %d of epoch %d'
+            % (batch, epoch + 1) if batch else 'after epoch %d' % epoch)
         aux_params = self.group.mean(aux_params)
         if self.group.rank:
             return
@@ -62,8 +65,8 @@ class Checkpointer:
                                              config.network.RFCN_GROUP_SIZE ** 2)
         record = {'seed': config.TRAIN.SEED, 'batches_per_epoch': self.loader.batches_per_epoch}
         try:
-            save_checkpoint(self.prefix, epoch, arg_params, aux_params, self.module.optimizer_states(), self.module.num_update,
-                            record, batch)
+            save_checkpoint(self.prefix, epoch, arg_params, aux_params,
+                            self.module.optimizer_states(), self.module.num_update, record, batch)
         except CheckpointError as error:
             if batch:
                 remove(self.prefix, epoch, batch)     # a part of a checkpoint is of no use
@@ -74,7 +77,8 @@ class Checkpointer:
 
     def _raise_stopped(self, epoch, batch):
         where = 'where worker 0 stopped' if self.group.rank else file_name(self.prefix, epoch, batch=batch)
-        raise Stopped('stopped by a signal; --resume goes on from %s' % where, self.stop.received or signal.SIGTERM)
+        raise Stopped('stopped by a signal; --resume goes on from '
+                      '%s' % where, self.stop.received or signal.SIGTERM)
 
 
 def remove_old(prefix):
@@ -93,7 +97,8 @@ def remove(prefix, epoch, batch):
 
 
 def resume_position(start, batches_per_epoch, report):
-    """(batches of the epoch that are done, updates made) of the Checkpoint `start`, in a run of so many batches an epoch.
+    """(batches of the epoch that are done, updates made) of the Checkpoint `start`, in a run of so
+    many batches an epoch.
 
     Where the run that wrote it had another number (devices, images a batch, data), the same share of the epoch is
     taken, and report is called with a line that says so.
@@ -102,8 +107,10 @@ def resume_position(start, batches_per_epoch, report):
     if before == batches_per_epoch:
         return start.batch, start.num_update
     share = batches_per_epoch / before
-    report('the checkpoint is of a run with %d batches an epoch, this one has %d: going on at the same share of the epoch'
-           % (before, batches_per_epoch))
+    report(
+        'the checkpoint is of a run with %d batches an epoch, this one has %d: going on at the '
+        'same share of the epoch'
+        % (before, batches_per_epoch))
     return int(start.batch * share), int(round(start.num_update * share))
 
 

@@ -40,7 +40,8 @@ def load_sample(record, cfg, rng, with_reference):
         else:
             reference, _ = _read(record.frame_path(frame_id), record, cfg)
             if reference.shape != image.shape:
-                raise DataError('%s and %s belong to one clip but differ in size' % (record.image, record.frame_path(frame_id)))
+                raise DataError('%s and %s belong to one clip but differ in size'
+                                % (record.image, record.frame_path(frame_id)))
             sample['data_ref'] = to_tensor(reference, cfg.network.PIXEL_MEANS)
         sample['eq_flag'] = np.array([same], np.float32)
     return sample
@@ -67,7 +68,9 @@ def collate(samples, cfg, seeds):
     stride = cfg.network.RPN_FEAT_STRIDE
     feature_size = (-(-int(height) // stride), -(-int(width) // stride))
     for sample, seed in zip(samples, seeds):
-        sample.update(assign_anchors(feature_size, sample['gt_boxes'][0], sample['im_info'][0], cfg, np.random.RandomState(seed)))
+        sample.update(
+            assign_anchors(feature_size, sample['gt_boxes'][0], sample['im_info'][0], cfg,
+                           np.random.RandomState(seed)))
         for name in ('data', 'data_ref'):
             if name in sample:
                 sample[name] = pad(sample[name], (1, 3, height, width), 0)
@@ -89,17 +92,24 @@ class DetectionLoader(TrainLoader):
 
     def make_device_batch(self, records, seeds):
         """See TrainLoader."""
-        samples = [load_sample(record, self.cfg, np.random.RandomState(seed), self.with_reference) for record, seed in zip(records, seeds)]
+        samples = [
+            load_sample(record, self.cfg, np.random.RandomState(seed), self.with_reference)
+            for record, seed in zip(records, seeds)
+        ]
         return collate(samples, self.cfg, seeds)
 
     def is_wide(self):
         """See TrainLoader; only with TRAIN.ASPECT_GROUPING."""
-        return np.array([record.width >= record.height for record in self.records]) if self.cfg.TRAIN.ASPECT_GROUPING else None
+        return np.array([record.width >= record.height for record in self.records
+                         ]) if self.cfg.TRAIN.ASPECT_GROUPING else None
 
     def max_shapes(self):
         """({input: shape}, {label: shape}) of the largest batch of a device, so that memory is planned once."""
         cfg, batch = self.cfg, self.cfg.TRAIN.BATCH_IMAGES
-        size = [-(-side // max(1, cfg.network.IMAGE_STRIDE)) * max(1, cfg.network.IMAGE_STRIDE) for side in cfg.SCALES[0]]
+        size = [
+            -(-side // max(1, cfg.network.IMAGE_STRIDE)) * max(1, cfg.network.IMAGE_STRIDE)
+            for side in cfg.SCALES[0]
+        ]
         height, width = (-(-side // cfg.network.RPN_FEAT_STRIDE) for side in size)
         anchors = cfg.network.NUM_ANCHORS
         shapes = {'data': (batch, 3) + tuple(size), 'im_info': (batch, 3), 'eq_flag': (batch,),

@@ -8,12 +8,15 @@ import numpy as np
 from lib.train.metric import IN_FLIGHT
 from dff.errors import DivergenceError
 
-ADVICE = ('Try a lower TRAIN.lr, TRAIN.warmup: true, TRAIN.clip_gradient: 1, pretrained parameters (network.pretrained), and '
-          '`python tools/check_dataset.py` for wrong boxes')
+ADVICE = (
+    'Try a lower TRAIN.lr, TRAIN.warmup: true, TRAIN.clip_gradient: 1, pretrained parameters '
+    '(network.pretrained), and '
+    '`python tools/check_dataset.py` for wrong boxes')
 
 
 class LossWatch:
-    """A batch_end_callback that raises DivergenceError after a batch with a loss that is not finite, or above TRAIN.MAX_LOSS.
+    """A batch_end_callback that raises DivergenceError after a batch with a loss that is not
+    finite, or above TRAIN.MAX_LOSS.
 
     Losses are read one or two batches late, so as not to hold up the device.
 
@@ -44,7 +47,8 @@ class LossWatch:
     def _fail(self, number, name, value):
         _, epoch, batch, images = next(entry for entry in self._recent if entry[0] == number)
         limit = '' if not np.isfinite(value) else ' (above TRAIN.MAX_LOSS, %g)' % self.max_loss
-        raise DivergenceError('training diverged: %s is %g%s in epoch %d, batch %d, with the images %s. %s. %s' % (
+        raise DivergenceError('training diverged: %s is %g%s in epoch %d, batch %d, with the '
+                              'images %s. %s. %s' % (
             name, value, limit, epoch + 1, batch + 1, ', '.join(images), self.lr_report, ADVICE))
 
 
@@ -53,5 +57,7 @@ def check_finite(params, when):
     sums = mx.nd.concat(*[mx.nd.sum(array.reshape((-1,)) * 0) for array in params.values()], dim=0).asnumpy()
     bad = [name for name, total in zip(params, sums) if total != 0]
     if bad:
-        raise DivergenceError('training diverged: %s: %d parameters, %s the first, hold values that are not finite; no checkpoint '
-                              'is written of them. %s' % (when, len(bad), bad[0], ADVICE))
+        raise DivergenceError(
+            'training diverged: %s: %d parameters, %s the first, hold values that are not finite; '
+            'no checkpoint '
+            'is written of them. %s' % (when, len(bad), bad[0], ADVICE))

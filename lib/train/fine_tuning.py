@@ -1,22 +1,24 @@
 """Starting from a network that was trained for other classes or with other anchors."""
 
-# Layers whose outputs are classes or anchors. Only these may differ from the file: another shape elsewhere is another network.
-CLASS_LAYERS = ('rfcn_cls', 'rfcn_bbox', 'rpn_cls_score', 'rpn_bbox_pred', 'score', 'upsampling')
 MOST_NAMED = 12
 
 
-def drop_class_layers(shapes, arg_params, report):
-    """Take out of `arg_params`, {name: array}, what cannot serve the network to train, for init_weight to make anew.
+def drop_class_layers(instance, arg_params, report):
+    """Take out of `arg_params` what cannot serve the network to train, for init_weight to make anew.
 
-    shapes: {name: shape} that the network needs. Taken out: parameters of CLASS_LAYERS that have another shape, each named
-    through `report` with both shapes, and the *_test layers, which are for testing only.
+    Args:
+        instance: the network, with its shapes inferred. Only its class_layers may differ from the file: another shape
+            elsewhere is another network.
+        arg_params: {name: array}. Taken out: parameters of those layers that have another shape, and the *_test layers, which
+            are for testing only.
+        report: called with a line that names each with both shapes.
     """
     dropped = []
     for name in list(arg_params):
-        found, needed = tuple(arg_params[name].shape), tuple(shapes.get(name, ()))
+        found, needed = tuple(arg_params[name].shape), tuple(instance.arg_shape_dict.get(name, ()))
         if name.endswith('_test'):
             del arg_params[name]
-        elif needed and found != needed and name.rsplit('_', 1)[0] in CLASS_LAYERS:
+        elif needed and found != needed and name.rsplit('_', 1)[0] in instance.class_layers:
             del arg_params[name]
             dropped.append('%s %s -> %s' % (name, found, needed))
     if dropped:

@@ -23,11 +23,13 @@ def pad(array, shape, value):
 class TrainLoader(BatchesAhead):
     """Endless-order, finite-epoch iterator over a list of records for `MutableModule.fit`; base of the tasks' loaders.
 
-    Every random choice (order, reference frame, crop, anchor sampling) depends on TRAIN.SEED, the epoch and the
-    position alone, so a resumed run continues exactly as the uninterrupted one. A batch holds, for each
-    device, TRAIN.BATCH_IMAGES images: `batch.data[i]` and `batch.label[i]` are the lists of device i, `batch.images` the files.
+    Every random choice (order, reference frame, crop, anchor sampling) depends on TRAIN.SEED, the
+    epoch and the position alone, so a resumed run continues exactly as the uninterrupted one. A
+    batch holds, for each device, TRAIN.BATCH_IMAGES images: `batch.data[i]` and `batch.label[i]`
+    are the lists of device i, `batch.images` the files.
 
-    Attributes: waited, seconds that `next` has spent waiting; unusable, {image: why}, what TRAIN.SKIP_BAD_IMAGES left out so far.
+    Attributes: waited, seconds that `next` has spent waiting; unusable, {image: why}, what
+    TRAIN.SKIP_BAD_IMAGES left out so far.
 
     A subclass defines make_device_batch and max_shapes, and may define is_wide.
     """
@@ -56,7 +58,9 @@ class TrainLoader(BatchesAhead):
         raise NotImplementedError
 
     def is_wide(self):
-        """For each record whether it goes with wide or with tall images, which are kept in separate batches; None: do not."""
+        """For each record whether it goes with wide or with tall images, which are kept in
+        separate batches; None: do not.
+        """
         return None
 
     @property
@@ -80,7 +84,9 @@ class TrainLoader(BatchesAhead):
         self._start_epoch()
 
     def share(self, rank, processes):
-        """Restart the epoch as one of several processes that train together: of each batch of all of them, take the part of `rank`."""
+        """Restart the epoch as one of several processes that train together: of each batch of all
+        of them, take the part of `rank`.
+        """
         self._rank, self._processes = rank, processes
         self._start_epoch()
 
@@ -121,7 +127,10 @@ class TrainLoader(BatchesAhead):
         return batch
 
     def _load(self, epoch, chosen):
-        """(make_device_batch of the records with the indices `chosen`, `chosen`); an unforeseen error names their images."""
+        """(make_device_batch of the records with the indices `chosen`, `chosen`).
+
+        An unforeseen error names their images.
+        """
         # A seed for each image of each epoch, whichever thread loads it.
         seeds = [zlib.crc32(b'%d %d %d' % (self.cfg.TRAIN.SEED, epoch, index)) for index in chosen]
         records = [self.records[index] for index in chosen]
@@ -133,7 +142,10 @@ class TrainLoader(BatchesAhead):
             raise RuntimeError('loading failed at %s' % ', '.join(record.image for record in records)) from error
 
     def _load_usable(self, epoch, chosen):
-        """As `_load`, but the next record with a usable image takes the place of one without; `unusable` notes the image."""
+        """As `_load`, but the next record with a usable image takes the place of one without.
+
+        `unusable` notes the image.
+        """
         try:
             for index in chosen:
                 check_whole(self.records[index].image)
@@ -152,7 +164,8 @@ class TrainLoader(BatchesAhead):
             except DataError as error:
                 reason = str(error)
                 self.unusable.setdefault(self.records[index].image, reason)
-        raise DataError('none of the %d training images can be used; the last: %s' % (len(self.records), reason))
+        raise DataError('none of the %d training images can be used; the last: '
+                        '%s' % (len(self.records), reason))
 
     def _to_batch(self, devices):
         data = [[mx.nd.from_numpy(device[name]) for name in self.data_names] for device in devices]

@@ -12,7 +12,7 @@ import math
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
-from lib.dataset.formats.seg_records import IGNORE_LABEL
+from dff.labels import IGNORE_LABEL
 
 EPSILON = 1e-14
 # Batches whose values are still on the device. With one or two, training never waits for a metric, yet the

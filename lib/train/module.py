@@ -79,7 +79,8 @@ class MutableModule(mx.mod.BaseModule):
              shared_module=None, grad_req='write'):
         """Reserve memory. Shapes: [(name, shape)] for one device, or a list of these, one for each device."""
         if shared_module is not None:
-            raise ValueError('MutableModule shares memory between shapes by itself; shared_module is not for it')
+            raise ValueError('MutableModule shares memory between shapes by itself; shared_module '
+                             'is not for it')
         if self.binded and not force_rebind:
             self.logger.warning('Already bound, ignoring bind()')
             return
@@ -157,7 +158,8 @@ class MutableModule(mx.mod.BaseModule):
         """
         assert self.binded and self.params_initialized
         self._finish_update()
-        # Batch norm's backward writes its statistics without telling MXNet's scheduler: reading them alone does not wait.
+        # Batch norm's backward writes its statistics without telling MXNet's scheduler: reading
+        # them alone does not wait.
         mx.nd.waitall()
         first = self._pools[0]
         arg_params = {name: array.copyto(mx.cpu()) for name, array in first.arg_params.items()}
@@ -194,7 +196,9 @@ class MutableModule(mx.mod.BaseModule):
         self._current = []
         for pool, own_data, own_labels in zip(self._pools, data, labels):
             inputs = dict(zip(self._data_names, own_data))
-            inputs.update((name, array) for name, array in zip(self._label_names, own_labels) if name not in self._unused)
+            inputs.update((name, array)
+                          for name, array in zip(self._label_names, own_labels)
+                          if name not in self._unused)
             self._current.append(pool.fill(inputs))
         self._finish_update()      # not earlier: copying inputs takes time that the backward pass may still be using
         for executor in self._current:

@@ -1,4 +1,6 @@
-"""SGD with momentum on the CPU by the native library (lib/operator_cxx/sgd_momentum): MXNet's own takes four times as long."""
+"""SGD with momentum on the CPU by the native library (lib/operator_cxx/sgd_momentum): MXNet's own
+takes four times as long.
+"""
 import ctypes
 
 import lib  # noqa: F401  (prepares MXNet's import)
@@ -18,8 +20,9 @@ def suits(optimizer, gradients):
 class MomentumStep:
     """Steps of `optimizer` on these parameters, lists of float32 NDArrays: weights, their gradients and momentums.
 
-    Called for each step. MXNet must have nothing left to compute then (mx.nd.waitall). It does not see that the weights are written,
-    which layers fused for inference would have to; networks bound for training have none.
+    Called for each step. MXNet must have nothing left to compute then (mx.nd.waitall). It does not
+    see that the weights are written, which layers fused for inference would have to; networks
+    bound for training have none.
     """
 
     def __init__(self, optimizer, weights, gradients, states):
@@ -33,8 +36,9 @@ class MomentumStep:
         optimizer._update_count(indices)
         momentum, rescale, clip = (ctypes.c_float(value) for value in (
             optimizer.momentum, optimizer.rescale_grad, optimizer.clip_gradient or float('inf')))
-        self._function(ctypes.c_size_t(self._count), self._sizes, _pointers(self._gradients), floats(*optimizer._get_lrs(indices)),
-                       floats(*optimizer._get_wds(indices)), momentum, rescale, clip, _pointers(self._weights), _pointers(self._states))
+        self._function(ctypes.c_size_t(self._count), self._sizes, _pointers(self._gradients),
+                       floats(*optimizer._get_lrs(indices)), floats(*optimizer._get_wds(indices)),
+                       momentum, rescale, clip, _pointers(self._weights), _pointers(self._states))
 
 
 def _pointers(arrays):

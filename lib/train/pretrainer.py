@@ -17,7 +17,7 @@ from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.dataset.roidb import load_roidb
 from lib.symbols.initialise import initial_value
-from lib.symbols.backbones.resnet_v1 import resnet_v1
+from lib.symbols.registry import BACKBONES
 from dff.image import read_image, resize, to_tensor
 
 BACKGROUND_SHARE = 0.25       # of the windows
@@ -61,8 +61,8 @@ def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, con
 
 def classifier(config):
     """The backbone, the mean over its map without the border, and a linear layer for NUM_CLASSES classes."""
-    body = resnet_v1(mx.sym.Variable('data'), config.network.depth, config.network.width, global_stats=False,
-                     stride_in_3x3=config.network.STRIDE_IN_3X3)
+    backbone = BACKBONES.get(config.network.backbone)(config.network)
+    body = backbone.feature(mx.sym.Variable('data'), global_stats=False)
     body = mx.sym.slice(body, begin=(None, None, 1, 1), end=(None, None, -1, -1))
     body = mx.sym.Pooling(body, global_pool=True, pool_type='avg', kernel=(1, 1))
     body = mx.sym.FullyConnected(mx.sym.Flatten(body), num_hidden=config.dataset.NUM_CLASSES, name='classifier')

@@ -2,7 +2,8 @@
 import os
 import pprint
 
-from lib.config.config import lr_steps, resolve
+from lib.config.checks import lr_steps
+from lib.utils.paths import resolve
 from lib.engine.devices import contexts
 from lib.train.callback import Progress
 from lib.engine.checkpoint import find_checkpoint, load_arrays, load_params, seed_epoch
@@ -19,13 +20,15 @@ from lib.utils.log import create_logger
 from lib.utils.stop import StopRequest
 
 
-def train_net(config, cfg_path, task, with_reference):
-    """Train the network of `config` and write checkpoints.
+def train_net(task, config, cfg_path):
+    """Train the network of `config` and write checkpoints; returns their prefix.
 
-    task: a TrainTask of lib/train/train_tasks.py.
-    with_reference: DFF's training pairs (a labelled and a reference frame) instead of single frames.
-    Returns the prefix of the checkpoints. Raises ConfigError, DataError, CheckpointError, DivergenceError, SetupError,
-    and Stopped after a signal.
+    Args:
+        task: a lib.tasks.task.Task; where it propagates, a labelled and a reference frame are trained on together.
+        config: its settings.
+        cfg_path: their file, whose name the output folder has.
+
+    Raises ConfigError, DataError, CheckpointError, DivergenceError, SetupError, and Stopped after a signal.
     """
     group = connect(config.default.kvstore)
     logger, folder = create_logger(config, cfg_path, config.dataset.image_set, quiet=group.rank > 0)
@@ -34,7 +37,7 @@ def train_net(config, cfg_path, task, with_reference):
     devices = contexts(config.gpus, logger.info)
 
     start = find_start(config, prefix, logger, group)
-    loader = task.make_loader(config, len(devices), with_reference)
+    loader = task.kind.train_loader(config, len(devices), task.propagates)
     loader.share(group.rank, group.size)
     instance = get_symbol_instance(config)
     symbol = instance.get_train_symbol(config)
@@ -43,7 +46,7 @@ def train_net(config, cfg_path, task, with_reference):
     fixed = fixed_param_names(symbol, inputs, config.network)
     symbol = with_stored_statistics(symbol, inputs + fixed)
     logger.info(describe_fixed(fixed, len(set(symbol.list_arguments()) - set(inputs)), config.network))
-    lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size, config.TRAIN.BATCH_IMAGES, task.lr_rule)
+    lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size, config.TRAIN.BATCH_IMAGES, task.kind.lr_rule)
     logger.info(lr_report)
 
     data_shapes, label_shapes = loader.max_shapes()
@@ -51,7 +54,7 @@ def train_net(config, cfg_path, task, with_reference):
                            fixed_param_names=fixed, max_data_shapes=data_shapes, max_label_shapes=label_shapes)
     first_batch = go_on(module, loader, start, logger) if start else 0
     seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch, first_batch)
-    metrics = task.make_metrics()
+    metrics = task.kind.train_metrics()
     with StopRequest() as stop:
         checkpointer = Checkpointer(module, prefix, config, loader, stop, group)
         callbacks = [LossWatch(metrics, config.TRAIN.MAX_LOSS, len(devices), lr_report), make_progress(config, loader, logger, group.size),
@@ -139,7 +142,7 @@ def initial_params(config, instance, loader, prefix, start, logger):
     shapes = dict(loader.provide_data[0] + loader.provide_label[0])
     instance.infer_shape(shapes)
     if not start:
-        drop_class_layers(instance.arg_shape_dict, arg_params, logger.info)
+        drop_class_layers(instance, arg_params, logger.info)
         report_new(instance.init_weight(config, arg_params, aux_params), logger.info)
     instance.check_parameter_shapes(arg_params, aux_params, shapes)
     return arg_params, aux_params

@@ -37,14 +37,14 @@ class DeviceUpdater:
 
     The kvstore only sums: the optimizer and its states stay in this process, as named arrays that can be saved.
 
-    Where lib.train.native_sgd serves, a step is made when its result is asked for (`finish`): until then Python has the time of the
-    backward pass for metrics and the next batch.
+    Where lib.train.native_sgd serves, a step is made when its result is asked for (`finish`):
+    until then Python has the time of the backward pass for metrics and the next batch.
 
     Args:
         optimizer: mx.optimizer.Optimizer; further devices get copies of it.
         pools: an ExecutorPool for each device; parameters with gradients are updated.
-        kvstore: name ('local', 'device'), unused by one device alone, or a KVStore. Workers of a distributed store start from the
-            parameters of worker 0.
+        kvstore: name ('local', 'device'), unused by one device alone, or a KVStore. Workers of a
+            distributed store start from the parameters of worker 0.
     """
 
     def __init__(self, optimizer, pools, kvstore):
@@ -69,7 +69,10 @@ class DeviceUpdater:
         if isinstance(kvstore, mx.kv.KVStore):
             return kvstore
         if 'dist' in (kvstore or ''):
-            raise ConfigError('default.kvstore is %s: a distributed store is made by lib.engine.distributed.connect, before training' % kvstore)
+            raise ConfigError(
+                'default.kvstore is %s: a distributed store is made by '
+                'lib.engine.distributed.connect, before training'
+                % kvstore)
         return mx.kv.create(kvstore) if kvstore and len(self.pools) > 1 else None
 
     @property
@@ -126,7 +129,8 @@ class DeviceUpdater:
                 for key, array in _leaves(name, state):
                     if key not in states or states[key].shape != array.shape:
                         raise CheckpointError(
-                            '%s: the state of parameter %s is %s; the parameters that are trained (FIXED_PARAMS), or '
+                            '%s: the state of parameter %s is %s; the parameters that are trained '
+                            '(FIXED_PARAMS), or '
                             'their shapes, differ from those of the run that wrote it' % (
                                 source, key, 'of shape %s instead of %s' % (states[key].shape, array.shape)
                                 if key in states else 'missing'))
@@ -138,8 +142,8 @@ class DeviceUpdater:
 class AsyncUpdater(DeviceUpdater):
     """Adds this worker's own steps to the parameters in the servers, and takes up what the others have added meanwhile.
 
-    Momentum stays in the worker, where a checkpoint can hold it. Steps of N workers add up as gradients do in `dist_sync`; so that
-    their weight decay does not, each decays by an N-th.
+    Momentum stays in the worker, where a checkpoint can hold it. Steps of N workers add up as
+    gradients do in `dist_sync`; so that their weight decay does not, each decays by an N-th.
 
     Args: optimizer, pools as DeviceUpdater; kvstore: the store of lib.engine.distributed.connect('dist_async').
     """
@@ -163,7 +167,8 @@ class AsyncUpdater(DeviceUpdater):
 
 def _step(optimizer, context, weights, gradients, states):
     """The optimizer's step by MXNet's operators."""
-    # One kernel for several parameters saves launches on a GPU; on the CPU it is 5 to 12 times slower than one for each.
+    # One kernel for several parameters saves launches on a GPU; on the CPU it is 5 to 12 times
+    # slower than one for each.
     group = max(1, optimizer.aggregate_num) if context.device_type == 'gpu' else 1
     for start in range(0, len(weights), group):
         part = slice(start, start + group)

@@ -11,13 +11,16 @@ ENDING = 5.0     # seconds that a thread at work has at the end of the process
 class BatchThreads:
     """Threads that call functions, in the order asked for.
 
-    Unlike those of concurrent.futures, one that hangs keeps nobody from ending the process or from using others in its place.
-    Jobs that nobody has begun are dropped with this object.
+    Unlike those of concurrent.futures, one that hangs keeps nobody from ending the process or from
+    using others in its place. Jobs that nobody has begun are dropped with this object.
     """
 
     def __init__(self, number):
         self._jobs = queue.SimpleQueue()
-        threads = [threading.Thread(target=_work, args=(self._jobs,), name='loader', daemon=True) for _ in range(number)]
+        threads = [
+            threading.Thread(target=_work, args=(self._jobs,), name='loader', daemon=True)
+            for _ in range(number)
+        ]
         for thread in threads:
             thread.start()
         # Also at the end of the process: threads inside OpenCV or MXNet must not outlive these.

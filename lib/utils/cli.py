@@ -7,7 +7,10 @@ from dff.errors import DFFError, Stopped
 
 
 def run(main):
-    """Call `main()`; exit 0, or 2 with one line for a user's error, or 128 + the signal that stopped it (Ctrl-C: 130)."""
+    """Call `main()`.
+
+    Exit 0, or 2 with one line for a user's error, or 128 + the signal that stopped it (Ctrl-C: 130).
+    """
     worker = os.environ.get('DMLC_ROLE') == 'worker'
     try:
         main()

@@ -2,7 +2,7 @@
 import importlib
 import logging
 
-MODULES = ('lib.boxes.bbox', 'lib.boxes.cpu_nms', 'lib.evaluation.detection_text')
+MODULES = ('lib.boxes.bbox', 'lib.evaluation.detection_text')
 
 
 def load(module):

@@ -20,7 +20,10 @@ class ImageHeader(NamedTuple):
 
 
 def read_header(path):
-    """The ImageHeader of a JPEG or PNG file; another file is decoded. Raises DataError where it is missing or no image."""
+    """The ImageHeader of a JPEG or PNG file; another file is decoded.
+
+    Raises DataError where it is missing or no image.
+    """
     try:
         with open(path, 'rb') as stream:
             head = stream.read(HEAD)

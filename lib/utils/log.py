@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from lib.config.config import resolve
+from lib.utils.paths import resolve
 from dff.errors import SetupError
 
 

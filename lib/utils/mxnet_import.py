@@ -1,7 +1,7 @@
 """The one place that prepares MXNet's import, so that stock wheels work with today's Python and NumPy.
 
-Nothing in site-packages is edited: the environment is arranged before `import mxnet`, and a failing import is turned into a
-SetupError that says what to install.
+Nothing in site-packages is edited: the environment is arranged before `import mxnet`, and a
+failing import is turned into a SetupError that says what to install.
 """
 import importlib.abc
 import os
@@ -24,8 +24,9 @@ def prepare():
     # A library operator always writes its gradient. With 8 or more contributions to one tensor MXNet would ask it to
     # add instead and the gradient would be silently wrong; above this count only.
     os.environ['MXNET_EXEC_INPLACE_GRAD_SUM_CAP'] = '1000000'
-    # Copies of large arrays from NumPy would start a second OpenMP team, on the main thread; with more threads than cores none
-    # waits actively any more, and every small layer takes .2 ms longer.
+    # Copies of large arrays from NumPy would start a second OpenMP team, on the main thread; with
+    # more threads than cores none waits actively any more, and every small layer takes .2 ms
+    # longer.
     os.environ.setdefault('MXNET_CPU_PARALLEL_SIZE', '2000000000')
     # One line on stderr for every image size that is bound, otherwise.
     os.environ.setdefault('MXNET_SUBGRAPH_VERBOSE', '0')
@@ -35,7 +36,8 @@ def prepare():
     os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(1 << 27))
     try:
         import numpy
-        if numpy.__version__.startswith('1.'):  # in NumPy 2, which MXNet refuses, np.bool is a type that other packages need
+        # In NumPy 2, which MXNet refuses, np.bool is a type that other packages need.
+        if numpy.__version__.startswith('1.'):
             for name, builtin in NUMPY_ALIASES.items():
                 setattr(numpy, name, builtin)
         import cv2  # noqa: F401  loaded after MXNet, some builds of OpenCV crash

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import namedtuple
 
-from lib.config.config import resolve
+from lib.utils.paths import resolve
 from dff.errors import DFFError
 
 # name: in words; makes: path of the file that is there once `command`, a script of the repository and its arguments, has ended;

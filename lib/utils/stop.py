@@ -7,7 +7,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Context manager in which the first SIGINT or SIGTERM is only noted, in `received`; the second ends the process at once.
+    """Context manager in which the first SIGINT or SIGTERM is only noted, in `received`; the
+    second ends the process at once.
 
     received: the signal's number, None until one comes. Outside the main thread signals keep their meaning.
     """
@@ -30,4 +31,6 @@ class StopRequest:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
-        print('\n%s: stopping after this batch, with a checkpoint; again: at once, without' % signal.Signals(number).name, file=sys.stderr)
+        print(
+            '\n%s: stopping after this batch, with a checkpoint; again: at once, without'
+            % signal.Signals(number).name, file=sys.stderr)

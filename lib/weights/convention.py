@@ -3,8 +3,9 @@ from collections import namedtuple
 
 import numpy as np
 
-# order: of the channels, 'rgb' or 'bgr'; means, stds: of pixels from 0 to 255, listed blue, green, red: the network sees
-# (pixel - mean) / std. means None: those of each image, which no setting can express; they count as PIXEL_MEANS.
+# order: of the channels, 'rgb' or 'bgr'; means, stds: of pixels from 0 to 255, listed blue, green,
+# red: the network sees (pixel - mean) / std. means None: those of each image, which no setting can
+# express; they count as PIXEL_MEANS.
 Convention = namedtuple('Convention', 'order means stds')
 
 PIXEL_MEANS = (103.06, 115.90, 123.15)         # the default of network.PIXEL_MEANS, those of MSRA's ResNets

@@ -7,16 +7,17 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.engine.checkpoint import file_name, file_sha256, save_arrays
+from dff.files import file_sha256
+from lib.engine.checkpoint import file_name, save_arrays
 from lib.engine.executors import ExecutorPool
-from lib.symbols.resnet_v1 import STAGES
+from lib.symbols.backbones.resnet_v1 import STAGES
 from dff.errors import CheckpointError
 from dff.files import atomic_path
 from dff.image import to_tensor
 from lib.weights.convention import BYTE, ONE
 from lib.weights.flow import FlowNet
 from lib.weights.resnet import ResNet
-from lib.weights.torch_file import import_torch
+from lib.weights.torch_import import import_torch
 
 TARGETS = {'resnet_v1_%d' % depth: depth for depth in sorted(STAGES)}
 TARGETS['flownet'] = None

@@ -5,8 +5,8 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.symbols.flow_encoders import ENCODER
-from lib.symbols.flownet import DECODER, PIXEL_UNIT, flownet
+from lib.symbols.flow_networks.flownet import ENCODER
+from lib.symbols.flownet import DECODER, PIXEL_UNIT, flownet, predictions
 from lib.weights.convention import BYTE, PIXEL_MEANS, Convention, first_layer
 from lib.weights.forward import flow_predictions
 
@@ -106,8 +106,7 @@ class FlowNet:
     def symbol(self, family):
         """The network that the parity check runs, of inputs `data` and `data_ref`: its five predictions."""
         flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), 1)
-        internals = flow.get_internals()
-        return mx.sym.Group([internals['Convolution%d_output' % i] for i in range(1, 6)])
+        return mx.sym.Group(list(predictions(flow).values()))
 
     def reference(self, images, names, tensors, family, means):
         """The five predictions for two images, through the foreign network."""

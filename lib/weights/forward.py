@@ -4,11 +4,12 @@ It runs on PyTorch where that is installed, else on NumPy.
 """
 import numpy as np
 
-from lib.symbols.flow_encoders import ENCODER, SLOPE
+from lib.symbols.flow_layers import SLOPE
+from lib.symbols.flow_networks.flownet import ENCODER
 from lib.symbols.flownet import DECODER
-from lib.symbols.resnet_v1 import BN_EPS, STAGES
+from lib.symbols.backbones.resnet_v1 import BN_EPS, STAGES
 from lib.weights.convention import network_input
-from lib.weights.torch_file import import_torch
+from lib.weights.torch_import import import_torch
 
 
 def convolve(data, weight, bias=None, stride=1, pad=0, dilation=1):

@@ -2,23 +2,11 @@
 import os
 from collections import namedtuple
 
-from lib.engine.checkpoint import load_arrays
 from dff.errors import CheckpointError
-from lib.weights.caffemodel import read_caffemodel
-from lib.weights.pickled import read_pickle
-from lib.weights.torch_file import read_safetensors, read_torch
+from lib.weights.registry import READERS
 
 # author: what the file says of its origin, '' where it says nothing.
 Source = namedtuple('Source', 'path tensors author')
-
-
-def read_params(path):
-    """{name: float32 array} of an MXNet parameter file; arg: and aux: are taken off the names."""
-    return {name.split(':', 1)[-1]: array.asnumpy().astype('float32') for name, array in load_arrays(path).items()}
-
-
-READERS = {'.caffemodel': read_caffemodel, '.pkl': read_pickle, '.pth': read_torch, '.pt': read_torch, '.tar': read_torch,
-           '.safetensors': read_safetensors, '.params': read_params}
 REFUSED = {'.h5': 'HDF5 models of Caffe are not read; save the network as a binary .caffemodel',
            '.ckpt': 'TensorFlow has no release of these networks that fits',
            '.onnx': 'ONNX files fold the names away; use the checkpoint that they were made from'}
@@ -34,9 +22,9 @@ def read_source(path):
     extension = os.path.splitext(path)[1].lower()
     if extension not in READERS:
         raise CheckpointError('%s: %s. Known kinds: %s' % (
-            path, REFUSED.get(extension, 'files ending in %r are of no known kind' % extension), ' '.join(READERS)))
+            path, REFUSED.get(extension, 'files ending in %r are of no known kind' % extension), ' '.join(READERS.names())))
     try:
-        content = READERS[extension](path)
+        content = READERS.get(extension)(path)
     except OSError as error:
         raise CheckpointError('cannot read %s: %s' % (path, error.strerror or error)) from error
     tensors, author = content if isinstance(content, tuple) else (content, '')

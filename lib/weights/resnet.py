@@ -5,7 +5,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.symbols.resnet_v1 import BN_EPS, STAGES, resnet_v1, unit_name
+from lib.symbols.backbones.resnet_v1 import BN_EPS, STAGES, resnet_v1, unit_name
 from lib.weights.convention import IMAGENET_MEANS, IMAGENET_STDS, ONE, PIXEL_MEANS, Convention, first_layer
 from lib.weights.forward import resnet_feature
 

@@ -1,2 +1,4 @@
-"""Networks of the frame baseline; importing this package registers them."""
-from rfcn.symbols import resnet_v1_101_rfcn, resnet_v1_rfcn  # noqa: F401
+"""Networks of the task; importing this package makes them known."""
+from lib.utils.registry import import_modules
+
+import_modules(__name__)

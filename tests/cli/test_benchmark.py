@@ -1,4 +1,5 @@
-"""tools/benchmark.py and benchmarks/parts.py on tiny networks of every task; the peers where they are installed; messages."""
+"""tools/benchmark.py and benchmarks/parts.py on tiny networks of every task; the peers where they are installed;
+messages."""
 import json
 import sys
 
@@ -9,8 +10,8 @@ import pytest
 from benchmarks.contenders import Contender
 from benchmarks.parts import multiply_adds, part_names
 from lib.symbols.registry import get_symbol_instance
-from tests.helpers import tiny
-from tests.helpers import tiny_seg
+from tests.helpers import tiny, tiny_seg
+from tests.helpers.marks import slow
 from tests.helpers.seg_tools import write
 
 
@@ -26,7 +27,8 @@ def detector(tmp_path):
 
 
 def test_one_table_without_model_and_input(detector, tmp_path):
-    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--frames', 7, '--json', tmp_path / 'all.json')
+    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--frames', 7,
+                                       '--json', tmp_path / 'all.json')
     assert status == 0, err
     own, baseline = cells(out, 'float32'), cells(out, 'every frame a key frame')
     assert all(float(own[part]) >= 0 for part in ('reading', 'key network', 'current network', 'post-processing'))
@@ -39,14 +41,16 @@ def test_one_table_without_model_and_input(detector, tmp_path):
     assert row['fps'] == pytest.approx(1e3 / row['total']) and 50 < row['memory'] < 5000 and 0 < row['outside'] < 1
 
 
+@pytest.mark.slow
 def test_a_model_and_a_video(detector, tmp_path):
     video = tmp_path / 'clip.avi'
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*'MJPG'), 25, (96, 64))
     for picture in tiny.clip(5):
         writer.write(picture)
     writer.release()
-    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--model', tiny.prefix(tmp_path, 'dff_rfcn'), '--epoch', 1,
-                                       '--input', video, '--frames', 4, '--interval', 2, '--against', 'builtin')
+    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector,
+                                       '--model', tiny.prefix(tmp_path, 'dff_rfcn'), '--epoch', 1, '--input', video,
+                                       '--frames', 4, '--interval', 2, '--against', 'builtin')
     assert status == 0, err
     peer = cells(out, "MXNet's operators and defaults")
     assert peer['reading'] == peer['post-processing'] == '' and peer['against builtin'] == '1.00x'
@@ -54,6 +58,7 @@ def test_a_model_and_a_video(detector, tmp_path):
     assert 'network input 64x96' in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task', ['rfcn', 'deeplab', 'dff_deeplab'])
 def test_other_tasks(task, tmp_path):
     if task == 'rfcn':
@@ -69,12 +74,14 @@ def test_other_tasks(task, tmp_path):
 
 
 def test_peers_compute_the_same(detector, torch):
-    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--frames', 3, '--against', 'torch,openvino')
+    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--frames', 3,
+                                       '--against', 'torch,openvino')
     assert status == 0, err
     assert float(cells(out, 'PyTorch, TorchScript')['outputs differ by']) < 1e-3
     assert 'PyTorch %s' % torch.__version__ in out
 
 
+@pytest.mark.slow
 def test_peers_that_are_not_installed_are_left_out(detector, tmp_path):
     for name in ('torch', 'openvino'):
         (tmp_path / ('%s.py' % name)).write_text('raise ImportError("no module named %s")' % name)
@@ -89,9 +96,10 @@ def test_peers_that_are_not_installed_are_left_out(detector, tmp_path):
 
 @pytest.mark.parametrize('arguments, message', [
     (('--model', 'nowhere/model'), 'nowhere/model-0000.params does not exist'),
-    (('--against', 'builtin,caffe'), "expected some of builtin, torch, openvino, separated by commas, found 'caffe'"),
-    (('--precision', 'float16'), "expected some of float32, int8, separated by commas, found 'float16'"),
-    (('--set', 'symbol=resnet_v2'), "there is no network called 'resnet_v2'"),
+    slow(('--against', 'builtin,caffe'),
+         "expected some of builtin, torch, openvino, separated by commas, found 'caffe'"),
+    slow(('--precision', 'float16'), "expected some of float32, int8, separated by commas, found 'float16'"),
+    slow(('--set', 'symbol=resnet_v2'), "there is no network called 'resnet_v2'"),
 ])
 def test_messages(detector, arguments, message):
     status, _, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, *arguments)
@@ -105,17 +113,20 @@ def test_a_damaged_video(detector, tmp_path):
     assert status == 2 and 'cannot decode %s as video' % path in err and 'Traceback' not in err
 
 
+@pytest.mark.slow
 def test_a_frame_that_turns_out_to_be_damaged_ends_it_with_its_name(detector, tmp_path):
     for number in range(4):
         write(tmp_path / 'frames' / ('%d.png' % number), tiny.frame(number))
     (tmp_path / 'frames' / '3.png').write_bytes(b'no image')
-    status, _, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--input', tmp_path / 'frames', '--frames', 6)
+    status, _, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--input', tmp_path / 'frames',
+                                     '--frames', 6)
     assert status == 2 and 'cannot decode image %s' % (tmp_path / 'frames' / '3.png') in err and 'Traceback' not in err
 
 
 def test_segmentation_has_no_torch(tmp_path):
     tiny_seg.make_folder(tmp_path / 'set', clips=1)
-    status, _, err = tiny.run_script('tools/benchmark.py', '--cfg', tiny_seg.write_experiment(tmp_path, 'deeplab'), '--against', 'torch')
+    status, _, err = tiny.run_script('tools/benchmark.py', '--cfg', tiny_seg.write_experiment(tmp_path, 'deeplab'),
+                                     '--against', 'torch')
     assert status == 2 and 'for segmentation there is --against builtin' in err
 
 
@@ -133,19 +144,22 @@ def test_multiply_adds_of_parts():
     symbol = get_symbol_instance(cfg).get_cur_test_symbol(cfg)
     shapes = {'data': (1, 3, 64, 96), 'data_key': (1, 3, 64, 96), 'feat_key': (1, 32, 4, 6), 'im_info': (1, 3)}
     work = multiply_adds(symbol, shapes)
-    # Convolution5 has 2 and Convolution5_scale 32 filters of 1x1 or 3x3 on the last concatenation; deconv2's output is 16x24.
+    # Convolution5 has 2 and Convolution5_scale 32 filters of 1x1 or 3x3 on the last concatenation;
+    # deconv2's output is 16x24.
     arguments = dict(zip(symbol.list_arguments(), symbol.infer_shape(**shapes)[0]))
     weights = [arguments[name] for name in ('Convolution5_weight', 'Convolution5_scale_weight')]
     assert work['flow and scale map'] == 4 * 6 * sum(np.prod(shape) for shape in weights)
     assert work['RPN and R-FCN, 1x1'] == 4 * 6 * 16 * (18 + 36 + 49 * 4 + 49 * 8)
     assert set(part_names(symbol).values()) - {'constants'} == {
-        'images (halving, stacking)', 'FlowNet, contracting', 'FlowNet, expanding', 'flow and scale map', 'warp', 'RPN and R-FCN, 1x1',
-        'proposals', 'PS-RoI pooling'}
+        'images (halving, stacking)', 'FlowNet, contracting', 'FlowNet, expanding', 'flow and scale map', 'warp',
+        'RPN and R-FCN, 1x1', 'proposals', 'PS-RoI pooling'}
 
 
+@pytest.mark.slow
 def test_parts(detector):
     status, out, err = tiny.run_script('benchmarks/parts.py', '--cfg', detector, '--repeats', 2)
     assert status == 0, err
     assert 'GFLOP/s' in out
     for part in ('stage 4', 'feat_conv_3x3, dilated', 'FlowNet, expanding', 'warp', 'proposals', 'PS-RoI pooling'):
-        assert float(cells(out.partition('current frame')[0] if 'stage' in part or 'feat' in part else out, part)['ms']) > 0
+        assert float(cells(out.partition('current frame')[0] if 'stage' in part or 'feat' in part else out,
+                           part)['ms']) > 0

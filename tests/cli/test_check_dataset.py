@@ -7,20 +7,21 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from dataset_tools import DatasetFolder, annotation, object_xml
 
-from lib.dataset.check.check import check as check_module
+from dff.errors import ConfigError, DataError
 from lib.dataset.check.check import check
+from lib.dataset.check.check import check as check_module
 from lib.dataset.check.check_clips import ranges
 from lib.dataset.check.check_html import write_html
 from lib.dataset.formats.problems import KINDS
-from dff.errors import ConfigError, DataError
+from tests.helpers.dataset_tools import DatasetFolder, annotation, object_xml
 
 LENGTH = 6
 
 
 class Planted(DatasetFolder):
-    """Two training clips, one test clip, two stills; a cat and a dog in every frame. Clean until something is planted."""
+    """Two training clips, one test clip, two stills; a cat and a dog in every frame.
+    Clean until something is planted."""
 
     def __init__(self, path):
         super().__init__(path)
@@ -28,7 +29,9 @@ class Planted(DatasetFolder):
                       'DET_train_x': ['train/s1 1', 'train/s2 2']}
         self.names, self.symbol, self.num_classes = ('cat', 'dog'), 'resnet_v1_flownet_rfcn', 3
         rng = np.random.RandomState(0)
-        for tree, paths in (('VID', ['%s/%06d' % (clip, i) for clip in ('train/a', 'train/b c', 'val/v é') for i in range(LENGTH)]),
+        for tree, paths in (('VID',
+                             ['%s/%06d' % (clip, i) for clip in ('train/a', 'train/b c', 'val/v é')
+                              for i in range(LENGTH)]),
                             ('DET', ['train/s1', 'train/s2'])):
             for path in paths:
                 self.image(tree, path, self.xml())
@@ -37,7 +40,8 @@ class Planted(DatasetFolder):
 
     @staticmethod
     def xml(cat=(5, 5, 24, 24), size='<size><width>60</width><height>40</height></size>', more=''):
-        return annotation(object_xml('cat', *cat, '<trackid>0</trackid>'), object_xml('dog', 30, 10, 50, 30, '<trackid>1</trackid>'), more,
+        return annotation(object_xml('cat', *cat, '<trackid>0</trackid>'),
+                          object_xml('dog', 30, 10, 50, 30, '<trackid>1</trackid>'), more,
                           size=size)
 
     def file(self, path, tree='VID', kind='Data'):
@@ -50,7 +54,8 @@ class Planted(DatasetFolder):
         for name, lines in self.lines.items():
             self.image_set(name, *lines)
         cfg = self.config('VID_train_x+DET_train_x', self.names)
-        cfg.dataset.test_image_set, cfg.dataset.NUM_CLASSES, cfg.symbol = 'VID_val_videos', self.num_classes, self.symbol
+        cfg.dataset.test_image_set, cfg.dataset.NUM_CLASSES = 'VID_val_videos', self.num_classes
+        cfg.symbol = self.symbol
         return cfg
 
     def check(self, **options):
@@ -90,29 +95,32 @@ PLANTS = [
      'VID_train_x', 1, '000001.JPEG .* breaks off'),
     ('annotation missing', lambda p: p.file(V2, kind='Annotations').unlink(),
      'VID_val_videos', 1, 'the annotation .*000002.xml does not exist'),
-    ('annotation invalid', lambda p: p.write(V2, '<annotation>'), 'VID_val_videos', 1, '000002.xml is not valid XML: no element found'),
+    ('annotation invalid', lambda p: p.write(V2, '<annotation>'), 'VID_val_videos', 1,
+     '000002.xml is not valid XML: no element found'),
     ('annotation invalid', lambda p: p.write(A3, p.xml(cat=(1, 'x', 3, 4))),
      'VID_train_x', 1, "expected a number in <bndbox><ymin>, found 'x'"),
     ('annotation invalid', lambda p: p.write(A3, p.xml(cat=(1, 2, 'nan', 4))),
      'VID_train_x', 1, "expected a number in <bndbox><xmax>, found 'nan'"),
     ('annotation invalid', lambda p: p.write(A3, p.xml(more='<object><bndbox/></object>')),
      'VID_train_x', 1, 'object 3 of .* has no <name>'),
-    ('annotation invalid', lambda p: p.write(A3, '<!DOCTYPE a [<!ENTITY x "%s">]>' % ('ha' * 99) + p.xml(more='&x;')), 'VID_train_x', 1,
-     'entity definitions are not allowed'),
-    ('wrong size', lambda p: p.write(A3, p.xml(size='<size><width>61</width><height>40</height></size>')), 'VID_train_x', 1,
-     '000003.xml says 61 x 40 pixels, the image has 60 x 40'),
+    ('annotation invalid', lambda p: p.write(A3, '<!DOCTYPE a [<!ENTITY x "%s">]>' % ('ha' * 99) + p.xml(more='&x;')),
+     'VID_train_x', 1, 'entity definitions are not allowed'),
+    ('wrong size', lambda p: p.write(A3, p.xml(size='<size><width>61</width><height>40</height></size>')),
+     'VID_train_x', 1, '000003.xml says 61 x 40 pixels, the image has 60 x 40'),
     ('box empty', lambda p: p.write(A3, p.xml(cat=(20, 5, 10, 24))),
      'VID_train_x', 1, '000003.xml: cat at 20 5 10 24 in a frame of 60 x 40'),
     ('box outside', lambda p: p.write(A3, p.xml(cat=(70, 5, 80, 24))), 'VID_train_x', 1, 'cat at 70 5 80 24'),
     ('box over the edge', lambda p: p.write(A3, p.xml(cat=(-1, 5, 60, 24))), 'VID_train_x', 1, 'cat at -1 5 60 24'),
-    ('unknown class', lambda p: p.write(A3, p.xml(more=2 * object_xml('<![CDATA[cow <é>]]>', 1, 1, 9, 9))), 'VID_train_x', 1,
-     "000003.xml has 2 x 'cow <é>', which is not in the class list"),
-    ('track id twice', lambda p: p.write(V2, p.xml(more=object_xml('cat', 1, 1, 9, 9, '<trackid>0</trackid>'))), 'VID_val_videos', 1,
-     '000002.xml has 2 x track id 0 of cat'),
-    ('frame without boxes', lambda p: p.write(A3, annotation()), 'VID_train_x', 1, 'train/a/000003 has no box of a listed class'),
+    ('unknown class', lambda p: p.write(A3, p.xml(more=2 * object_xml('<![CDATA[cow <é>]]>', 1, 1, 9, 9))),
+     'VID_train_x', 1, "000003.xml has 2 x 'cow <é>', which is not in the class list"),
+    ('track id twice', lambda p: p.write(V2, p.xml(more=object_xml('cat', 1, 1, 9, 9, '<trackid>0</trackid>'))),
+     'VID_val_videos', 1, '000002.xml has 2 x track id 0 of cat'),
+    ('frame without boxes', lambda p: p.write(A3, annotation()), 'VID_train_x', 1,
+     'train/a/000003 has no box of a listed class'),
     ('list syntax', lambda p: p.lines['VID_train_x'].append('train/a 1 3'),
      'VID_train_x', 3, "expected 'clip_dir 1 frame_id clip_length'"),
-    ('list syntax', lambda p: p.lines['VID_val_videos'].append('val/v 7 1 6'), 'VID_val_videos', 2, 'the third field must be 0'),
+    ('list syntax', lambda p: p.lines['VID_val_videos'].append('val/v 7 1 6'), 'VID_val_videos', 2,
+     'the third field must be 0'),
     ('listed twice', lambda p: p.lines['DET_train_x'].append('train/s1 3'),
      'DET_train_x', 3, 'train/s1 stands at .*DET_train_x.txt, line 1 already'),
     ('clip length', lambda p: p.lines['VID_train_x'].__setitem__(0, 'train/a 1 3 5'), 'VID_train_x', 1,
@@ -125,7 +133,8 @@ PLANTS = [
      'VID_train_x', 1, 'holds 1 other files, such as .3.jpg'),
     ('annotation without frame', lambda p: p.write('train/a/000009', p.xml()), 'VID_train_x', 1,
      'Annotations/VID/train/a holds 1 without an image in .*, such as .000009.xml'),
-    ('frame sizes differ', lambda p: cv2.imencode('.png', np.zeros((50, 60, 3), np.uint8))[1].tofile(str(p.file('train/a/000001'))),
+    ('frame sizes differ',
+     lambda p: cv2.imencode('.png', np.zeros((50, 60, 3), np.uint8))[1].tofile(str(p.file('train/a/000001'))),
      'VID_train_x', 1, r'differ in size: 60 x 40 \(000003.JPEG\), 60 x 50 \(000001.JPEG\)'),
     ('clip in training and test', lambda p: p.lines['VID_train_x'].append('val/v é 1 2 6'), 'VID_val_videos', 1,
      'clip val/v é is trained on: .*VID_train_x.txt, line 3'),
@@ -140,7 +149,8 @@ def test_each_problem_is_found(planted, kind, plant, image_set, number, text):
     found = planted.check()
     assert found.pop(kind)[0].startswith(line(planted, image_set, number)) and re.search(text, planted.check()[kind][0])
     # Nothing else is said, but what follows from the problem itself.
-    follows = {'clip length', 'annotation without frame'} if 'missing' in kind and kind != 'annotation missing' else set()
+    follows = {'clip length',
+               'annotation without frame'} if 'missing' in kind and kind != 'annotation missing' else set()
     assert set(found) == follows
 
 
@@ -155,7 +165,8 @@ def test_problems_of_the_whole(planted):
     found = planted.check()
     assert 'dataset.NUM_CLASSES is 3, but the class list (dataset.CLASSES) has 3 classes' in found['class count'][0]
     assert found['class without training boxes'] == ['bird'] and found['class without test boxes'] == ['dog', 'bird']
-    assert found['frame number twice'][0].startswith(line(planted, 'VID_val_videos', 2) + 'frame number 3 stands on line 1 already')
+    assert found['frame number twice'][0].startswith(line(planted, 'VID_val_videos', 2)
+                                                     + 'frame number 3 stands on line 1 already')
     assert found['no track ids'][0].endswith('no object has a track id and a second box nearby')
 
 
@@ -215,7 +226,8 @@ def test_limit_and_effects(planted):
     for i in range(LENGTH):
         planted.write('val/v é/%06d' % i, planted.xml(cat=(70, 5, 80, 24)))
     text = '\n'.join(check(planted.settings(), limit=2, workers=1).lines())
-    assert 'warning: box outside (6)\n  -> %s\n' % KINDS['box outside'][1] in text and '  ... and 4 more (--limit 0 shows all)' in text
+    assert 'warning: box outside (6)\n  -> %s\n' % KINDS['box outside'][1] in text
+    assert '  ... and 4 more (--limit 0 shows all)' in text
     assert text.count('000.xml: cat at 70') + text.count('001.xml: cat at 70') == 2
 
 
@@ -224,7 +236,8 @@ def test_html(planted, tmp_path):
     write_html(check(planted.settings(), workers=1), str(tmp_path / 'r.html'), 'a & b')
     text = (tmp_path / 'r.html').read_text(encoding='utf-8')
     assert '<h1>a &amp; b</h1>' in text and '<script>' not in text and '&lt;script&gt;' in text
-    assert text.count('data:image/jpeg;base64,') == 10 and 'val/v é/000005</figcaption>' in text      # 2 + 2 training frames, 6 test frames
+    # 2 + 2 training frames, 6 test frames
+    assert text.count('data:image/jpeg;base64,') == 10 and 'val/v é/000005</figcaption>' in text
     assert '<td>slow (motion IoU &gt; 0.9)</td><td>12</td>' in text and '<td>16 to 32</td><td>12</td>' in text
     assert 'http' not in text
 
@@ -234,15 +247,16 @@ def test_ranges():
 
 
 def run_tool(root, *arguments):
-    return subprocess.run([sys.executable, str(root / 'tools' / 'check_dataset.py')] + list(arguments), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, encoding='utf-8')
+    return subprocess.run([sys.executable, str(root / 'tools' / 'check_dataset.py')] + list(arguments),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, encoding='utf-8')
 
 
 def test_command(planted, root, tmp_path):
     planted.settings()
     settings = tmp_path / 'x.yaml'
-    settings.write_text('symbol: resnet_v1_flownet_rfcn\ndataset:\n  dataset_path: "%s"\n  CLASSES: [cat, dog]\n  NUM_CLASSES: 3\n'
-                        '  image_set: VID_train_x\n  test_image_set: VID_val_videos\n' % planted.path, encoding='utf-8')
+    settings.write_text('symbol: resnet_v1_flownet_rfcn\ndataset:\n  dataset_path: "%s"\n  CLASSES: [cat, dog]\n'
+                        '  NUM_CLASSES: 3\n  image_set: VID_train_x\n  test_image_set: VID_val_videos\n' % planted.path,
+                        encoding='utf-8')
     done = run_tool(root, '--cfg', str(settings), '--html', str(tmp_path / 'out' / 'r.html'))
     assert (done.returncode, done.stderr) == (0, '') and done.stdout.endswith('clean: 0 errors, 0 warnings, 0 notes\n')
     assert (tmp_path / 'out' / 'r.html').stat().st_size > 5000

@@ -1,4 +1,5 @@
-"""tools/compare.py, what `sh init.sh --demo` runs, on small drawings of toy_vid and toy_seg in a copy of the project."""
+"""tools/compare.py, what `sh init.sh --demo` runs, on small drawings of toy_vid and toy_seg
+in a copy of the project."""
 import os
 import re
 import shutil
@@ -7,11 +8,11 @@ import sys
 
 import pytest
 
-from lib.dataset.toy import toy_generator
-from lib.dataset.toy import toy_seg_generator
+from lib.dataset.toy import toy_generator, toy_seg_generator
 from tests.helpers.tiny import run_script
 
-SETTINGS = ['SCALES=[128,208]', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'TRAIN.FLIP=false', 'TRAIN.lr=0.001', 'gpus=cpu']
+SETTINGS = ['SCALES=[128,208]', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'TRAIN.FLIP=false', 'TRAIN.lr=0.001',
+            'gpus=cpu']
 
 
 @pytest.fixture(scope='module')
@@ -20,8 +21,11 @@ def project(root, tmp_path_factory):
     project = tmp_path_factory.mktemp('project')
     for part in ('lib', 'experiments', 'rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab', 'tools'):
         shutil.copytree(str(root / part), str(project / part), ignore=shutil.ignore_patterns('__pycache__'))
-    toy_generator.generate(str(project / 'data/toy_vid'), toy_generator.Size(train_clips=1, train_length=15, stills=2, val_clips=3, val_length=4))
-    toy_seg_generator.STORE.generate(str(project / 'data/toy_seg'), toy_seg_generator.Size(train_clips=1, train_length=10, stills=6, val_clips=3, val_length=5))
+    toy_generator.generate(str(project / 'data/toy_vid'),
+                           toy_generator.Size(train_clips=1, train_length=15, stills=2, val_clips=3, val_length=4))
+    toy_seg_generator.STORE.generate(str(project / 'data/toy_seg'),
+                                     toy_seg_generator.Size(train_clips=1, train_length=10, stills=6, val_clips=3,
+                                                            val_length=5))
     for part, task in (('backbone', 'rfcn'), ('flow', 'dff_rfcn')):
         status, out = run(project, 'tools/pretrain.py', part, '--batches', '2', '--batch_size', '2', '--cfg',
                           'experiments/%s/cfgs/toy_vid_%s.yaml' % (task, task), '--set', *SETTINGS)
@@ -31,33 +35,40 @@ def project(root, tmp_path_factory):
 
 def run(project, *words):
     """(exit status, output) of a script of the copy."""
-    done = subprocess.run([sys.executable] + list(words), cwd=str(project), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True, env=dict(os.environ, OMP_NUM_THREADS='2'))      # two trainings at a time
+    done = subprocess.run([sys.executable] + list(words), cwd=str(project), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT,
+                          # two trainings at a time
+                          universal_newlines=True, env=dict(os.environ, OMP_NUM_THREADS='2'))
     return done.returncode, done.stdout
 
 
 def check(folder, dff, measure, table_rows):
     """The files of a comparison in output/; returns its table."""
     table = (folder / 'results.md').read_text().splitlines()
-    assert table[0] == '| network | %s | ms a frame | key / other frame, ms | speed-up |' % measure and table[2].endswith('| 1.0x |')
+    assert table[0] == '| network | %s | ms a frame | key / other frame, ms | speed-up |' % measure
+    assert table[2].endswith('| 1.0x |')
     assert [row.split(' | ')[0] for row in table[2:]] == table_rows
     assert (folder / (dff + '.mp4')).stat().st_size > 1000 and (folder / 'accuracy_speed.png').stat().st_size > 5000
     return '\n'.join(table)
 
 
+@pytest.mark.slow
 def test_everything_is_trained_tested_and_compared(project):
     """Detection and segmentation at the same time: what their trainings print stands behind their names."""
     status, out = run(project, 'tools/compare.py', 'toy_vid', 'toy_seg', '--set', *SETTINGS)
     assert status == 0, out
-    rows = ['| R-FCN, every frame'] + ['| DFF R-FCN, key frame every %d' % n for n in (1, 5, 10)] + ['| DFF R-FCN, the middle one of every 10']
+    rows = ['| R-FCN, every frame'] + ['| DFF R-FCN, key frame every %d' % n
+                                       for n in (1, 5, 10)] + ['| DFF R-FCN, the middle one of every 10']
     assert check(project / 'output/compare_toy_vid', 'dff_rfcn', 'mAP@0.5', rows) in out
     rows = ['| DeepLab, every frame'] + ['| DFF DeepLab, key frame every %d' % n for n in (1, 5)]
     assert check(project / 'output/compare_toy_seg', 'dff_deeplab', 'mIoU', rows) in out
-    assert '[training R-FCN on toy_vid] epoch 1 batch ' in out and '[training DeepLab on toy_seg] epoch 3 batch ' in out and out.count('there already: ') == 2
+    assert '[training R-FCN on toy_vid] epoch 1 batch ' in out and '[training DeepLab on toy_seg] epoch 3 batch ' in out
+    assert out.count('there already: ') == 2
     for name in ('R-FCN', 'DFF R-FCN', 'DeepLab', 'DFF DeepLab'):
         assert re.search(r'minutes: .*training %s on toy_\w+ \d' % name, out)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_trained_again(project):
     next(project.glob('output/deeplab/**/*-0003.params')).unlink()
     status, out = run(project, 'tools/compare.py', 'toy_seg', '--set', *SETTINGS)
@@ -66,6 +77,7 @@ def test_what_is_there_is_not_trained_again(project):
     assert re.search(r'minutes: training DeepLab on toy_seg [\d.]+; everything', out) and '[training' not in out
 
 
+@pytest.mark.slow
 def test_a_command_that_fails_ends_it(project):
     status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', 'dataset.NUM_CLASSES=3', *SETTINGS)
     assert status == 2 and 'NUM_CLASSES' in out and 'ended with status 2; its message stands above' in out
@@ -73,4 +85,5 @@ def test_a_command_that_fails_ends_it(project):
 
 def test_unknown_names():
     status, _, err = run_script('tools/compare.py', 'toy_vdi')
-    assert status == 2 and "there is nothing to compare called 'toy_vdi': choose from toy_vid, toy_seg, camvid_vid, camvid_seg" in err
+    assert status == 2
+    assert "there is nothing to compare called 'toy_vdi': choose from toy_vid, toy_seg, camvid_vid, camvid_seg" in err

@@ -1,5 +1,4 @@
 """The demo scripts, run as users run them, on tiny networks."""
-import functools
 import json
 import os
 
@@ -7,21 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.config.config import update_from_file
-from lib.config.defaults import detection_defaults
-from lib.apps import demo
-from dff.sources import open_frames, open_writer
 from dff.drawing import class_colour, draw_detections
-from lib.utils.cli import run
-from rfcn.demo import DEFAULTS
+from dff.sources import open_frames
+from dff.writers import open_writer
 from tests.helpers import tiny
+from tests.helpers.marks import slow
 
 
 @pytest.fixture(scope='module')
 def models(tmp_path_factory):
     """{task: (yaml path, prefix)} of tiny models."""
     folder = tmp_path_factory.mktemp('models')
-    return {task: (tiny.write_experiment(folder, task, clips=1, length=2), tiny.prefix(folder, task)) for task in ('rfcn', 'dff_rfcn')}
+    return {task: (tiny.write_experiment(folder, task, clips=1, length=2), tiny.prefix(folder, task))
+            for task in ('rfcn', 'dff_rfcn')}
 
 
 @pytest.fixture
@@ -37,17 +34,14 @@ def frames(tmp_path):
 def run_demo(models, task, *arguments, script='demo', cwd=None):
     """As users do: (status, stdout, stderr)."""
     path, prefix = models[task]
-    return tiny.run_script('%s/%s.py' % (task, script), '--cfg', path, '--model', prefix, '--epoch', 1, '--thresh', 0.05, *arguments,
-                           cwd=cwd)
+    return tiny.run_script('%s/%s.py' % (task, script), '--cfg', path, '--model', prefix, '--epoch', 1,
+                           '--thresh', 0.05, *arguments, cwd=cwd)
 
 
-def run_here(models, task, monkeypatch, *arguments):
+def run_here(models, task, *arguments):
     """The same in this process, which saves the seconds of importing MXNet; raises SystemExit after an error."""
     path, prefix = models[task]
-    monkeypatch.setattr('sys.argv', ['demo.py', '--cfg', str(path), '--model', prefix, '--epoch', '1', '--thresh', '0.05']
-                        + [str(argument) for argument in arguments])
-    config = detection_defaults()
-    run(lambda: demo.run_demo('', config, functools.partial(update_from_file, config), DEFAULTS))
+    tiny.run_demo_here(task, '--cfg', path, '--model', prefix, '--epoch', 1, '--thresh', 0.05, *arguments)
 
 
 def read_json(path):
@@ -67,37 +61,43 @@ def test_folder_to_video_and_json(models, frames, tmp_path):
     assert [frame['name'] for frame in found['frames']] == ['f%d' % i for i in range(5, 12)]
     assert [frame['key'] for frame in found['frames']] == [True, False, False] * 2 + [True]
     boxes = [box for frame in found['frames'] for box in frame['detections']]
-    assert boxes and all(box['class'] in found['classes'][1:] and 0.05 <= box['score'] <= 1 and len(box['box']) == 4 for box in boxes)
+    assert boxes
+    assert all(box['class'] in found['classes'][1:] and 0.05 <= box['score'] <= 1 and len(box['box']) == 4
+               for box in boxes)
 
 
+@pytest.mark.slow
 def test_video_to_folder_at_another_interval(models, tmp_path):
     with open_writer(tmp_path / 'in.mp4', 10) as write:
         for t in range(5):
             write(tiny.frame(t), '')
-    status, _, errors = run_demo(models, 'dff_rfcn', '--input', 'in.mp4', '--output', 'out', '--json', 'out.json', '--interval', 4,
-                                 cwd=tmp_path)
+    status, _, errors = run_demo(models, 'dff_rfcn', '--input', 'in.mp4', '--output', 'out', '--json', 'out.json',
+                                 '--interval', 4, cwd=tmp_path)
     assert status == 0, errors
     assert sorted(os.listdir(str(tmp_path / 'out'))) == ['%06d.jpg' % i for i in range(5)]
     assert [frame['key'] for frame in read_json(tmp_path / 'out.json')['frames']] == [True, False, False, False, True]
 
 
-@pytest.mark.parametrize('task', ['rfcn', 'dff_rfcn'])
-def test_the_batch_demo_finds_the_same(models, frames, tmp_path, monkeypatch, task):
-    run_here(models, task, monkeypatch, '--input', frames, '--output', tmp_path / 'demo', '--json', tmp_path / 'demo.json')
-    status, printed, errors = run_demo(models, task, '--input', frames, '--output', tmp_path / 'batch', '--json', tmp_path / 'batch.json',
-                                       script='demo_batch')
+@pytest.mark.parametrize('task', [slow('rfcn'), 'dff_rfcn'])
+def test_the_batch_demo_finds_the_same(models, frames, tmp_path, task):
+    run_here(models, task, '--input', frames, '--output', tmp_path / 'demo',
+             '--json', tmp_path / 'demo.json')
+    status, printed, errors = run_demo(models, task, '--input', frames, '--output', tmp_path / 'batch',
+                                       '--json', tmp_path / 'batch.json', script='demo_batch')
     assert status == 0 and 'fps' in printed, errors
     found = [read_json(tmp_path / name)['frames'] for name in ('demo.json', 'batch.json')]
     assert len(found[0]) == len(found[1]) == 7
     for one, other in zip(*found):
-        assert (one['name'], one['key'], len(one['detections'])) == (other['name'], other['key'], len(other['detections']))
+        assert (one['name'], one['key'], len(one['detections'])) == (other['name'], other['key'],
+                                                                     len(other['detections']))
         for a, b in zip(one['detections'], other['detections']):
             assert a['class'] == b['class'] and a['score'] == pytest.approx(b['score'], abs=2e-4)
             assert a['box'] == pytest.approx(b['box'], abs=0.05)
 
 
 def test_missing_model(frames, tmp_path):
-    status, _, errors = tiny.run_script('dff_rfcn/demo.py', '--input', frames, '--model', tmp_path / 'none', '--gpus', 'cpu')
+    status, _, errors = tiny.run_script('dff_rfcn/demo.py', '--input', frames, '--model', tmp_path / 'none',
+                                        '--gpus', 'cpu')
     assert status == 2 and 'Traceback' not in errors
     assert 'none-0000.params does not exist' in errors and 'model/README.md' in errors and 'sh init.sh --demo' in errors
 
@@ -106,7 +106,8 @@ def test_missing_demo_clip(root):
     if (root / 'demo' / 'ILSVRC2015_val_00007010').exists():
         pytest.skip('the demo clip is there')
     status, _, errors = tiny.run_script('rfcn/demo.py')
-    assert status == 2 and 'ILSVRC2015_val_00007010 of ImageNet VID' in errors and '--input' in errors and 'sh init.sh --demo' in errors
+    assert status == 2 and 'ILSVRC2015_val_00007010 of ImageNet VID' in errors and '--input' in errors
+    assert 'sh init.sh --demo' in errors
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -131,7 +132,7 @@ def test_errors(models, frames, tmp_path, monkeypatch, capsys, arguments, messag
     (tmp_path / 'broken' / '2.jpg').write_bytes(b'x')
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
-        run_here(models, 'rfcn', monkeypatch, '--output', 'out', *arguments)
+        run_here(models, 'rfcn', '--output', 'out', *arguments)
     assert end.value.code == 2 and message in capsys.readouterr().err
 
 

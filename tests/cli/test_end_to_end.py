@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 
 from lib.dataset.toy.toy_generator import Size, generate
+from tests.helpers.marks import slow
 
 SMALL = ['network.pretrained=', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'network.BN_GLOBAL_STATS=false',
-         'network.FIXED_PARAMS=[]',
-         'TRAIN.RPN_POST_NMS_TOP_N=20', 'TEST.RPN_POST_NMS_TOP_N=20', 'TRAIN.BATCH_ROIS_OHEM=16',
-         'TRAIN.FLIP=false', 'TRAIN.warmup=false', 'TRAIN.end_epoch=1', 'TEST.test_epoch=1']
+         'network.FIXED_PARAMS=[]', 'TRAIN.RPN_POST_NMS_TOP_N=20', 'TEST.RPN_POST_NMS_TOP_N=20',
+         'TRAIN.BATCH_ROIS_OHEM=16', 'TRAIN.FLIP=false', 'TRAIN.warmup=false', 'TRAIN.end_epoch=1', 'TEST.test_epoch=1']
 
 
 @pytest.fixture(scope='module')
 def work(tmp_path_factory):
     """A folder with a small toy_vid in data/."""
     folder = tmp_path_factory.mktemp('run')
-    generate(str(folder / 'data' / 'toy_vid'), Size(train_clips=1, train_length=15, stills=12, val_clips=2, val_length=7), workers=1)
+    generate(str(folder / 'data' / 'toy_vid'),
+             Size(train_clips=1, train_length=15, stills=12, val_clips=2, val_length=7), workers=1)
     return folder
 
 
@@ -54,17 +55,20 @@ def test_train_and_test_both_networks(command, work):
     assert '0 of 70 parameters are frozen' in baseline.stdout and 'Mean AP@0.5 = ' in baseline.stdout
     folder = trained(work, 'output').parent
     params = mx.nd.load(str(trained(work, 'output')))
-    assert {'arg:rfcn_bbox_weight_test', 'arg:rfcn_bbox_bias_test', 'arg:conv1_weight', 'aux:bn_conv1_moving_mean'} <= set(params)
+    assert {'arg:rfcn_bbox_weight_test', 'arg:rfcn_bbox_bias_test', 'arg:conv1_weight',
+            'aux:bn_conv1_moving_mean'} <= set(params)
     log = next(folder.glob('*.log')).read_text()
     assert 'BATCH_ROIS_OHEM' in log and 'epoch 1 batch 2/' in log
 
     prefix = str(trained(work, 'output'))[:-len('-0001.params')]
-    dff = command(DFF, settings=['network.pretrained=%s' % prefix, 'network.pretrained_epoch=1', 'network.pretrained_flow='])
+    dff = command(DFF,
+                  settings=['network.pretrained=%s' % prefix, 'network.pretrained_epoch=1', 'network.pretrained_flow='])
     assert dff.returncode == 0 and 'Mean AP@0.5 = ' in dff.stdout
     results = json.loads(next((work / 'output' / 'dff_rfcn').rglob('results.json')).read_text())
     assert results['frames'] == 14 and results['key_frames'] == 2 and 0 <= results['mAP'] <= 1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_same_parameters(command, work):
     def train(output, *settings):
         return command(RFCN, settings=settings, output=output)
@@ -82,13 +86,13 @@ def test_a_resumed_run_ends_with_the_same_parameters(command, work):
 
 @pytest.mark.parametrize('settings, message', [
     (['TRAIN.lrr=1'], "there is no setting 'TRAIN.lrr'; did you mean 'TRAIN.lr'"),
-    (['dataset.NUM_CLASSES=31'], 'NUM_CLASSES'),
-    (['network.pretrained=nowhere/resnet'], 'nowhere/resnet-0006.params'),
-    (['network.pretrained_flow=nowhere/flownet'], 'nowhere/flownet-0000.params'),
-    (['symbol=resnet_v1_102_rfcn'], "there is no network called 'resnet_v1_102_rfcn'"),
-    (['dataset.dataset=ImageNetVIDD'], "ImageNetVIDD"),
+    slow(['dataset.NUM_CLASSES=31'], 'NUM_CLASSES'),
+    slow(['network.pretrained=nowhere/resnet'], 'nowhere/resnet-0006.params'),
+    slow(['network.pretrained_flow=nowhere/flownet'], 'nowhere/flownet-0000.params'),
+    slow(['symbol=resnet_v1_102_rfcn'], "there is no network called 'resnet_v1_102_rfcn'"),
+    slow(['dataset.dataset=ImageNetVIDD'], "ImageNetVIDD"),
     (['dataset.image_set=VID_train_99frames'], 'VID_train_99frames'),
-    (['output_path=/dev/null/x'], 'cannot write to the output folder /dev/null/x'),
+    slow(['output_path=/dev/null/x'], 'cannot write to the output folder /dev/null/x'),
 ], ids=lambda value: value[0] if isinstance(value, list) else '')
 def test_mistakes_end_with_one_line(command, settings, message):
     settings = ['network.pretrained=', 'network.pretrained_epoch=6'] + settings

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 
 import dff_rfcn.symbols  # noqa: F401  (makes the networks known)
-from lib.config.config import resolve, update_from_file
+from lib.config.config import update_from_file
 from lib.config.defaults import detection_defaults
-from lib.engine.checkpoint import save_arrays
 from lib.dataset.formats.image_sets import Entry, write_image_set
-from lib.symbols.flow_encoders import ENCODER
+from lib.engine.checkpoint import save_arrays
+from lib.symbols.flow_networks.flownet import ENCODER
 from lib.symbols.registry import get_symbol_instance
+from lib.utils.paths import resolve
 
 CFG = 'experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'
-OBJECT = '<object><name>n02958343</name><bndbox><xmin>%d</xmin><ymin>%d</ymin><xmax>%d</xmax><ymax>%d</ymax></bndbox></object>'
+OBJECT = ('<object><name>n02958343</name>'
+          '<bndbox><xmin>%d</xmin><ymin>%d</ymin><xmax>%d</xmax><ymax>%d</ymax></bndbox></object>')
 
 
 def memory_gb():
@@ -50,7 +52,8 @@ def write_data(folder):
     sets = str(folder / 'ImageSets')
     write_image_set(sets, 'DET_train_30classes', 'stills', [Entry('train/still', 1, None, 0, 1, 0)])
     write_image_set(sets, 'VID_train_15frames', 'training', [Entry('train/clip/000002', 1, 'train/clip', 2, 3, 0)])
-    write_image_set(sets, 'VID_val_videos', 'videos', [Entry('val/clip/%06d' % t, 1 + t, 'val/clip', t, 3, 0) for t in range(3)])
+    write_image_set(sets, 'VID_val_videos', 'videos',
+                    [Entry('val/clip/%06d' % t, 1 + t, 'val/clip', t, 3, 0) for t in range(3)])
 
 
 def write_weights(folder):
@@ -59,18 +62,20 @@ def write_weights(folder):
     update_from_file(config, resolve(CFG))
     instance = get_symbol_instance(config)
     instance.get_train_symbol(config)
-    shapes = {'data': (1, 3, 64, 64), 'data_ref': (1, 3, 64, 64), 'eq_flag': (1,), 'im_info': (1, 3), 'gt_boxes': (1, 1, 5),
-              'label': (1, 9 * 16), 'bbox_target': (1, 36, 4, 4), 'bbox_weight': (1, 36, 4, 4)}
+    shapes = {'data': (1, 3, 64, 64), 'data_ref': (1, 3, 64, 64), 'eq_flag': (1,), 'im_info': (1, 3),
+              'gt_boxes': (1, 1, 5), 'label': (1, 9 * 16), 'bbox_target': (1, 36, 4, 4), 'bbox_weight': (1, 36, 4, 4)}
     instance.infer_shape(shapes)
     args, auxs = {}, {}
     instance.init_weight(config, args, auxs)
     flow = tuple(name for name, _, _, _ in ENCODER) + ('deconv', 'Convolution', 'upsample_flow')
     arrays = {'arg:' + name: array for name, array in args.items()}
     arrays.update(('aux:' + name, array) for name, array in auxs.items())
-    for file, wanted in (('resnet_v1_101', lambda n: n.startswith(('conv1_', 'bn', 'res'))), ('flownet', lambda n: n.startswith(flow))):
+    for file, wanted in (('resnet_v1_101', lambda n: n.startswith(('conv1_', 'bn', 'res'))),
+                         ('flownet', lambda n: n.startswith(flow))):
         save_arrays(str(folder / (file + '-0000.params')), {k: v for k, v in arrays.items() if wanted(k[4:])})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(memory_gb() < 10, reason='training ResNet-101 at 562x1000 wants 6 GB of memory')
 def test_the_shipped_configuration_trains_and_tests_at_full_size(root, tmp_path):
     write_data(tmp_path / 'ILSVRC2015')
@@ -78,9 +83,10 @@ def test_the_shipped_configuration_trains_and_tests_at_full_size(root, tmp_path)
     process = subprocess.run(
         [sys.executable, str(root / 'experiments/dff_rfcn/dff_rfcn_end2end_train_test.py'),
          '--cfg', CFG, '--gpus', 'cpu', '--frequent', '1', '--set',
-         'dataset.root_path=%s' % tmp_path, 'dataset.dataset_path=%s' % (tmp_path / 'ILSVRC2015'), 'output_path=%s' % (tmp_path / 'output'),
-         'network.pretrained=%s' % (tmp_path / 'resnet_v1_101'), 'network.pretrained_flow=%s' % (tmp_path / 'flownet'),
-         'TRAIN.FLIP=false', 'TRAIN.end_epoch=1', 'TEST.test_epoch=1'],
+         'dataset.root_path=%s' % tmp_path, 'dataset.dataset_path=%s' % (tmp_path / 'ILSVRC2015'),
+         'output_path=%s' % (tmp_path / 'output'), 'network.pretrained=%s' % (tmp_path / 'resnet_v1_101'),
+         'network.pretrained_flow=%s' % (tmp_path / 'flownet'), 'TRAIN.FLIP=false', 'TRAIN.end_epoch=1',
+         'TEST.test_epoch=1'],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert process.returncode == 0, process.stderr[-3000:]
     assert '33 of 370 parameters are frozen' in process.stdout

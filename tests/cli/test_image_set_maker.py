@@ -1,11 +1,11 @@
 """Lists made from the files that are there."""
 import pytest
-from dataset_tools import DatasetFolder, annotation, object_xml
-from tiny import run_script
 
+from dff.errors import ConfigError, DataError
 from lib.dataset.formats.image_set_maker import Options, make_image_sets, spread
 from lib.dataset.formats.image_sets import read_image_set
-from dff.errors import ConfigError, DataError
+from tests.helpers.dataset_tools import DatasetFolder, annotation, object_xml
+from tests.helpers.tiny import run_script
 
 CAT, DOG = object_xml('cat', 1, 2, 30, 20), object_xml('dog', 1, 2, 30, 20)
 
@@ -54,8 +54,8 @@ def test_columns_and_numbers(folder):
     assert lines(folder, 'VID_val_frames') == ['val/one/000000 1', 'val/one/000001 2', 'val/one/000002 3',
                                                 'val/two/000000 4', 'val/two/000001 5']
     assert lines(folder, 'DET_train_all') == ['train/x/1 1']
-    assert report == ['VID_train_3frames: frames 5, clips 2', 'VID_val_videos: frames 5, clips 2', 'VID_val_frames: frames 5',
-                      'DET_train_all: stills 1 of 1']
+    assert report == ['VID_train_3frames: frames 5, clips 2', 'VID_val_videos: frames 5, clips 2',
+                      'VID_val_frames: frames 5', 'DET_train_all: stills 1 of 1']
     sets = str(folder.path / 'ImageSets')
     by_video, by_frame = (read_image_set(sets, name).entries for name in ('VID_val_videos', 'VID_val_frames'))
     assert [(e.path, e.number) for e in by_video] == [(e.path, e.number) for e in by_frame]
@@ -66,10 +66,12 @@ def test_frames_and_clips_without_objects(folder):
     add_clip(folder, 'train/none', 3, objects='')
     add_clip(folder, 'train/sparse', 9, bare=[i for i in range(9) if i % 4])
     names, report = make_image_sets(str(folder.path), Options(per_clip=2))
-    assert lines(folder, 'VID_train_2frames') == ['train/half 1 5 8', 'train/half 1 7 8', 'train/sparse 1 0 9', 'train/sparse 1 8 9']
+    assert lines(folder, 'VID_train_2frames') == ['train/half 1 5 8', 'train/half 1 7 8', 'train/sparse 1 0 9',
+                                                  'train/sparse 1 8 9']
     assert report == ['VID_train_2frames: frames 4, clips 2, clips without objects, left out 1']
     make_image_sets(str(folder.path), Options(per_clip=2, with_empty=True, force=True))
-    assert lines(folder, 'VID_train_2frames')[:4] == ['train/half 1 2 8', 'train/half 1 6 8', 'train/none 1 0 3', 'train/none 1 2 3']
+    assert lines(folder, 'VID_train_2frames')[:4] == ['train/half 1 2 8', 'train/half 1 6 8', 'train/none 1 0 3',
+                                                      'train/none 1 2 3']
     make_image_sets(str(folder.path), Options(per_clip=0, with_empty=True))
     assert len(lines(folder, 'VID_train_allframes')) == 8 + 3 + 3
 
@@ -81,7 +83,8 @@ def test_a_cap_for_every_class(folder):
     make_image_sets(str(folder.path), Options(per_class=6))
     chosen = lines(folder, 'DET_train_6perclass')
     assert len(chosen) == 6 and [line.split()[1] for line in chosen] == list('123456')
-    assert {line.split()[0] for line in chosen} >= {'train/00', 'train/05', 'train/10', 'train/15'}     # the rare class is whole
+    # the rare class is whole
+    assert {line.split()[0] for line in chosen} >= {'train/00', 'train/05', 'train/10', 'train/15'}
     make_image_sets(str(folder.path), Options(per_class=6, force=True))
     assert lines(folder, 'DET_train_6perclass') == chosen
     make_image_sets(str(folder.path), Options(per_class=6, seed=1, force=True))
@@ -128,6 +131,7 @@ def test_a_path_that_a_list_cannot_hold(folder):
 def test_command_line(folder):
     add_clip(folder, 'train/a', 2)
     assert run_script('tools/make_image_sets.py', folder.path) == (
-        0, 'VID_train_15frames: frames 2, clips 1\nwritten: %s\n' % (folder.path / 'ImageSets/VID_train_15frames.txt'), '')
+        0,
+        'VID_train_15frames: frames 2, clips 1\nwritten: %s\n' % (folder.path / 'ImageSets/VID_train_15frames.txt'), '')
     status, printed, errors = run_script('tools/make_image_sets.py', folder.path)
     assert (status, printed) == (2, '') and errors.startswith('error: ') and errors.endswith('--force replaces it')

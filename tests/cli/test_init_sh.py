@@ -53,7 +53,8 @@ def test_package_for_gpu(root, tmp_path, answer, package, reason):
 
 
 def test_package_when_the_driver_does_not_answer(root, tmp_path):
-    command(tmp_path, 'nvidia-smi', 'echo "NVIDIA-SMI has failed because it could not communicate with the driver"; exit 9\n')
+    command(tmp_path, 'nvidia-smi',
+            'echo "NVIDIA-SMI has failed because it could not communicate with the driver"; exit 9\n')
     assert init_sh(root, '--print-mxnet-package', path=tmp_path).stdout in ('mxnet==1.9.1\n', 'mxnet-cu112==1.9.1\n')
 
 
@@ -67,7 +68,8 @@ def test_wrong_machine(root, tmp_path):
     command(tmp_path, 'uname', 'echo Linux aarch64\n')
     result = init_sh(root, path=tmp_path)
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1] == ("error: MXNet's wheels are for Linux x86-64 only and this is Linux aarch64: "
+    assert result.stderr.splitlines()[-1] == ("error: MXNet's wheels are for Linux x86-64 only and this is Linux "
+                                              "aarch64: "
                                               'use such a machine or container')
 
 
@@ -97,7 +99,8 @@ def test_no_python(bare_checkout):
 
 def test_only_an_old_python(bare_checkout):
     command(bare_checkout[1], 'python3', 'case $2 in *platform*) echo 3.6.9 ;; *) exit 1 ;; esac\n')
-    assert bare_init(*bare_checkout).startswith('error: only Python 3.6.9 is here, MXNet needs 3.8 to 3.12: install one')
+    line = bare_init(*bare_checkout)
+    assert line.startswith('error: only Python 3.6.9 is here, MXNet needs 3.8 to 3.12: install one')
 
 
 def test_python_without_venv(bare_checkout):

@@ -14,7 +14,8 @@ def point(policy, frames, accuracy):
 FIXED = [point('fixed', 1.0, 0.8), point('fixed', 5.0, 0.7), point('fixed', 10.0, 0.6)]
 
 
-@pytest.mark.parametrize('frames, accuracy, factor', [(7.5, 0.65, 1.0), (10.0, 0.7, 2.0), (12.0, 0.3, 1.2), (6.0, 0.75, 2.0)])
+@pytest.mark.parametrize('frames, accuracy, factor',
+                         [(7.5, 0.65, 1.0), (10.0, 0.7, 2.0), (12.0, 0.3, 1.2), (6.0, 0.75, 2.0)])
 def test_saving_is_measured_along_the_curve_of_fixed_intervals(frames, accuracy, factor):
     flow = point('flow', frames, accuracy)
     (found, saved), = saved_key_frames(FIXED + [flow])
@@ -31,10 +32,11 @@ def test_a_dip_of_the_curve_does_not_count_as_its_end():
     assert saved_key_frames(dipped + [point('flow', 20.0, 0.6)])[0][1] == pytest.approx(2.0)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     cfg = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=1, length=4)
-    status, out, err = tiny.run_script('tools/interval_curve.py', '--cfg', cfg, '--intervals', '1', '3', '--mismatches', '0.001',
-                                       '--most', '4')
+    status, out, err = tiny.run_script('tools/interval_curve.py', '--cfg', cfg, '--intervals', '1', '3',
+                                       '--mismatches', '0.001', '--most', '4')
     assert status == 0, err
     assert '| every 3 |' in out and '| mismatch above 0.001 |' in out
     record = json.loads(next(tmp_path.rglob('curve.json')).read_text())

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from dff.errors import CheckpointError
 from lib.config.config import load_yaml
 from lib.engine.checkpoint import file_name, load_params
-from dff.errors import CheckpointError
 
 TASKS = ('rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab')
 
@@ -44,5 +44,6 @@ def test_the_settings_it_names_exist(root):
 def test_the_error_for_a_missing_file_points_there(root):
     for name in wanted(root):
         prefix, epoch = name[:-len('-0000.params')], int(name[-11:-7])
-        with pytest.raises(CheckpointError, match=re.escape(prefix) + '.* does not exist. model/README.md says for every file'):
+        with pytest.raises(CheckpointError,
+                           match=re.escape(prefix) + '.* does not exist. model/README.md says for every file'):
             load_params(str(root / 'nowhere' / prefix), epoch)

@@ -8,11 +8,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.flow.moved_frames import moved_pair
-from lib.train.pretrainer import BACKGROUND_OVERLAP, WindowLoader, cut, draw_window
 from lib.dataset.formats.records import Record
 from lib.dataset.toy.toy_generator import Size, generate
+from lib.flow.moved_frames import moved_pair
 from lib.symbols.operators import flow_warp
+from lib.train.pretrainer import BACKGROUND_OVERLAP, WindowLoader, cut, draw_window
 from tests.helpers.tiny import tiny_config
 
 
@@ -73,6 +73,7 @@ def test_windows_are_mirrored_half_of_the_time(tmp_path):
     assert 0.35 < rising.mean() < 0.65
 
 
+@pytest.mark.slow
 def test_the_tool_writes_what_the_configs_start_from(root, tmp_path):
     generate(str(tmp_path / 'toy'), Size(train_clips=1, train_length=15, stills=2, val_clips=1, val_length=2),
              workers=1)

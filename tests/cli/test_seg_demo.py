@@ -1,5 +1,4 @@
 """The segmentation demos, run as users run them, on tiny networks."""
-import functools
 import os
 
 import cv2
@@ -7,14 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab.demo import DEFAULTS
-from lib.config.config import update_from_file
-from lib.config.defaults import segmentation_defaults
-from lib.apps import seg_demo
-from dff.sources import open_frames, open_writer
-from lib.utils.cli import run
-from tests.helpers import tiny
-from tests.helpers import tiny_seg
+from dff.sources import open_frames
+from dff.writers import open_writer
+from tests.helpers import tiny, tiny_seg
 
 
 @pytest.fixture(scope='module')
@@ -35,25 +29,24 @@ def frames(tmp_path):
     return folder
 
 
-def run_here(model, monkeypatch, *arguments):
+def run_here(model, *arguments):
     """The demo in this process, which saves the seconds of importing MXNet; raises SystemExit after an error."""
     path, prefix = model
-    monkeypatch.setattr('sys.argv', ['demo.py', '--cfg', str(path), '--model', prefix, '--epoch', '1']
-                        + [str(argument) for argument in arguments])
-    config = segmentation_defaults()
-    run(lambda: seg_demo.run_demo('', config, functools.partial(update_from_file, config), DEFAULTS))
+    tiny.run_demo_here('dff_deeplab', '--cfg', path, '--model', prefix, '--epoch', 1, *arguments)
 
 
 def test_folder_to_video_and_class_maps(model, frames, tmp_path):
     path, prefix = model
-    status, printed, errors = tiny.run_script('dff_deeplab/demo.py', '--cfg', path, '--model', prefix, '--epoch', 1, '--input', frames,
-                                              '--output', tmp_path / 'out.mp4', '--labels', tmp_path / 'labels', '--interval', 2)
+    status, printed, errors = tiny.run_script('dff_deeplab/demo.py', '--cfg', path, '--model', prefix, '--epoch', 1,
+                                              '--input', frames, '--output', tmp_path / 'out.mp4',
+                                              '--labels', tmp_path / 'labels', '--interval', 2)
     assert status == 0, errors
     assert 'key frames' in printed and 'other frames' in printed and 'out.mp4' in printed and '5/5' in errors
     assert [image.shape for image in open_frames(tmp_path / 'out.mp4')] == [(64, 96, 3)] * 5
     assert sorted(os.listdir(str(tmp_path / 'labels'))) == ['f10.png', 'f11.png', 'f7.png', 'f8.png', 'f9.png']
     with Image.open(str(tmp_path / 'labels' / 'f7.png')) as image:
-        assert image.mode == 'P' and np.asarray(image).shape == (64, 96) and np.asarray(image).max() < len(tiny_seg.CLASSES)
+        assert image.mode == 'P' and np.asarray(image).shape == (64, 96)
+        assert np.asarray(image).max() < len(tiny_seg.CLASSES)
 
 
 def test_video_to_folder_by_the_baseline(model, tmp_path):
@@ -61,14 +54,16 @@ def test_video_to_folder_by_the_baseline(model, tmp_path):
         for t in range(3):
             write(tiny.frame(t), '')
     path = tiny_seg.write_experiment(tmp_path, 'deeplab', dataset__dataset_path=str(model[0].parent / 'set'))
-    status, printed, errors = tiny.run_script('deeplab/demo.py', '--cfg', path.name, '--model', tiny_seg.prefix(tmp_path, 'deeplab'),
-                                              '--epoch', 1, '--input', 'in.mp4', '--output', 'out', cwd=tmp_path)
+    status, printed, errors = tiny.run_script('deeplab/demo.py', '--cfg', path.name,
+                                              '--model', tiny_seg.prefix(tmp_path, 'deeplab'), '--epoch', 1,
+                                              '--input', 'in.mp4', '--output', 'out', cwd=tmp_path)
     assert status == 0, errors
-    assert sorted(os.listdir(str(tmp_path / 'out'))) == ['000000.jpg', '000001.jpg', '000002.jpg'] and 'other frames' not in printed
+    assert sorted(os.listdir(str(tmp_path / 'out'))) == ['000000.jpg', '000001.jpg', '000002.jpg']
+    assert 'other frames' not in printed
 
 
 def test_overlays_show_the_classes(model, frames, tmp_path, monkeypatch):
-    run_here(model, monkeypatch, '--input', frames, '--output', tmp_path / 'out', '--labels', tmp_path / 'labels')
+    run_here(model, '--input', frames, '--output', tmp_path / 'out', '--labels', tmp_path / 'labels')
     frame, picture = (cv2.imread(str(tmp_path / folder / 'f7.jpg')).astype(int) for folder in ('frames', 'out'))
     with Image.open(str(tmp_path / 'labels' / 'f7.png')) as image:
         labels = np.asarray(image)
@@ -77,13 +72,16 @@ def test_overlays_show_the_classes(model, frames, tmp_path, monkeypatch):
     assert changed[~plain].mean() > 0.6 and changed[plain].mean() < 0.5
 
 
+@pytest.mark.slow
 def test_missing_model_and_clip(frames, tmp_path, root):
-    status, _, errors = tiny.run_script('dff_deeplab/demo.py', '--input', frames, '--model', tmp_path / 'none', '--gpus', 'cpu')
+    status, _, errors = tiny.run_script('dff_deeplab/demo.py', '--input', frames, '--model', tmp_path / 'none',
+                                        '--gpus', 'cpu')
     assert status == 2 and 'Traceback' not in errors
     assert 'none-0000.params does not exist' in errors and 'model/README.md' in errors and 'sh init.sh --demo' in errors
     if not (root / 'demo' / 'cityscapes').exists():
         status, _, errors = tiny.run_script('deeplab/demo.py')
-        assert status == 2 and 'there is no demo clip at' in errors and '--input' in errors and 'sh init.sh --demo' in errors
+        assert status == 2 and 'there is no demo clip at' in errors and '--input' in errors
+        assert 'sh init.sh --demo' in errors
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -102,5 +100,5 @@ def test_errors(model, frames, tmp_path, monkeypatch, capsys, arguments, message
     (tmp_path / 'file').write_bytes(b'')
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
-        run_here(model, monkeypatch, '--output', 'out', *arguments)
+        run_here(model, '--output', 'out', *arguments)
     assert end.value.code == 2 and message in capsys.readouterr().err

@@ -9,17 +9,16 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from dff.errors import CheckpointError, ConfigError, DataError
 from lib.config.config import update_from_file
 from lib.config.defaults import segmentation_defaults
-from lib.inference import seg_tester
-from lib.inference.predictor import Seconds
-from lib.inference.seg_protocol import count_runs, plan, segment_at_distances
-from lib.inference.segmenter import Segmented
 from lib.dataset.formats.seg_records import SegClip, SegRecord
+from lib.inference import segmentation_testing, testing
+from lib.inference.seg_protocol import count_runs, plan, segment_at_distances
+from dff.results import Seconds, Segmented
 from lib.symbols.registry import get_symbol_instance
-from dff.errors import CheckpointError, ConfigError, DataError
-from tests.helpers import tiny
-from tests.helpers import tiny_seg
+from tests.helpers import tiny, tiny_seg
+from tests.helpers.marks import slow
 from tests.helpers.seg_tools import write
 
 
@@ -76,29 +75,32 @@ def label_file(folder, t):
 
 
 def fake_config(folder, **changes):
-    return tiny_seg.seg_config('dff_deeplab', dataset__dataset='SegFolder', dataset__dataset_path=str(folder / 'set'), gpus='cpu',
-                               dataset__NUM_CLASSES=2, dataset__test_image_set='val', output_path=str(folder / 'output'), **changes)
+    return tiny_seg.seg_config('dff_deeplab', dataset__dataset='SegFolder', dataset__dataset_path=str(folder / 'set'),
+                               gpus='cpu', dataset__NUM_CLASSES=2, dataset__test_image_set='val',
+                               output_path=str(folder / 'output'), **changes)
 
 
 def run_fake(folder, monkeypatch, **options):
-    monkeypatch.setattr(seg_tester, 'VideoSegmenter', lambda *args, **kwargs: FakeSegmenter())
-    monkeypatch.setattr(seg_tester, 'load_params', lambda prefix, epoch: ({}, {}))
+    monkeypatch.setattr(segmentation_testing, 'VideoSegmenter', lambda *args, **kwargs: FakeSegmenter())
+    monkeypatch.setattr(segmentation_testing, 'load_params', lambda prefix, epoch: ({}, {}))
     (folder / 'tiny.params').write_bytes(b'parameters')
-    monkeypatch.setattr(seg_tester, 'parameter_file', lambda *args: (str(folder / 'tiny.params'), str(folder / 'tiny')))
-    return seg_tester.test_net(fake_config(folder), 'fake.yaml', 'dff_deeplab', **options)
+    monkeypatch.setattr(testing, 'parameter_file', lambda *args: (str(folder / 'tiny.params'), str(folder / 'tiny')))
+    return testing.test_net(tiny.fresh_task('dff_deeplab'), fake_config(folder), 'fake.yaml', **options)
 
 
 def test_each_key_frame_runs_once_and_serves_those_after_it(numbered):
     segmenter = FakeSegmenter()
     runs = list(segment_at_distances(segmenter, clip_of(numbered, range(6)), [0, 1, 2], lambda record: None))
     assert segmenter.keys == {t: 1 for t in range(6)}
-    assert [(run.record.index, run.distance) for run in runs] == [(t + d, d) for t in range(6) for d in range(3) if t + d < 6]
+    assert [(run.record.index, run.distance) for run in runs] == [(t + d, d) for t in range(6) for d in range(3)
+                                                                  if t + d < 6]
 
 
 def test_frames_that_no_label_needs_are_not_run(numbered):
     segmenter = FakeSegmenter()
     runs = list(segment_at_distances(segmenter, clip_of(numbered, [4]), [2], lambda record: 'label'))
-    assert [(run.record and run.record.index, run.distance, run.label) for run in runs] == [(None, None, None), (4, 2, 'label')]
+    assert [(run.record and run.record.index, run.distance, run.label)
+            for run in runs] == [(None, None, None), (4, 2, 'label')]
     assert segmenter.keys == {2: 1}
 
 
@@ -110,14 +112,15 @@ def clip_of(folder, labelled):
 def test_frames_of_another_size_within_a_clip(numbered):
     write(numbered / 'set' / 'val' / 'clip' / '000002.png', np.zeros((10, 20, 3), np.uint8))
     cfg = tiny_seg.seg_config('dff_deeplab')
-    real = seg_tester.VideoSegmenter(cfg, get_symbol_instance(cfg), *tiny_seg.seg_params(cfg), mx.cpu())
+    real = segmentation_testing.VideoSegmenter(cfg, get_symbol_instance(cfg), *tiny_seg.seg_params(cfg), mx.cpu())
     with pytest.raises(DataError, match='000001.png and .*000002.png belong to one clip but differ in size'):
         list(segment_at_distances(real, clip_of(numbered, [1, 2]), [0, 1], lambda record: None))
 
 
 def test_both_protocols_by_hand(numbered, monkeypatch, capsys):
     results = run_fake(numbered, monkeypatch, interval=3)
-    # At distance d, d of a frame's 100 pixels are wrong: IoU 1 - d/100 for class 0, 0 for class 1 where it is predicted.
+    # At distance d, d of a frame's 100 pixels are wrong: IoU 1 - d/100 for class 0,
+    # 0 for class 1 where it is predicted.
     expected = [1.0, 0.99 / 2, 0.98 / 2]
     assert [row['mIoU'] for row in results['by_distance']] == pytest.approx(expected)
     assert [row['frames'] for row in results['by_distance']] == [6, 5, 4]
@@ -129,7 +132,8 @@ def test_both_protocols_by_hand(numbered, monkeypatch, capsys):
     # 1 ms of network a frame: the mean is of a video with key frames 3 apart, not of the 6 key and 9 other runs.
     assert (results['frames'], results['key_frames']) == (15, 6)
     printed = capsys.readouterr().out
-    assert 'distance 1 from the key frame: mean IoU 0.4950, 5 labelled frames (the others have fewer frames before them)' in printed
+    assert ('distance 1 from the key frame: mean IoU 0.4950, '
+            '5 labelled frames (the others have fewer frames before them)') in printed
     assert 'Mean IoU = 0.6617 (mean over the distances 0 to 2 from the key frame)' in printed
     assert 'Mean IoU = 0.4900 (fixed distance 2 from the key frame)' in printed
 
@@ -142,9 +146,11 @@ def test_one_distance_alone(numbered, monkeypatch):
 
 
 def test_distances_that_cannot_be(numbered, monkeypatch):
-    with pytest.raises(ConfigError, match='--distance 3: with key frames every 3 frames, others are 0 to 2 frames after theirs'):
+    with pytest.raises(ConfigError,
+                       match='--distance 3: with key frames every 3 frames, others are 0 to 2 frames after theirs'):
         run_fake(numbered, monkeypatch, interval=3, distance=3)
-    with pytest.raises(DataError, match="'val': no labelled frame has 9 frames before it .*at most 5.; test with --interval 6"):
+    with pytest.raises(DataError,
+                       match="'val': no labelled frame has 9 frames before it .*at most 5.; test with --interval 6"):
         run_fake(numbered, monkeypatch, interval=10)
 
 
@@ -165,7 +171,7 @@ def run_test(path, task='dff_deeplab', gpus='cpu', **options):
     cfg = segmentation_defaults()
     update_from_file(cfg, str(path))
     cfg.gpus = gpus
-    return seg_tester.test_net(cfg, str(path), task, **options)
+    return testing.test_net(tiny.fresh_task(task), cfg, str(path), **options)
 
 
 def records(folder):
@@ -174,10 +180,11 @@ def records(folder):
 
 
 def test_the_command_writes_everything(experiment, tmp_path):
-    status, printed, errors = tiny.run_script('experiments/dff_deeplab/dff_deeplab_test.py', '--cfg', experiment, '--vis',
-                                              '--thresh', 0.5)
+    status, printed, errors = tiny.run_script('experiments/dff_deeplab/dff_deeplab_test.py', '--cfg', experiment,
+                                              '--vis', '--thresh', 0.5)
     assert status == 0, errors
-    assert re.search(r'IoU for blob = [01]\.\d{4}', printed) and 'fixed distance 2' in printed and 'other frames' in printed
+    assert re.search(r'IoU for blob = [01]\.\d{4}', printed) and 'fixed distance 2' in printed
+    assert 'other frames' in printed
     folder = tmp_path / 'output' / 'tiny_dff_deeplab' / 'val' / 'tiny-0001_interval3'
     results = json.loads((folder / 'results.json').read_text())
     assert set(results['ms']) == {'reading', 'key', 'current', 'post', 'frame'} and results['ms']['frame'] > 0
@@ -217,7 +224,8 @@ def test_changed_parameters_run_again(experiment, tmp_path, capsys):
 def test_devices_share_the_clips(experiment):
     one = run_test(experiment)
     two = run_test(experiment, gpus='cpu,cpu', ignore_cache=True)
-    assert [row['mIoU'] for row in two['by_distance']] == pytest.approx([row['mIoU'] for row in one['by_distance']], abs=1e-3)
+    assert [row['mIoU'] for row in two['by_distance']] == pytest.approx([row['mIoU'] for row in one['by_distance']],
+                                                                        abs=1e-3)
 
 
 def test_interval_1_equals_the_baseline(experiment, tmp_path):
@@ -234,7 +242,7 @@ def test_int8_is_calibrated(experiment, tmp_path):
     cfg = segmentation_defaults()
     update_from_file(cfg, str(experiment))
     cfg.TEST.PRECISION = 'int8'
-    int8 = seg_tester.test_net(cfg, str(experiment), 'dff_deeplab')
+    int8 = testing.test_net(tiny.fresh_task('dff_deeplab'), cfg, str(experiment))
     record = json.loads((tmp_path / 'output' / 'tiny_dff_deeplab' / 'train' / 'tiny-0001.int8.json').read_text())
     assert len(record['networks']) == 2      # for key and for current frames
     assert int8['mIoU'] == pytest.approx(run_test(experiment)['mIoU'], abs=0.1)
@@ -244,7 +252,8 @@ def test_int8_is_calibrated(experiment, tmp_path):
 
 def test_missing_parameters(experiment, tmp_path):
     os.remove(tiny_seg.prefix(tmp_path, 'dff_deeplab') + '-0001.params')
-    with pytest.raises(CheckpointError, match='train first: python experiments/dff_deeplab/dff_deeplab_end2end_train_test.py --cfg'):
+    with pytest.raises(CheckpointError,
+                       match='train first: python experiments/dff_deeplab/dff_deeplab_end2end_train_test.py --cfg'):
         run_test(experiment)
     with pytest.raises(CheckpointError, match='train first: python experiments/deeplab/deeplab_train_test.py --cfg'):
         path = tiny_seg.write_experiment(tmp_path, 'deeplab')
@@ -253,9 +262,10 @@ def test_missing_parameters(experiment, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--distance', '-1'], "argument --distance: expected a whole number of 0 or more, found '-1'"),
-    (['--interval', '2', '--distance', '2'], 'error: --distance 2: with key frames every 2 frames'),
-    (['--set', 'TEST.KEY_FRAME_POLICY=flow'], 'error: TEST.KEY_FRAME_POLICY is flow: segmentation is tested at given distances'),
+    slow(['--distance', '-1'], "argument --distance: expected a whole number of 0 or more, found '-1'"),
+    slow(['--interval', '2', '--distance', '2'], 'error: --distance 2: with key frames every 2 frames'),
+    (['--set', 'TEST.KEY_FRAME_POLICY=flow'],
+     'error: TEST.KEY_FRAME_POLICY is flow: segmentation is tested at given distances'),
 ])
 def test_wrong_arguments(experiment, arguments, message):
     status, _, errors = tiny.run_script('dff_deeplab/test.py', '--cfg', experiment, *arguments)

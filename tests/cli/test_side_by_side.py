@@ -47,7 +47,8 @@ def step(tmp_path):
     def make(name, script, needs=(), words=()):
         path = tmp_path / ('%s.py' % name)
         path.write_text(script)
-        return Step('training ' + name, str(tmp_path / name), [str(path), str(tmp_path / name)] + [str(tmp_path / word) for word in words],
+        return Step('training ' + name, str(tmp_path / name),
+                    [str(path), str(tmp_path / name)] + [str(tmp_path / word) for word in words],
                     [str(tmp_path / need) for need in needs])
     return make
 
@@ -55,14 +56,17 @@ def step(tmp_path):
 def test_steps_wait_for_what_they_need(step, tmp_path, capfd):
     # c comes first and needs both others; what none of the steps makes is no reason to wait.
     need_both = "import os, sys; assert all(os.path.exists(word) for word in sys.argv[2:])\n" + WRITE
-    minutes = run_steps([step('c', need_both, ('a', 'b'), ('a', 'b')), step('a', WRITE, ('elsewhere',)), step('b', WRITE)], 1, 4)
-    assert list(minutes) == ['training a', 'training b', 'training c'] and all(0 < value < 1 for value in minutes.values())
+    minutes = run_steps([step('c', need_both, ('a', 'b'), ('a', 'b')), step('a', WRITE, ('elsewhere',)),
+                         step('b', WRITE)], 1, 4)
+    assert list(minutes) == ['training a', 'training b', 'training c']
+    assert all(0 < value < 1 for value in minutes.values())
     out = capfd.readouterr().out
     assert out.index('a.py') < out.index('b.py') < out.index('c.py') and '[training' not in out
 
 
 def test_two_run_at_once_and_share_the_cores(step, tmp_path, capfd):
-    minutes = run_steps([step('first', WRITE), step('a', MEET, ('first',), ('b',)), step('b', MEET, ('first',), ('a',))], 2, 5)
+    minutes = run_steps([step('first', WRITE), step('a', MEET, ('first',), ('b',)),
+                         step('b', MEET, ('first',), ('a',))], 2, 5)
     assert set(minutes) == {'training first', 'training a', 'training b'}
     assert (tmp_path / 'a').read_text() == (tmp_path / 'b').read_text() == '2'
     assert (tmp_path / 'first').read_text() == os.environ.get('OMP_NUM_THREADS', 'all')
@@ -82,8 +86,10 @@ def test_ctrl_c_waits_for_what_runs(step, tmp_path, root):
     steps = [tuple(step(name, PATIENT)) for name in 'ab']
     code = ('from lib.utils.cli import run; from lib.utils.side_by_side import Step, run_steps\n'
             'run(lambda: run_steps([Step(*s) for s in %r], 2, 2))' % steps)
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=str(root), start_new_session=True, stderr=subprocess.PIPE,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))      # ignored in a background job
+    process = subprocess.Popen([sys.executable, '-c', code], cwd=str(root), start_new_session=True,
+                               stderr=subprocess.PIPE,
+                               # ignored in a background job
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     end = time.time() + 30
     while not all((tmp_path / ('%s.begun' % name)).exists() for name in 'ab'):
         assert time.time() < end

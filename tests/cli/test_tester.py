@@ -6,22 +6,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import mxnet as mx
 import numpy as np
 import pytest
 
+from dff.errors import CheckpointError, DataError
+from dff.timing import Timing
+from dff.writers import open_writer
 from lib.config.config import update_from_file
 from lib.config.defaults import detection_defaults
-from lib.inference import tester
-from lib.engine.checkpoint import save_checkpoint
-from lib.inference.clip_results import ClipResults, format_detections
-from lib.inference.clip_runner import run_clips
-from lib.inference.predictor import Detected, Seconds, load_test_params
-from dff.timing import Timing
-from dff.sources import open_writer
 from lib.dataset.formats.records import Clip
-from dff.errors import CheckpointError, DataError
+from lib.engine.checkpoint import save_checkpoint
+from lib.inference import testing
+from lib.inference.clip_results import ClipResults, format_detections
+from lib.inference.clip_runner import run_on_devices
+from lib.inference.detection_testing import detect_clip
+from lib.inference.detector import load_test_params
+from dff.results import Detected, Seconds
 from tests.helpers import tiny
 
 
@@ -36,7 +39,7 @@ def run_test(path, task='dff_rfcn', settings=None, **options):
     for name, value in (settings or {}).items():
         section, key = name.split('.')
         cfg[section][key] = value
-    return tester.test_net(cfg, str(path), task, **options)
+    return testing.test_net(tiny.fresh_task(task), cfg, str(path), **options)
 
 
 def read_lines(path):
@@ -47,7 +50,8 @@ def read_lines(path):
 def age(results):
     """Modification times of the clips' files."""
     folder = os.path.join(os.path.dirname(results['detections']), 'clips')
-    return {name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in sorted(os.listdir(folder)) if name.endswith('.txt')}
+    return {name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in sorted(os.listdir(folder))
+            if name.endswith('.txt')}
 
 
 def test_detections_and_results(experiment, capsys):
@@ -63,7 +67,8 @@ def test_detections_and_results(experiment, capsys):
         assert json.load(stream) == results
     printed = capsys.readouterr().out
     assert re.search(r'AP for ball = [01]\.\d{4}', printed) and 'Mean AP@0.5 = %.4f' % results['mAP'] in printed
-    assert re.search(r'ms a frame: reading \d+\.\d, key network \d+\.\d, current network \d+\.\d, post-processing \d+\.\d', printed)
+    assert re.search(r'ms a frame: reading \d+\.\d, key network \d+\.\d, current network \d+\.\d, post-processing '
+                     r'\d+\.\d', printed)
     assert 'other frames' in printed and 'fps' in printed
 
 
@@ -135,13 +140,14 @@ def test_devices_share_the_clips(experiment):
     one = run_test(experiment)
     expected = read_lines(one['detections'])
     cfg.gpus = 'cpu,cpu'
-    two = tester.test_net(cfg, str(experiment), 'dff_rfcn', ignore_cache=True)
+    two = testing.test_net(tiny.fresh_task('dff_rfcn'), cfg, str(experiment), ignore_cache=True)
     assert two['mAP'] == pytest.approx(one['mAP'], abs=1e-3)
     assert len(read_lines(two['detections'])) == len(expected)
 
 
 def test_missing_parameters(experiment, tmp_path):
-    message = r'no parameters of epoch 7 \(TEST.test_epoch\) at .*tiny-0007.params; set TEST.test_epoch to one that is there \(1\)'
+    message = (r'no parameters of epoch 7 \(TEST.test_epoch\) at .*tiny-0007.params; '
+               r'set TEST.test_epoch to one that is there \(1\)')
     with pytest.raises(CheckpointError, match=message):
         run_test(experiment, settings={'TEST.test_epoch': 7})
     os.remove(tiny.prefix(tmp_path, 'dff_rfcn') + '-0001.params')
@@ -157,7 +163,8 @@ def test_box_regression_for_testing_takes_the_place_of_the_plain_one(tmp_path):
     found, _ = load_test_params(str(tmp_path / 'trained'), 1, lines.append)
     assert lines == [] and not [name for name in found if name.endswith('_test')]
     ratio = (found['rfcn_bbox_weight'] / plain['rfcn_bbox_weight']).asnumpy().reshape(8, -1)
-    np.testing.assert_allclose(ratio[4:], np.broadcast_to(np.array([[0.1], [0.1], [0.2], [0.2]]), ratio[4:].shape), rtol=1e-5)
+    np.testing.assert_allclose(ratio[4:], np.broadcast_to(np.array([[0.1], [0.1], [0.2], [0.2]]), ratio[4:].shape),
+                               rtol=1e-5)
     # Parameters without it are used as they are, not without a word.
     save_checkpoint(str(tmp_path / 'plain'), 0, plain, aux_params)
     found, _ = load_test_params(str(tmp_path / 'plain'), 0, lines.append)
@@ -175,7 +182,15 @@ class FakeDetector:
         for index, image in enumerate(images):
             if index == self.fail_at:
                 raise DataError('frame %d is broken' % index)
-            yield Detected(index, image, np.array([[1, 0.5, 1, 2, 3, 4]], np.float32), index == 0, Seconds(0.001, 0.002, 0.003))
+            yield Detected(index, image, np.array([[1, 0.5, 1, 2, 3, 4]], np.float32), index == 0,
+                           Seconds(0.001, 0.002, 0.003))
+
+
+def run_clips(clips, devices, make_detector, results):
+    def make_work(device):
+        detector, seen = make_detector(device), Counter()
+        return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick)
+    run_on_devices(clips, devices, make_work)
 
 
 @pytest.fixture
@@ -215,7 +230,8 @@ def test_lists_may_cut_a_folder_into_several_clips(tmp_path, clips):
 
 def test_formatting():
     assert format_detections(7, np.empty((0, 6), np.float32)) == ''
-    assert format_detections(7, np.array([[2, 0.98768, 0, 1.005, 319.999, 4]], np.float32)) == '7 2 0.9877 0.00 1.00 320.00 4.00\n'
+    assert format_detections(7, np.array([[2, 0.98768, 0, 1.005, 319.999, 4]],
+                                         np.float32)) == '7 2 0.9877 0.00 1.00 320.00 4.00\n'
 
 
 def test_timing_without_timed_frames():
@@ -223,9 +239,11 @@ def test_timing_without_timed_frames():
     assert timing.describe().startswith('too few frames') and timing.milliseconds()['frame'] is None
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_whole_files(tmp_path, root):
     path = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=12, length=8)
-    process = subprocess.Popen([sys.executable, str(root / 'experiments' / 'dff_rfcn' / 'dff_rfcn_test.py'), '--cfg', str(path)],
+    process = subprocess.Popen([sys.executable, str(root / 'experiments' / 'dff_rfcn' / 'dff_rfcn_test.py'),
+                                '--cfg', str(path)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
                                # A process in the background of a script ignores Ctrl-C, and so would this one.
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))

@@ -10,6 +10,7 @@ import pytest
 from lib.engine.checkpoint import find_checkpoint
 from tests.helpers.launch_tools import ENDLESS, Job, comes_true, make_experiment, prefix, training
 
+pytestmark = pytest.mark.slow
 HUB, NAMES = 'dff%d' % os.getpid(), ['dff%d%s' % (os.getpid(), letter) for letter in 'ab']
 ADDRESSES = {HUB: '10.88.0.254', NAMES[0]: '10.88.0.1', NAMES[1]: '10.88.0.2'}
 INSIDE = ['ip', 'netns', 'exec', HUB]
@@ -17,7 +18,8 @@ ENDLESSLY = ['default.kvstore=dist_sync', 'TRAIN.end_epoch=%d' % ENDLESS]
 
 
 def ip(*words):
-    return subprocess.run(['ip'] + list(words), check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True).stdout
+    return subprocess.run(['ip'] + list(words), check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True).stdout
 
 
 def processes(namespace):
@@ -80,9 +82,11 @@ def by_ssh(experiment):
     os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
     key = str(folder / 'key')
     subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key], check=True)
-    (folder / 'sshd_config').write_text('HostKey %s\nAuthorizedKeysFile %s.pub\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\n'
+    (folder / 'sshd_config').write_text('HostKey %s\nAuthorizedKeysFile %s.pub\nStrictModes no\nUsePAM no\n'
+                                        'PermitRootLogin yes\nPidFile none\n'
                                         % (key, key))
-    (folder / 'ssh_config').write_text('IdentityFile %s\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n' % key)
+    (folder / 'ssh_config').write_text('IdentityFile %s\nStrictHostKeyChecking no\nUserKnownHostsFile /dev/null\n'
+                                       'LogLevel ERROR\n' % key)
     (folder / 'addresses').write_text(''.join(ADDRESSES[name] + '\n' for name in NAMES))
     for name in NAMES:       # its processes end with the namespace
         subprocess.run(['ip', 'netns', 'exec', name, server, '-f', str(folder / 'sshd_config')], check=True)
@@ -113,7 +117,8 @@ def received(namespace):
     return next(int(line.split()[1]) for line in with_header if line.strip().startswith('eth0:'))
 
 
-@pytest.mark.parametrize('role, name', [('worker', 'worker 1 on ' + NAMES[1]), ('server', 'server 0 on ' + NAMES[0])])
+@pytest.mark.parametrize('role, name', [('worker', 'worker 1 on ' + NAMES[1]), ('server', 'server 0 on ' + NAMES[0])],
+                         ids=['worker', 'server'])
 def test_a_process_killed_elsewhere_ends_the_job_which_goes_on(experiment, by_name, role, name):
     before = received(NAMES[1])
     job = Job(by_name, training(experiment, role, *ENDLESSLY), INSIDE)
@@ -137,7 +142,8 @@ def test_a_job_by_ssh_stops_when_asked_and_names_a_machine_that_is_cut_off(exper
     job.process.send_signal(signal.SIGTERM)
     status, text = job.finish()
     first = find_checkpoint(prefix(experiment, 'ssh'))
-    assert status == 143 and '--resume goes on from %s' % first.params_file in text and comes_true(lambda: not workers_left())
+    assert status == 143 and '--resume goes on from %s' % first.params_file in text
+    assert comes_true(lambda: not workers_left())
 
     job = Job(by_ssh, training(experiment, 'ssh', *ENDLESSLY, flags=['--resume']), INSIDE)
     job.read_until('resuming from %s' % first.params_file)
@@ -156,6 +162,7 @@ def test_processes_that_cannot_reach_the_scheduler_say_so(experiment, by_name):
     code = 'import lib.engine.distributed as d; d.REPORT_EVERY = 2; d.connect("dist_sync")'
     ip('-n', HUB, 'address', 'add', '10.99.0.1/32', 'dev', 'lo')       # to which the others have no way
     job = Job(by_name[:-1] + ['10.99.0.1'], [sys.executable, '-c', code], INSIDE)
-    job.read_until('waiting for the other processes of the job. Does each run, and can all machines reach the scheduler at 10.99.0.1:')
+    job.read_until('waiting for the other processes of the job. Does each run, and can all machines reach the '
+                   'scheduler at 10.99.0.1:')
     job.process.send_signal(signal.SIGTERM)
     assert job.finish()[0] == 143

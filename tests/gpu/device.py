@@ -16,11 +16,13 @@ class PsroiShape(ctypes.Structure):
 
 class ProposalShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('images', 'anchors', 'height', 'width', 'before_nms', 'after_nms')]
-    _fields_ += [(name, ctypes.c_float) for name in ('stride', 'threshold', 'min_size')] + [('anchor', ctypes.c_float * 4 * 64)]
+    _fields_ += [(name, ctypes.c_float) for name in ('stride', 'threshold',
+                                                     'min_size')] + [('anchor', ctypes.c_float * 4 * 64)]
 
 
 class TargetShape(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int) for name in ('images', 'proposals', 'boxes', 'kept', 'foreground_limit', 'sets', 'agnostic')]
+    _fields_ = [(name, ctypes.c_int)
+                for name in ('images', 'proposals', 'boxes', 'kept', 'foreground_limit', 'sets', 'agnostic')]
     _fields_ += [(name, ctypes.c_float) for name in ('foreground', 'background_high', 'background_low')]
     _fields_ += [(name, ctypes.c_float * 4) for name in ('mean', 'std', 'weight')]
 
@@ -43,7 +45,8 @@ class CorrelationShape(ctypes.Structure):
 
 
 class ImagePairShape(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int) for name in ('images', 'references', 'channels', 'height', 'width')] + [('factor', ctypes.c_float)]
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'references', 'channels', 'height',
+                                                  'width')] + [('factor', ctypes.c_float)]
 
 
 class Device:
@@ -85,14 +88,16 @@ class Device:
     def correlation(self, current, reference, displacement, out=None):
         if out is None:
             out = cupy.empty((len(current), (2 * displacement + 1) ** 2) + current.shape[2:], np.float32)
-        self._call('dff_gpu_correlation_forward', CorrelationShape(*current.shape, displacement), current, reference, out)
+        self._call('dff_gpu_correlation_forward', CorrelationShape(*current.shape, displacement), current,
+                   reference, out)
         return out
 
     def correlation_gradients(self, grad_out, current, reference, displacement, out=None):
         """[grad_current, grad_reference]"""
         if out is None:
             out = [cupy.full(array.shape, 7, np.float32) for array in (current, reference)]
-        self._call('dff_gpu_correlation_backward', CorrelationShape(*current.shape, displacement), grad_out, current, reference, *out)
+        self._call('dff_gpu_correlation_backward', CorrelationShape(*current.shape, displacement), grad_out, current,
+                   reference, *out)
         return out
 
     @staticmethod
@@ -119,7 +124,8 @@ class Device:
         for to, anchor in zip(shape.anchor, anchors):
             to[:] = [float(value) for value in anchor]
         out = cupy.empty((images * after_nms, 5), np.float32)
-        self._call('dff_gpu_proposal', shape, cls_prob, bbox_pred, im_info, self._workspace('dff_gpu_proposal', shape), out)
+        self._call('dff_gpu_proposal', shape, cls_prob, bbox_pred, im_info,
+                   self._workspace('dff_gpu_proposal', shape), out)
         return out
 
     def targets(self, rois, truths, foreground=0.5):
@@ -127,24 +133,27 @@ class Device:
         images, boxes, _ = truths.shape
         rows = len(rois) + images * boxes
         four = ctypes.c_float * 4
-        shape = TargetShape(images, len(rois) // images, boxes, rows // images, -1, 2, 1, foreground, foreground, 0, four(), four(1, 1, 1, 1),
-                            four(1, 1, 1, 1))
+        shape = TargetShape(images, len(rois) // images, boxes, rows // images, -1, 2, 1, foreground, foreground, 0,
+                            four(), four(1, 1, 1, 1), four(1, 1, 1, 1))
         out = [cupy.empty(size, np.float32) for size in ((rows, 5), (rows,), (rows, 8), (rows, 8))]
-        self._call('dff_gpu_rcnn_targets', shape, rois, truths, None, self._workspace('dff_gpu_rcnn_targets', shape), *out)
+        self._call('dff_gpu_rcnn_targets', shape, rois, truths, None,
+                   self._workspace('dff_gpu_rcnn_targets', shape), *out)
         return out
 
     def hard_examples(self, score, deltas, label, target, weight, images, keep):
         """[label, weight]"""
         shape = MiningShape(images, len(score) // images, score.shape[1], deltas.shape[1], keep)
         out = [cupy.empty_like(label), cupy.empty_like(weight)]
-        self._call('dff_gpu_hard_examples', shape, score, deltas, label, target, weight, self._workspace('dff_gpu_hard_examples', shape), *out)
+        self._call('dff_gpu_hard_examples', shape, score, deltas, label, target, weight,
+                   self._workspace('dff_gpu_hard_examples', shape), *out)
         return out
 
     def detections(self, rois, scores, deltas, im_info, score_threshold, nms_threshold, limit):
         images, count, classes = scores.shape
         shape = FrameShape(images, count, classes, deltas.shape[2], limit, score_threshold, nms_threshold)
         out = cupy.empty((images, limit, 6), np.float32)
-        self._call('dff_gpu_detections', shape, rois, scores, deltas, im_info, self._workspace('dff_gpu_detections', shape), out)
+        self._call('dff_gpu_detections', shape, rois, scores, deltas, im_info,
+                   self._workspace('dff_gpu_detections', shape), out)
         return out
 
     def class_map(self, score, rows, columns):
@@ -156,5 +165,6 @@ class Device:
     def image_pair(self, current, reference, factor):
         images, channels, height, width = current.shape
         out = cupy.empty((images, 2 * channels, (height + 1) // 2, (width + 1) // 2), np.float32)
-        self._call('dff_gpu_image_pair', ImagePairShape(images, len(reference), channels, height, width, factor), current, reference, out)
+        self._call('dff_gpu_image_pair', ImagePairShape(images, len(reference), channels, height, width, factor),
+                   current, reference, out)
         return out

@@ -1,14 +1,15 @@
-"""The CUDA kernels on a GPU, with CuPy, against the NumPy oracles. Skipped, saying so, where there is no GPU or no CuPy.
+"""The CUDA kernels on a GPU, with CuPy, against the NumPy oracles.
 
-Needs the built library (lib/operator_cxx/build.py) and CuPy, not MXNet: MXNet's own wheels cannot run on GPUs newer than Ada.
+Skipped, saying so, where there is no GPU or no CuPy. Needs the built library (lib/operator_cxx/build.py) and CuPy,
+not MXNet: MXNet's own wheels cannot run on GPUs newer than Ada.
 """
 import numpy as np
 import pytest
 
-from lib.boxes.transform import bbox_overlaps, bbox_transform
 from dff import boxes as frame_nms
-from lib.operator_cxx import loader
 from lib.boxes.anchors import base_anchors
+from lib.boxes.transform import bbox_overlaps, bbox_transform
+from lib.operator_cxx import loader
 from tests.helpers import native_oracles as oracles
 
 cupy = pytest.importorskip('cupy', reason='CuPy is not installed: the CUDA kernels are not run')
@@ -24,8 +25,9 @@ from tests.gpu.device import Device  # noqa: E402
 device = Device(loader.c_library())
 
 
-def close(actual, expected, tolerance):
-    np.testing.assert_allclose(cupy.asnumpy(actual), expected, rtol=0, atol=tolerance * max(1, abs(np.asarray(expected)).max()))
+def assert_close(actual, expected, tolerance):
+    np.testing.assert_allclose(cupy.asnumpy(actual), expected, rtol=0,
+                               atol=tolerance * max(1, abs(np.asarray(expected)).max()))
 
 
 def on_device(*arrays):
@@ -42,7 +44,7 @@ def warp_inputs(rng, images, feature_images, channels, height, width, scaled):
 @pytest.mark.parametrize('size', [(1024, 36, 63), (13, 7, 5), (1, 1, 1)])
 def test_warp(images, feature_images, scaled, size):
     feature, flow, scale = warp_inputs(np.random.RandomState(0), images, feature_images, *size, scaled=scaled)
-    close(device.warp(*on_device(feature, flow, scale)), oracles.flow_warp(feature, flow, scale), 1e-5)
+    assert_close(device.warp(*on_device(feature, flow, scale)), oracles.flow_warp(feature, flow, scale), 1e-5)
 
 
 def test_warp_gradients():
@@ -54,9 +56,11 @@ def test_warp_gradients():
         places = [tuple(rng.randint(0, n) for n in value.shape) for _ in range(40)]
 
         def loss(moved, number=number):
-            return (oracles.flow_warp(*(moved if k == number else other for k, other in enumerate(inputs))) * grad).sum()
+            return (oracles.flow_warp(*(moved if k == number else other
+                                        for k, other in enumerate(inputs))) * grad).sum()
         gradient = cupy.asnumpy(gradient)
-        close(np.array([gradient[place] for place in places]), oracles.central_difference(loss, value, places), 1e-4)
+        assert_close(np.array([gradient[place] for place in places]),
+                     oracles.central_difference(loss, value, places), 1e-4)
 
 
 @pytest.mark.parametrize('displacement', [0, 4])
@@ -64,7 +68,8 @@ def test_warp_gradients():
 def test_correlation(size, displacement):
     rng = np.random.RandomState(0)
     current, reference = rng.randn(*size), rng.randn(*size)
-    close(device.correlation(*on_device(current, reference), displacement), oracles.correlation(current, reference, displacement), 1e-5)
+    assert_close(device.correlation(*on_device(current, reference), displacement),
+                 oracles.correlation(current, reference, displacement), 1e-5)
 
 
 def test_correlation_gradients():
@@ -74,9 +79,11 @@ def test_correlation_gradients():
         places = [tuple(rng.randint(0, n) for n in inputs[number].shape) for _ in range(40)]
 
         def loss(moved, number=number):
-            return (oracles.correlation(*(moved if k == number else other for k, other in enumerate(inputs)), 2) * grad).sum()
+            return (oracles.correlation(*(moved if k == number else other for k, other in enumerate(inputs)),
+                                        2) * grad).sum()
         gradient = cupy.asnumpy(gradient)
-        close(np.array([gradient[place] for place in places]), oracles.central_difference(loss, inputs[number], places), 1e-4)
+        assert_close(np.array([gradient[place] for place in places]),
+                     oracles.central_difference(loss, inputs[number], places), 1e-4)
 
 
 def test_warp_of_flow_that_is_not_finite():
@@ -93,7 +100,8 @@ def random_rois(rng, count, images, height, width):
     return np.hstack((rng.randint(0, images, (count, 1)), corners.min(axis=1), corners.max(axis=1))).astype(np.float32)
 
 
-@pytest.mark.parametrize('images, output_dim, pooled, group, size', [(1, 31, 7, 7, (36, 63)), (10, 5, 7, 7, (5, 7)), (2, 2, 6, 3, (9, 4))])
+@pytest.mark.parametrize('images, output_dim, pooled, group, size',
+                         [(1, 31, 7, 7, (36, 63)), (10, 5, 7, 7, (5, 7)), (2, 2, 6, 3, (9, 4))])
 def test_psroi(images, output_dim, pooled, group, size):
     rng = np.random.RandomState(3)
     settings = dict(spatial_scale=1 / 16, output_dim=output_dim, pooled_size=pooled, group_size=group)
@@ -102,7 +110,7 @@ def test_psroi(images, output_dim, pooled, group, size):
     rois[:3] = [[-1, 0, 0, 50, 50], [images, 0, 0, 50, 50], [0, np.nan, 0, np.inf, 50]]
     expected = oracles.psroi_pooling(data, rois[3:], **settings)
     out = device.psroi(*on_device(data, rois), **settings)
-    close(out[3:], expected, 1e-5)
+    assert_close(out[3:], expected, 1e-5)
     assert not out[:2].any() and np.isfinite(cupy.asnumpy(out)).all()
     grad = rng.randn(*out.shape).astype(np.float32)
     grad[:3] = 0
@@ -132,9 +140,11 @@ def test_proposal(images, size, before_nms):
 
 def test_targets_and_mining():
     rng = np.random.RandomState(5)
-    truth = np.hstack((random_rois(rng, 4, 1, 200, 200)[:, 1:] + [0, 0, 30, 30], rng.randint(1, 6, (4, 1)))).astype(np.float32)
+    truth = np.hstack((random_rois(rng, 4, 1, 200, 200)[:, 1:] + [0, 0, 30, 30],
+                       rng.randint(1, 6, (4, 1)))).astype(np.float32)
     rois = np.repeat(truth[:, :4], 20, axis=0) + rng.uniform(-15, 15, (80, 4)).astype(np.float32)
-    chosen, label, target, weight = (cupy.asnumpy(a) for a in device.targets(*on_device(np.insert(rois, 0, 0, axis=1), truth[None])))
+    chosen, label, target, weight = (cupy.asnumpy(a)
+                                     for a in device.targets(*on_device(np.insert(rois, 0, 0, axis=1), truth[None])))
     candidates = np.vstack((rois, truth[:, :4]))
     overlaps = bbox_overlaps(candidates, truth[:, :4])
     foreground = overlaps.max(axis=1) >= 0.5
@@ -143,11 +153,13 @@ def test_targets_and_mining():
     best = overlaps.argmax(axis=1)[order]
     np.testing.assert_array_equal(label, np.where(foreground[order], truth[best, 4], 0))
     count = foreground.sum()
-    np.testing.assert_allclose(target[:count, 4:], bbox_transform(candidates[order[:count]], truth[best[:count], :4]), atol=1e-4)
+    np.testing.assert_allclose(target[:count, 4:], bbox_transform(candidates[order[:count]], truth[best[:count], :4]),
+                               atol=1e-4)
     assert not target[count:].any() and (weight[:count, 4:] == 1).all() and weight.sum() == 4 * count
 
     score, deltas = rng.randn(84, 6).astype(np.float32), rng.randn(84, 8).astype(np.float32)
-    found = [cupy.asnumpy(a) for a in device.hard_examples(*on_device(score, deltas, label, target, weight), images=1, keep=30)]
+    found = [cupy.asnumpy(a)
+             for a in device.hard_examples(*on_device(score, deltas, label, target, weight), images=1, keep=30)]
     difference = abs(deltas - target)
     loss = (weight * np.where(difference < 1, difference ** 2 / 2, difference - 0.5)).sum(axis=1)
     loss += np.log(np.exp(score).sum(axis=1)) - score[np.arange(84), label.astype(int)]
@@ -161,8 +173,10 @@ def test_detections():
     rois, scores = random_rois(rng, 300, 1, 562, 1000), rng.dirichlet(np.full(31, 0.1), 300).astype(np.float32)
     deltas = (0.2 * rng.randn(300, 8)).astype(np.float32)
     scores[0], deltas[1] = np.nan, np.nan
-    expected = frame_nms._frame_detections_numpy(*frame_nms._checked(rois, scores, deltas, (562, 1000, 1.6)), 1e-3, 0.3, 100)
-    found = cupy.asnumpy(device.detections(*on_device(rois, scores[None], deltas[None], [[562, 1000, 1.6]]), 1e-3, 0.3, 100))[0]
+    expected = frame_nms._frame_detections_numpy(*frame_nms._checked(rois, scores, deltas, (562, 1000, 1.6)), 1e-3,
+                                                 0.3, 100)
+    found = cupy.asnumpy(device.detections(*on_device(rois, scores[None], deltas[None], [[562, 1000, 1.6]]), 1e-3, 0.3,
+                                           100))[0]
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 

@@ -1,4 +1,5 @@
-"""A worker of a dist_async job: steps at its own pace, then what it added and what all have. python async_worker.py FILE STEPS"""
+"""A worker of a dist_async job: steps at its own pace, then what it added and what all have.
+python async_worker.py FILE STEPS"""
 import sys
 from pathlib import Path
 
@@ -43,10 +44,12 @@ def main():
     for name, array in final.items():
         pull(name, array)
     stopped = group.any(False) or group.any(False)
-    mx.nd.save('%s.%d' % (path, group.rank), {kind + name: array for kind, arrays in (('first ', first), ('added ', added), ('final ', final))
-                                              for name, array in arrays.items()})
+    mx.nd.save('%s.%d' % (path, group.rank),
+               {kind + name: array for kind, arrays in (('first ', first), ('added ', added), ('final ', final))
+                for name, array in arrays.items()})
     mx.nd.waitall()
-    print('worker %d: %d updates, wd %g, stop %s' % (group.rank, module.num_update, module._updater.optimizers[0].wd, stopped), flush=True)
+    print('worker %d: %d updates, wd %g, stop %s'
+          % (group.rank, module.num_update, module._updater.optimizers[0].wd, stopped), flush=True)
 
 
 if __name__ == '__main__':

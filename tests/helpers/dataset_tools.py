@@ -9,7 +9,8 @@ HEIGHT, WIDTH = 40, 60
 
 def object_xml(name, x1, y1, x2, y2, extra=''):
     """An <object> with nothing but what is needed."""
-    return ('<object><name>%s</name><bndbox><xmin>%s</xmin><ymin>%s</ymin><xmax>%s</xmax><ymax>%s</ymax></bndbox>%s</object>'
+    return ('<object><name>%s</name>'
+            '<bndbox><xmin>%s</xmin><ymin>%s</ymin><xmax>%s</xmax><ymax>%s</ymax></bndbox>%s</object>'
             % (name, x1, y1, x2, y2, extra))
 
 

@@ -53,7 +53,8 @@ def resnet(torch, depth, stride_in_3x3=True, seed=0):
             for stage, count in enumerate(UNITS[depth], start=1):
                 filters, units = 32 * 2 ** stage, []
                 for index in range(count):
-                    units.append(Unit(into, filters, 2 if index == 0 and stage in (2, 3) else 1, 2 if stage == 4 else 1))
+                    units.append(Unit(into, filters, 2 if index == 0 and stage in (2, 3) else 1,
+                                      2 if stage == 4 else 1))
                     into = filters * (4 if depth >= 50 else 1)
                 setattr(self, 'layer%d' % stage, nn.Sequential(*units))
             self.fc = nn.Linear(into, 10)
@@ -98,7 +99,8 @@ def flownet(torch, biases=True, seed=0):
                 if level > 2:
                     setattr(self, 'deconv%d' % (level - 1), nn.Sequential(
                         nn.ConvTranspose2d(into, 2 ** (level + 3), 4, 2, 1, bias=biases), nn.LeakyReLU(0.1)))
-                    setattr(self, 'upsampled_flow%d_to_%d' % (level, level - 1), nn.ConvTranspose2d(2, 2, 4, 2, 1, bias=False))
+                    setattr(self, 'upsampled_flow%d_to_%d' % (level, level - 1),
+                            nn.ConvTranspose2d(2, 2, 4, 2, 1, bias=False))
 
         def forward(self, pair):
             c2 = self.conv2(self.conv1(pair))
@@ -129,14 +131,16 @@ def arrays(net):
 # ---- comparing
 
 def run_ours(symbol, converted, inputs):
-    params = [{name[4:]: value for name, value in converted.params.items() if name.startswith(sort)} for sort in ('arg:', 'aux:')]
+    params = [{name[4:]: value for name, value in converted.params.items() if name.startswith(sort)}
+              for sort in ('arg:', 'aux:')]
     return list(run(symbol, inputs, *params)[0].values())
 
 
 def seen_by(torch, image, order, means, stds):
     """The image [H, W, 3] (BGR) as a foreign network's input; means and stds listed blue, green, red."""
     values = (image - np.array(means)) / np.array(stds)
-    return torch.from_numpy(values[:, :, ::-1 if order == 'rgb' else 1].transpose(2, 0, 1)[None].astype(np.float32).copy())
+    values = values[:, :, ::-1 if order == 'rgb' else 1].transpose(2, 0, 1)[None]
+    return torch.from_numpy(values.astype(np.float32).copy())
 
 
 def save_torch(torch, path, state):
@@ -165,7 +169,8 @@ def resnet_layers(depth):
             if index == 0 and (stage > 1 or depth >= 50):
                 found.append((unit + 'downsample.0', unit + 'downsample.1', stage + 1, 0, 'branch1'))
             for number in range(1, 3 if depth < 50 else 4):
-                found.append((unit + 'conv%d' % number, unit + 'bn%d' % number, stage + 1, index, 'branch2' + ' abc'[number]))
+                found.append((unit + 'conv%d' % number, unit + 'bn%d' % number, stage + 1, index,
+                              'branch2' + ' abc'[number]))
     return found
 
 
@@ -191,13 +196,15 @@ def detectron_names(state, depth, affine=False):
     for conv, norm, stage, index, branch in resnet_layers(depth):
         name = 'conv1' if stage == 1 else 'res%d_%d_%s' % (stage, index, branch)
         bn = 'res_conv1_bn' if stage == 1 else name + '_bn'
-        gamma, beta, mean, var = (state[norm + '.' + part] for part in ('weight', 'bias', 'running_mean', 'running_var'))
+        gamma, beta, mean, var = (state[norm + '.' + part]
+                                  for part in ('weight', 'bias', 'running_mean', 'running_var'))
         found[name + '_w'] = state[conv + '.weight']
         if affine:
             scale = gamma / np.sqrt(var + 1e-5)
             found.update({bn + '_s': scale, bn + '_b': beta - mean * scale})
         else:
-            found.update({bn + '_gamma': gamma, bn + '_beta': beta, bn + '_running_mean': mean, bn + '_running_var': var})
+            found.update({bn + '_gamma': gamma, bn + '_beta': beta, bn + '_running_mean': mean,
+                          bn + '_running_var': var})
     found.update(fc1000_w=np.zeros((1000, 8), np.float32), fc1000_b=np.zeros(1000, np.float32))
     return found
 
@@ -257,7 +264,8 @@ def write_caffemodel(path, layers, old=False):
     """A NetParameter with these (layer, type, blobs); old: the layer message and blob shapes of 2014."""
     data = [_field(1, b'net')]
     for name, kind, blobs in layers:
-        message = _field(4 if old else 1, name.encode()) + (_varint(5 << 3) + _varint(4) if old else _field(2, kind.encode()))
+        message = _field(4 if old else 1, name.encode()) + (_varint(5 << 3) + _varint(4)
+                                                            if old else _field(2, kind.encode()))
         for blob in blobs:
             blob = np.asarray(blob, '<f4')
             if old:

@@ -1,13 +1,13 @@
 """What the tests of the importers share: images, videos, and a look at what came out."""
 import cv2
 import numpy as np
-from dataset_tools import HEIGHT, WIDTH
 
 from lib.config.config import update_from_file
 from lib.config.defaults import detection_defaults
 from lib.dataset.importers.importer import import_dataset
 from lib.dataset.importers.model import Options
 from lib.dataset.registry import get_dataset
+from tests.helpers.dataset_tools import HEIGHT, WIDTH
 
 
 def image(path, height=HEIGHT, width=WIDTH, grey=0):
@@ -45,7 +45,8 @@ class Imported:
         """{path below Data without extension: [(class, x1, y1, x2, y2)]} of an image set."""
         dataset = get_dataset(self.config(), image_set)
         def readable(record):
-            return [(dataset.classes[c],) + tuple(round(float(v), 2) for v in box) for c, box in zip(record.gt_classes, record.boxes)]
+            return [(dataset.classes[c],) + tuple(round(float(v), 2) for v in box)
+                    for c, box in zip(record.gt_classes, record.boxes)]
         return {entry.path: readable(record) for entry, record in zip(dataset.image_set.entries, dataset.gt_roidb())}
 
     def clips(self):

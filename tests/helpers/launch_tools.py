@@ -19,10 +19,12 @@ ENDLESS = 1000      # epochs, of which none takes less than some 50 ms
 
 def make_experiment(folder):
     """The YAML file of a tiny network with 8 training images and 3 test clips."""
-    generate(str(folder / 'toy_vid'), Size(train_clips=1, train_length=15, stills=0, val_clips=3, val_length=3), workers=1)
+    generate(str(folder / 'toy_vid'), Size(train_clips=1, train_length=15, stills=0, val_clips=3, val_length=3),
+             workers=1)
     names = folder / 'toy_vid' / 'ImageSets' / 'VID_train_15frames.txt'
     names.write_text(''.join(line + '\n' for line in names.read_text().splitlines()[::2]))
-    return write_experiment(folder, 'rfcn', TRAIN__FLIP=False, TRAIN__end_epoch=1, TRAIN__CHECKPOINT_EVERY=2, default__frequent=1)
+    return write_experiment(folder, 'rfcn', TRAIN__FLIP=False, TRAIN__end_epoch=1, TRAIN__CHECKPOINT_EVERY=2,
+                            default__frequent=1)
 
 
 def training(experiment, output, *settings, flags=()):
@@ -40,7 +42,8 @@ def prefix(experiment, output):
 def arrays(experiment, output, epoch):
     """{name: array} of parameters and momentum at the end of an epoch."""
     where = '%s-%04d' % (prefix(experiment, output), epoch)
-    return {name: array.asnumpy() for kind in ('.params', '.states') for name, array in mx.nd.load(where + kind).items()}
+    return {name: array.asnumpy() for kind in ('.params', '.states')
+            for name, array in mx.nd.load(where + kind).items()}
 
 
 def comes_true(condition, seconds=120):
@@ -59,8 +62,8 @@ class Job:
 
     def __init__(self, flags, command, inside=()):
         words = list(inside) + [sys.executable, LAUNCH] + list(flags) + ['--'] + list(command)
-        self.process = subprocess.Popen(words, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-                                        env=ENVIRONMENT)
+        self.process = subprocess.Popen(words, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        universal_newlines=True, env=ENVIRONMENT)
         self.text = ''
 
     def read_until(self, text):

@@ -16,15 +16,16 @@ import mxnet as mx
 import numpy as np
 
 from lib.engine.checkpoint import find_checkpoint, load_arrays, load_params, seed_epoch
-from lib.train.checkpointer import Checkpointer
 from lib.engine.distributed import Group
+from lib.train.checkpointer import Checkpointer
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.train.trainer import count_from
 
 BATCHES = 3
 CONFIG = SimpleNamespace(network=SimpleNamespace(RFCN_GROUP_SIZE=7),
-                         TRAIN=SimpleNamespace(BBOX_MEANS=[0, 0, 0, 0], BBOX_STDS=[.1, .1, .2, .2], SEED=3, CHECKPOINT_EVERY=1))
+                         TRAIN=SimpleNamespace(BBOX_MEANS=[0, 0, 0, 0], BBOX_STDS=[.1, .1, .2, .2], SEED=3,
+                                               CHECKPOINT_EVERY=1))
 
 
 def small_symbol(dropout=0.3):
@@ -89,8 +90,8 @@ def train(prefix, devices, epochs, resume=False, kill_in=None):
     else:
         seed_epoch(CONFIG.TRAIN.SEED, 0)
 
-    checkpointer = Checkpointer(module, prefix, CONFIG, SimpleNamespace(batches_per_epoch=BATCHES), SimpleNamespace(received=None),
-                                Group('local'))
+    checkpointer = Checkpointer(module, prefix, CONFIG, SimpleNamespace(batches_per_epoch=BATCHES),
+                                SimpleNamespace(received=None), Group('local'))
 
     def batch_end(param):
         checkpointer.end_batch(param)

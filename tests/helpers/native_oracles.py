@@ -1,11 +1,12 @@
 """What the native operators compute, in plain NumPy: float64, loops where they are clearest."""
 import numpy as np
 
-from dff.boxes import _greedy_nms
+from dff.boxes import greedy_nms
 
 
 def flow_warp(feature, flow, scale=None):
-    """feature [1 or N, C, H, W], flow [N, 2, H, W], scale [N, C, H, W] -> float64 [N, C, H, W]; zero outside the map."""
+    """feature [1 or N, C, H, W], flow [N, 2, H, W], scale [N, C, H, W] -> float64 [N, C, H, W];
+    zero outside the map."""
     feature, flow = np.asarray(feature, np.float64), np.asarray(flow, np.float64)
     height, width = feature.shape[2:]
     out = np.zeros((flow.shape[0], feature.shape[1], height, width))
@@ -25,7 +26,8 @@ def correlation(current, reference, max_displacement):
     current, reference, d = np.asarray(current, np.float64), np.asarray(reference, np.float64), max_displacement
     height, width = current.shape[2:]
     padded = np.pad(reference, ((0, 0), (0, 0), (d, d), (d, d)))
-    planes = [(current * padded[:, :, y:y + height, x:x + width]).mean(axis=1) for y in range(2 * d + 1) for x in range(2 * d + 1)]
+    planes = [(current * padded[:, :, y:y + height, x:x + width]).mean(axis=1) for y in range(2 * d + 1)
+              for x in range(2 * d + 1)]
     return np.stack(planes, axis=1)
 
 
@@ -74,7 +76,7 @@ def proposal(cls_prob, bbox_pred, im_info, anchors, stride, before_nms, after_nm
         boxes = np.clip(np.hstack((centre - half, centre + half)), 0, limits).astype(np.float32)
         scores[(y >= int(image_height / stride)) | (x >= int(image_width / stride))] = -1
         order = np.argsort(-scores, kind='stable')[:before_nms if before_nms > 0 else None]
-        keep = order[_greedy_nms(boxes[order], np.float32(threshold))][:after_nms]
+        keep = order[greedy_nms(boxes[order], np.float32(threshold))][:after_nms]
         rows = boxes[keep[np.arange(after_nms) % len(keep)]]
         result.append(np.hstack((np.full((after_nms, 1), n, np.float32), rows)))
     return np.concatenate(result)

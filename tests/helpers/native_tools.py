@@ -28,12 +28,13 @@ def builtin(make):
         return make()
 
 
-def close(actual, expected, tolerance):
+def assert_close(actual, expected, tolerance):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * max(1, abs(np.asarray(expected)).max()))
 
 
 def warp_arrays(rng, images, feature_images, channels, height, width, scaled=True):
-    arrays = dict(feature=rng.randn(feature_images, channels, height, width), flow=rng.randn(images, 2, height, width) * 3)
+    arrays = dict(feature=rng.randn(feature_images, channels, height, width),
+                  flow=rng.randn(images, 2, height, width) * 3)
     if scaled:
         arrays['scale'] = rng.randn(images, channels, height, width)
     return {name: value.astype(np.float32) for name, value in arrays.items()}

@@ -3,7 +3,7 @@ import importlib.util
 
 import numpy as np
 
-from tests.helpers.symbol_tools import close, run
+from tests.helpers.symbol_tools import relative_difference, run
 
 
 class Recorded:
@@ -34,7 +34,7 @@ class Recorded:
         names = [name for name in outputs if prefix + name in self.values]
         assert len(names) >= at_least
         for name in names:
-            difference = close(self.recipe.sample(outputs[name]), self.values[prefix + name])
+            difference = relative_difference(self.recipe.sample(outputs[name]), self.values[prefix + name])
             assert difference < 1e-4, (name, difference)
 
     def compare_gradients(self, gradients, names, norms):

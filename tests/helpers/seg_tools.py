@@ -31,5 +31,6 @@ def label(path, ids=((0,),), height=HEIGHT, width=WIDTH):
 def seg_config(name, path, num_classes, image_set='train', **dataset):
     """Settings for the data set `name` at `path`."""
     cfg = segmentation_defaults()
-    cfg.dataset.update(dict(dataset, dataset=name, dataset_path=str(path), image_set=image_set, NUM_CLASSES=num_classes))
+    cfg.dataset.update(dict(dataset, dataset=name, dataset_path=str(path), image_set=image_set,
+                            NUM_CLASSES=num_classes))
     return cfg

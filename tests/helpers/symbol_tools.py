@@ -30,7 +30,8 @@ def small(cfg, **network_settings):
 
 
 def lively_params(instance, inputs):
-    """Parameters for which a network's outputs vary: (args, auxs), NumPy arrays that depend on names and shapes only."""
+    """Parameters for which a network's outputs vary: (args, auxs),
+    NumPy arrays that depend on names and shapes only."""
     instance.infer_shape({name: np.shape(value) for name, value in inputs.items()})
     args, auxs = {}, {}
     for shapes, values in ((instance.arg_shape_dict, args), (instance.aux_shape_dict, auxs)):
@@ -73,7 +74,7 @@ def run(symbol, inputs, args=None, auxs=None, train=False, more=()):
     return outputs, {name: gradient.asnumpy() for name, gradient in gradients.items()}
 
 
-def close(value, wanted):
+def relative_difference(value, wanted):
     """Largest difference relative to the largest wanted value."""
     wanted = np.asarray(wanted, np.float64)
     return np.abs(np.asarray(value, np.float64) - wanted).max() / max(np.abs(wanted).max(), 1e-12)

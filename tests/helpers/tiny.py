@@ -1,4 +1,5 @@
 """Networks small enough for tests, with random parameters, and a made-up clip."""
+import copy
 import os
 import subprocess
 import sys
@@ -9,12 +10,15 @@ import mxnet as mx
 import numpy as np
 import yaml
 
-from lib.config.defaults import detection_defaults
-from lib.engine.checkpoint import fold_bbox_normalisation, save_checkpoint
-from lib.dataset.toy import toy_generator
-from lib.symbols.registry import get_symbol_instance
 import dff_rfcn.symbols  # noqa: F401  (registers)
 import rfcn.symbols  # noqa: F401
+from lib.apps import demo
+from lib.config.defaults import detection_defaults
+from lib.dataset.toy import toy_generator
+from lib.engine.checkpoint import fold_bbox_normalisation, save_checkpoint
+from lib.symbols.registry import get_symbol_instance
+from lib.tasks.task import TASKS
+from lib.utils import cli
 
 # A frame takes milliseconds.
 SETTINGS = {'network.depth': 18, 'network.width': 0.125, 'network.flow_width': 0.125, 'network.DFF_FEAT_DIM': 32,
@@ -32,6 +36,20 @@ def tiny_config(task, **changes):
     return cfg
 
 
+def fresh_task(name):
+    """The Task called `name`, with settings of its own and its networks known."""
+    task = copy.copy(TASKS.get(name))
+    task.config = task.new_config()
+    task.load_symbols()
+    return task
+
+
+def run_demo_here(name, *words, batch=False):
+    """The demo of the task `name` in this process, which saves the seconds of importing MXNet; SystemExit after an error."""
+    task = fresh_task(name)
+    cli.run(lambda: demo.run_demo(task, demo.demo_parser(task, '', batch).parse_args([str(word) for word in words])))
+
+
 def set_values(cfg, values):
     """Set {'section.key': value} in `cfg`."""
     for name, value in values.items():
@@ -44,8 +62,8 @@ def set_values(cfg, values):
 
 def tiny_params(cfg, seed=0):
     """(arg_params, aux_params) that make lively detections in both tasks' networks of this size."""
-    cfg = tiny_config('dff_rfcn', network__DFF_FEAT_DIM=cfg.network.DFF_FEAT_DIM, dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES,
-                      CLASS_AGNOSTIC=cfg.CLASS_AGNOSTIC)
+    cfg = tiny_config('dff_rfcn', network__DFF_FEAT_DIM=cfg.network.DFF_FEAT_DIM,
+                      dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES, CLASS_AGNOSTIC=cfg.CLASS_AGNOSTIC)
     instance = get_symbol_instance(cfg)
     instance.get_batch_test_symbol(cfg)
     height, width = cfg.SCALES[0]
@@ -59,7 +77,8 @@ def tiny_params(cfg, seed=0):
         if name.endswith(('_beta', '_bias', '_mean')):
             return np.full(shape, float(name == 'Convolution5_scale_bias'))
         # The feature is scaled down, or every score would be 0 or 1.
-        gain = {'feat_conv_3x3_weight': 0.003, 'Convolution5_weight': 0.1, 'rfcn_bbox_weight': 0.3, 'rfcn_cls_weight': 2.0}.get(name, 1.0)
+        gain = {'feat_conv_3x3_weight': 0.003, 'Convolution5_weight': 0.1, 'rfcn_bbox_weight': 0.3,
+                'rfcn_cls_weight': 2.0}.get(name, 1.0)
         return gain * np.sqrt(2.0 / np.prod(shape[1:])) * random.standard_normal(shape)
     return tuple({name: mx.nd.array(value(name, shape)) for name, shape in sorted(shapes.items()) if name not in inputs}
                  for shapes in (instance.arg_shape_dict, instance.aux_shape_dict))
@@ -72,12 +91,14 @@ def write_experiment(folder, task, clips=3, length=5, **changes):
     """
     data = folder / 'toy_vid'
     if not data.exists():
-        toy_generator.generate(str(data), toy_generator.Size(train_clips=0, stills=0, val_clips=clips, val_length=length), workers=1)
+        toy_generator.generate(str(data),
+                               toy_generator.Size(train_clips=0, stills=0, val_clips=clips, val_length=length),
+                               workers=1)
     cfg = tiny_config(task, dataset__NUM_CLASSES=6, **changes)
     values = dict(SETTINGS, symbol=cfg.symbol, output_path=str(folder / 'output'))
     values.update({'dataset.dataset': 'ToyVID', 'dataset.dataset_path': str(data), 'dataset.root_path': str(folder),
-                   'dataset.NUM_CLASSES': 6, 'dataset.image_set': 'VID_train_15frames', 'dataset.test_image_set': 'VID_val_videos',
-                   'TRAIN.model_prefix': 'tiny',
+                   'dataset.NUM_CLASSES': 6, 'dataset.image_set': 'VID_train_15frames',
+                   'dataset.test_image_set': 'VID_val_videos', 'TRAIN.model_prefix': 'tiny',
                    'TEST.test_epoch': 1, 'gpus': 'cpu'})
     values.update({name.replace('__', '.'): value for name, value in changes.items()})
     path = folder / ('tiny_%s.yaml' % task)
@@ -89,7 +110,8 @@ def write_experiment(folder, task, clips=3, length=5, **changes):
 def save_params(where, cfg, seed=0, epoch=1):
     """A checkpoint of random parameters, as training writes it."""
     arg_params, aux_params = tiny_params(cfg, seed)
-    save_checkpoint(where, epoch, fold_bbox_normalisation(arg_params, cfg.TRAIN.BBOX_MEANS, cfg.TRAIN.BBOX_STDS), aux_params)
+    save_checkpoint(where, epoch, fold_bbox_normalisation(arg_params, cfg.TRAIN.BBOX_MEANS, cfg.TRAIN.BBOX_STDS),
+                    aux_params)
 
 
 def prefix(folder, task):

@@ -25,7 +25,8 @@ def seg_config(task, **changes):
 
 
 def seg_params(cfg, seed=0):
-    """(arg_params, aux_params) of both tasks' networks of this size, whose class maps have several classes and follow the image."""
+    """(arg_params, aux_params) of both tasks' networks of this size,
+    whose class maps have several classes and follow the image."""
     cfg = seg_config('dff_deeplab', dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES, TRAIN__SEED=seed)
     instance = get_symbol_instance(cfg)
     instance.get_batch_test_symbol(cfg)
@@ -52,10 +53,12 @@ def make_folder(path, clips=2, length=5, labelled=None):
 
 
 def write_experiment(folder, task, **changes):
-    """A YAML file for the data set of make_folder at `folder`/set, and a checkpoint of random parameters; returns its path."""
+    """A YAML file for the data set of make_folder at `folder`/set, and a checkpoint of random parameters;
+    returns its path."""
     values = dict(SETTINGS, symbol=seg_config(task).symbol, output_path=str(folder / 'output'), gpus='cpu')
-    values.update({'dataset.dataset': 'SegFolder', 'dataset.dataset_path': str(folder / 'set'), 'dataset.image_set': 'train',
-                   'dataset.test_image_set': 'val', 'TRAIN.model_prefix': 'tiny', 'TEST.test_epoch': 1})
+    values.update({'dataset.dataset': 'SegFolder', 'dataset.dataset_path': str(folder / 'set'),
+                   'dataset.image_set': 'train', 'dataset.test_image_set': 'val', 'TRAIN.model_prefix': 'tiny',
+                   'TEST.test_epoch': 1})
     values.update({name.replace('__', '.'): value for name, value in changes.items()})
     path = folder / ('tiny_%s.yaml' % task)
     path.write_text(yaml.safe_dump(tiny.nested(values)))

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from dff import boxes as frame_nms
-from dff.boxes import frame_detections
+from dff import boxes
+from lib.boxes.frame_detections import frame_detections
 from lib.operator_cxx import loader
 
 IM_INFO = (562, 1000, 1.6)
@@ -36,10 +36,9 @@ def test_native_is_numpy(seed):
             array[rng.rand(*array.shape) < 0.05] = rng.choice([np.nan, np.inf, -np.inf, 1e30])
     if seed % 3 == 1:  # ties
         scores = scores.round(1)
-    checked = frame_nms._checked(rois, scores, deltas, IM_INFO)
     for limit in (0, 7, 300):
-        expected = frame_nms._frame_detections_numpy(*checked, 0.05, 0.3, limit)
-        found = frame_nms._frame_detections_native(loader.c_library(), *checked, 0.05, 0.3, limit)
+        expected = boxes.frame_detections(rois, scores, deltas, IM_INFO, 0.05, 0.3, limit)
+        found = frame_detections(rois, scores, deltas, IM_INFO, 0.05, 0.3, limit)
         np.testing.assert_array_equal(found, expected)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from lib.operator_cxx import loader
 from lib.symbols import operators
-from tests.helpers.native_tools import PROPOSAL, PSROI, close, run, warp_arrays, warp_symbol
+from tests.helpers.native_tools import PROPOSAL, PSROI, assert_close, run, warp_arrays, warp_symbol
 
 pytestmark = pytest.mark.skipif(not loader.load(), reason='the native operators are not built (sh init.sh builds them)')
 
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(not loader.load(), reason='the native operators 
     (lambda v: mx.sym.DFFCorrelation(v[0], v[1], max_displacement=4), [(1, 8, 4, 5), (1, 8, 4, 6), ()],
      r'DFFCorrelation: input reference has shape \(1, 8, 4, 6\), but current \(1, 8, 4, 5\) needs \(1, 8, 4, 5\)'),
     (lambda v: mx.sym.DFFPSROIPooling(v[0], v[1], **PSROI), [(1, 244, 4, 5), (2, 5), ()],
-     r'DFFPSROIPooling: input data has shape \(1, 244, 4, 5\), but output_dim 5 with group_size 7 needs \(any, 245, any, any\)'),
+     r'DFFPSROIPooling: input data has shape \(1, 244, 4, 5\), but output_dim 5 with group_size 7 needs \(any, 245, '
+     r'any, any\)'),
     (lambda v: mx.sym.DFFPSROIPooling(v[0], v[1], **PSROI), [(1, 245, 4, 5), (2, 4), ()],
      r'input rois has shape \(2, 4\), but data \(1, 245, 4, 5\) needs \(any, 5\)'),
     (lambda v: mx.sym.DFFProposal(*v, **PROPOSAL), [(1, 18, 4, 5), (1, 18, 4, 5), (1, 3)],
@@ -54,7 +55,7 @@ def test_gradients_add_up_with_grad_req_add():
     once = run(warp_symbol(True), arrays, grad)[1]
     twice = run(warp_symbol(True), arrays, grad, grad_req='add', steps=2)[1]
     for name in arrays:
-        close(twice[name], 2 * once[name], 1e-5)
+        assert_close(twice[name], 2 * once[name], 1e-5)
 
 
 def test_gradients_add_up_over_many_uses():
@@ -65,4 +66,4 @@ def test_gradients_add_up_over_many_uses():
     feature, flow, scale = (mx.sym.Variable(name) * 1 for name in ('feature', 'flow', 'scale'))
     total = mx.sym.add_n(*[operators.flow_warp(feature, flow, scale, name='warp%d' % k) for k in range(12)])
     for name, value in run(total, arrays, grad)[1].items():
-        close(value, 12 * once[name], 1e-5)
+        assert_close(value, 12 * once[name], 1e-5)

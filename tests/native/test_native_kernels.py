@@ -12,7 +12,8 @@ from lib.operator_cxx.build import BuildError
 
 SANITIZERS = ['-fsanitize=address,undefined,float-cast-overflow', '-fno-sanitize-recover=undefined']
 # Function clones are chosen before the sanitizer is ready; one version of each is what can be watched.
-FLAGS = ['-std=c++14', '-g', '-O1', '-ffp-contract=off', '-fopenmp', '-Wno-unknown-pragmas', '-Wno-psabi', '-DDFF_NO_CLONES']
+FLAGS = ['-std=c++14', '-g', '-O1', '-ffp-contract=off', '-fopenmp', '-Wno-unknown-pragmas', '-Wno-psabi',
+         '-DDFF_NO_CLONES']
 ROUNDS = os.environ.get('DFF_KERNEL_ROUNDS', '10')
 
 
@@ -29,14 +30,18 @@ def compiler(tmp_path_factory):
     return name
 
 
+@pytest.mark.slow
 def test_kernels_under_sanitizers(compiler, root, tmp_path):
     driver = root / 'tests' / 'native'
-    kernels = [path for path in sources.find('cc') if os.path.basename(path) in ('cpu.cc', 'gpu.cc', 'nms.cc', 'gemm.cc')]
+    kernels = [path for path in sources.find('cc')
+               if os.path.basename(path) in ('cpu.cc', 'gpu.cc', 'nms.cc', 'gemm.cc')]
     kernels.remove(os.path.join(sources.FOLDER, 'common', 'gpu.cc'))  # the real driver; the test brings an emulated one
     program = str(tmp_path / 'kernels_test')
-    build.run([compiler] + FLAGS + SANITIZERS + ['-I' + str(driver), '-I' + sources.FOLDER, str(driver / 'kernels_test.cc'),
-              str(driver / 'cpu_only_test.cc')] + kernels + ['-o', program])
-    result = subprocess.run([program, ROUNDS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    build.run([compiler] + FLAGS + SANITIZERS
+              + ['-I' + str(driver), '-I' + sources.FOLDER, str(driver / 'kernels_test.cc'),
+                 str(driver / 'cpu_only_test.cc')] + kernels + ['-o', program])
+    result = subprocess.run([program, ROUNDS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            universal_newlines=True)
     assert result.returncode == 0, result.stdout
     assert '%s rounds of every kernel' % ROUNDS in result.stdout
 

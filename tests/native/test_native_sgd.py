@@ -5,8 +5,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.train import native_sgd
 from lib.operator_cxx import loader
+from lib.train import native_sgd
 from tests.helpers.module_tools import BATCHES, Batches, make_module
 
 pytestmark = pytest.mark.skipif(loader.c_library() is None, reason='the native library is not built')
@@ -18,7 +18,8 @@ def arrays(seed):
     return [mx.nd.array(rng.randn(*shape)) for shape in SHAPES]
 
 
-@pytest.mark.parametrize('settings', [{}, {'clip_gradient': 0.5}, {'rescale_grad': 0.3, 'clip_gradient': 0.2, 'wd': 0.1}])
+@pytest.mark.parametrize('settings',
+                         [{}, {'clip_gradient': 0.5}, {'rescale_grad': 0.3, 'clip_gradient': 0.2, 'wd': 0.1}])
 def test_steps_are_those_of_mxnet(settings):
     settings = dict({'learning_rate': 0.013, 'momentum': 0.9, 'wd': 0.0005,
                      'param_idx2name': {0: 'a_weight', 1: 'b_weight', 2: 'c_bias', 3: 'd_gamma'}}, **settings)
@@ -42,12 +43,14 @@ def test_a_gradient_that_is_not_a_number_shows():
     weight, state = mx.nd.ones(4), mx.nd.zeros(4)
     gradient = mx.nd.array([0, np.nan, np.inf, -np.inf])
     mx.nd.waitall()
-    native_sgd.MomentumStep(mx.optimizer.SGD(learning_rate=1, momentum=0.9, clip_gradient=2), [weight], [gradient], [state])()
+    native_sgd.MomentumStep(mx.optimizer.SGD(learning_rate=1, momentum=0.9, clip_gradient=2), [weight], [gradient],
+                            [state])()
     np.testing.assert_array_equal(weight.asnumpy(), [1, np.nan, -1, 3])
 
 
-@pytest.mark.parametrize('optimizer', [mx.optimizer.SGD(momentum=0), mx.optimizer.SGD(momentum=0.9, multi_precision=True),
-                                       mx.optimizer.NAG(momentum=0.9), mx.optimizer.Adam()])
+@pytest.mark.parametrize('optimizer',
+                         [mx.optimizer.SGD(momentum=0), mx.optimizer.SGD(momentum=0.9, multi_precision=True),
+                          mx.optimizer.NAG(momentum=0.9), mx.optimizer.Adam()])
 def test_other_optimizers_and_types_are_left_to_mxnet(optimizer):
     gradients, plain = [mx.nd.zeros(3, mx.cpu(1)), mx.nd.zeros(3)], mx.optimizer.SGD(momentum=0.9)
     assert native_sgd.suits(plain, gradients)
@@ -65,7 +68,8 @@ def test_training_is_that_of_mxnet_to_the_last_bit(monkeypatch):
         module = make_module(2)
         module.fit(Batches(2), num_epoch=2, initializer=mx.init.Xavier(), eval_metric='ce',
                    optimizer_params={'learning_rate': 0.1, 'momentum': 0.9, 'wd': 0.01})
-        params.append({name: array.asnumpy() for part in module.get_params() + (module.optimizer_states(),) for name, array in part.items()})
+        params.append({name: array.asnumpy() for part in module.get_params() + (module.optimizer_states(),)
+                       for name, array in part.items()})
         assert module.num_update == 2 * BATCHES
     for name, array in params[0].items():
         np.testing.assert_array_equal(array, params[1][name], err_msg=name)
@@ -93,7 +97,8 @@ def wide_symbol():
         body = mx.sym.Convolution(body, num_filter=32, kernel=(3, 3), pad=(1, 1), name='conv%d' % number)
     body = mx.sym.Pooling(body, global_pool=True, kernel=(1, 1), pool_type='avg', name='pool')
     body = mx.sym.FullyConnected(body, num_hidden=32, name='fc1')
-    return mx.sym.SoftmaxOutput(mx.sym.FullyConnected(body, num_hidden=3, name='fc2'), mx.sym.Variable('label'), name='softmax')
+    return mx.sym.SoftmaxOutput(mx.sym.FullyConnected(body, num_hidden=3, name='fc2'), mx.sym.Variable('label'),
+                                name='softmax')
 
 
 def test_outputs_between_steps_are_those_of_the_new_weights():

@@ -5,11 +5,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from dff.errors import ConfigError
 from dff_rfcn.config.config import config as default_config
 from lib.boxes.transform import bbox_overlaps, bbox_transform
 from lib.symbols.ohem import mine_hard
 from lib.symbols.rcnn_targets import rcnn_targets
-from dff.errors import ConfigError
 from tests.helpers.symbol_tools import run
 
 NAMES = ('rois', 'label', 'target', 'weight')
@@ -62,10 +62,12 @@ def oracle(rois, gt_boxes, image, cfg):
     best, nearest = overlaps.max(axis=1), overlaps.argmax(axis=1)
     train = cfg.TRAIN
     foreground = np.flatnonzero((best >= train.FG_THRESH) & usable)
-    background = np.flatnonzero((best < train.BG_THRESH_HI) & (best >= train.BG_THRESH_LO) & (best < train.FG_THRESH) & usable)
+    background = np.flatnonzero((best < train.BG_THRESH_HI) & (best >= train.BG_THRESH_LO)
+                                & (best < train.FG_THRESH) & usable)
     rest = np.setdiff1d(np.arange(len(boxes)), np.concatenate([foreground, background]))
     order = np.concatenate([foreground, background, rest])
-    label = np.concatenate([real[nearest[foreground], 4] if len(real) else [], np.zeros(len(background)), -np.ones(len(rest))])
+    label = np.concatenate([real[nearest[foreground], 4] if len(real) else [], np.zeros(len(background)),
+                            -np.ones(len(rest))])
     sets = 2 if cfg.CLASS_AGNOSTIC else cfg.dataset.NUM_CLASSES
     target, weight = np.zeros((2, len(order), sets, 4))
     for row, index in enumerate(foreground):
@@ -74,7 +76,8 @@ def oracle(rois, gt_boxes, image, cfg):
         target[row, slot] = (deltas - train.BBOX_MEANS) / train.BBOX_STDS
         weight[row, slot] = train.BBOX_WEIGHTS
     rows = np.hstack([np.full((len(order), 1), image), boxes[order]])
-    return {'rois': rows, 'label': label, 'target': target.reshape(len(order), -1), 'weight': weight.reshape(len(order), -1)}
+    return {'rois': rows, 'label': label, 'target': target.reshape(len(order), -1),
+            'weight': weight.reshape(len(order), -1)}
 
 
 def agree(found, wanted):
@@ -164,7 +167,9 @@ def test_sample_is_filled_up_with_ignored_rois(cfg):
 @pytest.mark.parametrize('batch_rois, images', [(61, 1), (0, 1), (33, 2), (-2, 1)])
 def test_impossible_samples_are_explained(cfg, batch_rois, images):
     cfg.TRAIN.update(BATCH_ROIS=batch_rois, BATCH_IMAGES=images)
-    with pytest.raises(ConfigError, match=r'TRAIN.BATCH_ROIS is %d; it must be -1 \(all\), or a multiple of BATCH_IMAGES' % batch_rois):
+    with pytest.raises(ConfigError,
+                       match=r'TRAIN.BATCH_ROIS is %d; it must be -1 \(all\), or a multiple of BATCH_IMAGES'
+                       % batch_rois):
         rcnn_targets(mx.sym.Variable('rois'), mx.sym.Variable('gt_boxes'), cfg)
 
 

@@ -6,11 +6,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.engine import checkpoint
-from lib.engine.checkpoint import (find_checkpoint, fold_bbox_normalisation, load_arrays, load_params, positions, save_arrays,
-                                 save_checkpoint, seed_epoch, use_test_bbox)
-from lib.engine.params_file import ArrayInfo, inspect
 from dff.errors import CheckpointError
+from lib.engine import checkpoint
+from lib.engine.checkpoint import (find_checkpoint, fold_bbox_normalisation, load_arrays, load_params, positions,
+                                   save_arrays, save_checkpoint, seed_epoch, use_test_bbox)
+from lib.engine.params_file import ArrayInfo, inspect
 
 ARGS = {'conv_weight': mx.nd.array(np.arange(24).reshape(2, 3, 2, 2)), 'fc_bias': mx.nd.array([1, 2, 3])}
 AUXS = {'bn_moving_mean': mx.nd.array([4, 5])}
@@ -38,7 +38,8 @@ def test_parameters_come_back(prefix):
 
 
 def test_missing_file_says_where_models_come_from(prefix):
-    with pytest.raises(CheckpointError, match='model-0000.params does not exist. model/README.md says .*`sh init.sh --demo`'):
+    with pytest.raises(CheckpointError,
+                       match='model-0000.params does not exist. model/README.md says .*`sh init.sh --demo`'):
         load_params(prefix, 0)
 
 
@@ -78,8 +79,9 @@ def test_truncation_at_every_byte_is_recognised(prefix, tmp_path):
         load_params(str(tmp_path / 'cut'), 0)
 
 
-@pytest.mark.parametrize('content', [b'', b'\0' * 100, b'{"a": 1}' * 20, b'PK\x03\x04' + b'\0' * 50, b'\x80\x04\x95' + b'.' * 50,
-                                     b'<html>404 Not Found</html>' * 3])
+@pytest.mark.parametrize('content',
+                         [b'', b'\0' * 100, b'{"a": 1}' * 20, b'PK\x03\x04' + b'\0' * 50, b'\x80\x04\x95' + b'.' * 50,
+                          b'<html>404 Not Found</html>' * 3])
 def test_foreign_files_are_recognised(prefix, tmp_path, content):
     (tmp_path / 'model-0000.params').write_bytes(content)
     with pytest.raises(CheckpointError, match='model-0000.params is not an MXNet parameter file'):
@@ -139,7 +141,8 @@ def test_newest_whole_checkpoint_is_found(prefix, tmp_path):
     (tmp_path / 'model-other.json').write_text('{}')
     found = find_checkpoint(prefix)
     assert (found.epoch, found.num_update) == (3, 30)
-    assert load_arrays(found.states_file)['fc_bias'].asnumpy()[0] == 3 and found.states_file.endswith('model-0003.states')
+    assert load_arrays(found.states_file)['fc_bias'].asnumpy()[0] == 3
+    assert found.states_file.endswith('model-0003.states')
     assert json.loads((tmp_path / 'model-0003.json').read_text())['seed'] == 4
     assert find_checkpoint(prefix, 2).epoch == 2
 
@@ -208,7 +211,8 @@ def test_folded_regression_gives_plain_deltas():
     assert 'rfcn_bbox_weight_test' not in args
     feature = rng.randn(3)
     # [columns, bins], as position-sensitive pooling divides the channels.
-    plain, final = ((params['rfcn_bbox_weight' + end].asnumpy()[:, :, 0, 0] @ feature + params['rfcn_bbox_bias' + end].asnumpy()
+    plain, final = ((params['rfcn_bbox_weight' + end].asnumpy()[:, :, 0, 0] @ feature
+                     + params['rfcn_bbox_bias' + end].asnumpy()
                      ).reshape(columns, bins) for params, end in ((args, ''), (folded, '_test')))
     np.testing.assert_allclose(final, plain * np.tile(stds, 2)[:, None] + np.tile(means, 2)[:, None], rtol=1e-5)
     tested = use_test_bbox(folded)

@@ -5,16 +5,18 @@ from types import SimpleNamespace
 import mxnet as mx
 import numpy as np
 import pytest
-import tiny
 
+from deeplab.symbols.resnet_v1_deeplab import resnet_v1_deeplab
+from dff.errors import CheckpointError
 from lib.engine.checkpoint import find_checkpoint, load_params, save_checkpoint
+from lib.symbols.registry import get_symbol_instance
 from lib.train.fine_tuning import drop_class_layers, report_new
 from lib.train.trainer import initial_params
-from lib.symbols.registry import get_symbol_instance
-from dff.errors import CheckpointError
+from tests.helpers import tiny
 
 CLASS_ARGUMENTS = {'rfcn_cls_weight', 'rfcn_cls_bias'}
-ANCHOR_ARGUMENTS = {'%s_%s' % (layer, kind) for layer in ('rpn_cls_score', 'rpn_bbox_pred') for kind in ('weight', 'bias')}
+ANCHOR_ARGUMENTS = {'%s_%s' % (layer, kind) for layer in ('rpn_cls_score', 'rpn_bbox_pred')
+                    for kind in ('weight', 'bias')}
 
 
 @pytest.fixture
@@ -24,7 +26,8 @@ def start(tmp_path, caplog):
         saved = tiny.tiny_config(task)
         prefix = str(tmp_path / 'old')
         tiny.save_params(prefix, saved, epoch=3)
-        cfg = tiny.tiny_config(task, network__pretrained=prefix, network__pretrained_epoch=3, network__pretrained_flow='', **changes)
+        cfg = tiny.tiny_config(task, network__pretrained=prefix, network__pretrained_epoch=3,
+                               network__pretrained_flow='', **changes)
         height, width = cfg.SCALES[0]
         anchors, cells = cfg.network.NUM_ANCHORS, (height // 16) * (width // 16)
         data = [('data', (1, 3, height, width)), ('im_info', (1, 3)), ('gt_boxes', (1, 4, 5))]
@@ -59,7 +62,8 @@ def test_other_classes(start, task):
 
 
 def test_other_anchors_and_boxes_by_class(start):
-    args, _, (old, _), log = start('rfcn', network__ANCHOR_SCALES=[4, 8, 16, 32], network__NUM_ANCHORS=12, CLASS_AGNOSTIC=False)
+    args, _, (old, _), log = start('rfcn', network__ANCHOR_SCALES=[4, 8, 16, 32], network__NUM_ANCHORS=12,
+                                   CLASS_AGNOSTIC=False)
     changed = {name for name in args if not same(args[name], old[name])}
     assert changed == ANCHOR_ARGUMENTS | {'rfcn_bbox_weight', 'rfcn_bbox_bias'}
     assert 'initialised anew, 6 parameters of: rpn_cls_score, rpn_bbox_pred, rfcn_bbox' in log
@@ -80,15 +84,20 @@ def test_resuming_with_other_classes_is_an_error(start, tmp_path):
     cfg = tiny.tiny_config('rfcn')
     args, auxs = tiny.tiny_params(cfg)
     save_checkpoint(str(tmp_path / 'new'), 1, args, auxs, {'momentum': mx.nd.zeros(1)}, 5)
-    with pytest.raises(CheckpointError, match=r'parameter rfcn_cls_weight has shape \(196, 16, 1, 1\), the network needs \(98, 16, 1, 1\)'):
+    with pytest.raises(CheckpointError,
+                       match=r'parameter rfcn_cls_weight has shape \(196, 16, 1, 1\), the network needs \(98, 16, 1, '
+                             r'1\)'):
         start('rfcn', dataset__NUM_CLASSES=2, TRAIN__RESUME=True)
 
 
 def test_segmentation_has_class_layers_too():
-    arrays = {name: mx.nd.zeros(shape) for name, shape in (('score_weight', (19, 8, 1, 1)), ('upsampling_weight', (19, 1, 32, 32)),
-                                                           ('fc6_weight', (8, 8, 1, 1)), ('res2a_weight', (4, 4)))}
+    arrays = {name: mx.nd.zeros(shape)
+              for name, shape in (('score_weight', (19, 8, 1, 1)), ('upsampling_weight', (19, 1, 32, 32)),
+                                  ('fc6_weight', (8, 8, 1, 1)), ('res2a_weight', (4, 4)))}
     said = []
-    drop_class_layers({'score_weight': (5, 8, 1, 1), 'upsampling_weight': (5, 1, 32, 32), 'fc6_weight': (4, 8, 1, 1)}, arrays, said.append)
+    network = resnet_v1_deeplab()
+    network.arg_shape_dict = {'score_weight': (5, 8, 1, 1), 'upsampling_weight': (5, 1, 32, 32), 'fc6_weight': (4, 8, 1, 1)}
+    drop_class_layers(network, arrays, said.append)
     assert sorted(arrays) == ['fc6_weight', 'res2a_weight'] and len(said) == 1 and 'upsampling_weight' in said[0]
 
 

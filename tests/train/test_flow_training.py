@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from dff.errors import CheckpointError
 from experiments.flownet import flownet_test, flownet_train_test
 from lib.config.defaults import flow_defaults
 from lib.engine.checkpoint import load_params
@@ -16,9 +17,9 @@ from lib.flow.picture import flow_colours, sample_rows
 from lib.flow.synthetic import SyntheticPairs
 from lib.flow.trainer import flow_symbol, train_flow
 from lib.utils import cli
-from dff.errors import CheckpointError
 from tests.helpers.flow_tools import MOTION, SIZE, smooth_pair, write_chairs
 from tests.helpers.tiny import run_script
+
 
 @pytest.fixture
 def small_config():
@@ -92,7 +93,8 @@ def test_pictures():
     flow[0, 1], flow[0, 2] = (5, 0), (-5, 0)
     colours = flow_colours(flow, 5)
     assert colours[0].tolist() == [[255, 255, 255], [0, 0, 255], [255, 255, 0]]       # still, right: red, left: cyan
-    picture = sample_rows([draw_pair(SyntheticPairs(SIZE, 4.0), 'train', number, 0) for number in range(2)], [zero_flow])
+    picture = sample_rows([draw_pair(SyntheticPairs(SIZE, 4.0), 'train', number, 0) for number in range(2)],
+                          [zero_flow])
     assert picture.shape == (2 * (64 + 4), 4 * (96 + 4), 3)
 
 
@@ -122,7 +124,8 @@ def test_training_and_testing_as_a_command(tmp_path):
     assert status == 0, errors
     assert 'pair batch 3/3  end-point error' in printed and "held-out pairs: " in printed and 'zero flow' in printed
     output = tmp_path / 'output' / 'flownet_small_synthetic'
-    assert (output / 'train' / 'curve.png').stat().st_size > 1000 and (output / 'val' / 'samples.jpg').stat().st_size > 1000
+    assert (output / 'train' / 'curve.png').stat().st_size > 1000
+    assert (output / 'val' / 'samples.jpg').stat().st_size > 1000
     results = json.loads((output / 'val' / 'results.json').read_text())
     assert set(results['end_point_error_pixels']) == {'FlowNet', 'DIS', 'zero flow'} and results['pairs'] == 2
 
@@ -131,7 +134,8 @@ def test_flying_chairs_as_a_command(tmp_path, monkeypatch, capsys):
     """With augmentation; images are larger than what is cut out."""
     large = SyntheticPairs((80, 120), 4.0)
     write_chairs(tmp_path / 'chairs', [draw_pair(large, 'train', number, 0) for number in range(36)])
-    words = arguments(tmp_path, 'dataset.dataset=FlyingChairs', 'dataset.dataset_path=%s' % (tmp_path / 'chairs'), 'TRAIN.AUGMENT=true')
+    words = arguments(tmp_path, 'dataset.dataset=FlyingChairs', 'dataset.dataset_path=%s' % (tmp_path / 'chairs'),
+                      'TRAIN.AUGMENT=true')
     assert run_here(flownet_train_test.main, monkeypatch, *words) == 0
     line = [line for line in capsys.readouterr().out.splitlines() if line.startswith('DIS')]
     assert run_here(flownet_test.main, monkeypatch, *words) == 0

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from dff.errors import DataError
 from lib.config.defaults import detection_defaults
+from lib.dataset.formats.records import Record
 from lib.train import batches_ahead
 from lib.train.detection_loader import DetectionLoader, load_sample, reference_frame_id
 from lib.train.loader import epoch_order
-from lib.dataset.formats.records import Record
-from dff.errors import DataError
 
 HEIGHT, WIDTH = 90, 120
 
@@ -180,6 +180,7 @@ def test_a_thread_that_fails_is_reported_and_its_batch_made_again(cfg, roidb, wa
         list(loader)
 
 
+@pytest.mark.slow
 def test_a_thread_that_hangs_is_reported_and_its_batch_made_again(cfg, roidb, warnings, monkeypatch):
     expected = list(DetectionLoader(roidb, cfg, 1, True))
     monkeypatch.setattr(batches_ahead, 'PATIENCE', 3.0)
@@ -191,6 +192,7 @@ def test_a_thread_that_hangs_is_reported_and_its_batch_made_again(cfg, roidb, wa
     end.set()
 
 
+@pytest.mark.slow
 def test_a_thread_that_hangs_for_ever_keeps_nobody_from_ending():
     code = """
 import sys, time

@@ -29,7 +29,8 @@ def expected(batches):
     for labels, (rpn_prob, rpn_loss, prob, loss, rcnn_label) in batches:
         rpn_prob = rpn_prob.reshape(len(rpn_prob), 2, -1)
         for image in range(len(rpn_prob)):
-            for first, image_label, image_prob in ((0, labels[0][image], rpn_prob[image].T), (3, rcnn_label[image], prob[image])):
+            for first, image_label, image_prob in ((0, labels[0][image], rpn_prob[image].T),
+                                                   (3, rcnn_label[image], prob[image])):
                 for target, p in zip(image_label.astype(int), image_prob):
                     if target >= 0:
                         sums[first:first + 2] += [p.argmax() == target, -np.log(p[target])]
@@ -39,7 +40,8 @@ def expected(batches):
 
 
 def feed(metrics, labels, outputs):
-    metrics.update_dict({str(i): mx.nd.array(a) for i, a in enumerate(labels)}, {str(i): mx.nd.array(a) for i, a in enumerate(outputs)})
+    metrics.update_dict({str(i): mx.nd.array(a) for i, a in enumerate(labels)},
+                        {str(i): mx.nd.array(a) for i, a in enumerate(outputs)})
 
 
 @pytest.mark.parametrize('images', [1, 3])
@@ -97,7 +99,8 @@ def test_a_loss_above_its_limit_is_noted():
     metrics.metrics[2].limit = 1e-3
     feed(metrics, *batch(0))
     metrics.get()
-    assert metrics.metrics[2].alarm == (0, pytest.approx(expected([batch(0)])[2], rel=1e-5)) and metrics.metrics[5].alarm is None
+    assert metrics.metrics[2].alarm == (0, pytest.approx(expected([batch(0)])[2], rel=1e-5))
+    assert metrics.metrics[5].alarm is None
 
 
 def test_nan_of_an_ignored_roi_is_no_matter():

@@ -8,8 +8,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.engine.checkpoint import load_arrays
 from dff.errors import CheckpointError, ConfigError
+from lib.engine.checkpoint import load_arrays
 from tests.helpers.module_tools import BATCHES, Batches, make_module, small_symbol, train
 
 WORKER = str(Path(__file__).parents[1] / 'helpers' / 'module_tools.py')
@@ -52,6 +52,7 @@ def run_worker(*arguments):
                           stderr=subprocess.PIPE, universal_newlines=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('devices', [1, 2])
 def test_killed_and_resumed_training_gives_the_same_parameters(tmp_path, devices):
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
@@ -72,7 +73,8 @@ def test_fit_checkpoints_and_goes_on(tmp_path):
     module = train(str(tmp_path / 'model'), 1, 2)
     assert module.num_update == 2 * BATCHES
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        'model-%s.%s' % (number, kind) for number in ('0001-000002', '0001', '0002') for kind in ('json', 'params', 'states')]
+        'model-%s.%s' % (number, kind) for number in ('0001-000002', '0001', '0002')
+        for kind in ('json', 'params', 'states')]
     first, second = (load_arrays('%s/model-%04d.params' % (tmp_path, epoch)) for epoch in (1, 2))
     assert np.abs(first['arg:conv1_weight'].asnumpy() - second['arg:conv1_weight'].asnumpy()).max() > 0
     assert np.abs(first['aux:bn1_moving_mean'].asnumpy() - second['aux:bn1_moving_mean'].asnumpy()).max() > 0
@@ -94,7 +96,8 @@ def test_two_devices_step_along_the_sum_of_their_gradients():
         expected = before.asnumpy() - rate * (one[name] + two[name] + decay * before.asnumpy())
         np.testing.assert_allclose(after[name], expected, rtol=1e-5, atol=1e-6, err_msg=name)
     for pool in module._pools:
-        assert_same({name: pool.arg_params[name].asnumpy() for name in params[0]}, {name: after[name] for name in params[0]})
+        assert_same({name: pool.arg_params[name].asnumpy() for name in params[0]},
+                    {name: after[name] for name in params[0]})
 
 
 def test_statistics_are_averaged_over_devices():
@@ -107,7 +110,8 @@ def test_statistics_are_averaged_over_devices():
 
 
 def test_fixed_parameters_stay_and_take_no_gradient_memory():
-    module = bound(fixed_param_names=['conv1_weight', 'bn1_gamma'], sgd={'learning_rate': 0.1, 'wd': 0.1, 'momentum': 0.9})
+    module = bound(fixed_param_names=['conv1_weight', 'bn1_gamma'],
+                   sgd={'learning_rate': 0.1, 'wd': 0.1, 'momentum': 0.9})
     before = values(module.get_params()[:1])
     module.forward_backward(Batches(1).batch(0, 0))
     module.update()

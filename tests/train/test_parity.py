@@ -4,8 +4,8 @@ import copy
 import numpy as np
 import pytest
 
-from dff_rfcn.config.config import config as default_config
 from dff.boxes import frame_detections
+from dff_rfcn.config.config import config as default_config
 from tests.helpers.recorded import Recorded
 from tests.helpers.symbol_tools import network
 
@@ -25,7 +25,8 @@ def recorded(reference):
 def key_outputs(recorded):
     instance = network('dff_rfcn', 'resnet_v1_101_flownet_rfcn')
     instance.get_key_test_symbol(recorded.cfg)
-    inputs = {'data_key': recorded.key, 'feat_key': np.zeros((1, 1024, 1, 1)), 'data': recorded.key, 'im_info': recorded.im_info}
+    inputs = {'data_key': recorded.key, 'feat_key': np.zeros((1, 1024, 1, 1)), 'data': recorded.key,
+              'im_info': recorded.im_info}
     return recorded.run(instance, inputs, more=KEY_INTERNALS)[0]
 
 
@@ -65,12 +66,14 @@ def test_detections(recorded, key_outputs, cur_outputs, which):
     np.testing.assert_allclose(found[order[0]], wanted[order[1]], rtol=1e-4, atol=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('eq_flag', [0, 1])
 def test_training(recorded, eq_flag):
     instance = network('dff_rfcn', 'resnet_v1_101_flownet_rfcn')
     instance.get_train_symbol(recorded.cfg)
     inputs = {name: recorded.values['train/' + name] for name in ('gt_boxes', 'label', 'bbox_target', 'bbox_weight')}
-    inputs.update(data=recorded.cur, data_ref=recorded.key, im_info=recorded.im_info, eq_flag=np.array([eq_flag], np.float32))
+    inputs.update(data=recorded.cur, data_ref=recorded.key, im_info=recorded.im_info,
+                  eq_flag=np.array([eq_flag], np.float32))
     outputs, gradients = recorded.run(instance, inputs, train=True)
     recorded.compare('train%d/out/' % eq_flag, outputs, 5)
     recorded.compare_gradients(gradients, 'train/param_names', 'train%d/grad_norm' % eq_flag)

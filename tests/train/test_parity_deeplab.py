@@ -1,4 +1,5 @@
-"""DeepLab and DFF-DeepLab with ResNet-101 against values recorded from the original: outputs to 1e-4, gradient norms to 1e-3."""
+"""DeepLab and DFF-DeepLab with ResNet-101 against values recorded from the original:
+outputs to 1e-4, gradient norms to 1e-3."""
 import copy
 import json
 
@@ -39,14 +40,16 @@ def same_classes(outputs, recorded, name):
     assert (found != recorded.values[name]).mean() < 1e-3
 
 
-@pytest.mark.parametrize('which', ['deeplab.test', 'deeplab.train', 'dff_deeplab.key_test', 'dff_deeplab.cur_test', 'dff_deeplab.train'])
+@pytest.mark.parametrize('which', ['deeplab.test', 'deeplab.train', 'dff_deeplab.key_test', 'dff_deeplab.cur_test',
+                                   'dff_deeplab.train'])
 def test_names_and_shapes(reference, cfg, which):
     task, kind = which.split('.')
     wanted = json.loads((reference / 'deeplab_symbols.json').read_text())['%s_%s' % (task, kind)]
     instance = built(task, kind, cfg)
     inputs = ('data', 'data_ref', 'data_key', 'feat_key', 'eq_flag', 'label')
     instance.infer_shape({name: tuple(shape) for name, shape in wanted['arguments'].items() if name in inputs})
-    for found, part in ((instance.arg_shape_dict, 'arguments'), (instance.out_shape_dict, 'outputs'), (instance.aux_shape_dict, 'aux')):
+    for found, part in ((instance.arg_shape_dict, 'arguments'), (instance.out_shape_dict, 'outputs'),
+                        (instance.aux_shape_dict, 'aux')):
         assert {name: list(shape) for name, shape in found.items()} == wanted[part]
     assert list(instance.out_shape_dict) == list(wanted['outputs'])
 
@@ -76,7 +79,8 @@ def test_baseline_training(recorded, cfg):
 
 @pytest.mark.parametrize('eq_flag', [0, 1])
 def test_training(recorded, cfg, eq_flag):
-    inputs = {'data': recorded.cur, 'data_ref': recorded.key, 'eq_flag': np.array([eq_flag], np.float32), 'label': recorded.values['label']}
+    inputs = {'data': recorded.cur, 'data_ref': recorded.key, 'eq_flag': np.array([eq_flag], np.float32),
+              'label': recorded.values['label']}
     outputs, gradients = recorded.run(built('dff_deeplab', 'train', cfg), inputs, train=True)
     recorded.compare('train%d/' % eq_flag, {'softmax': outputs['softmax_output']}, 1)
     recorded.compare_gradients(gradients, 'train/param_names', 'train%d/grad_norm' % eq_flag)

@@ -1,4 +1,5 @@
-"""Training that is stopped, killed, starved of disk or fed with bad images, through the real command on a tiny network."""
+"""Training that is stopped, killed, starved of disk or fed with bad images,
+through the real command on a tiny network."""
 import os
 import resource
 import signal
@@ -9,10 +10,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.train.checkpointer import draws_numbers, remove_old, resume_position
-from lib.engine.checkpoint import Checkpoint, find_checkpoint, positions, save_checkpoint
 from lib.dataset.toy.toy_generator import Size, generate
+from lib.engine.checkpoint import Checkpoint, find_checkpoint, positions, save_checkpoint
+from lib.train.checkpointer import draws_numbers, remove_old, resume_position
 from lib.utils.stop import StopRequest
+from tests.helpers.marks import slow
 from tests.helpers.tiny import write_experiment
 
 TRAIN = 'rfcn/train_end2end.py'
@@ -27,16 +29,19 @@ def experiment(tmp_path_factory):
     generate(str(folder / 'toy_vid'), Size(train_clips=1, train_length=15, stills=0, val_clips=0), workers=1)
     names = folder / 'toy_vid' / 'ImageSets' / 'VID_train_15frames.txt'
     names.write_text(''.join(line + '\n' for line in names.read_text().splitlines()[::2]))
-    path = write_experiment(folder, 'rfcn', TRAIN__FLIP=False, TRAIN__end_epoch=1, TRAIN__BATCH_ROIS=16, TRAIN__ENABLE_OHEM=False,
-                            TRAIN__CHECKPOINT_EVERY=3, default__frequent=1, network__BN_GLOBAL_STATS=False, TRAIN__lr=0.001)
+    path = write_experiment(folder, 'rfcn', TRAIN__FLIP=False, TRAIN__end_epoch=1, TRAIN__BATCH_ROIS=16,
+                            TRAIN__ENABLE_OHEM=False, TRAIN__CHECKPOINT_EVERY=3, default__frequent=1,
+                            network__BN_GLOBAL_STATS=False, TRAIN__lr=0.001)
     return folder, path
 
 
 def start(experiment, output, *settings, flags=(), preexec=None):
     folder, path = experiment
-    command = [sys.executable, TRAIN, '--cfg', str(path)] + list(flags) + ['--set', 'output_path=%s' % (folder / output)] + list(settings)
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, preexec_fn=preexec,
-                            cwd=os.path.join(os.path.dirname(__file__), '..', '..'), env=dict(os.environ, OMP_NUM_THREADS='1'))
+    command = [sys.executable, TRAIN,
+               '--cfg', str(path)] + list(flags) + ['--set', 'output_path=%s' % (folder / output)] + list(settings)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                            preexec_fn=preexec, cwd=os.path.join(os.path.dirname(__file__), '..', '..'),
+                            env=dict(os.environ, OMP_NUM_THREADS='1'))
 
 
 def finish(process):
@@ -56,7 +61,8 @@ def prefix(experiment, output):
 def final(experiment, output, epoch):
     """{name: array} of parameters and momentum at the end of an epoch."""
     where = '%s-%04d' % (prefix(experiment, output), epoch)
-    return {name: array.asnumpy() for kind in ('.params', '.states') for name, array in mx.nd.load(where + kind).items()}
+    return {name: array.asnumpy() for kind in ('.params', '.states')
+            for name, array in mx.nd.load(where + kind).items()}
 
 
 @pytest.fixture(scope='module')
@@ -105,6 +111,7 @@ def check_resumed(experiment, output, whole, end):
     return out
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_numbers(experiment, whole):
     status, _, at = stopped_run(experiment, 'killed', signal.SIGKILL)
     assert status == -9 and (at.epoch, at.batch) >= (1, 0)
@@ -112,10 +119,12 @@ def test_a_killed_run_ends_with_the_same_numbers(experiment, whole):
     assert 'resuming from %s' % at.params_file in out and 'epoch %d batch %d/8' % (at.epoch + 1, at.batch + 1) in out
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_from_the_newest_whole_checkpoint(experiment, whole):
     status, err, newest = stopped_run(experiment, 'stopped', signal.SIGTERM)
     assert status == 143 and 'Traceback' not in err and (newest.epoch, newest.batch) >= (1, 4)
-    assert 'stopping after this batch, with a checkpoint' in err and '--resume goes on from %s' % newest.params_file in err
+    assert 'stopping after this batch, with a checkpoint' in err
+    assert '--resume goes on from %s' % newest.params_file in err
     with open(newest.states_file, 'r+b') as stream:
         stream.truncate(os.path.getsize(newest.states_file) // 2)
     out = check_resumed(experiment, 'stopped', whole, newest.epoch + 1)
@@ -137,6 +146,7 @@ def test_the_first_signal_asks_and_the_second_ends():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.slow
 def test_no_room_for_a_checkpoint_ends_with_one_line(experiment):
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -149,26 +159,32 @@ def test_no_room_for_a_checkpoint_ends_with_one_line(experiment):
 
 @pytest.fixture
 def disk(experiment):
-    """disk(options): a file system in memory, mounted, or mounted anew with other options, as the output folder 'disk'."""
+    """disk(options): a file system in memory, mounted, or mounted anew with other options,
+    as the output folder 'disk'."""
     folder = experiment[0] / 'disk'
     folder.mkdir(exist_ok=True)
 
     def mount(options):
-        done = subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'none', str(folder)], stderr=subprocess.PIPE, universal_newlines=True)
+        done = subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'none', str(folder)], stderr=subprocess.PIPE,
+                              universal_newlines=True)
         if done.returncode:
-            pytest.skip('a file system in memory cannot be mounted here (Linux and root are needed): %s' % done.stderr.strip())
+            pytest.skip('a file system in memory cannot be mounted here (Linux and root are needed): %s'
+                        % done.stderr.strip())
     yield mount
     if os.path.ismount(str(folder)):
         subprocess.run(['umount', str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(experiment, whole, disk):
     disk('size=2500k')               # room for one checkpoint of 1.7 MB
     status, out, err = run(experiment, 'disk')
     start = find_checkpoint(prefix(experiment, 'disk'))
     assert status == 2 and err.count('error: ') == 1 and 'Traceback' not in err and (start.epoch, start.batch) == (0, 3)
-    assert 'error: cannot write %s' % prefix(experiment, 'disk') in err and '--resume goes on from %s' % start.params_file in err
-    assert positions(prefix(experiment, 'disk'), 'params') == {(0, 3)} and not list((experiment[0] / 'disk').rglob('.*tmp*'))
+    assert 'error: cannot write %s' % prefix(experiment, 'disk') in err
+    assert '--resume goes on from %s' % start.params_file in err
+    assert positions(prefix(experiment, 'disk'), 'params') == {(0, 3)}
+    assert not list((experiment[0] / 'disk').rglob('.*tmp*'))
     disk('remount,size=50m')
     check_resumed(experiment, 'disk', whole, 1)
 
@@ -179,7 +195,7 @@ def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(experiment, whol
 
 @pytest.mark.parametrize('settings, message', [
     (['TRAIN.lr=1e30'], 'is nan'),
-    (['TRAIN.MAX_LOSS=1e-6'], '(above TRAIN.MAX_LOSS, 1e-06) in epoch 1, batch 1, with the images '),
+    slow(['TRAIN.MAX_LOSS=1e-6'], '(above TRAIN.MAX_LOSS, 1e-06) in epoch 1, batch 1, with the images '),
 ])
 def test_a_loss_that_is_no_number_ends_the_run(experiment, settings, message):
     status, _, err = run(experiment, 'diverged', *settings)
@@ -188,6 +204,7 @@ def test_a_loss_that_is_no_number_ends_the_run(experiment, settings, message):
     assert positions(prefix(experiment, 'diverged'), 'params') == set()
 
 
+@pytest.mark.slow
 def test_clipped_gradients_keep_it_from_diverging(experiment):
     status, _, _ = run(experiment, 'clipped', 'TRAIN.lr=1e-6', 'TRAIN.clip_gradient=1e-3')
     assert status == 0
@@ -196,6 +213,7 @@ def test_clipped_gradients_keep_it_from_diverging(experiment):
     assert np.abs(one['rfcn_cls_bias']).max() <= 1e-6 * 1e-3 / (1 - 0.9)
 
 
+@pytest.mark.slow
 def test_bad_images_are_left_out_and_listed_on_request(experiment):
     folder, _ = experiment
     frames = sorted((folder / 'toy_vid' / 'Data' / 'VID').rglob('*.JPEG'))

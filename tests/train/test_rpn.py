@@ -4,10 +4,11 @@ import copy
 import numpy as np
 import pytest
 
+from dff.boxes import decode_boxes
 from dff_rfcn.config.config import config as default_config
-from lib.boxes.transform import bbox_overlaps, bbox_pred
 from lib.boxes.anchors import all_anchors, base_anchors
 from lib.boxes.targets import assign_anchors
+from lib.boxes.transform import bbox_overlaps
 
 SIZE, INFO = (12, 20), (180, 320, 1.5)
 BOXES = np.array([[20, 30, 150, 140, 3], [180, 60, 300, 170, 12], [5, 5, 60, 50, 30]], np.float32)
@@ -26,12 +27,14 @@ def assign(cfg, boxes=BOXES, seed=0, info=INFO):
 
 def rows(target):
     """[1, 4A, h, w] -> [h * w * A, 4]"""
-    return target['bbox_target'][0].transpose(1, 2, 0).reshape(-1, 4), target['label'].reshape(9, 12, 20).transpose(1, 2, 0).ravel()
+    return (target['bbox_target'][0].transpose(1, 2, 0).reshape(-1, 4),
+            target['label'].reshape(9, 12, 20).transpose(1, 2, 0).ravel())
 
 
 def test_base_anchors_are_those_of_faster_rcnn():
-    wanted = [[-84, -40, 99, 55], [-176, -88, 191, 103], [-360, -184, 375, 199], [-56, -56, 71, 71], [-120, -120, 135, 135],
-              [-248, -248, 263, 263], [-36, -80, 51, 95], [-80, -168, 95, 183], [-168, -344, 183, 359]]
+    wanted = [[-84, -40, 99, 55], [-176, -88, 191, 103], [-360, -184, 375, 199], [-56, -56, 71, 71],
+              [-120, -120, 135, 135], [-248, -248, 263, 263], [-36, -80, 51, 95], [-80, -168, 95, 183],
+              [-168, -344, 183, 359]]
     np.testing.assert_array_equal(base_anchors(16, [8, 16, 32], [0.5, 1, 2]), wanted)
 
 
@@ -56,7 +59,7 @@ def test_positive_anchors_decode_to_their_boxes(cfg):
     deltas, label = rows(target)
     anchors = all_anchors(SIZE, 16, (8.0, 16.0, 32.0), (0.5, 1.0, 2.0))
     positive = label == 1
-    decoded = bbox_pred(anchors[positive], deltas[positive] * cfg.network.ANCHOR_STDS)
+    decoded = decode_boxes(anchors[positive], deltas[positive] * cfg.network.ANCHOR_STDS, (1e6, 1e6, 1.0))
     assert positive.sum() >= len(BOXES)
     assert bbox_overlaps(decoded, BOXES).max(axis=1).min() > 0.999
     weight = target['bbox_weight'][0].transpose(1, 2, 0).reshape(-1, 4)

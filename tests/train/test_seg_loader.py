@@ -3,13 +3,13 @@ import cv2
 import numpy as np
 import pytest
 
+from dff.errors import ConfigError, DataError
 from lib.config.config import update_from_settings
 from lib.config.defaults import segmentation_defaults
-from lib.train.seg_loader import SegLoader, crop_window, load_sample
 from lib.dataset.formats.seg_labels import id_table, read_label
 from lib.dataset.formats.seg_records import SegRecord
 from lib.dataset.segdb import load_segdb
-from dff.errors import ConfigError, DataError
+from lib.train.seg_loader import SegLoader, crop_window, load_sample
 
 HEIGHT, WIDTH = 60, 90
 MEANS = np.array([103.06, 115.90, 123.15])
@@ -25,14 +25,17 @@ def cfg():
 
 @pytest.fixture
 def segdb(tmp_path):
-    """Every third frame of a clip of ten is labelled, and there are two stills. Label and image say where a pixel lies."""
+    """Every third frame of a clip of ten is labelled, and there are two stills.
+    Label and image say where a pixel lies."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     for t in range(10):
-        cv2.imwrite(str(tmp_path / ('%06d.png' % t)), np.stack([x, y, np.full_like(x, 20 * t)], axis=2).astype(np.uint8))
+        cv2.imwrite(str(tmp_path / ('%06d.png' % t)),
+                    np.stack([x, y, np.full_like(x, 20 * t)], axis=2).astype(np.uint8))
     cv2.imwrite(str(tmp_path / 'label.png'), (x // 10).astype(np.uint8))
     frames = [str(tmp_path / ('%06d.png' % t)) for t in range(10)]
     label = str(tmp_path / 'label.png')
-    return ([SegRecord(frames[t], label, frames, t) for t in (0, 3, 6, 9)] + [SegRecord(frame, label, [frame], 0) for frame in frames[:2]])
+    return ([SegRecord(frames[t], label, frames, t) for t in (0, 3, 6, 9)]
+            + [SegRecord(frame, label, [frame], 0) for frame in frames[:2]])
 
 
 def label_of(record):
@@ -92,7 +95,8 @@ def test_mirrored_records_mirror_frames_and_label(cfg, segdb):
     cfg.TRAIN.ENABLE_CROP, cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET = False, -2, -2
     plain, mirrored = (sample(record, cfg, 0, True) for record in (segdb[1], segdb[1].flip()))
     for name in ('data', 'data_ref', 'label'):
-        assert np.array_equal(plain[name][..., ::-1], mirrored[name]) and not np.array_equal(plain[name], mirrored[name])
+        assert np.array_equal(plain[name][..., ::-1], mirrored[name])
+        assert not np.array_equal(plain[name], mirrored[name])
     assert pixels(mirrored['data_ref'])[0, 0].tolist() == [WIDTH - 1, 0, 20]
 
 
@@ -131,7 +135,8 @@ def test_wrong_random_scales_are_refused():
     for settings, message in ((['TRAIN.RANDOM_SCALE=[1.5, 0.5]'], 'TRAIN.RANDOM_SCALE must be two factors'),
                               (['TRAIN.RANDOM_SCALE=[0, 1]'], 'TRAIN.RANDOM_SCALE must be two factors'),
                               (['TRAIN.RANDOM_SCALE=[2]'], 'TRAIN.RANDOM_SCALE must be two factors'),
-                              (['TRAIN.RANDOM_SCALE=[1, 2]', 'TRAIN.ENABLE_CROP=false'], 'RANDOM_SCALE needs TRAIN.ENABLE_CROP')):
+                              (['TRAIN.RANDOM_SCALE=[1, 2]', 'TRAIN.ENABLE_CROP=false'],
+                               'RANDOM_SCALE needs TRAIN.ENABLE_CROP')):
         with pytest.raises(ConfigError, match=message):
             update_from_settings(segmentation_defaults(), settings)
 
@@ -155,7 +160,8 @@ def test_whole_frames_of_several_sizes_share_a_batch(cfg, segdb, tmp_path):
     batch = next(SegLoader([segdb[0], tall], label_of, cfg, 1, with_reference=False))
     data, label = batch.data[0][0].asnumpy(), batch.label[0][0].asnumpy()
     assert data.shape == (2, 3, WIDTH, WIDTH) and label.shape == (2, 1, WIDTH, WIDTH)
-    assert (label[0, 0, HEIGHT:] == 255).all() and (label[1, 0, :, HEIGHT:] == 255).all() and (label[1, 0, :, :HEIGHT] == 0).all()
+    assert (label[0, 0, HEIGHT:] == 255).all() and (label[1, 0, :, HEIGHT:] == 255).all()
+    assert (label[1, 0, :, :HEIGHT] == 0).all()
 
 
 def test_the_same_seed_gives_the_same_batches_and_another_epoch_others(cfg, segdb):
@@ -177,12 +183,14 @@ def test_wrong_files_are_named(cfg, segdb, tmp_path):
     cfg.TRAIN.MIN_OFFSET = cfg.TRAIN.MAX_OFFSET = -1
     with pytest.raises(DataError, match='000000.png and .*small.png belong to one clip but differ in size'):
         sample(SegRecord(frames[1], segdb[0].label, frames, 1), cfg, with_reference=True)
-    with pytest.raises(DataError, match='label .*label.png is 90 pixels wide and 60 high, but its frame .*small.png is 30 x 30'):
+    with pytest.raises(DataError,
+                       match='label .*label.png is 90 pixels wide and 60 high, but its frame .*small.png is 30 x 30'):
         sample(SegRecord(frames[0], segdb[0].label, frames, 0), cfg)
     with pytest.raises(DataError, match='cannot read image .*gone.png'):
         sample(SegRecord(str(tmp_path / 'gone.png'), segdb[0].label, frames, 0), cfg)
     with pytest.raises(DataError, match='label .*nowhere.png does not exist'):
-        list(SegLoader([SegRecord(segdb[0].image, str(tmp_path / 'nowhere.png'), [segdb[0].image], 0)], label_of, cfg, 1, False))
+        list(SegLoader([SegRecord(segdb[0].image, str(tmp_path / 'nowhere.png'), [segdb[0].image], 0)], label_of, cfg,
+                       1, False))
     with pytest.raises(DataError, match='nothing to train on'):
         SegLoader([], label_of, cfg, 1, False)
 
@@ -193,7 +201,8 @@ def test_image_sets_are_joined_and_mirrored(cfg, tmp_path):
             (tmp_path / folder).mkdir()
             for index in range(count):
                 cv2.imwrite(str(tmp_path / folder / ('%d.png' % index)), np.ones(shape, np.uint8))
-    cfg.dataset.update(dataset='SegFolder', dataset_path=str(tmp_path), image_set='a+b', CLASSES=['sky', 'road'], NUM_CLASSES=2)
+    cfg.dataset.update(dataset='SegFolder', dataset_path=str(tmp_path), image_set='a+b', CLASSES=['sky', 'road'],
+                       NUM_CLASSES=2)
     records, read = load_segdb(cfg)
     assert len(records) == 6 and [record.flipped for record in records] == [False] * 3 + [True] * 3
     assert (read(records[2]) == 1).all()

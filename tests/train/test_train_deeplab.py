@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.helpers.marks import slow
 from tests.helpers.seg_tools import write
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 6
 SETTINGS = {'gpus': 'cpu', 'SCALES': [HEIGHT, WIDTH], 'default': {'frequent': 4},
             'network': {'depth': 18, 'width': 0.125, 'flow_width': 0.125, 'BN_GLOBAL_STATS': False, 'FIXED_PARAMS': []},
             'dataset': {'dataset': 'SegFolder', 'NUM_CLASSES': 3, 'image_set': 'train', 'test_image_set': 'train'},
-            'TRAIN': {'lr': 0.02, 'lr_step': '', 'warmup': False, 'BATCH_IMAGES': 2, 'CROP_HEIGHT': 32, 'CROP_WIDTH': 48, 'end_epoch': 2,
-                      'model_prefix': 'tiny'},
+            'TRAIN': {'lr': 0.02, 'lr_step': '', 'warmup': False, 'BATCH_IMAGES': 2, 'CROP_HEIGHT': 32,
+                      'CROP_WIDTH': 48, 'end_epoch': 2, 'model_prefix': 'tiny'},
             'TEST': {'KEY_FRAME_INTERVAL': 2, 'test_epoch': 2}}
 SYMBOLS = {'deeplab': 'resnet_v1_deeplab', 'dff_deeplab': 'resnet_v1_flownet_deeplab'}
 SCRIPTS = {'deeplab': 'experiments/deeplab/deeplab_train_test.py',
@@ -47,9 +48,10 @@ def work(tmp_path_factory):
 
 
 def start(root, work, task, script=None, settings=()):
-    words = [sys.executable, str(root / (script or SCRIPTS[task])), '--cfg', str(work / ('tiny_%s.yaml' % task)), '--set'] + list(settings)
-    return subprocess.Popen(words + ['TRAIN.SEED=3'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
-                            cwd=str(work), env=dict(os.environ, OMP_NUM_THREADS='1'))
+    words = [sys.executable, str(root / (script or SCRIPTS[task])), '--cfg', str(work / ('tiny_%s.yaml' % task)),
+             '--set'] + list(settings)
+    return subprocess.Popen(words + ['TRAIN.SEED=3'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            universal_newlines=True, cwd=str(work), env=dict(os.environ, OMP_NUM_THREADS='1'))
 
 
 def finish(process):
@@ -67,6 +69,7 @@ def losses(out):
     return [float(line.split('FCNLogLoss ')[1]) for line in out.splitlines() if 'FCNLogLoss ' in line]
 
 
+@pytest.mark.slow
 def test_train_and_test_both_networks(root, work):
     status, out, _ = finish(start(root, work, 'deeplab', settings=['TRAIN.end_epoch=6', 'TEST.test_epoch=6']))
     assert status == 0
@@ -79,8 +82,8 @@ def test_train_and_test_both_networks(root, work):
     assert {'arg:fc6_bias', 'arg:score_weight', 'arg:upsampling_weight', 'aux:bn_conv1_moving_mean'} <= set(params)
 
     status, out, _ = finish(start(root, work, 'dff_deeplab', settings=[
-        'network.pretrained=%s' % str(file)[:-len('-0006.params')], 'network.pretrained_epoch=6', 'network.BN_GLOBAL_STATS=true',
-        'network.FIXED_PARAMS=[conv1, bn, res]']))
+        'network.pretrained=%s' % str(file)[:-len('-0006.params')], 'network.pretrained_epoch=6',
+        'network.BN_GLOBAL_STATS=true', 'network.FIXED_PARAMS=[conv1, bn, res]']))
     assert status == 0 and '60 of 111 parameters are frozen (network.FIXED_PARAMS as prefixes)' in out
     assert losses(out)[0] < 0.95 * baseline[0] and 'Mean IoU = ' in out
     trained = mx.nd.load(str(checkpoint(work / 'output', 'dff_deeplab', 2)))
@@ -89,6 +92,7 @@ def test_train_and_test_both_networks(root, work):
     assert set(params) - same == {'arg:fc6_weight', 'arg:fc6_bias', 'arg:score_weight', 'arg:score_bias'}
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_with_the_same_parameters(root, work):
     script, task = 'dff_deeplab/train_end2end.py', 'dff_deeplab'
     assert finish(start(root, work, task, script, ['output_path=%s' % (work / 'whole' / task)]))[0] == 0
@@ -101,7 +105,8 @@ def test_a_killed_and_resumed_run_ends_with_the_same_parameters(root, work):
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     assert finish(killed)[0] == -signal.SIGKILL
-    for later in range(2, 100):                      # epochs are short: more than one may have ended before the signal came
+    # epochs are short: more than one may have ended before the signal came
+    for later in range(2, 100):
         for extension in ('.json', '.params', '.states'):
             path = checkpoint(work / 'parts', task, later).with_suffix(extension)
             if path.exists():
@@ -117,9 +122,9 @@ def test_a_killed_and_resumed_run_ends_with_the_same_parameters(root, work):
 
 @pytest.mark.parametrize('settings, message', [
     (['TRAIN.CROP_HIGHT=3'], "there is no setting 'TRAIN.CROP_HIGHT'; did you mean 'TRAIN.CROP_HEIGHT'?"),
-    (['dataset.dataset=ToyVID'], "'ToyVID' has labels for detection, but segmentation is to be done"),
-    (['network.pretrained_flow=nowhere/flownet'], 'nowhere/flownet-0000.params'),
-    (['dataset.image_set=train+nothing'], "image set 'nothing'"),
+    slow(['dataset.dataset=ToyVID'], "'ToyVID' has labels for detection, but segmentation is to be done"),
+    slow(['network.pretrained_flow=nowhere/flownet'], 'nowhere/flownet-0000.params'),
+    slow(['dataset.image_set=train+nothing'], "image set 'nothing'"),
 ], ids=lambda value: value[0] if isinstance(value, list) else '')
 def test_mistakes_end_with_one_line(root, work, settings, message):
     status, _, err = finish(start(root, work, 'dff_deeplab', 'dff_deeplab/train_end2end.py', settings))

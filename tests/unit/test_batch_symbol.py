@@ -4,10 +4,10 @@ import copy
 import numpy as np
 import pytest
 
+from dff.errors import ConfigError
 from dff_rfcn.config.config import config as default_config
 from lib.boxes.targets import assign_anchors
-from dff.errors import ConfigError
-from tests.helpers.symbol_tools import close, lively_params, network, run, small
+from tests.helpers.symbol_tools import lively_params, network, relative_difference, run, small
 
 HEIGHT, WIDTH = 90, 118   # feature map 6 x 8: odd sizes inside the flow network
 
@@ -52,8 +52,8 @@ def test_batch_network_equals_key_and_current_networks(cfg, frames):
         assert (rois[t, :, 0] == t).all()
         np.testing.assert_allclose(rois[t, :, 1:], outputs['rois_output'][:, 1:], rtol=1e-4, atol=1e-3)
         for name in ('cls_prob_reshape_output', 'bbox_pred_reshape_output'):
-            assert close(together[name][t], outputs[name][0]) < 1e-4, (t, name)
-    assert close(together['cls_prob_reshape_output'][1], together['cls_prob_reshape_output'][0]) > 1e-3
+            assert relative_difference(together[name][t], outputs[name][0]) < 1e-4, (t, name)
+    assert relative_difference(together['cls_prob_reshape_output'][1], together['cls_prob_reshape_output'][0]) > 1e-3
 
 
 def test_batch_network_needs_two_frames(cfg):
@@ -96,7 +96,7 @@ def test_gradient_of_a_batch_is_the_mean_over_its_images(cfg, frames, ohem):
         single = {name: value[image:image + 1] for name, value in inputs.items()}
         alone.append(train(cfg, single))
         for name in ('rpn_cls_prob_output', 'cls_prob_reshape_output', 'bbox_loss_reshape_output', 'blockgrad0_output'):
-            assert close(outputs[name][image], alone[image][0][name][0]) < 1e-4, name
+            assert relative_difference(outputs[name][image], alone[image][0][name][0]) < 1e-4, name
     valid = [(part[0]['blockgrad0_output'] >= 0).sum() for part in alone]
     assert not ohem or valid == [16, 16]
     for name, gradient in gradients.items():
@@ -113,7 +113,8 @@ def test_learned_statistics(cfg, frames):
     assert all(np.isfinite(value).all() for value in list(outputs.values()) + list(gradients.values()))
     dead = {name for name, value in gradients.items() if not value.any()}
     assert not dead
-    normalisations = [node for node in instance.get_train_symbol(cfg).attr_dict().items() if 'use_global_stats' in node[1]]
+    normalisations = [node for node in instance.get_train_symbol(cfg).attr_dict().items()
+                      if 'use_global_stats' in node[1]]
     assert normalisations and all(node[1]['use_global_stats'] == 'False' for node in normalisations)
 
 

@@ -1,10 +1,10 @@
 """Cityscapes: names, label files of three kinds, snippets, and what may be missing."""
 import numpy as np
 import pytest
-from seg_tools import frame, label, seg_config
 
-from lib.dataset.registry import get_class_list, get_dataset
 from dff.errors import DataError
+from lib.dataset.registry import get_class_list, get_dataset
+from tests.helpers.seg_tools import frame, label, seg_config
 
 STEM = 'bochum_000000_000313'
 
@@ -43,7 +43,8 @@ def test_stills_where_there_is_no_sequence(folder, caplog):
     with caplog.at_level('INFO', 'dff'):
         data = dataset(folder)
         records = data.segdb()
-    assert 'leftImg8bit_sequence/train does not exist: each labelled frame is a still, which is its own reference' in caplog.text
+    assert ('leftImg8bit_sequence/train does not exist: '
+            'each labelled frame is a still, which is its own reference') in caplog.text
     assert [record.label.rsplit('/', 1)[1] for record in records] == [
         'aachen_000003_000019_gtFine_labelTrainIds.png', STEM + '_gtFine_trainIds.png']
     assert all(record.frames == [record.image] and record.index == 0 for record in records)
@@ -95,8 +96,8 @@ def test_missing_sequence_frames_are_named(sequences, missing):
     path.unlink()
     with pytest.raises(DataError) as error:
         dataset(sequences).segdb()
-    assert str(error.value) == ('the sequence frame %s does not exist; unpack leftImg8bit_sequence_trainvaltest.zip again, or take the '
-                                'folder %s away to use stills only' % (path, path.parent.parent))
+    assert str(error.value) == ('the sequence frame %s does not exist; unpack leftImg8bit_sequence_trainvaltest.zip '
+                                'again, or take the folder %s away to use stills only' % (path, path.parent.parent))
 
 
 def test_a_city_without_sequence(sequences):
@@ -110,19 +111,23 @@ def test_a_city_without_sequence(sequences):
 def test_missing_labels(folder):
     for file in (folder / 'gtFine' / 'train' / 'bochum').iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r'frame \S+313_leftImg8bit.png has no label: \S+gtFine/train/bochum holds none of '
-                                        r'bochum_000000_000313_gtFine_trainIds.png, \S+_labelTrainIds.png, \S+_labelIds.png; unpack'):
+    with pytest.raises(DataError,
+                       match=r'frame \S+313_leftImg8bit.png has no label: \S+gtFine/train/bochum holds none of '
+                                        r'bochum_000000_000313_gtFine_trainIds.png, \S+_labelTrainIds.png, '
+                                        r'\S+_labelIds.png; unpack'):
         dataset(folder).segdb()
     with pytest.raises(DataError, match=r'gtCoarse/train/aachen holds none of \S+_gtCoarse_trainIds.png'):
         dataset(folder, annotation_prefix='gtCoarse').segdb()
 
 
 @pytest.mark.parametrize('image_set, message', [
-    ('leftImg8bit_val', r"image set 'leftImg8bit_val': expected leftImg8bit_<split>, where <split> is a folder in \S+leftImg8bit; there "
+    ('leftImg8bit_val',
+     r"image set 'leftImg8bit_val': expected leftImg8bit_<split>, where <split> is a folder in \S+leftImg8bit; there "
                         r"are empty, train$"),
     ('train', "image set 'train': expected leftImg8bit_<split>"),
     ('leftImg8bit_', "image set 'leftImg8bit_': expected leftImg8bit_<split>"),
-    ('leftImg8bit_empty', r"image set 'leftImg8bit_empty': there is no <city>/<city>_<sequence>_<frame>_leftImg8bit.png in \S+empty"),
+    ('leftImg8bit_empty',
+     r"image set 'leftImg8bit_empty': there is no <city>/<city>_<sequence>_<frame>_leftImg8bit.png in \S+empty"),
 ])
 def test_wrong_image_sets(folder, image_set, message):
     (folder / 'leftImg8bit' / 'empty').mkdir()

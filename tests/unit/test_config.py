@@ -6,12 +6,14 @@ import mxnet as mx
 import pytest
 
 from deeplab.config.config import config as deeplab_config
-from dff_deeplab.config.config import config as dff_deeplab_config
-from lib.config.config import ROOT, lr_steps, resolve, update_from_file, update_from_settings
-from lib.config.defaults import detection_defaults, segmentation_defaults
-from lib.train.trainer import fixed_param_names, with_stored_statistics
-from lib.graph.graph import Graph
 from dff.errors import ConfigError
+from dff_deeplab.config.config import config as dff_deeplab_config
+from lib.config.checks import lr_steps
+from lib.config.config import update_from_file, update_from_settings
+from lib.config.defaults import detection_defaults, segmentation_defaults
+from lib.graph.graph import Graph
+from lib.train.trainer import fixed_param_names, with_stored_statistics
+from lib.utils.paths import ROOT, resolve
 
 
 @pytest.fixture
@@ -25,14 +27,16 @@ def write(tmp_path, text):
     return str(path)
 
 
-@pytest.mark.parametrize('path', sorted(glob.glob(os.path.join(ROOT, 'experiments', '*rfcn', 'cfgs', '*.yaml'))), ids=os.path.basename)
+@pytest.mark.parametrize('path', sorted(glob.glob(os.path.join(ROOT, 'experiments', '*rfcn', 'cfgs', '*.yaml'))),
+                         ids=os.path.basename)
 def test_every_shipped_file_loads(path, config):
     update_from_file(config, path)
     assert config.CLASS_AGNOSTIC is True
 
 
 def test_the_original_values_arrive(config):
-    update_from_file(config, resolve('experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'))
+    update_from_file(config,
+                     resolve('experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'))
     assert config.symbol == 'resnet_v1_101_flownet_rfcn'
     assert config.SCALES == [(600, 1000)]
     assert config.TRAIN.lr == 0.00025 and lr_steps(config.TRAIN.lr_step) == [1.333]
@@ -40,7 +44,8 @@ def test_the_original_values_arrive(config):
     assert config.TRAIN.MIN_OFFSET == -9 and config.dataset.NUM_CLASSES == 31
 
 
-@pytest.mark.parametrize('path', sorted(glob.glob(os.path.join(ROOT, 'experiments', '*deeplab', 'cfgs', '*.yaml'))), ids=os.path.basename)
+@pytest.mark.parametrize('path', sorted(glob.glob(os.path.join(ROOT, 'experiments', '*deeplab', 'cfgs', '*.yaml'))),
+                         ids=os.path.basename)
 def test_every_shipped_file_of_segmentation_loads(path):
     config = segmentation_defaults()
     update_from_file(config, path)
@@ -52,9 +57,11 @@ def test_the_original_values_of_cityscapes_arrive():
                  'dff_deeplab/cfgs/resnet_v1_101_flownet_cityscapes_deeplab_end2end_ohem.yaml'):
         config = segmentation_defaults()
         update_from_file(config, resolve('experiments/' + name))
-        assert config.SCALES == [(1024, 2048)] and (config.dataset.dataset, config.dataset.NUM_CLASSES) == ('CityScape', 19)
+        assert config.SCALES == [(1024, 2048)]
+        assert (config.dataset.dataset, config.dataset.NUM_CLASSES) == ('CityScape', 19)
         train = config.TRAIN
-        assert (train.ENABLE_CROP, train.CROP_HEIGHT, train.CROP_WIDTH, train.lr, train.end_epoch) == (True, 768, 1024, 0.0005, 53)
+        assert (train.ENABLE_CROP, train.CROP_HEIGHT, train.CROP_WIDTH, train.lr,
+                train.end_epoch) == (True, 768, 1024, 0.0005, 53)
         assert (train.warmup, train.warmup_lr, train.warmup_step) == (True, 0.00005, 1000)
 
 
@@ -81,8 +88,10 @@ def test_frozen_normalisations_keep_their_statistics():
 
 
 def test_values_are_converted_to_the_type_of_the_key(tmp_path, config):
-    update_from_file(config, write(tmp_path, 'gpus: 0\nTRAIN:\n  lr: 1e-3\n  lr_step: 2\n  wd: 0\nnetwork:\n  pretrained:\n'))
-    assert config.gpus == '0' and config.TRAIN.lr == 0.001 and config.TRAIN.lr_step == '2' and config.network.pretrained == ''
+    update_from_file(config,
+                     write(tmp_path, 'gpus: 0\nTRAIN:\n  lr: 1e-3\n  lr_step: 2\n  wd: 0\nnetwork:\n  pretrained:\n'))
+    assert config.gpus == '0' and config.TRAIN.lr == 0.001 and config.TRAIN.lr_step == '2'
+    assert config.network.pretrained == ''
     assert isinstance(config.TRAIN.wd, float)
 
 
@@ -126,7 +135,8 @@ def test_settings_from_the_command_line(config):
     update_from_settings(config, ['TRAIN.lr=1e-4', 'gpus=0,1', 'SCALES=[300, 500]', 'dataset.CLASSES=[car, person]'])
     assert config.TRAIN.lr == 1e-4 and config.gpus == '0,1' and config.SCALES == [(300, 500)]
     assert config.dataset.CLASSES == ['car', 'person']
-    with pytest.raises(ConfigError, match=r"--set TRAIN.lrr=1: there is no setting 'TRAIN.lrr'; did you mean 'TRAIN.lr'"):
+    with pytest.raises(ConfigError,
+                       match=r"--set TRAIN.lrr=1: there is no setting 'TRAIN.lrr'; did you mean 'TRAIN.lr'"):
         update_from_settings(config, ['TRAIN.lrr=1'])
     with pytest.raises(ConfigError, match='expected section.key=value'):
         update_from_settings(config, ['TRAIN.lr'])

@@ -18,7 +18,8 @@ def test_intersection_over_union_of_sets_of_pixels():
     matrix = ConfusionMatrix(5)
     matrix.update(label, predicted)
     counted = label != 255
-    expected = [((label == i) & (predicted == i)).sum() / (((label == i) | (predicted == i)) & counted).sum() for i in range(5)]
+    expected = [((label == i) & (predicted == i)).sum() / (((label == i) | (predicted == i)) & counted).sum()
+                for i in range(5)]
     np.testing.assert_allclose(matrix.iou(), expected, rtol=1e-12)
     assert matrix.mean_iou() == pytest.approx(np.mean(expected), rel=1e-12)
     assert matrix.counts.sum() == counted.sum() and matrix.counts[1, 3] == ((label == 1) & (predicted == 3)).sum()
@@ -39,8 +40,8 @@ def test_by_hand():
     matrix.update(np.array([[0, 0, 1, 255]]), np.array([[0, 1, 1, 3]]))
     np.testing.assert_allclose(matrix.iou(), [0.5, 0.5, np.nan, np.nan])
     assert matrix.lines(['sky', 'road', 'car', 'bus']) == [
-        'IoU for sky = 0.5000', 'IoU for road = 0.5000', 'IoU for car = none: it does not occur', 'IoU for bus = none: it does not occur',
-        'Mean IoU = 0.5000']
+        'IoU for sky = 0.5000', 'IoU for road = 0.5000', 'IoU for car = none: it does not occur',
+        'IoU for bus = none: it does not occur', 'Mean IoU = 0.5000']
 
 
 def test_a_class_only_in_predictions_counts_as_missed():

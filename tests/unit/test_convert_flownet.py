@@ -5,18 +5,18 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.engine.checkpoint import load_params
-from lib.symbols.flownet import flownet
-from lib.symbols.resnet_v1 import resnet_v1
-from lib.utils import cli
 from dff.errors import CheckpointError
 from dff.image import to_tensor
+from lib.engine.checkpoint import load_params
+from lib.symbols.backbones.resnet_v1 import resnet_v1
+from lib.symbols.flownet import flownet
+from lib.utils import cli
 from lib.weights import convert as converting
 from lib.weights import forward
 from lib.weights.convert import Converted, convert, write
 from lib.weights.readers import Source, read_source
 from tests.helpers import foreign
-from tests.helpers.symbol_tools import close
+from tests.helpers.symbol_tools import relative_difference
 from tests.helpers.tiny import run_script
 from tools import convert_weights
 
@@ -32,7 +32,8 @@ def images():
 def run_flow(converted, images, means):
     flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), 8)
     symbol = mx.sym.Group([flow.get_internals()['Convolution%d_output' % i] for i in range(1, 6)])
-    return foreign.run_ours(symbol, converted, {name: to_tensor(image, means) for name, image in zip(('data', 'data_ref'), images)})
+    return foreign.run_ours(symbol, converted,
+                            {name: to_tensor(image, means) for name, image in zip(('data', 'data_ref'), images)})
 
 
 def assert_flow(torch, converted, net, images, order, means):
@@ -40,15 +41,17 @@ def assert_flow(torch, converted, net, images, order, means):
     halves = [image.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3)) for image in images]
     scaled = [255 * mean for mean in means]
     with torch.no_grad():
-        theirs = net(torch.cat([foreign.seen_by(torch, half, order, scaled, (255, 255, 255)) for half in halves], dim=1))
+        theirs = net(torch.cat([foreign.seen_by(torch, half, order, scaled, (255, 255, 255)) for half in halves],
+                               dim=1))
     for mine, other in zip(run_flow(converted, images, scaled), theirs):
-        assert close(mine, other.numpy()) < 1e-4
+        assert relative_difference(mine, other.numpy()) < 1e-4
 
 
 def test_flownet2(torch, tmp_path, images):
     net = foreign.flownet(torch)
     path = tmp_path / 'FlowNet2-S_checkpoint.pth.tar'
-    torch.save({'epoch': 0, 'best_EPE': 1e10, 'state_dict': net.state_dict()}, str(path), _use_new_zipfile_serialization=False)
+    torch.save({'epoch': 0, 'best_EPE': 1e10, 'state_dict': net.state_dict()}, str(path),
+               _use_new_zipfile_serialization=False)
     converted = convert(read_source(path), 'flownet')
     assert 'their pixel means are those of each image; PIXEL_MEANS takes their place' in converted.notes
     assert_flow(torch, converted, net, images, 'rgb', [mean / 255 for mean in OURS])
@@ -69,7 +72,8 @@ def test_flownetpytorch_and_its_weights_from_caffe(torch, images):
     converted = convert(source, 'flownet', means=[255 * mean for mean in (0.411, 0.432, 0.45)])
     assert ('deconv5_bias', '0') in converted.initialised
     assert_flow(torch, converted, net, images, 'rgb', (0.411, 0.432, 0.45))
-    converted = convert(source, 'flownet', means=[255 * mean for mean in (0.411451, 0.432060, 0.450141)], caffe_style=True)
+    converted = convert(source, 'flownet', means=[255 * mean for mean in (0.411451, 0.432060, 0.450141)],
+                        caffe_style=True)
     assert_flow(torch, converted, net, images, 'bgr', (0.411451, 0.432060, 0.450141))
 
 
@@ -93,10 +97,11 @@ def test_other_pixel_means_change_nothing_but_the_border(torch, images):
     first = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'), 8)[0].get_internals()['flow_conv1_output']
 
     def run_first(converted, values):
-        return foreign.run_ours(first, converted, {name: to_tensor(image, values) for name, image in zip(('data', 'data_ref'), images)})[0]
+        return foreign.run_ours(first, converted, {name: to_tensor(image, values)
+                                                   for name, image in zip(('data', 'data_ref'), images)})[0]
     one, other = run_first(exact, theirs), run_first(folded, means)
-    assert close(one[:, :, 2:-2, 2:-2], other[:, :, 2:-2, 2:-2]) < 1e-5
-    assert close(one, other) > 1e-3
+    assert relative_difference(one[:, :, 2:-2, 2:-2], other[:, :, 2:-2, 2:-2]) < 1e-5
+    assert relative_difference(one, other) > 1e-3
 
 
 def test_a_wrong_mapping_is_noticed(torch, monkeypatch):
@@ -113,6 +118,7 @@ def test_a_wrong_mapping_is_noticed(torch, monkeypatch):
 
 # ---- this project's own names, and running without PyTorch
 
+@pytest.mark.slow
 def test_flow_and_backbone_are_taken_out_of_a_checkpoint_of_the_original(tmp_path, monkeypatch):
     """Without PyTorch the check runs on NumPy. The network is a random DFF of depth 18."""
     monkeypatch.setattr(forward, 'import_torch', lambda: None)
@@ -120,7 +126,8 @@ def test_flow_and_backbone_are_taken_out_of_a_checkpoint_of_the_original(tmp_pat
                           + [resnet_v1(mx.sym.Variable('data'), 18)])
     shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3, 64, 64), data_ref=(1, 3, 64, 64))
     rng = np.random.RandomState(0)
-    arrays = {'aux:' + name: mx.nd.array(rng.uniform(0.5, 1, shape)) for name, shape in zip(symbol.list_auxiliary_states(), aux_shapes)}
+    arrays = {'aux:' + name: mx.nd.array(rng.uniform(0.5, 1, shape))
+              for name, shape in zip(symbol.list_auxiliary_states(), aux_shapes)}
     arrays.update(('arg:' + name, mx.nd.array(rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)))
                   for name, shape in zip(symbol.list_arguments(), shapes) if not name.startswith('data'))
     mx.nd.save(str(tmp_path / 'dff-0002.params'), arrays)
@@ -139,29 +146,33 @@ def test_the_convolution_without_pytorch_is_that_of_mxnet(monkeypatch, stride, p
     data, weight, bias = rng.normal(size=(1, 5, 11, 14)), rng.normal(size=(4, 5, 3, 3)), rng.normal(size=4)
     theirs = mx.nd.Convolution(mx.nd.array(data), mx.nd.array(weight), mx.nd.array(bias), num_filter=4, kernel=(3, 3),
                                stride=(stride,) * 2, pad=(pad,) * 2, dilate=(dilation,) * 2).asnumpy()
-    assert close(forward.convolve(data, weight, bias, stride, pad, dilation), theirs) < 1e-5
+    assert relative_difference(forward.convolve(data, weight, bias, stride, pad, dilation), theirs) < 1e-5
     weight = rng.normal(size=(5, 4, 4, 4))
     theirs = mx.nd.Deconvolution(mx.nd.array(data), mx.nd.array(weight), mx.nd.array(bias), num_filter=4, kernel=(4, 4),
                                  stride=(2, 2), pad=(1, 1), no_bias=False).asnumpy()
-    assert close(forward.deconvolve(data, weight, bias), theirs) < 1e-5
+    assert relative_difference(forward.deconvolve(data, weight, bias), theirs) < 1e-5
 
 
 # ---- the command
 
 def test_the_command(torch, tmp_path):
     foreign.save_torch(torch, tmp_path / 'flownets_EPE1.951.pth', foreign.flownet(torch, biases=False).state_dict())
-    command = ('tools/convert_weights.py', tmp_path / 'flownets_EPE1.951.pth', '--as', 'flownet', '--output', tmp_path / 'new' / 'flownet')
+    command = ('tools/convert_weights.py', tmp_path / 'flownets_EPE1.951.pth', '--as', 'flownet',
+               '--output', tmp_path / 'new' / 'flownet')
     status, printed, errors = run_script(*command, '--origin', 'https://example.org/flownets')
     assert status == 0, errors
     assert 'flow_conv1         64x6x7x7            conv1.0.{bias, weight}' in printed
     assert 'unmatched, not used: none' in printed and 're-initialised: Convolution1_bias: 0;' in printed
-    assert 'parity: the outputs of both networks differ by' in printed and 'network.PIXEL_MEANS=[103.06,115.9,123.15]' in printed
+    assert 'parity: the outputs of both networks differ by' in printed
+    assert 'network.PIXEL_MEANS=[103.06,115.9,123.15]' in printed
     args, auxs = load_params(str(tmp_path / 'new' / 'flownet'), 0)
     assert args['deconv2_weight'].shape == (386, 64, 4, 4) and not auxs
     record = json.loads((tmp_path / 'new' / 'flownet-0000.source.json').read_text())
-    assert record['source']['file'] == 'flownets_EPE1.951.pth' and record['source']['origin'] == 'https://example.org/flownets'
+    assert record['source']['file'] == 'flownets_EPE1.951.pth'
+    assert record['source']['origin'] == 'https://example.org/flownets'
     assert len(record['source']['sha256']) == len(record['params_sha256']) == 64
-    assert record['parity']['largest_relative_difference'] < 1e-4 and record['matched']['conv6_1'] == ['conv6_1.0.bias', 'conv6_1.0.weight']
+    assert record['parity']['largest_relative_difference'] < 1e-4
+    assert record['matched']['conv6_1'] == ['conv6_1.0.bias', 'conv6_1.0.weight']
 
 
 def test_where_nothing_can_be_written(tmp_path):
@@ -178,7 +189,8 @@ def test_where_nothing_can_be_written(tmp_path):
 @pytest.mark.parametrize('arguments, message', [
     (['none.pth', '--as', 'flownet', '--output', 'x'], 'none.pth does not exist; model/README.md lists files'),
     (['w.h5', '--as', 'flownet', '--output', 'x'], 'HDF5 models of Caffe are not read'),
-    (['w.bin', '--as', 'flownet', '--output', 'x'], "files ending in '.bin' are of no known kind. Known kinds: .caffemodel"),
+    (['w.bin', '--as', 'flownet', '--output', 'x'],
+     "files ending in '.bin' are of no known kind. Known kinds: .caffemodel"),
     (['w.params', '--as', 'flownet', '--output', 'x.params'], '--output is a prefix'),
     (['w.params', '--as', 'flownet', '--output', 'x'], 'w.params is not an MXNet parameter file'),
     (['w.params', '--as', 'vgg', '--output', 'x'], "invalid choice: 'vgg'"),

@@ -1,10 +1,10 @@
 """Annotations: what is needed of them, and what is said where it is missing."""
 import numpy as np
 import pytest
-from dataset_tools import DatasetFolder, annotation, object_xml
 
-from lib.dataset.formats.annotations import Source, clip_to_image, parse_annotation, read_annotations
 from dff.errors import DataError
+from lib.dataset.formats.annotations import Source, clip_to_image, parse_annotation, read_annotations
+from tests.helpers.dataset_tools import DatasetFolder, annotation, object_xml
 
 WHERE = 'ImageSets/DET_x.txt, line 4'
 
@@ -44,14 +44,16 @@ def test_missing_size_and_image(source, tmp_path):
     broken = source(annotation(size=''))._replace(image=str(tmp_path / 'none.JPEG'))
     with pytest.raises(DataError) as error:
         parse_annotation(broken)
-    assert WHERE in str(error.value) and 'has no usable <size>, and so the image is needed: cannot read image' in str(error.value)
+    assert WHERE in str(error.value)
+    assert 'has no usable <size>, and so the image is needed: cannot read image' in str(error.value)
 
 
 @pytest.mark.parametrize('xml, expected', [
     ('<annotation><object>', 'is not valid XML: '),
     ('', 'is not valid XML: '),
     (annotation('<object><bndbox/></object>'), 'object 1 of '),
-    (annotation(object_xml('cat', 1, 2, 3, 4), '<object><name>cat</name></object>'), 'expected a number in <bndbox><xmin>, found None'),
+    (annotation(object_xml('cat', 1, 2, 3, 4), '<object><name>cat</name></object>'),
+     'expected a number in <bndbox><xmin>, found None'),
     (annotation(object_xml('cat', 1, 'two', 3, 4)), "expected a number in <bndbox><ymin>, found 'two'"),
     (annotation(object_xml('cat', 1, 2, 'nan', 4)), "expected a number in <bndbox><xmax>, found 'nan'"),
 ])
@@ -75,9 +77,9 @@ def test_entity_bomb_is_refused(source):
 
 def test_external_entity_is_refused(source, tmp_path):
     (tmp_path / 'secret').write_text('secret')
-    xml = '<!DOCTYPE a [<!ENTITY x SYSTEM "file://%s">]>' % (tmp_path / 'secret') + annotation(object_xml('&x;', 1, 2, 3, 4))
+    entity = '<!DOCTYPE a [<!ENTITY x SYSTEM "file://%s">]>' % (tmp_path / 'secret')
     with pytest.raises(DataError, match='entity definitions are not allowed'):
-        parse_annotation(source(xml))
+        parse_annotation(source(entity + annotation(object_xml('&x;', 1, 2, 3, 4))))
 
 
 @pytest.mark.parametrize('workers', [1, 2])
@@ -94,7 +96,8 @@ def test_table(tmp_path, workers):
 
 
 def test_clip_to_image():
-    boxes = np.array([[0, 0, 59, 39], [-3, 5, 60, 50], [10, 10, 9, 20], [60, 0, 70, 5], [-9, 0, -1, 5], [59, 39, 80, 80], [5, 5, 5, 5.0]])
+    boxes = np.array([[0, 0, 59, 39], [-3, 5, 60, 50], [10, 10, 9, 20], [60, 0, 70, 5], [-9, 0, -1, 5],
+                      [59, 39, 80, 80], [5, 5, 5, 5.0]])
     clipped, kept, moved = clip_to_image(boxes, 40, 60)
     assert clipped.dtype == np.float32
     assert clipped.tolist() == [[0, 0, 59, 39], [0, 5, 59, 39], [59, 39, 59, 39], [5, 5, 5, 5]]

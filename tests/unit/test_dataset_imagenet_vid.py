@@ -5,15 +5,15 @@ import stat
 
 import numpy as np
 import pytest
-from dataset_tools import DatasetFolder, annotation, object_xml
 
-from lib.dataset.sets import imagenet_vid
+from dff.errors import ConfigError, DataError
 from lib.dataset.formats.classes import load_classes
-from lib.dataset.sets.imagenet_vid import ImageNetVID
 from lib.dataset.formats.records import Clip
 from lib.dataset.registry import get_class_list, get_dataset
 from lib.dataset.roidb import load_roidb
-from dff.errors import ConfigError, DataError
+from lib.dataset.sets import imagenet_vid
+from lib.dataset.sets.imagenet_vid import ImageNetVID
+from tests.helpers.dataset_tools import DatasetFolder, annotation, object_xml
 
 CAT = object_xml('cat', 1, 2, 30, 20)
 DOG = object_xml('dog', 10, 5, 59, 39)
@@ -100,7 +100,8 @@ def test_no_clips(folder, image_set, expected):
 
 def test_clips_of_frames_with_other_names(folder):
     folder.image_set('VID_val_frames', 'v/000003 4', 'v/last 5')
-    with pytest.raises(DataError, match="line 2: a frame of a clip is named with six digits, as in clip/000012; found 'v/last'"):
+    with pytest.raises(DataError,
+                       match="line 2: a frame of a clip is named with six digits, as in clip/000012; found 'v/last'"):
         get_dataset(folder.config(''), 'VID_val_frames').clips()
 
 
@@ -124,7 +125,8 @@ def test_missing_annotation(folder):
 def test_unknown_data_set(folder):
     cfg = folder.config('')
     cfg.dataset.dataset = 'ImageNetVId'
-    with pytest.raises(ConfigError, match="there is no data set 'ImageNetVId'; there are CamVid, CityScape, ImageNetVID, "):
+    with pytest.raises(ConfigError,
+                       match="there is no data set 'ImageNetVId'; there are CamVid, CityScape, ImageNetVID, "):
         get_dataset(cfg, 'VID_val_videos')
 
 
@@ -132,7 +134,8 @@ def test_roidb_joins_and_mirrors(folder, caplog):
     cfg = folder.config('DET_train_30classes+VID_train_15frames')
     records = load_roidb(cfg)
     assert [record.flipped for record in records] == [False] * 4 + [True] * 4
-    assert [os.path.basename(record.image) for record in records[:4]] == ['a.JPEG', 'b.JPEG', '000000.JPEG', '000002.JPEG']
+    assert [os.path.basename(record.image)
+            for record in records[:4]] == ['a.JPEG', 'b.JPEG', '000000.JPEG', '000002.JPEG']
     assert 'DET_train_30classes: 2 images, 3 boxes' in messages(caplog)
     assert '8 entries with the mirrored ones' in messages(caplog)
     cfg.TRAIN.FLIP = False
@@ -143,7 +146,8 @@ def test_filter_says_how_many_and_why(folder, caplog):
     folder.image_set('DET_own', 'x/a 1', 'x/b 2', 'x/c 3', 'x/d 4', 'x/e 5')
     outside = object_xml('cat', 70, 2, 80, 20)
     for path, objects in (('x/a', [CAT, outside, object_xml('cat', -4, 2, 30, 20)]), ('x/b', []),
-                          ('x/c', [object_xml('cow', 1, 2, 3, 4)] * 2), ('x/d', [object_xml('elk', 1, 2, 3, 4)]), ('x/e', [outside])):
+                          ('x/c', [object_xml('cow', 1, 2, 3, 4)] * 2), ('x/d', [object_xml('elk', 1, 2, 3, 4)]),
+                          ('x/e', [outside])):
         folder.image('DET', path, annotation(*objects))
     cfg = folder.config('DET_own')
     cfg.TRAIN.FLIP = False
@@ -161,8 +165,9 @@ def test_nothing_left_stops_with_the_reasons(folder):
     cfg = folder.config('DET_train_30classes', classes=['cow'])
     with pytest.raises(DataError) as error:
         load_roidb(cfg)
-    assert str(error.value) == ('DET_train_30classes: none of the 2 entries can be trained on (2: only objects of classes that are not '
-                                'in the class list); check dataset.CLASSES against the <name> elements of the annotations')
+    assert str(error.value) == ('DET_train_30classes: none of the 2 entries can be trained on (2: only objects of '
+                                'classes that are not in the class list); check dataset.CLASSES against the <name> '
+                                'elements of the annotations')
 
 
 @pytest.fixture
@@ -244,7 +249,8 @@ def test_read_only_disk(folder, caplog):
 
 def test_default_classes():
     classes = load_classes()
-    assert len(classes) == 31 and classes.names[:2] == ['__background__', 'airplane'] and classes.ids[:2] == ['__background__', 'n02691156']
+    assert len(classes) == 31 and classes.names[:2] == ['__background__', 'airplane']
+    assert classes.ids[:2] == ['__background__', 'n02691156']
     assert (classes.names[-1], classes.ids[-1]) == ('zebra', 'n02391049')
     assert len(set(classes.ids)) == len(set(classes.names)) == 31
 
@@ -272,7 +278,8 @@ def test_malformed_class_lists(tmp_path, text, expected):
 
 
 def test_missing_class_list(tmp_path):
-    with pytest.raises(DataError, match='class list .*none.txt does not exist; expected a text file of `id name` lines'):
+    with pytest.raises(DataError,
+                       match='class list .*none.txt does not exist; expected a text file of `id name` lines'):
         load_classes(str(tmp_path / 'none.txt'))
 
 
@@ -281,10 +288,11 @@ def test_number_of_classes_must_agree(folder):
     cfg.dataset.NUM_CLASSES = 31
     with pytest.raises(ConfigError) as error:
         get_class_list(cfg)
-    assert str(error.value) == ('dataset.NUM_CLASSES is 31, but the class list (dataset.CLASSES) has 2 classes, which make 3 with the '
-                                'background; set dataset.NUM_CLASSES to 3 or correct dataset.CLASSES')
+    assert str(error.value) == ('dataset.NUM_CLASSES is 31, but the class list (dataset.CLASSES) has 2 classes, which '
+                                'make 3 with the background; set dataset.NUM_CLASSES to 3 or correct dataset.CLASSES')
     cfg.dataset.CLASSES, cfg.dataset.NUM_CLASSES = None, 3
-    with pytest.raises(ConfigError, match=r'is 3, but the class list \(the default of ImageNetVID\) has 30 classes, which make 31'):
+    with pytest.raises(ConfigError,
+                       match=r'is 3, but the class list \(the default of ImageNetVID\) has 30 classes, which make 31'):
         get_dataset(cfg, 'VID_val_videos')
 
 

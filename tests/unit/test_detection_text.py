@@ -10,12 +10,13 @@ compiled = pytest.importorskip('lib.evaluation.detection_text', reason='the comp
 
 @pytest.mark.parametrize('text, regular', [
     ('1 1 0.5 1 2 30 20\n2147483647 2 -0.0001 -1.25 00.50 123456789012.345 -0\n', True),
-    ('1 1 .5 1 2 30 20\n', False), ('1 1 5. 1 2 30 20\n', False), ('1 1 1e-3 1 2 30 20\n', False), ('1 1 +1 1 2 30 20\n', False),
-    ('1 1 0.12345678901234567 1 2 30 20\n', False), ('1 1 1234567890123456789012 1 2 30 20\n', False), ('1 1 - 1 2 30 20\n', False),
+    ('1 1 .5 1 2 30 20\n', False), ('1 1 5. 1 2 30 20\n', False), ('1 1 1e-3 1 2 30 20\n', False),
+    ('1 1 +1 1 2 30 20\n', False), ('1 1 0.12345678901234567 1 2 30 20\n', False),
+    ('1 1 1234567890123456789012 1 2 30 20\n', False), ('1 1 - 1 2 30 20\n', False),
     ('2147483648 1 0.5 1 2 30 20\n', False), ('-1 1 0.5 1 2 30 20\n', False), ('1.5 1 0.5 1 2 30 20\n', False),
-    ('1 0 0.5 1 2 30 20\n', False), ('1 3 0.5 1 2 30 20\n', False), ('1 1 0.5 1 2 30\n', False), ('1 1 0.5 1 2 30 20 1\n', False),
-    ('1 1 nan 1 2 30 20\n', False), ('\n', False), ('1  1 0.5 1 2 30 20\n', False), ('1 1 0.5 1 2 30 20\r\n', False),
-    ('1 1 0.5 1 2 30\n20\n', False), ('\x001 1 0.5 1 2 30 20\n', False),
+    ('1 0 0.5 1 2 30 20\n', False), ('1 3 0.5 1 2 30 20\n', False), ('1 1 0.5 1 2 30\n', False),
+    ('1 1 0.5 1 2 30 20 1\n', False), ('1 1 nan 1 2 30 20\n', False), ('\n', False), ('1  1 0.5 1 2 30 20\n', False),
+    ('1 1 0.5 1 2 30 20\r\n', False), ('1 1 0.5 1 2 30\n20\n', False), ('\x001 1 0.5 1 2 30 20\n', False),
 ])
 def test_compiled_parser(text, regular):
     parsed = compiled.parse(text.encode(), 3)

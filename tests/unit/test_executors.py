@@ -3,8 +3,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.engine.executors import ExecutorPool
 from dff.errors import CheckpointError
+from lib.engine.executors import ExecutorPool
 
 SIZES = [(24, 40), (40, 24), (16, 16), (32, 20), (8, 12)]
 
@@ -12,7 +12,8 @@ SIZES = [(24, 40), (40, 24), (16, 16), (32, 20), (8, 12)]
 def convolutions(layers=4, channels=8):
     body = mx.sym.Variable('data')
     for index in range(layers):
-        body = mx.sym.Convolution(body, num_filter=channels, kernel=(3, 3), pad=(1, 1), no_bias=True, name='conv%d' % index)
+        body = mx.sym.Convolution(body, num_filter=channels, kernel=(3, 3), pad=(1, 1), no_bias=True,
+                                  name='conv%d' % index)
         body = mx.sym.BatchNorm(body, use_global_stats=True, fix_gamma=False, name='bn%d' % index)
         body = mx.sym.Activation(body, act_type='relu')
     return body
@@ -20,8 +21,10 @@ def convolutions(layers=4, channels=8):
 
 def random_params(pool, seed):
     rng = np.random.RandomState(seed)
-    args = {name: mx.nd.array(rng.randn(*array.shape) * 0.15 + name.endswith('gamma')) for name, array in pool.arg_params.items()}
-    auxs = {name: mx.nd.array(rng.rand(*array.shape) * 0.1 + name.endswith('var')) for name, array in pool.aux_params.items()}
+    args = {name: mx.nd.array(rng.randn(*array.shape) * 0.15 + name.endswith('gamma'))
+            for name, array in pool.arg_params.items()}
+    auxs = {name: mx.nd.array(rng.rand(*array.shape) * 0.1 + name.endswith('var'))
+            for name, array in pool.aux_params.items()}
     return args, auxs
 
 
@@ -61,7 +64,8 @@ def test_fused_layers_notice_a_changed_batch_norm():
     pool.set_params(args, auxs)
     before = pool.forward({'data': image(SIZES[0])}).outputs[0].asnumpy()
     pool.set_params({name: args[name] * 2 for name in ('bn3_gamma', 'bn3_beta')}, {}, allow_missing=True)
-    np.testing.assert_allclose(pool.forward({'data': image(SIZES[0])}).outputs[0].asnumpy(), 2 * before, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(pool.forward({'data': image(SIZES[0])}).outputs[0].asnumpy(), 2 * before, rtol=1e-4,
+                               atol=1e-5)
 
 
 def test_inference_is_fused_for_every_size():
@@ -124,7 +128,8 @@ def test_larger_than_the_largest_still_works():
     pool.set_params(*params)
     for size in [(10, 10), (30, 40), (10, 10), (50, 50)]:
         result = pool.forward({'data': image(size)}).outputs[0].asnumpy()
-        np.testing.assert_allclose(result, plain_output(symbol, params, image(size)), rtol=1e-4, atol=1e-4 * result.max())
+        np.testing.assert_allclose(result, plain_output(symbol, params, image(size)), rtol=1e-4,
+                                   atol=1e-4 * result.max())
 
 
 def test_arrays_of_numpy_and_inputs_left_out():
@@ -141,7 +146,8 @@ def test_wrong_parameters_are_named():
     args, auxs = random_params(pool, 0)
     with pytest.raises(CheckpointError, match=r'^m-0001.params: 20 of the 20 parameters .* conv0_weight, .*, \.\.\.'):
         pool.set_params({}, {}, source='m-0001.params')
-    with pytest.raises(CheckpointError, match=r'parameter conv1_weight has shape \(8, 8, 1, 1\), the network needs \(8, 8, 3, 3\)'):
+    with pytest.raises(CheckpointError,
+                       match=r'parameter conv1_weight has shape \(8, 8, 1, 1\), the network needs \(8, 8, 3, 3\)'):
         pool.set_params(dict(args, conv1_weight=mx.nd.zeros((8, 8, 1, 1))), auxs)
     with pytest.raises(ValueError, match='not inputs of the network: image'):
         ExecutorPool(convolutions(), mx.cpu(), {'image': (1, 3, 10, 10)})

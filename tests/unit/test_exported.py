@@ -7,22 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import deeplab.demo
-import rfcn.demo
+from dff.errors import CheckpointError
+from dff.writers import open_writer
 from lib.config.config import update_from_file
 from lib.config.defaults import detection_defaults, segmentation_defaults
-from lib.apps import demo
-from lib.apps import seg_demo
 from lib.engine.checkpoint import load_params
 from lib.inference.exported import BUILT_IN, NATIVE, export_model, is_exported, load_exported
-from lib.inference.predictor import load_test_params
-from dff.sources import open_writer
+from lib.inference.detector import load_test_params
 from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
-from lib.utils import cli
-from dff.errors import CheckpointError
-from tests.helpers import tiny
-from tests.helpers import tiny_seg
+from tests.helpers import tiny, tiny_seg
 from tests.helpers.symbol_tools import run
 
 
@@ -49,15 +43,19 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def exported(checkpoints, tmp_path_factory):
-    """{task: folder}; those of dff_rfcn and deeplab are written by the command, from the parameters that their settings name."""
+    """{task: folder}; those of dff_rfcn and deeplab are written by the command,
+    from the parameters that their settings name."""
     folders = {task: tmp_path_factory.mktemp('exported') / task for task in checkpoints}
-    for task, load, classes in (('rfcn', lambda *names: load_test_params(*names, report=print), ['ball', 'crate', 'cone', 'star', 'bus']),
+    for task, load, classes in (('rfcn', lambda *names: load_test_params(*names, report=print),
+                                 ['ball', 'crate', 'cone', 'star', 'bus']),
                                 ('dff_deeplab', load_params, ['%s 1 2 3' % name for name in tiny_seg.CLASSES])):
         path, prefix = checkpoints[task]
         config = settings_of(task, path)
-        export_model(config, get_symbol_instance(config), *load(prefix, 1), classes, str(folders[task]), 'tiny-0001.params')
+        export_model(config, get_symbol_instance(config), *load(prefix, 1), classes, str(folders[task]),
+                     'tiny-0001.params')
     for task in ('dff_rfcn', 'deeplab'):
-        status, printed, errors = tiny.run_script('tools/export_model.py', task, '--cfg', checkpoints[task][0], '--output', folders[task])
+        status, printed, errors = tiny.run_script('tools/export_model.py', task, '--cfg', checkpoints[task][0],
+                                                  '--output', folders[task])
         assert status == 0 and 'python %s/demo.py --model %s' % (task, folders[task]) in printed, errors
     return folders
 
@@ -73,43 +71,41 @@ def frames(tmp_path):
 
 def test_what_the_folder_holds(exported):
     index = json.loads((exported['dff_rfcn'] / 'model.json').read_text())
-    assert index['networks'] == ['current', 'key'] and BUILT_IN in index['operators'] and index['made_from'] == 'tiny-0001.params'
+    assert index['networks'] == ['current', 'key'] and BUILT_IN in index['operators']
+    assert index['made_from'] == 'tiny-0001.params'
     settings = index['settings']
     assert settings['dataset']['CLASSES'] == ['ball', 'crate', 'cone', 'star', 'bus'] and settings['SCALES'] == [64, 96]
     assert settings['TEST']['KEY_FRAME_INTERVAL'] == 2 and settings['network']['PIXEL_MEANS'] == [103.06, 115.9, 123.15]
     assert not any(key.startswith('pretrained') for key in settings['network'])
     params = mx.nd.load(str(exported['dff_rfcn'] / 'model-0000.params'))
-    assert all(name.startswith('arg:') for name in params) and not any('gamma' in name or 'moving' in name for name in params)
+    assert all(name.startswith('arg:') for name in params)
+    assert not any('gamma' in name or 'moving' in name for name in params)
 
 
 def test_the_folded_network_computes_the_same(checkpoints, exported):
     """Its feature of a key frame, on either set of operators, against the network that was trained."""
     path, prefix = checkpoints['dff_rfcn']
     config = settings_of('dff_rfcn', path)
-    _, args, auxs, _ = load_exported(str(exported['dff_rfcn']))
+    _, (args, auxs), _ = load_exported(str(exported['dff_rfcn']), get_symbol_instance(config))
     assert not auxs
     image = {'data': np.random.RandomState(0).normal(0, 50, (1, 3, 64, 96)).astype(np.float32)}
     whole = get_symbol_instance(config).get_key_test_symbol(config).get_internals()['feat_conv_3x3_relu_output']
-    theirs = run(whole, image, *({name: value.asnumpy() for name, value in params.items()} for params in load_params(prefix, 1)))[0]
+    theirs = run(whole, image, *({name: value.asnumpy() for name, value in params.items()}
+                                 for params in load_params(prefix, 1)))[0]
     for operators in (BUILT_IN, NATIVE) if loader.load() else (BUILT_IN,):
         symbol = mx.sym.load_json((exported['dff_rfcn'] / ('key.%s.json' % operators)).read_text())
         feature = symbol.get_internals()['feat_conv_3x3_relu_output']
-        np.testing.assert_allclose(*(list(outputs.values())[0] for outputs in (run(feature, image, args)[0], theirs)), rtol=1e-3, atol=1e-4)
-
-
-def run_detection(monkeypatch, task, *words, batch=False):
-    """A detection demo in this process, which saves the seconds of importing MXNet."""
-    monkeypatch.setattr('sys.argv', ['demo.py'] + [str(word) for word in words])
-    config = settings_of(task)
-    cli.run(lambda: demo.run_demo('', config, lambda path: update_from_file(config, path), rfcn.demo.DEFAULTS, batch))
+        np.testing.assert_allclose(*(list(outputs.values())[0] for outputs in (run(feature, image, args)[0], theirs)),
+                                   rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize('task', ['rfcn', 'dff_rfcn'])
-def test_the_demo_finds_the_same_without_a_yaml_file(checkpoints, exported, frames, tmp_path, monkeypatch, task):
+def test_the_demo_finds_the_same_without_a_yaml_file(checkpoints, exported, frames, tmp_path, task):
     path, prefix = checkpoints[task]
     common = ('--input', frames, '--output', tmp_path / 'out', '--thresh', 0.05)
-    run_detection(monkeypatch, task, '--cfg', path, '--model', prefix, '--epoch', 1, '--json', tmp_path / 'trained.json', *common)
-    run_detection(monkeypatch, task, '--model', exported[task], '--json', tmp_path / 'exported.json', *common)
+    tiny.run_demo_here(task, '--cfg', path, '--model', prefix, '--epoch', 1,
+                  '--json', tmp_path / 'trained.json', *common)
+    tiny.run_demo_here(task, '--model', exported[task], '--json', tmp_path / 'exported.json', *common)
     one, other = (json.loads((tmp_path / name).read_text()) for name in ('trained.json', 'exported.json'))
     assert one['classes'] == other['classes'] and sum(len(frame['detections']) for frame in one['frames']) > 0
     assert [frame['key'] for frame in other['frames']] == ([True, False, True] if task == 'dff_rfcn' else [True] * 3)
@@ -120,30 +116,32 @@ def test_the_demo_finds_the_same_without_a_yaml_file(checkpoints, exported, fram
 
 
 @pytest.mark.parametrize('task', ['deeplab', 'dff_deeplab'])
-def test_segmentation(checkpoints, exported, frames, tmp_path, monkeypatch, task):
+def test_segmentation(checkpoints, exported, frames, tmp_path, task):
     path, prefix = checkpoints[task]
     ids = []
-    for name, words in (('trained', ['--cfg', path, '--model', prefix, '--epoch', 1]), ('exported', ['--model', exported[task]])):
-        monkeypatch.setattr('sys.argv', ['demo.py', '--input', str(frames), '--output', str(tmp_path / 'out'),
-                                         '--labels', str(tmp_path / name)] + [str(word) for word in words])
-        config = settings_of(task)
-        seg_demo.run_demo('', config, lambda path, config=config: update_from_file(config, path), deeplab.demo.DEFAULTS)
+    for name, words in (('trained', ['--cfg', path, '--model', prefix, '--epoch', 1]),
+                        ('exported', ['--model', exported[task]])):
+        tiny.run_demo_here(task, '--input', frames, '--output', tmp_path / 'out', '--labels', tmp_path / name, *words)
         ids.append([np.asarray(Image.open(str(tmp_path / name / ('f%d.png' % t)))) for t in range(3)])
     assert np.mean(np.array(ids[0]) == np.array(ids[1])) > 0.999 and len(np.unique(ids)) > 1
 
 
-def test_the_wrong_demo(exported, frames, tmp_path, monkeypatch, capsys):
-    status, _, errors = tiny.run_script('rfcn/demo.py', '--model', exported['dff_rfcn'], '--input', frames, '--output', tmp_path / 'out')
-    assert status == 2 and "there is no network called 'resnet_v1_flownet_rfcn' (setting symbol); this task has: resnet_v1" in errors
+def test_the_wrong_demo(exported, frames, tmp_path, capsys):
+    status, _, errors = tiny.run_script('rfcn/demo.py', '--model', exported['dff_rfcn'], '--input', frames,
+                                        '--output', tmp_path / 'out')
+    assert status == 2
+    assert "symbol: there is no network called 'resnet_v1_flownet_rfcn'; choose from resnet_v1" in errors
     with pytest.raises(SystemExit):
-        run_detection(monkeypatch, 'rfcn', '--model', exported['rfcn'], '--input', frames, '--output', tmp_path / 'out', batch=True)
+        tiny.run_demo_here('rfcn', '--model', exported['rfcn'], '--input', frames, '--output', tmp_path / 'out',
+                      batch=True)
     assert 'is an exported model, which takes frames one by one: run it with demo.py' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name, content, message', [
     ('model.json', '{', 'model.json is damaged'),
     ('model.json', '{"format": 1}', 'model.json is damaged'),
-    ('model.json', '{"format": 9, "settings": {}, "networks": ["frame"], "operators": ["built_in"]}', 'model.json is of another version'),
+    ('model.json', '{"format": 9, "settings": {}, "networks": ["frame"], "operators": ["built_in"]}',
+     'model.json is of another version'),
     ('frame.%s.json', '{', 'frame.* is missing or damaged; export the model again'),
     ('model-0000.params', 'x', 'is not an MXNet parameter file'),
     ('model-0000.params', None, 'model-0000.params does not exist'),
@@ -158,7 +156,7 @@ def test_a_broken_folder(exported, tmp_path, name, content, message):
     else:
         path.write_text(content)
     with pytest.raises(CheckpointError, match=message):
-        load_exported(str(folder))
+        load_exported(str(folder), get_symbol_instance(settings_of('rfcn')))
 
 
 def test_what_cannot_be_exported(checkpoints, tmp_path):
@@ -174,12 +172,13 @@ def test_what_cannot_be_exported(checkpoints, tmp_path):
     path, prefix = checkpoints['dff_rfcn']
     config = settings_of('dff_rfcn', path)
     config.network.flow_width = 0.25
-    with pytest.raises(CheckpointError, match=r'flow_conv1_weight has shape \(8, 6, 7, 7\), the network needs \(16, 6, 7, 7\)'):
+    with pytest.raises(CheckpointError,
+                       match=r'flow_conv1_weight has shape \(8, 6, 7, 7\), the network needs \(16, 6, 7, 7\)'):
         export_model(config, get_symbol_instance(config), *load_params(prefix, 1), [], str(tmp_path / 'out'), 'tiny')
     assert not (tmp_path / 'out').exists()
 
 
 def test_the_command_where_nothing_was_trained(checkpoints, tmp_path):
-    status, _, errors = tiny.run_script('tools/export_model.py', 'rfcn', '--cfg', checkpoints['rfcn'][0], '--output', tmp_path / 'out',
-                                        '--set', 'TEST.test_epoch=7')
+    status, _, errors = tiny.run_script('tools/export_model.py', 'rfcn', '--cfg', checkpoints['rfcn'][0],
+                                        '--output', tmp_path / 'out', '--set', 'TEST.test_epoch=7')
     assert status == 2 and 'no parameters of epoch 7 (TEST.test_epoch)' in errors and 'Traceback' not in errors

@@ -1,4 +1,5 @@
-"""The flow networks that network.flow names: their work, shapes and gradients, in both tasks and in training of their own."""
+"""The flow networks that network.flow names: their work, shapes and gradients,
+in both tasks and in training of their own."""
 import copy
 import logging
 
@@ -8,22 +9,23 @@ import pytest
 
 import deeplab.config.config
 import dff_rfcn.config.config
+from dff.errors import CheckpointError, ConfigError
 from lib.config.defaults import flow_defaults
 from lib.engine.checkpoint import load_params
-from lib.inference.exported import export_model, load_exported
-from lib.graph.inference_graph import for_inference
 from lib.flow.evaluate import FlowEstimator, end_point_errors, zero_flow
 from lib.flow.pairs import draw_pair
 from lib.flow.synthetic import SyntheticPairs
 from lib.flow.trainer import train_flow
-from lib.symbols.flow_encoders import FLOW_NETWORKS
-from lib.symbols.flownet import flownet
 from lib.graph.graph import Graph
+from lib.graph.inference_graph import for_inference
+from lib.inference.exported import export_model, load_exported
+from lib.symbols.flownet import flownet
 from lib.symbols.initialise import initial_value
-from dff.errors import CheckpointError, ConfigError
-from tests.helpers.symbol_tools import close, lively_params, network, run, small
+from lib.symbols.registry import FLOW_NETWORKS
+from tests.helpers.marks import slow
+from tests.helpers.symbol_tools import lively_params, network, relative_difference, run, small
 
-KINDS = sorted(FLOW_NETWORKS)
+KINDS = FLOW_NETWORKS.names()
 OTHERS = [kind for kind in KINDS if kind != 'flownet']       # flownet has tests of its own, and the reference
 
 
@@ -99,11 +101,12 @@ def test_correlation_compares_what_the_same_layers_made():
     middle, away = 40, 9 * 2 + 3        # 2 cells below and 3 to the right
     assert compare(one, one)[middle].min() > 0
     there, back = compare(one, other)[middle + away, :-2, :-3], compare(other, one)[middle - away, 2:, 3:]
-    assert np.abs(there).max() > 0.1 and close(there, back) < 1e-5
+    assert np.abs(there).max() > 0.1 and relative_difference(there, back) < 1e-5
 
 
 def test_what_does_not_exist_is_listed():
-    message = r"no flow network called 'flownet2' \(setting network.flow\); choose from flownet, flownet_correlation, flownet_inception"
+    message = (r"no flow network called 'flownet2' \(setting network.flow\); "
+               r"choose from flownet, flownet_correlation, flownet_inception")
     with pytest.raises(ConfigError, match=message):
         flow_and_scale('flownet2')
     with pytest.raises(ConfigError, match='network.flow_width is 0.125, which makes 0.5 of 4 channels'):
@@ -140,7 +143,8 @@ def images(*names, height=90, width=122):
 
 
 def assert_alive(instance, inputs, kind, shares):
-    """One forward and backward: all finite, and every layer of the flow network learns. shares: outputs that are no losses."""
+    """One forward and backward: all finite, and every layer of the flow network learns.
+    shares: outputs that are no losses."""
     args, auxs = lively_params(instance, inputs)
     outputs, gradients = run(instance.sym, inputs, args, auxs, train=True)
     assert all(np.isfinite(value).all() for value in list(outputs.values()) + list(gradients.values()))
@@ -154,8 +158,9 @@ def test_detection_trains_it(detection):
     instance.get_train_symbol(detection)
     label = np.full((1, 6 * 6 * 8), -1.0)
     label[0, :40], label[0, 40:80] = 1, 0
-    inputs = dict(images('data', 'data_ref'), eq_flag=[0], im_info=[[90, 122, 1]], gt_boxes=[[[10, 12, 50, 60, 1], [60, 20, 110, 80, 3]]],
-                  label=label, bbox_target=np.ones((1, 24, 6, 8)), bbox_weight=np.ones((1, 24, 6, 8)))
+    inputs = dict(images('data', 'data_ref'), eq_flag=[0], im_info=[[90, 122, 1]],
+                  gt_boxes=[[[10, 12, 50, 60, 1], [60, 20, 110, 80, 3]]], label=label,
+                  bbox_target=np.ones((1, 24, 6, 8)), bbox_weight=np.ones((1, 24, 6, 8)))
     assert_alive(instance, inputs, detection.network.flow, {'rpn_cls_prob_output', 'cls_prob_reshape_output'})
 
 
@@ -163,7 +168,8 @@ def test_segmentation_trains_it(segmentation):
     instance = network('dff_deeplab', 'resnet_v1_flownet_deeplab')
     instance.get_train_symbol(segmentation)
     label = np.random.RandomState(0).randint(0, 4, (1, 1, 90, 122))
-    assert_alive(instance, dict(images('data', 'data_ref'), eq_flag=[0], label=label), segmentation.network.flow, {'softmax_output'})
+    assert_alive(instance, dict(images('data', 'data_ref'), eq_flag=[0], label=label), segmentation.network.flow,
+                 {'softmax_output'})
 
 
 @pytest.mark.parametrize('width', [0.25, 0.5])
@@ -172,13 +178,15 @@ def test_rewritten_for_inference_it_computes_the_same(detection, width):
     detection.network.flow_width = width
     instance = network('dff_rfcn', 'resnet_v1_flownet_rfcn')
     symbol = instance.get_cur_test_symbol(detection)
-    inputs = dict(images('data', 'data_key'), im_info=[[90, 122, 1]], feat_key=np.abs(np.random.RandomState(0).randn(1, 32, 6, 8)))
+    inputs = dict(images('data', 'data_key'), im_info=[[90, 122, 1]],
+                  feat_key=np.abs(np.random.RandomState(0).randn(1, 32, 6, 8)))
     args, auxs = lively_params(instance, inputs)
     fast = for_inference(symbol, {name: np.shape(value) for name, value in inputs.items()}, args, auxs)
-    plain, other = (list(run(each, inputs, *params)[0].values()) for each, params in ((symbol, (args, auxs)), (fast[0], fast[1:])))
+    plain, other = (list(run(each, inputs, *params)[0].values())
+                    for each, params in ((symbol, (args, auxs)), (fast[0], fast[1:])))
     assert len(plain) == len(other) == 3
     for a, b in zip(plain, other):
-        assert close(b, a) < 1e-4
+        assert relative_difference(b, a) < 1e-4
 
 
 def test_exported_it_needs_no_settings(detection, tmp_path):
@@ -189,17 +197,17 @@ def test_exported_it_needs_no_settings(detection, tmp_path):
     args, auxs = lively_params(instance, {name: np.zeros(shape) for name, shape in shapes.items()})
     arrays = [{name: mx.nd.array(value) for name, value in values.items()} for values in (args, auxs)]
     export_model(detection, instance, *arrays, ['a', 'b', 'c'], str(tmp_path / 'model'), 'tiny')
-    exported, folded, _, _ = load_exported(str(tmp_path / 'model'))
+    exported, (folded, _), _ = load_exported(str(tmp_path / 'model'), instance)
     inputs = images('data', 'data_key')
     flows = [run(symbol.get_internals()['Convolution5_output'], inputs, values)[0].popitem()[1] for symbol, values in (
-        (instance.get_cur_test_symbol(detection), args), (exported.get_cur_test_symbol(None), folded))]
-    assert np.abs(flows[0]).max() > 0 and close(flows[1], flows[0]) < 1e-5
+        (instance.get_cur_test_symbol(detection), args), (exported.test_networks(None)['current'], folded))]
+    assert np.abs(flows[0]).max() > 0 and relative_difference(flows[1], flows[0]) < 1e-5
 
 
 # ---- trained on its own
 
 @pytest.mark.parametrize('kind, message', [
-    ('flownet_inception', '16 of the 46 parameters of the network are missing: conv2_weight'),
+    slow('flownet_inception', '16 of the 46 parameters of the network are missing: conv2_weight'),
     ('flownet_correlation', '20 of the 46 parameters of the network are missing: conv5_weight')])
 def test_it_learns_from_synthetic_pairs(kind, message, tmp_path):
     config = flow_defaults()
@@ -208,7 +216,8 @@ def test_it_learns_from_synthetic_pairs(kind, message, tmp_path):
     # A few pairs again and again: whether it can learn, not how well.
     pairs = [draw_pair(SyntheticPairs((64, 96), 6.0), 'train', number, 0) for number in range(2)]
     path, logger = tmp_path / 'flow-0000.params', logging.getLogger('test')
-    records = train_flow(lambda rng: pairs[rng.randint(2)], config, str(path), 120, 4, 0.003, logger, mx.cpu(), frequent=20)
+    records = train_flow(lambda rng: pairs[rng.randint(2)], config, str(path), 120, 4, 0.003, logger, mx.cpu(),
+                         frequent=20)
     assert records[-1].error < 0.6 * records[-1].zero
     params = load_params(str(tmp_path / 'flow'), 0)[0]
     errors = end_point_errors({'net': FlowEstimator(config, params, mx.cpu()), 'none': zero_flow}, pairs, 2)

@@ -1,4 +1,5 @@
-"""Every reader fed with damaged and hostile files: only errors of ours come out. benchmarks/fuzz.py feeds more of them."""
+"""Every reader fed with damaged and hostile files: only errors of ours come out.
+benchmarks/fuzz.py feeds more of them."""
 import struct
 import zlib
 
@@ -6,12 +7,12 @@ import pytest
 
 from benchmarks.fuzz import fuzz, fuzz_guided
 from benchmarks.fuzz_targets import TARGETS, feed
+from dff.errors import ConfigError, DataError
+from dff.image import read_image
 from lib.config.config import update_from_settings
 from lib.config.defaults import detection_defaults
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.formats.seg_labels import id_table, read_label
-from dff.errors import ConfigError, DataError
-from dff.image import read_image
 
 
 @pytest.mark.parametrize('name', sorted(TARGETS))
@@ -63,13 +64,15 @@ def test_settings_that_the_yaml_reader_stumbles_over(text):
 def test_entities_are_not_expanded(tmp_path):
     good = TARGETS['xml'].good
     assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a "aaaa">]>' + good.replace(b'n02691156', b'&a;'), str(tmp_path))
-    assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + good.replace(b'n02691156', b'&a;'), str(tmp_path))
+    assert not feed('xml', b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+                    + good.replace(b'n02691156', b'&a;'), str(tmp_path))
 
 
 def test_a_png_whose_chunk_claims_more_than_the_file_holds_is_refused_at_once(tmp_path):
     good = TARGETS['png'].good
     at = good.index(b'IDAT') - 4
-    (tmp_path / 'a.png').write_bytes(good[:at] + b'\x00\x50\x00\x00' + good[at + 4:])     # 5 MB, over which OpenCV sits for a minute
+    # 5 MB, over which OpenCV sits for a minute
+    (tmp_path / 'a.png').write_bytes(good[:at] + b'\x00\x50\x00\x00' + good[at + 4:])
     with pytest.raises(DataError, match='cannot decode image .*a.png'):
         read_image(str(tmp_path / 'a.png'))
     (tmp_path / 'a.png').write_bytes(good)

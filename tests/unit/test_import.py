@@ -13,8 +13,8 @@ def python(root, code, packages=None, **environment):
     """Run `code` from the root in a new Python; `packages` is a folder put in front of its search path."""
     values = {name: value for name, value in os.environ.items() if not name.startswith(('OMP_', 'MXNET_'))}
     values.update(environment, PYTHONPATH=str(packages or ''))
-    return subprocess.run([sys.executable, '-W', 'error', '-c', code], cwd=str(root), env=values, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+    return subprocess.run([sys.executable, '-W', 'error', '-c', code], cwd=str(root), env=values,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
 
 
 def package(folder, name, body):
@@ -46,14 +46,16 @@ def test_gradient_cap_is_raised(root):
 
 def test_physical_cores_count_hyper_threads_once_and_obey_limits(monkeypatch):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda process: {0, 1, 2, 3, 6})
-    files = {'/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list' % cpu: '%d,%d' % (cpu % 4, cpu % 4 + 4) for cpu in range(8)}
+    files = {'/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list' % cpu: '%d,%d' % (cpu % 4, cpu % 4 + 4)
+             for cpu in range(8)}
     monkeypatch.setattr(threads, '_read', files.get)
     assert threads.physical_cores() == 4
     files.update({'/proc/self/cgroup': '0::/user/me', '/sys/fs/cgroup/user/cpu.max': '250000 100000',
                   '/sys/fs/cgroup/cpu.max': 'max 100000'})
     assert threads.cgroup_limit() == 2.5
     assert threads.physical_cores() == 3
-    files.update({'/proc/self/cgroup': '4:cpu,cpuacct:/box\n2:memory:/box', '/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us': '50000',
+    files.update({'/proc/self/cgroup': '4:cpu,cpuacct:/box\n2:memory:/box',
+                  '/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us': '50000',
                   '/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us': '100000'})
     assert threads.physical_cores() == 1
 
@@ -74,7 +76,8 @@ def test_missing_library_is_named_with_its_remedy(root, tmp_path, complaint, exp
 def test_failing_import_is_a_setup_error_that_programs_can_catch(root, tmp_path):
     package(tmp_path, 'mxnet', 'import no_such_dependency')
     code = ('import lib\nfrom dff.errors import SetupError\n'
-            'for attempt in range(2):\n    try:\n        import mxnet\n    except SetupError as error:\n        print(error)')
+            'for attempt in range(2):\n    try:\n        import mxnet\n    except SetupError as error:\n'
+            '        print(error)')
     lines = python(root, code, tmp_path).stdout.splitlines()
     assert len(lines) == 2 and all('the Python package no_such_dependency is not installed' in line for line in lines)
 
@@ -85,7 +88,8 @@ def test_absent_mxnet(root):
 
 
 def test_opencv_without_display_library(root, tmp_path):
-    package(tmp_path, 'cv2', "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')")
+    package(tmp_path, 'cv2',
+            "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')")
     result = python(root, 'import lib', tmp_path)
     assert 'run `sh init.sh`, which then installs opencv-python-headless' in result.stderr
     assert 'Traceback' not in result.stderr

@@ -3,16 +3,17 @@ import json
 
 import numpy as np
 import pytest
-from import_tools import image, run_import, video
 
 from dff.errors import DataError
+from tests.helpers.import_tools import image, run_import, video
 
 CATEGORIES = [{'id': 3, 'name': 'traffic light'}, {'id': 1, 'name': 'person'}]
 
 
 def coco(images, annotations, **more):
     return dict({'info': {}, 'licenses': [], 'images': images, 'categories': list(CATEGORIES), 'annotations': [
-        dict({'id': i, 'iscrowd': 0, 'area': 1, 'segmentation': [[1, 2, 3, 4]]}, **a) for i, a in enumerate(annotations, 1)]}, **more)
+        dict({'id': i, 'iscrowd': 0, 'area': 1, 'segmentation': [[1, 2, 3, 4]]}, **a)
+        for i, a in enumerate(annotations, 1)]}, **more)
 
 
 def entry(identity, name, height=40, width=60, **more):
@@ -34,7 +35,8 @@ def src(tmp_path):
         for e in images:
             image(root / (part + '2017') / e['file_name'])
         write(root / 'annotations' / ('instances_%s2017.json' % part), coco(images, [
-            {'image_id': 0, 'category_id': 3, 'bbox': [5, 6, 20.5, 10]}, {'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 60, 40]},
+            {'image_id': 0, 'category_id': 3, 'bbox': [5, 6, 20.5, 10]},
+            {'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 60, 40]},
             {'image_id': 1, 'category_id': 1, 'bbox': [1, 1, 30, 30], 'iscrowd': 1}]))
         write(root / 'annotations' / ('captions_%s2017.json' % part), {'images': [], 'annotations': []})
     return root
@@ -61,18 +63,21 @@ def test_the_same_boxes_as_pycocotools_reads(src, tmp_path):
     for e in reader.loadImgs(reader.getImgIds()):
         boxes = reader.loadAnns(reader.getAnnIds(imgIds=[e['id']], iscrowd=False))
         if boxes:
-            expected['train/' + e['file_name'][:-4]] = [(reader.cats[b['category_id']]['name'],) + corners(*b['bbox']) for b in boxes]
+            expected['train/' + e['file_name'][:-4]] = [(reader.cats[b['category_id']]['name'],) + corners(*b['bbox'])
+                                                        for b in boxes]
     assert run_import('coco', src, tmp_path / 'out').boxes('DET_train_all') == expected
 
 
 def test_masks_of_pycocotools(tmp_path):
-    """Outlines as pycocotools writes them, run lengths packed (RLE) or not; those of crowds stay out, boxes come from its toBbox."""
+    """Outlines as pycocotools writes them, run lengths packed (RLE) or not;
+    those of crowds stay out, boxes come from its toBbox."""
     mask = pytest.importorskip('pycocotools.mask')
     pixels = np.zeros((40, 60), np.uint8, order='F')
     pixels[5:15, 10:30] = 1
     packed = mask.encode(pixels)
     outline = dict(packed, counts=packed['counts'].decode('ascii'))
-    plain = {'size': [40, 60], 'counts': [int(n) for n in np.diff(np.flatnonzero(np.diff(np.r_[2, pixels.ravel('F'), 2])))]}
+    plain = {'size': [40, 60],
+             'counts': [int(n) for n in np.diff(np.flatnonzero(np.diff(np.r_[2, pixels.ravel('F'), 2])))]}
     box = mask.toBbox(packed).tolist()
     assert box == [10, 5, 20, 10] and mask.area(mask.frPyObjects(plain, 40, 60)) == 200
     file = write(tmp_path / 'a.json', coco([entry(1, 'a.jpg')], [
@@ -101,7 +106,8 @@ def test_frames_of_clips(tmp_path):
     images = [entry(i, name) for i, name in enumerate(names, 1)]
     for name in ('walk/frame_9.jpg', 'walk/frame_10.jpg', 'walk/frame_11.jpg', 'run_2.png', 'title.jpg'):
         image(tmp_path / 'frames' / name)
-    file = write(tmp_path / 'a.json', coco(images, [{'image_id': i, 'category_id': 1, 'bbox': [i, 1, 9, 9]} for i in (1, 2, 3)]))
+    file = write(tmp_path / 'a.json',
+                 coco(images, [{'image_id': i, 'category_id': 1, 'bbox': [i, 1, 9, 9]} for i in (1, 2, 3)]))
     data = run_import('coco', file, tmp_path / 'out', clips=True, frames=str(tmp_path / 'frames'), val_clips=['run'])
     assert data.boxes('VID_train_15frames') == {'train/walk/000000': [('person', 1, 1, 9, 9)],
                                                 'train/walk/000002': [('person', 2, 1, 10, 9)]}
@@ -115,18 +121,23 @@ def test_frames_of_clips(tmp_path):
 def test_labelled_frames_of_a_video(tmp_path, first):
     for name in ('walk', 'run'):
         video(tmp_path / 'videos' / (name + '.avi.mp4' if name == 'run' else name + '.mp4'), 6)
-    images = [entry(i, 'walk/frame_%06d.png' % (i + first), 64, 96) for i in (1, 4)] + [entry(9, 'run.avi_%d.jpg' % first, 64, 96)]
-    file = write(tmp_path / 'a.json', coco(images, [{'image_id': i, 'category_id': 1, 'bbox': [i, 1, 9, 9]} for i in (1, 4, 9)]))
-    data = run_import('coco', file, tmp_path / 'out', clips=True, frames=str(tmp_path / 'videos'), first_frame=first, val_clips=['run.avi'])
+    images = [entry(i, 'walk/frame_%06d.png' % (i + first), 64, 96)
+              for i in (1, 4)] + [entry(9, 'run.avi_%d.jpg' % first, 64, 96)]
+    file = write(tmp_path / 'a.json',
+                 coco(images, [{'image_id': i, 'category_id': 1, 'bbox': [i, 1, 9, 9]} for i in (1, 4, 9)]))
+    data = run_import('coco', file, tmp_path / 'out', clips=True, frames=str(tmp_path / 'videos'), first_frame=first,
+                      val_clips=['run.avi'])
     assert data.boxes('VID_train_15frames') == {'train/walk/000001': [('person', 1, 1, 9, 9)],
                                                 'train/walk/000004': [('person', 4, 1, 12, 9)]}
     assert data.clips() == [('val/run.avi', 6)] and data.said('5 frames for validation are not labelled')
 
 
 def vid_tree(names=('walk', 'run')):
-    images = [entry(10 * v + f, '%s/%d.jpg' % (name, f), video_id=v, frame_id=f) for v, name in enumerate(names, 1) for f in (2, 0, 1)]
+    images = [entry(10 * v + f, '%s/%d.jpg' % (name, f), video_id=v, frame_id=f) for v, name in enumerate(names, 1)
+              for f in (2, 0, 1)]
     return coco(images, [{'image_id': e['id'], 'category_id': 1, 'bbox': [e['frame_id'], 1, 9, 9], 'instance_id': 4,
-                          'video_id': e['video_id']} for e in images], videos=[{'id': v, 'name': name} for v, name in enumerate(names, 1)])
+                          'video_id': e['video_id']} for e in images],
+                videos=[{'id': v, 'name': name} for v, name in enumerate(names, 1)])
 
 
 def test_coco_vid(tmp_path):
@@ -136,7 +147,8 @@ def test_coco_vid(tmp_path):
             image(tmp_path / name / ('%d.jpg' % i))
     data = run_import('coco-vid', file, tmp_path / 'out', val_clips=['run'])
     assert data.boxes('VID_train_15frames') == {'train/walk/%06d' % i: [('person', i, 1, i + 8, 9)] for i in range(3)}
-    assert data.clips() == [('val/run', 3)] and '<trackid>4</trackid>' in data.xml('VID/val/run/000002') and data.said('tracks:     2')
+    assert data.clips() == [('val/run', 3)] and '<trackid>4</trackid>' in data.xml('VID/val/run/000002')
+    assert data.said('tracks:     2')
 
 
 def test_the_layout_of_mmtracking(tmp_path):
@@ -153,7 +165,8 @@ def test_the_layout_of_mmtracking(tmp_path):
         write(root / 'annotations' / ('imagenet_vid_%s.json' % part), tree)
     data = run_import('coco-vid', root, tmp_path / 'out', frames=str(root / 'Data/VID'))
     clip = 'train/ILSVRC2015_train_000/00000'
-    assert data.boxes('VID_train_15frames') == {clip + '0': [('person', 0, 1, 8, 9)], clip + '1': [('person', 2, 1, 10, 9)]}
+    assert data.boxes('VID_train_15frames') == {clip + '0': [('person', 0, 1, 8, 9)],
+                                                clip + '1': [('person', 2, 1, 10, 9)]}
     assert data.clips() == [('val/ILSVRC2015_val_000', 3)]
     assert '<occluded>1</occluded>\n\t\t<generated>1</generated>' in data.xml('VID/val/ILSVRC2015_val_000/000002')
     assert '<generated>0</generated>' in data.xml('VID/val/ILSVRC2015_val_000/000001')
@@ -212,8 +225,9 @@ def test_what_is_refused(tmp_path, change, expected):
     assert [path.name for path in tmp_path.iterdir()] == ['src']
 
 
-@pytest.mark.parametrize('text, expected', [('{"images": [', 'x.json is not valid JSON'), ('[1]', "'images' is not there"),
-                                            ('[' * 100000, 'x.json is not valid JSON'), ('\udcff', 'x.json is not valid JSON')])
+@pytest.mark.parametrize('text, expected',
+                         [('{"images": [', 'x.json is not valid JSON'), ('[1]', "'images' is not there"),
+                          ('[' * 100000, 'x.json is not valid JSON'), ('\udcff', 'x.json is not valid JSON')])
 def test_what_is_no_coco(tmp_path, text, expected):
     (tmp_path / 'x.json').write_bytes(text.encode('utf-8', 'surrogateescape'))
     for format_name in ('coco', 'coco-vid'):
@@ -223,17 +237,21 @@ def test_what_is_no_coco(tmp_path, text, expected):
 
 def test_unusable_boxes_are_counted(tmp_path):
     boxes = [[float('nan'), 1, 9, 9], ['x', 1, 9, 9], [1, 1, float('inf'), 9], [1, 1, 10 ** 400, 9], [None, 1, 1, 1],
-             [1, 1, 0, 9], [1, 1, -5, 9], [70, 1, 9, 9], [-20, 1, 9, 9], [1, 1, 9], 'box', [50, 30, 90, 90], [2, 2, 5, 5]]
+             [1, 1, 0, 9], [1, 1, -5, 9], [70, 1, 9, 9], [-20, 1, 9, 9], [1, 1, 9], 'box', [50, 30, 90, 90],
+             [2, 2, 5, 5]]
     tree = coco([entry(0, 'a.jpg'), entry(1, 'b.jpg', 4000, 60), entry(2, 'c.jpg')],
                 [{'image_id': 0, 'category_id': 1, 'bbox': b} for b in boxes]
-                + [{'image_id': 0, 'category_id': 9, 'bbox': [1, 1, 9, 9]}, {'image_id': 8, 'category_id': 1, 'bbox': [1, 1, 9, 9]},
-                   {'image_id': 1, 'category_id': 1, 'bbox': [1, 1, 9, 9]}, {'image_id': [0], 'category_id': 1, 'bbox': [1, 1, 9, 9]}])
+                + [{'image_id': 0, 'category_id': 9, 'bbox': [1, 1, 9, 9]},
+                   {'image_id': 8, 'category_id': 1, 'bbox': [1, 1, 9, 9]},
+                   {'image_id': 1, 'category_id': 1, 'bbox': [1, 1, 9, 9]},
+                   {'image_id': [0], 'category_id': 1, 'bbox': [1, 1, 9, 9]}])
     for name in 'abc':
         image(tmp_path / (name + '.jpg'))
     data = run_import('coco', write(tmp_path / 'x.json', tree), tmp_path / 'out', val=0)
     assert data.boxes('DET_train_all') == {'train/a': [('person', 50, 30, 59, 39), ('person', 2, 2, 6, 6)]}
     for line in ('5 boxes: a coordinate is no number', '2 boxes: smaller than a pixel', '2 boxes: outside their image',
-                 '2 boxes: bbox is not [x, y, width, height]', '3 boxes: their category_id or image_id is none of the file',
-                 '1 images: their size is not the one that the annotation states, so its boxes are of another image (x.json, b.jpg: '
-                 '60x4000 instead of 60x40)', 'changed:    1 boxes reached over the edge'):
+                 '2 boxes: bbox is not [x, y, width, height]',
+                 '3 boxes: their category_id or image_id is none of the file',
+                 '1 images: their size is not the one that the annotation states, so its boxes are of another image '
+                 '(x.json, b.jpg: 60x4000 instead of 60x40)', 'changed:    1 boxes reached over the edge'):
         assert data.said(line), line

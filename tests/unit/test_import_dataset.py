@@ -5,18 +5,19 @@ import struct
 import zlib
 
 import pytest
-from import_tools import image, run_import, video
-from tiny import run_script
 
-from lib.config.config import ROOT, load_yaml
+from dff.errors import ConfigError, DataError
+from lib.config.config import load_yaml
 from lib.config.defaults import detection_defaults
 from lib.dataset.importers import layout
 from lib.dataset.importers.grouping import split_name
 from lib.dataset.importers.paths import output_name, relative, unique
 from lib.dataset.importers.settings import write_settings
-from lib.dataset.toy.toy_generator import Size, generate
 from lib.dataset.sets.toy_vid import ToyVID
-from dff.errors import ConfigError, DataError
+from lib.dataset.toy.toy_generator import Size, generate
+from lib.utils.paths import ROOT
+from tests.helpers.import_tools import image, run_import, video
+from tests.helpers.tiny import run_script
 
 GT = ('1,1,11,6,20,30,1,1,1', '2,1,12,6,20,30,1,3,1')
 
@@ -38,13 +39,15 @@ def src(tmp_path):
 
 def test_command_line(src, tmp_path):
     out = tmp_path / 'my data'
-    status, printed, errors = run_script('tools/import_dataset.py', 'mot', src, out, '--classes', 'car', 'pedestrian', 'dog', '--val', 0.4)
+    status, printed, errors = run_script('tools/import_dataset.py', 'mot', src, out, '--classes', 'car', 'pedestrian',
+                                         'dog', '--val', 0.4)
     assert status == 0 and 'error' not in errors
     assert printed.splitlines()[:6] == [
-        'training:   clips 2, frames 6, labelled 6, boxes 4', 'validation: clips 1, frames 3, labelled 3, boxes 2', '            clips a',
-        'classes:    car (boxes 2 + 1), pedestrian (boxes 2 + 1)', 'tracks:     3', 'images:     9 linked']
-    assert sorted(path.name for path in out.iterdir()) == ['Annotations', 'Data', 'ImageSets', 'classes.txt', 'import.json',
-                                                           'my data_dff_rfcn.yaml', 'my data_rfcn.yaml']
+        'training:   clips 2, frames 6, labelled 6, boxes 4', 'validation: clips 1, frames 3, labelled 3, boxes 2',
+        '            clips a', 'classes:    car (boxes 2 + 1), pedestrian (boxes 2 + 1)', 'tracks:     3',
+        'images:     9 linked']
+    assert sorted(path.name for path in out.iterdir()) == ['Annotations', 'Data', 'ImageSets', 'classes.txt',
+                                                           'import.json', 'my data_dff_rfcn.yaml', 'my data_rfcn.yaml']
     assert (out / 'classes.txt').read_text() == 'car\npedestrian\n'
     stamp = json.loads((out / 'import.json').read_text())
     assert (stamp['format'], stamp['source'], stamp['frames']) == ('mot', str(src), {'train': 6, 'val': 3})
@@ -69,7 +72,8 @@ def test_nothing_else_is_replaced(src, tmp_path):
     for source, destination in ((src, src), (src, tmp_path), (src, src / 'out'), (mine / 'Data', mine)):
         with pytest.raises(DataError, match='lie one inside the other'):
             run_import('mot', source, destination, force=True)
-    assert (tmp_path / 'file').read_text() == 'precious' and (tmp_path / 'folder/precious').exists() and (src / 'a/gt/gt.txt').exists()
+    assert (tmp_path / 'file').read_text() == 'precious' and (tmp_path / 'folder/precious').exists()
+    assert (src / 'a/gt/gt.txt').exists()
 
 
 @pytest.mark.parametrize('failure', [KeyboardInterrupt(), OSError(28, 'No space left on device')])
@@ -90,7 +94,8 @@ def test_an_import_that_stops_leaves_nothing_and_keeps_the_old(src, tmp_path, mo
 
 
 def test_what_is_wrong_is_said(src, tmp_path):
-    for message, options in (('there is no clip x; there are a, b, c', {'val_clips': ['x']}), ('--val is a share', {'val': 2}),
+    for message, options in (('there is no clip x; there are a, b, c', {'val_clips': ['x']}),
+                             ('--val is a share', {'val': 2}),
                              ('no box of any class could be imported; --classes lists dog', {'classes': ['dog']}),
                              ('--frames: expected a folder of images', {'frames': 'none'})):
         with pytest.raises((ConfigError, DataError), match=message):
@@ -110,13 +115,16 @@ def test_settings_are_the_originals_but_for_the_data(src, tmp_path, root):
                           ('dff_rfcn', 'resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem')):
         made = load_yaml(str(tmp_path / ('own/own_%s.yaml' % task)))
         original = load_yaml(str(root / 'experiments' / task / 'cfgs' / (shipped + '.yaml')))
-        changed = {(section, key): value for section in made if isinstance(made[section], dict) for key, value in made[section].items()
+        changed = {(section, key): value for section in made if isinstance(made[section], dict)
+                   for key, value in made[section].items()
                    if original[section].get(key) != value}
         assert changed == {
             ('dataset', 'NUM_CLASSES'): 3, ('dataset', 'CLASSES'): str(tmp_path / 'own/classes.txt'),
-            ('dataset', 'dataset_path'): str(tmp_path / 'own'), ('dataset', 'image_set'): 'VID_train_15frames', ('TRAIN', 'lr'): 0.0005,
-            ('TRAIN', 'lr_step'): '20', ('TRAIN', 'end_epoch'): 30, ('TRAIN', 'model_prefix'): task + '_own', ('TEST', 'test_epoch'): 30}
-        assert {key for key in made if made[key] != original[key] and not isinstance(made[key], dict)} == {'output_path', 'gpus'}
+            ('dataset', 'dataset_path'): str(tmp_path / 'own'), ('dataset', 'image_set'): 'VID_train_15frames',
+            ('TRAIN', 'lr'): 0.0005, ('TRAIN', 'lr_step'): '20', ('TRAIN', 'end_epoch'): 30,
+            ('TRAIN', 'model_prefix'): task + '_own', ('TEST', 'test_epoch'): 30}
+        assert {key for key in made if made[key] != original[key]
+                and not isinstance(made[key], dict)} == {'output_path', 'gpus'}
         assert (made['gpus'], made['output_path']) == ('0,1', './output/%s/own' % task)
         assert data.config(task).dataset.NUM_CLASSES == 3
 
@@ -134,7 +142,8 @@ def test_small_settings_start_from_the_demo(src, tmp_path):
 def test_a_data_set_inside_the_checkout_has_relative_paths(src, tmp_path, monkeypatch):
     for module in ('importer', 'settings'):
         monkeypatch.setattr('lib.dataset.importers.%s.ROOT' % module, str(tmp_path))
-    monkeypatch.setattr('lib.dataset.importers.settings.load_yaml', lambda path: load_yaml(path.replace(str(tmp_path), ROOT)))
+    monkeypatch.setattr('lib.dataset.importers.settings.load_yaml',
+                        lambda path: load_yaml(path.replace(str(tmp_path), ROOT)))
     data = run_import('mot', src, tmp_path / 'data' / 'own')
     assert load_yaml(str(data.path / 'own_rfcn.yaml'))['dataset']['dataset_path'] == './data/own'
     assert data.lines[-1] == 'settings:   data/own/own_dff_rfcn.yaml'
@@ -177,8 +186,8 @@ def test_names_that_lead_outside(name):
 
 
 @pytest.mark.parametrize('name, expected', [
-    ('a b/ü', 'a b/ü'), ('a\nb', 'a_b'), ('.hidden/x', '_hidden/x'), ('../../a', 'a'), ('/a//b/', 'a/b'), (' a / b ', 'a/b'),
-    ('...', 'clip'), ('a\\b:c', 'a/b_c'), ('%06d', '%06d'), ('\u202ea', '_a'), ('\udcff', '_')])
+    ('a b/ü', 'a b/ü'), ('a\nb', 'a_b'), ('.hidden/x', '_hidden/x'), ('../../a', 'a'), ('/a//b/', 'a/b'),
+    (' a / b ', 'a/b'), ('...', 'clip'), ('a\\b:c', 'a/b_c'), ('%06d', '%06d'), ('\u202ea', '_a'), ('\udcff', '_')])
 def test_names_to_write(name, expected):
     assert output_name(name) == expected
 
@@ -196,9 +205,9 @@ def test_odd_names_work_end_to_end(tmp_path):
 
 
 @pytest.mark.parametrize('name, expected', [
-    ('walk/frame_000012', ('walk', 12)), ('walk_12', ('walk', 12)), ('walk/12', ('walk', 12)), ('walk2/IMG-3', ('walk2', 3)),
-    ('frame7', ('', 7)), ('pilgrimage_1', ('pilgrimage', 1)), ('a 1.mp4_5', ('a 1.mp4', 5)), ('walk', None),
-    ('_' * 20000 + 'x', None), ('x' + '_' * 20000 + '1', ('x', 1))])
+    ('walk/frame_000012', ('walk', 12)), ('walk_12', ('walk', 12)), ('walk/12', ('walk', 12)),
+    ('walk2/IMG-3', ('walk2', 3)), ('frame7', ('', 7)), ('pilgrimage_1', ('pilgrimage', 1)),
+    ('a 1.mp4_5', ('a 1.mp4', 5)), ('walk', None), ('_' * 20000 + 'x', None), ('x' + '_' * 20000 + '1', ('x', 1))])
 def test_names_of_frames(name, expected):
     assert split_name(name) == expected
 
@@ -212,7 +221,8 @@ def test_names_that_are_no_unicode_and_links_in_circles(src, tmp_path):
     os.symlink(str(src), str(src / 'b/circle'))
     os.rename(os.fsencode(str(src / 'c')), os.fsencode(str(src)) + b'/c\xff')
     data = run_import('mot', src, tmp_path / 'out', val_clips=['b'])
-    assert data.clips() == [('val/b', 3)] and set(path.split('/')[1] for path in data.boxes('VID_train_15frames')) == {'a', 'c_'}
+    assert data.clips() == [('val/b', 3)]
+    assert set(path.split('/')[1] for path in data.boxes('VID_train_15frames')) == {'a', 'c_'}
     assert all(line.encode('utf-8') for line in data.lines)
 
 
@@ -256,4 +266,5 @@ def test_lists_for_each_network(tmp_path):
     for small, expected in ((False, 'DET_train_all+VID_train_15frames'), (True, 'VID_train_15frames')):
         write_settings(str(tmp_path), str(tmp_path / 'own'), 2, ['DET_train_all', 'VID_train_15frames'], 300, 1, small)
         rfcn, dff = (load_yaml(str(tmp_path / ('own_%s.yaml' % task))) for task in ('rfcn', 'dff_rfcn'))
-        assert rfcn['dataset']['image_set'] == 'DET_train_all+VID_train_15frames' and dff['dataset']['image_set'] == expected
+        assert rfcn['dataset']['image_set'] == 'DET_train_all+VID_train_15frames'
+        assert dff['dataset']['image_set'] == expected

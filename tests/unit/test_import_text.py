@@ -1,8 +1,8 @@
 """The formats of text and of one file an image: MOT Challenge, YOLO, PASCAL VOC and labelImg."""
 import pytest
-from import_tools import image, run_import, video
 
 from dff.errors import DataError
+from tests.helpers.import_tools import image, run_import, video
 
 
 def lines(path, *texts):
@@ -27,7 +27,8 @@ def test_mot17(tmp_path):
     data = run_import('mot', tmp_path / 'MOT17', tmp_path / 'out', val_clips=['train/MOT17-04-DPM'])
     assert data.classes == ['pedestrian', 'car']
     clip = 'train/MOT17-02-DPM/00000'
-    assert data.boxes('VID_train_15frames') == {clip + '0': [('pedestrian', 10, 5, 29, 34)], clip + '1': [('pedestrian', 11, 5, 30, 34)],
+    assert data.boxes('VID_train_15frames') == {clip + '0': [('pedestrian', 10, 5, 29, 34)],
+                                                clip + '1': [('pedestrian', 11, 5, 30, 34)],
                                                 clip + '3': [('car', 0, 0, 59, 39)]}
     assert data.boxes('VID_val_frames')['val/MOT17-04-DPM/000002'] == []
     xml = data.xml('VID/train/MOT17-02-DPM/000001')
@@ -63,11 +64,12 @@ def test_lines_that_are_not_mot(tmp_path, line):
 
 
 def test_mot_values_that_cannot_be(tmp_path):
-    sequence(tmp_path / 'seq', 2, '1,1,nan,6,20,30,1,1,1', '1,1,x,6,20,30,1,1,1', '1,1,5,6,20,30,1,77,1', '999999999999,1,1,1,5,5,1,1,1',
-             '2,1,2,3,4,5,1,1,1')
+    sequence(tmp_path / 'seq', 2, '1,1,nan,6,20,30,1,1,1', '1,1,x,6,20,30,1,1,1', '1,1,5,6,20,30,1,77,1',
+             '999999999999,1,1,1,5,5,1,1,1', '2,1,2,3,4,5,1,1,1')
     data = run_import('mot', tmp_path / 'seq', tmp_path / 'out', val=0)
     assert data.boxes('VID_train_15frames') == {'train/seq/000001': [('pedestrian', 1, 2, 4, 6)]}
-    assert data.said('2 boxes: a coordinate is no number') and data.said('1 boxes: the class number is none of the class names')
+    assert data.said('2 boxes: a coordinate is no number')
+    assert data.said('1 boxes: the class number is none of the class names')
     assert data.said('1 frames: labelled, but the clip does not have them (seq, frame 999999999999)')
 
 
@@ -85,8 +87,8 @@ def test_yolo_folders(tmp_path):
     for part in ('train', 'val'):
         for i in range(2):
             image(src / 'images' / part / ('%d.jpg' % i))
-        lines(src / 'labels' / part / '0.txt', '1 0.5 0.5 0.5 0.25', '0 0 0 0.5 0 0.5 1 0.1 0.2', '0 nan 0.5 0.1 0.1', '0 0.5',
-              '7 .5 .5 .1 .1')
+        lines(src / 'labels' / part / '0.txt', '1 0.5 0.5 0.5 0.25', '0 0 0 0.5 0 0.5 1 0.1 0.2', '0 nan 0.5 0.1 0.1',
+              '0 0.5', '7 .5 .5 .1 .1')
     data = run_import('yolo', src, tmp_path / 'out')
     assert data.boxes('DET_train_all') == {'train/0': [('Fußgänger', 15, 15, 44, 24), ('person', 0, 0, 29, 39)]}
     assert data.clips() == [('val/0', 1), ('val/1', 1)] and data.classes == ['person', 'Fußgänger']
@@ -98,7 +100,8 @@ def test_yolo_folders(tmp_path):
 def test_yolo_with_a_test_part(tmp_path, folders):
     """train, valid and test, as exports have them: the test part is neither trained on nor validated with."""
     src = tmp_path / 'src'
-    lines(src / 'data.yaml', 'train: ../train/images', 'val: ../valid/images', 'test: ../test/images', 'nc: 1', "names: ['cat']")
+    lines(src / 'data.yaml', 'train: ../train/images', 'val: ../valid/images', 'test: ../test/images', 'nc: 1',
+          "names: ['cat']")
     for part in ('train', 'valid', 'test'):
         image(src / (folders % part) / (part + '.jpg'))
         lines(src / (folders.replace('images', 'labels') % part) / (part + '.txt'), '0 0.5 0.5 0.5 0.5')
@@ -129,13 +132,16 @@ def test_yolo_beside_the_images_and_of_videos(tmp_path):
     for name in ('walk', 'run'):
         video(tmp_path / 'videos' / (name + '.mp4'), 4)
         lines(labels / ('%s_2.txt' % name), '0 0.5 0.5 0.5 0.5')
-    data = run_import('yolo', labels, tmp_path / 'clips', clips=True, frames=str(tmp_path / 'videos'), first_frame=1, val_clips=['run'])
+    data = run_import('yolo', labels, tmp_path / 'clips', clips=True, frames=str(tmp_path / 'videos'), first_frame=1,
+                      val_clips=['run'])
     assert data.boxes('VID_train_15frames') == {'train/walk/000001': [('cat', 24, 16, 71, 47)]}
 
 
 @pytest.mark.parametrize('name, text, expected', [
-    ('a.txt', '', 'found no class names; expected data.yaml'), ('data.yaml', 'names: [a', 'data.yaml is not valid YAML'),
-    ('data.yaml', '!!python/object/apply:os.system ["true"]', 'data.yaml is not valid YAML'), ('classes.txt', 'a', 'found neither images')])
+    ('a.txt', '', 'found no class names; expected data.yaml'),
+    ('data.yaml', 'names: [a', 'data.yaml is not valid YAML'),
+    ('data.yaml', '!!python/object/apply:os.system ["true"]', 'data.yaml is not valid YAML'),
+    ('classes.txt', 'a', 'found neither images')])
 def test_yolo_that_is_none(tmp_path, name, text, expected):
     lines(tmp_path / 'src' / name, text)
     with pytest.raises(DataError, match=expected):
@@ -146,11 +152,13 @@ def test_yolo_that_is_none(tmp_path, name, text, expected):
 
 def voc(*objects, size=(60, 40), filename='x.jpg'):
     return ('<annotation verified="yes"><folder>f</folder><filename>%s</filename><path>C:\\x.jpg</path>'
-            '<source><database>Unknown</database></source><size><width>%s</width><height>%s</height><depth>3</depth></size>'
+            '<source><database>Unknown</database></source>'
+            '<size><width>%s</width><height>%s</height><depth>3</depth></size>'
             '<segmented>0</segmented>%s</annotation>'
             % ((filename,) + size + (''.join(
-                '<object><name>%s</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult><bndbox><xmin>%s</xmin>'
-                '<ymin>%s</ymin><xmax>%s</xmax><ymax>%s</ymax></bndbox></object>' % item for item in objects),)))
+                '<object><name>%s</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>'
+                '<bndbox><xmin>%s</xmin><ymin>%s</ymin><xmax>%s</xmax><ymax>%s</ymax></bndbox></object>' % item
+                for item in objects),)))
 
 
 def test_voc_folders(tmp_path):
@@ -179,23 +187,27 @@ def test_labelimg_beside_frames_of_clips(tmp_path):
             if i % 2:
                 lines(src / clip / ('%d.xml' % i), voc(('a person', 11, 6, 30, 36), size=(0, 0)))
     data = run_import('labelimg', src, tmp_path / 'out', clips=True, val_clips=['walk two'])
-    assert data.boxes('VID_train_15frames') == {'train/walk one/00000%d' % i: [('a person', 10, 5, 29, 35)] for i in (1, 3, 5)}
-    assert data.clips() == [('val/walk two', 6)] and data.said('12 converted to JPEG') and data.said('3 frames for validation are not')
+    assert data.boxes('VID_train_15frames') == {'train/walk one/00000%d' % i: [('a person', 10, 5, 29, 35)]
+                                                for i in (1, 3, 5)}
+    assert data.clips() == [('val/walk two', 6)] and data.said('12 converted to JPEG')
+    assert data.said('3 frames for validation are not')
 
 
 def test_voc_of_the_frames_of_videos(tmp_path):
     for name in ('walk', 'run'):
         video(tmp_path / 'videos' / (name + '.mp4'), 4)
         lines(tmp_path / 'src' / ('%s_3.xml' % name), voc(('cat', 11, 6, 30, 36), size=(96, 64)))
-    data = run_import('voc', tmp_path / 'src', tmp_path / 'out', clips=True, frames=str(tmp_path / 'videos'), first_frame=1,
-                      val_clips=['run'])
+    data = run_import('voc', tmp_path / 'src', tmp_path / 'out', clips=True, frames=str(tmp_path / 'videos'),
+                      first_frame=1, val_clips=['run'])
     assert data.boxes('VID_train_15frames') == {'train/walk/000002': [('cat', 10, 5, 29, 35)]}
     assert data.clips() == [('val/run', 4)] and data.said('8 decoded from video')
 
 
 @pytest.mark.parametrize('text, expected', [
-    ('<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><annotation>&b;</annotation>', 'is refused: entity definitions'),
-    ('<annotation><object>', 'is not valid XML'), ('', 'is not valid XML'), ('<html/>', 'expected a PASCAL VOC <annotation>, found')])
+    ('<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><annotation>&b;</annotation>',
+     'is refused: entity definitions'),
+    ('<annotation><object>', 'is not valid XML'), ('', 'is not valid XML'),
+    ('<html/>', 'expected a PASCAL VOC <annotation>, found')])
 def test_voc_that_is_none(tmp_path, text, expected):
     image(tmp_path / 'src/a.jpg')
     lines(tmp_path / 'src/a.xml', text)
@@ -206,8 +218,8 @@ def test_voc_that_is_none(tmp_path, text, expected):
 
 def test_voc_values_that_cannot_be(tmp_path):
     src = tmp_path / 'src'
-    objects = [('cat', 'nan', 1, 9, 9), ('cat', '', 1, 9, 9), ('', 1, 1, 9, 9), ('__background__', 1, 1, 9, 9), ('cat', 9, 1, 5, 9),
-               ('cat', 1, 1, 9, 9)]
+    objects = [('cat', 'nan', 1, 9, 9), ('cat', '', 1, 9, 9), ('', 1, 1, 9, 9), ('__background__', 1, 1, 9, 9),
+               ('cat', 9, 1, 5, 9), ('cat', 1, 1, 9, 9)]
     for name, size in (('a', (60, 40)), ('b', (10 ** 9, 10 ** 9)), ('c', (60, 40))):
         image(src / (name + '.jpg'))
         lines(src / (name + '.xml'), voc(*objects, size=size))
@@ -215,5 +227,6 @@ def test_voc_values_that_cannot_be(tmp_path):
     data = run_import('voc', src, tmp_path / 'out', val=0)
     assert data.boxes('DET_train_all') == {'train/a': [('cat', 0, 0, 8, 8)]}
     for line in ('2 boxes: a coordinate is no number', '2 boxes: no class name, or the name of the background',
-                 '1 boxes: smaller than a pixel', '1 images: their size is not', '1 images: unreadable (cannot read image'):
+                 '1 boxes: smaller than a pixel', '1 images: their size is not',
+                 '1 images: unreadable (cannot read image'):
         assert data.said(line), line

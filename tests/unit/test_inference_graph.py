@@ -6,12 +6,12 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from dff.errors import CheckpointError
 from lib.graph import inference_graph
+from lib.graph.graph import Graph, Node
 from lib.graph.inference_graph import for_inference
 from lib.graph.winograd import pays, transformed
 from lib.operator_cxx import loader
-from lib.graph.graph import Graph, Node
-from dff.errors import CheckpointError
 from tests.helpers import symbol_tools
 
 native = pytest.mark.skipif(not loader.load(), reason='the native operators are not built (sh init.sh builds them)')
@@ -21,12 +21,13 @@ SIZE = (90, 122)
 @pytest.fixture
 def winograd_everywhere(monkeypatch):
     """Small networks use the algorithm too, wherever it can be used."""
-    monkeypatch.setattr(inference_graph, 'pays', lambda node, in_shape, out_shape: pays(node, (1, 9999), (1, 9999, 99, 99)))
+    monkeypatch.setattr(inference_graph, 'pays',
+                        lambda node, in_shape, out_shape: pays(node, (1, 9999), (1, 9999, 99, 99)))
 
 
 def config(task):
-    import importlib
     import copy
+    import importlib
     return symbol_tools.small(copy.deepcopy(importlib.import_module('%s.config.config' % task).config))
 
 
@@ -44,10 +45,12 @@ def both(symbol, arrays, args, auxs):
     shapes = {name: np.shape(value) for name, value in arrays.items()}
     fast, fast_args, fast_auxs = for_inference(symbol, shapes, args, auxs)
     plain = list(symbol_tools.run(symbol, arrays, args, auxs)[0].values())
-    return plain, list(symbol_tools.run(fast, arrays, fast_args, fast_auxs)[0].values()), [node.op for node in Graph(fast).nodes()]
+    return plain, list(symbol_tools.run(fast, arrays, fast_args,
+                                        fast_auxs)[0].values()), [node.op for node in Graph(fast).nodes()]
 
 
-@pytest.mark.parametrize('task, name, phase', [('rfcn', 'resnet_v1_rfcn', 'test'), ('dff_rfcn', 'resnet_v1_flownet_rfcn', 'cur_test')])
+@pytest.mark.parametrize('task, name, phase',
+                         [('rfcn', 'resnet_v1_rfcn', 'test'), ('dff_rfcn', 'resnet_v1_flownet_rfcn', 'cur_test')])
 def test_networks_compute_the_same(task, name, phase, request):
     if loader.load():
         request.getfixturevalue('winograd_everywhere')
@@ -60,13 +63,14 @@ def test_networks_compute_the_same(task, name, phase, request):
         assert ('DFFDeconvolution' in operators, 'Deconvolution' in operators) == (loader.load(), not loader.load())
     assert len(plain) == len(fast) >= 3
     for a, b in zip(plain, fast):
-        assert symbol_tools.close(b, a) < 1e-4
+        assert symbol_tools.relative_difference(b, a) < 1e-4
 
 
 def test_batch_norm_is_folded_only_where_nothing_else_reads_the_convolution():
     conv = mx.sym.Convolution(mx.sym.Variable('data'), num_filter=4, kernel=(1, 1), no_bias=True, name='conv')
     conv2 = mx.sym.Convolution(conv, num_filter=4, kernel=(1, 1), name='conv2')
-    norm = [mx.sym.BatchNorm(value, fix_gamma=False, use_global_stats=True, name=name) for value, name in ((conv, 'a'), (conv2, 'b'))]
+    norm = [mx.sym.BatchNorm(value, fix_gamma=False, use_global_stats=True, name=name)
+            for value, name in ((conv, 'a'), (conv2, 'b'))]
     rng = np.random.RandomState(0)
     symbol = mx.sym.Group(norm)
     shapes = dict(zip(symbol.list_arguments(), symbol.infer_shape(data=(1, 3, 5, 5))[0]))
@@ -82,7 +86,8 @@ def test_narrow_layers_are_widened_and_the_rest_sees_nothing_of_it():
     data = mx.sym.Variable('data')
     narrow = mx.sym.Convolution(data, num_filter=2, kernel=(3, 3), pad=(1, 1), name='narrow')
     up = mx.sym.Deconvolution(narrow, num_filter=2, kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False, name='up')
-    wide = mx.sym.Deconvolution(data, num_filter=5, kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False, name='wide')
+    wide = mx.sym.Deconvolution(data, num_filter=5, kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False,
+                                name='wide')
     joined = mx.sym.LeakyReLU(mx.sym.Concat(wide, up, dim=1, name='joined'), act_type='leaky', slope=.1)
     last = mx.sym.Convolution(joined, num_filter=9, kernel=(3, 3), name='last')
     symbol = mx.sym.Group([last, narrow * 2, mx.sym.Concat(narrow, narrow, dim=1), up])
@@ -103,12 +108,12 @@ def test_winograd_agrees_with_convolution(kernel, stride, dilate, size):
     pad = dilate * (kernel // 2)
     arrays = dict(data=rng.randn(2, 19, *size), weight=rng.randn(21, 19, kernel, kernel), bias=rng.randn(21))
     variables = [mx.sym.Variable(name) for name in arrays]
-    plain = mx.sym.Convolution(*variables, num_filter=21, kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad),
-                               dilate=(dilate, dilate))
+    plain = mx.sym.Convolution(*variables, num_filter=21, kernel=(kernel, kernel), stride=(stride, stride),
+                               pad=(pad, pad), dilate=(dilate, dilate))
     expected = symbol_tools.run(mx.sym.LeakyReLU(plain, act_type='leaky', slope=0.1), arrays)[0].popitem()[1]
     fast = mx.sym.DFFWinograd(*variables, num_filter=21, dilate=dilate, stride=stride, slope=0.1)
     out = symbol_tools.run(fast, dict(arrays, weight=transformed(arrays['weight'])))[0].popitem()[1]
-    assert symbol_tools.close(out, expected) < 1e-5
+    assert symbol_tools.relative_difference(out, expected) < 1e-5
 
 
 @native
@@ -117,7 +122,8 @@ def test_winograd_names_what_does_not_fit():
     with pytest.raises(mx.base.MXNetError, match='stride must be 1, or 2 with dilate 1'):
         mx.sym.DFFWinograd(data, weight, bias, num_filter=8, dilate=2, stride=2, slope=1)
     symbol = mx.sym.DFFWinograd(data, weight, bias, num_filter=8, dilate=1, stride=1, slope=1)
-    with pytest.raises(mx.base.MXNetError, match=r'input weight has shape \(8, 3, 3, 3\), but data \(1, 3, 9, 9\) needs \(36, 1, 8, 16\)'):
+    with pytest.raises(mx.base.MXNetError,
+                       match=r'input weight has shape \(8, 3, 3, 3\), but data \(1, 3, 9, 9\) needs \(36, 1, 8, 16\)'):
         symbol.infer_shape(data=(1, 3, 9, 9), weight=(8, 3, 3, 3), bias=(8,))
 
 
@@ -126,17 +132,19 @@ def test_winograd_names_what_does_not_fit():
 @pytest.mark.parametrize('channels, filters', [(19, 9), (300, 11), (16, 8)])
 def test_deconvolution_agrees(size, channels, filters):
     rng = np.random.RandomState(2)
-    arrays = dict(data=rng.randn(2, channels, *size), up_weight=rng.randn(channels, filters, 4, 4), up_bias=rng.randn(filters))
+    arrays = dict(data=rng.randn(2, channels, *size), up_weight=rng.randn(channels, filters, 4, 4),
+                  up_bias=rng.randn(filters))
     args = {name: mx.nd.array(arrays.pop(name)) for name in ('up_weight', 'up_bias')}
     arrays['like'] = np.zeros((1, 1, 2 * size[0] - 1, 2 * size[1]))
-    up = mx.sym.Deconvolution(mx.sym.Variable('data'), num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False, name='up')
+    up = mx.sym.Deconvolution(mx.sym.Variable('data'), num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1),
+                              no_bias=False, name='up')
     cropped = mx.sym.slice_like(up, mx.sym.Variable('like'), axes=(2, 3), name='crop')
     for symbol, left in ((up, ['DFFDeconvolution']), (mx.sym.Activation(up, act_type='relu'), ['DFFDeconvolution']),
                          (mx.sym.LeakyReLU(cropped, act_type='leaky', slope=0.1), ['DFFDeconvolution', 'slice_like'])):
         inputs = {name: value for name, value in arrays.items() if name in symbol.list_arguments()}
         plain, fast, operators = both(symbol, inputs, args, {})
         assert [name for name in operators if name != 'null'] == left
-        assert symbol_tools.close(fast[0], plain[0]) < 1e-5
+        assert symbol_tools.relative_difference(fast[0], plain[0]) < 1e-5
 
 
 @native
@@ -147,14 +155,17 @@ def test_other_deconvolutions_stay_as_they_are():
     for change in (dict(kernel=(3, 3)), dict(pad=(0, 0)), dict(adj=(1, 1)), dict(num_group=2), dict(stride=(1, 1))):
         symbol = mx.sym.Deconvolution(data, no_bias=True, **dict(usual, **change))
         shape = symbol.infer_shape(data=(1, 8, 6, 7))[0][1]
-        plain, fast, operators = both(symbol, {'data': rng.randn(1, 8, 6, 7)}, {'up_weight': mx.nd.array(rng.randn(*shape))}, {})
+        plain, fast, operators = both(symbol, {'data': rng.randn(1, 8, 6, 7)},
+                                      {'up_weight': mx.nd.array(rng.randn(*shape))}, {})
         assert operators == ['null', 'null', 'Deconvolution'] and np.array_equal(plain[0], fast[0])
 
 
 @native
 def test_deconvolution_names_what_does_not_fit():
-    symbol = mx.sym.DFFDeconvolution(*(mx.sym.Variable(name) for name in ('data', 'weight', 'bias')), num_filter=8, slope=1)
-    with pytest.raises(mx.base.MXNetError, match=r'input weight has shape \(3, 8, 4, 4\), but data \(1, 3, 9, 9\) needs \(8, 3, 16\)'):
+    symbol = mx.sym.DFFDeconvolution(*(mx.sym.Variable(name) for name in ('data', 'weight', 'bias')), num_filter=8,
+                                     slope=1)
+    with pytest.raises(mx.base.MXNetError,
+                       match=r'input weight has shape \(3, 8, 4, 4\), but data \(1, 3, 9, 9\) needs \(8, 3, 16\)'):
         symbol.infer_shape(data=(1, 3, 9, 9), weight=(3, 8, 4, 4), bias=(8,))
 
 
@@ -163,7 +174,8 @@ def test_where_winograd_pays():
         node = Node('Convolution', 'conv', dict({'kernel': '(3, 3)', 'pad': '(1, 1)'}, **attributes))
         return pays(node, (1, channels, height, width), (1, filters, height, width))
     assert worth(256, 256, 36, 63) and worth(2048, 1024, 36, 63, dilate='(6, 6)', pad='(6, 6)')
-    assert not worth(16, 16, 200, 200) and not worth(1024, 1024, 5, 8)                  # transforms cost more; weights cost more
+    # transforms cost more; weights cost more
+    assert not worth(16, 16, 200, 200) and not worth(1024, 1024, 5, 8)
     assert not worth(256, 256, 36, 63, stride='(2, 2)') and not worth(256, 256, 36, 63, num_group='2')
     assert not worth(256, 256, 36, 63, kernel='(1, 1)', pad='(0, 0)')
 
@@ -171,10 +183,13 @@ def test_where_winograd_pays():
 def test_parameters_that_do_not_fit():
     symbol = mx.sym.Convolution(mx.sym.Variable('data'), num_filter=4, kernel=(1, 1), name='conv')
     weight = np.zeros((4, 3, 1, 1), np.float32)
-    with pytest.raises(CheckpointError, match='some.params: 1 of the 2 parameters of the network are missing: conv_bias'):
+    with pytest.raises(CheckpointError,
+                       match='some.params: 1 of the 2 parameters of the network are missing: conv_bias'):
         for_inference(symbol, {'data': (1, 3, 5, 5)}, {'conv_weight': weight}, {}, 'some.params')
-    with pytest.raises(CheckpointError, match=r'some.params: .* conv_weight has shape \(4, 3, 1, 1\), the network needs \(4, 7, 1, 1\)'):
-        for_inference(symbol, {'data': (1, 7, 5, 5)}, {'conv_weight': weight, 'conv_bias': weight[:, 0, 0, 0]}, {}, 'some.params')
+    with pytest.raises(CheckpointError,
+                       match=r'some.params: .* conv_weight has shape \(4, 3, 1, 1\), the network needs \(4, 7, 1, 1\)'):
+        for_inference(symbol, {'data': (1, 7, 5, 5)}, {'conv_weight': weight, 'conv_bias': weight[:, 0, 0, 0]}, {},
+                      'some.params')
 
 
 class _MallocInfo(ctypes.Structure):

@@ -2,32 +2,38 @@
 import numpy as np
 import pytest
 
-from lib.inference.networks import Key
-from lib.inference.predictor import Frame, batch_loop, key_frame_loop
+from dff.frames import Frame
+from dff.loop import batch_loop, key_frame_loop
+from dff.networks import Outputs
+from dff.schedule import MismatchSchedule, Schedule
 
 
 class FakeNetworks:
     """Records which network ran on which frame, with which key frame."""
 
-    def __init__(self):
-        self.calls = []
+    def __init__(self, mismatches=None):
+        self.calls, self.mismatches = [], mismatches or {}
 
     def key(self, frame):
         self.calls.append(('key', frame.image))
-        return 'outputs', Key(frame.tensor, frame.image)
+        return Outputs('outputs'), frame.image
 
-    def current(self, frame, key):
-        self.calls.append(('current', frame.image, key.feature))
-        return 'outputs'
+    def current(self, frame, state):
+        self.calls.append(('current', frame.image, state))
+        return Outputs('outputs', self.mismatches.get(frame.image, 0.0))
 
 
 def fake_frames(sizes):
     return [Frame(index, np.empty((1, 3, size, size)), None) for index, size in enumerate(sizes)]
 
 
-def run_loop(sizes, interval, **options):
-    networks = FakeNetworks()
-    results = list(key_frame_loop(fake_frames(sizes), interval, networks.key, networks.current, lambda outputs, frame: frame.image, **options))
+def run_loop(sizes, interval, lookahead=0):
+    return run_schedule(sizes, Schedule(interval, lookahead))
+
+
+def run_schedule(sizes, schedule, mismatches=None):
+    networks = FakeNetworks(mismatches)
+    results = list(key_frame_loop(fake_frames(sizes), schedule, networks, lambda values, frame: frame.image))
     return networks.calls, results
 
 
@@ -51,8 +57,8 @@ def test_a_new_size_starts_a_new_key_frame():
 
 def test_with_lookahead_the_middle_frame_of_an_interval_is_its_key_frame():
     calls, results = run_loop([8] * 10, 4, lookahead=2)
-    assert calls == [('key', 2), ('current', 0, 2), ('current', 1, 2), ('current', 3, 2), ('key', 6), ('current', 4, 6), ('current', 5, 6),
-                     ('current', 7, 6), ('key', 9), ('current', 8, 9)]
+    assert calls == [('key', 2), ('current', 0, 2), ('current', 1, 2), ('current', 3, 2), ('key', 6), ('current', 4, 6),
+                     ('current', 5, 6), ('current', 7, 6), ('key', 9), ('current', 8, 9)]
     assert [result.index for result in results] == [result.detections for result in results] == list(range(10))
     assert [result.index for result in results if result.is_key] == [2, 6, 9]
 
@@ -66,7 +72,8 @@ def test_with_lookahead_the_end_of_a_clip_has_a_key_frame_of_its_own(length, key
 
 def test_with_lookahead_a_new_size_starts_a_new_interval():
     calls, results = run_loop([8, 8, 6, 6, 6, 6, 6, 8], 4, lookahead=2)
-    assert calls == [('key', 1), ('current', 0, 1), ('key', 4), ('current', 2, 4), ('current', 3, 4), ('current', 5, 4), ('key', 6), ('key', 7)]
+    assert calls == [('key', 1), ('current', 0, 1), ('key', 4), ('current', 2, 4), ('current', 3, 4), ('current', 5, 4),
+                     ('key', 6), ('key', 7)]
     assert [result.index for result in results] == list(range(8))
 
 
@@ -78,7 +85,7 @@ def test_no_more_frames_are_read_than_the_key_frame_needs():
             read.append(frame.image)
             yield frame
     networks = FakeNetworks()
-    for result in key_frame_loop(reading(), 10, networks.key, networks.current, lambda outputs, frame: None, lookahead=5):
+    for result in key_frame_loop(reading(), Schedule(10, 5), networks, lambda values, frame: None):
         assert len(read) <= result.index + 6
 
 
@@ -87,36 +94,54 @@ def test_every_loop_starts_with_a_key_frame():
     assert run_loop([], 5) == ([], [])
 
 
-def seconds_of(frames, interval, **options):
-    """[(reading, network, post)] where reading a frame takes 1 second, a key network 10, the other 4 and post-processing 2."""
+def seconds_of(frames, schedule):
+    """[(reading, network, post)] where reading a frame takes 1 second, a key network 10,
+    the other 4 and post-processing 2."""
     now = [0.0]
 
     def spend(seconds, value):
         now[0] += seconds
         return value
-    results = key_frame_loop((spend(1, frame) for frame in fake_frames([8] * frames)), interval,
-                             lambda frame: spend(10, ('outputs', Key(frame.tensor, None))), lambda frame, key: spend(4, 'outputs'),
-                             lambda outputs, frame: spend(2, None), lambda: now[0], **options)
+
+    class Networks:
+        def key(self, frame):
+            return spend(10, (Outputs('outputs'), None))
+
+        def current(self, frame, state):
+            return spend(4, Outputs('outputs', 1.0))
+    results = key_frame_loop((spend(1, frame) for frame in fake_frames([8] * frames)), schedule, Networks(),
+                             lambda values, frame: spend(2, None), clock=lambda: now[0])
     return [tuple(result.seconds) for result in results]
 
 
 def test_seconds_are_split_between_reading_network_and_post_processing():
-    assert seconds_of(3, 2) == [(1, 10, 2), (1, 4, 2), (1, 10, 2)]
+    assert seconds_of(3, Schedule(2)) == [(1, 10, 2), (1, 4, 2), (1, 10, 2)]
 
 
 def test_waiting_for_the_middle_frame_is_reading():
-    assert seconds_of(3, 3, lookahead=1) == [(2, 4, 2), (0, 10, 2), (1, 4, 2)]
+    assert seconds_of(3, Schedule(3, 1)) == [(2, 4, 2), (0, 10, 2), (1, 4, 2)]
 
 
-def test_a_frame_that_the_current_network_refuses_becomes_a_key_frame():
-    networks = FakeNetworks()
-
-    def run_current(frame, key):
-        return None if frame.image in (2, 3) else networks.current(frame, key)
-    results = list(key_frame_loop(fake_frames([8] * 8), 3, networks.key, run_current, lambda outputs, frame: frame.image))
+def test_a_frame_that_does_not_follow_the_flow_becomes_a_key_frame():
+    calls, results = run_schedule([8] * 8, MismatchSchedule(3, 10.0), {2: 11.0, 3: 11.0})
     # Counting starts anew: the next key frame is three after frame 3.
     assert [result.is_key for result in results] == [True, False, True, True, False, False, True, False]
-    assert networks.calls[-1] == ('current', 7, 6)
+    assert calls[-1] == ('current', 7, 6) and calls[2:4] == [('current', 2, 0), ('key', 2)]
+
+
+def test_a_refused_frame_costs_both_networks():
+    assert seconds_of(2, MismatchSchedule(5, 0.5)) == [(1, 10, 2), (1, 14, 2)]
+
+
+def test_mismatches_add_up_since_the_key_frame():
+    calls, _ = run_schedule([8] * 7, MismatchSchedule(10, 10.0), {1: 4.0, 2: 4.0, 3: 4.0, 4: 4.0, 5: 4.0, 6: 4.0})
+    assert [call[1] for call in calls if call[0] == 'key'] == [0, 3, 6]
+
+
+def test_one_loop_leaves_no_trace_in_the_next():
+    schedule = MismatchSchedule(10, 10.0)
+    first = run_schedule([8] * 3, schedule, {2: 9.0})[0]
+    assert run_schedule([8] * 3, schedule, {2: 9.0})[0] == first == [('key', 0), ('current', 1, 0), ('current', 2, 0)]
 
 
 def test_batches_are_cut_at_the_end_and_at_a_new_size():

@@ -1,6 +1,5 @@
 """The plan of the code: dff/ needs nothing of lib/, and neither folders nor files import each other in a ring."""
 import ast
-from pathlib import Path
 
 import pytest
 
@@ -44,11 +43,13 @@ def rings(graph):
                     stack.append(node)
         return seen
     reached = {node: reach(node) for node in graph}
-    return {frozenset(other for other in reached[node] if node in reached[other]) for node in graph if node in reached[node]}
+    return {frozenset(other for other in reached[node] if node in reached[other]) for node in graph
+            if node in reached[node]}
 
 
 def folders_of(graph, root):
-    """{folder: folders whose files its own import}; lib/__init__.py, which prepares MXNet's import, counts with lib/utils."""
+    """{folder: folders whose files its own import}; lib/__init__.py, which prepares MXNet's import,
+    counts with lib/utils."""
     def folder(path):
         place = path.parent.relative_to(root).as_posix()
         return 'lib/utils' if place == 'lib' else place

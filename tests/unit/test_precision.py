@@ -1,4 +1,5 @@
-"""int8: calibrated once, recorded beside the parameters, near to float32, given up where it is slower or too inexact."""
+"""int8: calibrated once, recorded beside the parameters, near to float32,
+given up where it is slower or too inexact."""
 import json
 import logging
 
@@ -6,13 +7,12 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.inference import precision
-from lib.inference.predictor import VideoDetector
-from lib.graph.quantised_graph import fused, layer_errors, quantised, Ranges
-from lib.symbols.registry import get_symbol_instance
 from dff.errors import ConfigError
-from tests.helpers import symbol_tools
-from tests.helpers import tiny
+from lib.graph.quantised_graph import Ranges, fused, layer_errors, quantised
+from lib.inference import precision
+from lib.inference.detector import VideoDetector
+from lib.symbols.registry import get_symbol_instance
+from tests.helpers import symbol_tools, tiny
 
 
 def detector(source, seed=0, **changes):
@@ -56,15 +56,17 @@ def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faste
     float32 = VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg), mx.cpu())
     assert float32.arithmetic() == {'key': 'float32', 'current': 'float32'}
     key = float32._run_key.pool.last_inputs()
-    for name, value in key.items():
-        key[name] = mx.nd.array(30 * np.random.RandomState(0).randn(*value.shape)) if name == 'data' else mx.nd.array([[64, 96, 1]])
+    noise = 30 * np.random.RandomState(0).randn(*key['data'].shape)
+    for name in key:
+        key[name] = mx.nd.array(noise if name == 'data' else [[64, 96, 1]])
     a, b = (each._run_key.pool.forward(key).outputs[0].asnumpy() for each in (float32, int8))
     assert 0 < abs(a - b).mean() < 0.1 * abs(a).mean()
 
 
 def test_other_values_are_refused(tmp_path):
     cfg = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=1, length=4)
-    status, _, err = tiny.run_script('experiments/dff_rfcn/dff_rfcn_test.py', '--cfg', cfg, '--set', 'TEST.PRECISION=float16')
+    status, _, err = tiny.run_script('experiments/dff_rfcn/dff_rfcn_test.py', '--cfg', cfg,
+                                     '--set', 'TEST.PRECISION=float16')
     assert status == 2 and "TEST.PRECISION must be float32 or int8, found 'float16'" in err
 
 
@@ -128,7 +130,8 @@ def test_errors_of_layers_are_those_of_int8_convolutions():
 
 
 def test_values_beyond_those_of_the_calibration_are_not_cut_off():
-    symbol = mx.sym.Convolution(mx.sym.Activation(mx.sym.Variable('data'), act_type='relu'), num_filter=8, kernel=(3, 3), name='conv')
+    symbol = mx.sym.Convolution(mx.sym.Activation(mx.sym.Variable('data'), act_type='relu'), num_filter=8,
+                                kernel=(3, 3), name='conv')
     rng = np.random.RandomState(0)
     args = {'conv_weight': mx.nd.array(rng.randn(8, 8, 3, 3)), 'conv_bias': mx.nd.zeros(8)}
     values = rng.randn(1, 8, 12, 12).astype(np.float32)

@@ -5,9 +5,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.inference.predictor import VideoDetector, prepare
-from lib.symbols.registry import get_symbol_instance
 from dff.errors import CheckpointError, ConfigError, DataError
+from dff.frames import prepare
+from lib.inference.detector import VideoDetector
+from lib.inference.key_frames import input_format
+from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny
 
 
@@ -103,7 +105,7 @@ def test_thresholds_and_limits():
 
 
 def test_stride_padding():
-    frame = prepare(tiny.frame(0, 50, 90), tiny.tiny_config('rfcn', SCALES=[50, 90], network__IMAGE_STRIDE=32))
+    frame = prepare(tiny.frame(0, 50, 90), input_format(tiny.tiny_config('rfcn', SCALES=[50, 90], network__IMAGE_STRIDE=32)))
     assert frame.tensor.shape == (1, 3, 64, 96) and frame.im_info.tolist() == [[64, 96, 1]]
     cfg = tiny.tiny_config('dff_rfcn', SCALES=[50, 90], network__IMAGE_STRIDE=32)
     assert len(list(detector('dff_rfcn', cfg).detect(tiny.clip(4, 50, 90)))) == 4
@@ -165,23 +167,28 @@ def test_key_frames_by_mismatch():
 
 def test_key_frames_in_the_middle():
     frames = tiny.clip(6)
-    middle = list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='middle'), interval=4).detect(frames))
+    middle = list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='middle'),
+                           interval=4).detect(frames))
     assert [result.is_key for result in middle] == [False, False, True, False, False, True]
     assert all(result.image is image for result, image in zip(middle, frames))
     # The first four are what they are in a clip that begins with their key frame.
     order = [2, 0, 1, 3]
-    fixed = list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=4).detect([frames[index] for index in order]))
+    fixed = list(detector('dff_rfcn', tiny.tiny_config('dff_rfcn'),
+                          interval=4).detect([frames[index] for index in order]))
     assert_same([middle[index] for index in order], fixed)
 
 
-def test_mismatches_add_up_from_key_frame_to_key_frame():
-    one = detector('dff_rfcn', tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow', TEST__KEY_FRAME_MISMATCH=1e9), interval=9)
-    sums = [one._run_current._sum for _ in one.detect(tiny.clip(5))]
-    assert sums[0] == 0 and all(b > a for a, b in zip(sums, sums[1:]))
-    assert [one._run_current._sum for _ in one.detect(tiny.clip(5))][1:] == pytest.approx(sums[1:])
-    first, second = sums[1], sums[2] - sums[1]
-    limited = tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow', TEST__KEY_FRAME_MISMATCH=max(first, second) * 1.01)
-    assert [result.is_key for result in detector('dff_rfcn', limited, interval=9).detect(tiny.clip(3))] == [True, False, True]
+def test_mismatches_are_measured_and_limit_the_interval(monkeypatch):
+    def settings(limit):
+        return tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow', TEST__KEY_FRAME_MISMATCH=limit)
+    one, found = detector('dff_rfcn', settings(1e9), interval=9), []
+    current = one.networks.current
+    monkeypatch.setattr(one.networks, 'current', lambda *given: found.append(current(*given)) or found[-1])
+    list(one.detect(tiny.clip(3)))
+    mismatches = [outputs.mismatch for outputs in found]
+    assert len(mismatches) == 2 and min(mismatches) > 0
+    limited = detector('dff_rfcn', settings(max(mismatches) * 1.01), interval=9)
+    assert [result.is_key for result in limited.detect(tiny.clip(3))] == [True, False, True]
 
 
 def test_batches_have_no_key_frames_by_mismatch():

@@ -1,16 +1,17 @@
 """Segmentation data sets of folders, and CamVid: what belongs together, and every error with its text."""
 import numpy as np
 import pytest
-from seg_tools import HEIGHT, WIDTH, frame, label, seg_config
 
+from dff.errors import ConfigError, DataError
 from lib.dataset.registry import get_class_list, get_dataset
 from lib.dataset.roidb import load_roidb
-from dff.errors import ConfigError, DataError
+from tests.helpers.seg_tools import HEIGHT, WIDTH, frame, label, seg_config
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A data set: two stills, a clip of five frames with labels for the second and fourth, and another of two with one label."""
+    """A data set: two stills, a clip of five frames with labels for the second and fourth,
+    and another of two with one label."""
     path = tmp_path / 'my data'
     path.mkdir()
     (path / 'classes.txt').write_text('road\ntraffic light 250 170 30\n')
@@ -62,9 +63,11 @@ def test_records_know_their_clip(folder):
 
 def test_parts_of_clips(folder):
     assert places(folder, dataset(folder, 'train_first3').segdb()) == [
-        ('train/a.jpg', 1, 0), ('train/b.png', 1, 0), ('train/clip9/000002.jpeg', 2, 1), ('train/clip10/img9.jpg', 3, 1)]
+        ('train/a.jpg', 1, 0), ('train/b.png', 1, 0), ('train/clip9/000002.jpeg', 2, 1),
+        ('train/clip10/img9.jpg', 3, 1)]
     assert places(folder, dataset(folder, 'train_from2').segdb()) == [('train/clip10/img11.jpg', 5, 3)]
-    with pytest.raises(DataError, match=r"image set 'train_from9': no labelled frame is left in .*train; no clip is that long"):
+    with pytest.raises(DataError,
+                       match=r"image set 'train_from9': no labelled frame is left in .*train; no clip is that long"):
         dataset(folder, 'train_from9').segdb()
     frame(folder / 'day_from2' / 'x.jpg')
     label(folder / 'day_from2annot' / 'x.png')
@@ -72,9 +75,13 @@ def test_parts_of_clips(folder):
 
 
 def test_tasks_are_not_mixed_up(folder):
-    with pytest.raises(ConfigError, match="'SegFolder' has labels for segmentation, but detection is to be done; for that there are Image"):
+    with pytest.raises(ConfigError,
+                       match="'SegFolder' has labels for segmentation, but detection is to be done; for that there are "
+                             "Image"):
         load_roidb(seg_config('SegFolder', folder, 2))
-    with pytest.raises(ConfigError, match="'ToyVID' has labels for detection, but segmentation is to be done; for that there are CamV"):
+    with pytest.raises(ConfigError,
+                       match="'ToyVID' has labels for detection, but segmentation is to be done; for that there are "
+                             "CamV"):
         get_dataset(seg_config('ToyVID', folder, 2), 'train', 'segmentation')
 
 
@@ -91,16 +98,22 @@ def empty(*folders):
 
 
 @pytest.mark.parametrize('change, message', [
-    (remove('trainannot/b.png'), r'frame \S+ data/train/b.png has no label: .*trainannot/b.png does not exist \(frames of a clip'),
+    (remove('trainannot/b.png'),
+     r'frame \S+ data/train/b.png has no label: .*trainannot/b.png does not exist \(frames of a clip'),
     (remove('train/b.png'), r'label .*trainannot/b.png has no frame: there is no JPEG or PNG file b in .*train'),
-    (remove('train/clip10/img10.jpg'), r'clip .*clip10: after frame img9 comes img11, but the others are 1 apart; add the missing frames'),
+    (remove('train/clip10/img10.jpg'),
+     r'clip .*clip10: after frame img9 comes img11, but the others are 1 apart; add the missing frames'),
     (lambda path: frame(path / 'train' / 'a.png'), r'train holds a.jpg and a.png; remove one of them'),
-    (lambda path: frame(path / 'trainannot' / 'c.jpg'), r'label .*trainannot/c.jpg is no PNG file; JPEG changes pixels'),
+    (lambda path: frame(path / 'trainannot' / 'c.jpg'),
+     r'label .*trainannot/c.jpg is no PNG file; JPEG changes pixels'),
     (empty('train'), r"image set 'train': there are no frames in .*train"),
     (empty('trainannot'), r"image set 'train': there are no label PNGs in .*trainannot"),
-    (lambda path: (path / 'train').rename(path / 'Train'), r"the folder .*train, for its frames, does not exist; data/README.md describes"),
-    (lambda path: (path / 'trainannot').rename(path / 'valannot'), r'trainannot, for its label PNGs, does not exist; .*: val'),
-    (remove('classes.txt'), r'class list .*classes.txt does not exist; expected a text file of `name \[red green blue\]` lines'),
+    (lambda path: (path / 'train').rename(path / 'Train'),
+     r"the folder .*train, for its frames, does not exist; data/README.md describes"),
+    (lambda path: (path / 'trainannot').rename(path / 'valannot'),
+     r'trainannot, for its label PNGs, does not exist; .*: val'),
+    (remove('classes.txt'),
+     r'class list .*classes.txt does not exist; expected a text file of `name \[red green blue\]` lines'),
 ])
 def test_what_is_missing_or_odd_is_named(folder, change, message):
     change(folder)
@@ -108,8 +121,8 @@ def test_what_is_missing_or_odd_is_named(folder, change, message):
         dataset(folder).segdb()
 
 
-@pytest.mark.parametrize('names', [['1', '2', '4', '7', '11'], ['17010', '17043', '17077', '17110'], ['a1', 'b2', 'b9'], ['x', 'y2', 'y9'],
-                                   ['000000', '000002', '000004'], ['1', '01', '001']])
+@pytest.mark.parametrize('names', [['1', '2', '4', '7', '11'], ['17010', '17043', '17077', '17110'], ['a1', 'b2', 'b9'],
+                                   ['x', 'y2', 'y9'], ['000000', '000002', '000004'], ['1', '01', '001']])
 def test_names_that_do_not_count_evenly_are_taken_as_they_are(tmp_path, names):
     (tmp_path / 'classes.txt').write_text('a\nb\n')
     for name in names:
@@ -119,12 +132,14 @@ def test_names_that_do_not_count_evenly_are_taken_as_they_are(tmp_path, names):
 
 
 def test_a_missing_data_set(tmp_path):
-    with pytest.raises(DataError, match=r'the data set folder .*none \(dataset.dataset_path\) does not exist; data/README.md says'):
+    message = r'the data set folder .*none \(dataset.dataset_path\) does not exist; data/README.md says'
+    with pytest.raises(DataError, match=message):
         dataset(tmp_path / 'none')
 
 
 @pytest.mark.parametrize('lines, names, palette', [
-    (['road', '', 'traffic light 1 2 3', ' car  '], ['road', 'traffic light', 'car'], [[0, 0, 0], [1, 2, 3], [0, 128, 0]]),
+    (['road', '', 'traffic light 1 2 3', ' car  '], ['road', 'traffic light', 'car'],
+     [[0, 0, 0], [1, 2, 3], [0, 128, 0]]),
     (['way 7', 'b 0 0 255'], ['way 7', 'b'], [[0, 0, 0], [0, 0, 255]]),
 ])
 def test_class_files(tmp_path, lines, names, palette):
@@ -151,9 +166,12 @@ def test_class_files_with_errors(tmp_path, text, message):
 
 
 def test_number_of_classes(folder):
-    with pytest.raises(ConfigError, match=r'dataset.NUM_CLASSES is 3, but the class list \(.*my data/classes.txt\) has 2 classes; set'):
+    with pytest.raises(ConfigError,
+                       match=r'dataset.NUM_CLASSES is 3, but the class list \(.*my data/classes.txt\) has 2 classes; '
+                             r'set'):
         dataset(folder, num_classes=3)
-    with pytest.raises(ConfigError, match=r'dataset.NUM_CLASSES is 19, but the class list \(the default of CamVid\) has 11 classes'):
+    with pytest.raises(ConfigError,
+                       match=r'dataset.NUM_CLASSES is 19, but the class list \(the default of CamVid\) has 11 classes'):
         get_class_list(seg_config('CamVid', folder, 19))
     assert dataset(folder, num_classes=3, CLASSES=['a', 'b', 'c']).classes == ['a', 'b', 'c']
 
@@ -166,8 +184,8 @@ def test_camvid_layout(tmp_path):
         label(tmp_path / 'valannot' / (name + '.png'), [[0, 10, 11, 255]])
     data = get_dataset(seg_config('CamVid', tmp_path, 11), 'val')
     records = data.segdb()
-    assert places(tmp_path / 'val', records) == [('0006R0_00092.jpg', 1, 0), ('0016E5_00030.jpg', 1, 0), ('0016E5_00063.jpg', 3, 2),
-                                                 ('0016E5_00090.jpg', 1, 0)]
+    assert places(tmp_path / 'val', records) == [('0006R0_00092.jpg', 1, 0), ('0016E5_00030.jpg', 1, 0),
+                                                 ('0016E5_00063.jpg', 3, 2), ('0016E5_00090.jpg', 1, 0)]
     assert data.read_label(records[0])[0, :4].tolist() == [0, 10, 255, 255]
     assert data.classes[8] == 'car' and data.palette[8].tolist() == [64, 0, 128]
 

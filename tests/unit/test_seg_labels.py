@@ -1,17 +1,19 @@
-"""Label maps: what may stand in a file, what is said about what may not, pictures of them, and the conversion of colours."""
+"""Label maps: what may stand in a file, what is said about what may not, pictures of them,
+and the conversion of colours."""
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from dff.labels import default_palette
 from PIL import Image
-from seg_tools import HEIGHT, WIDTH, frame, label, seg_config
 
-from lib.dataset.registry import get_dataset
-from lib.dataset.formats.seg_labels import id_table, read_label
-from lib.evaluation.label_drawing import colour_image, draw_legend, overlay, write_label_png
-from dff.palette import default_palette
 from dff.errors import DataError
+from dff.labels import colour_image, draw_legend, overlay
+from lib.dataset.formats.label_png import write_label_png
+from lib.dataset.formats.seg_labels import id_table, read_label
+from lib.dataset.registry import get_dataset
+from tests.helpers.seg_tools import HEIGHT, WIDTH, frame, label, seg_config
 
 IDS = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 3
 IDS = np.where(IDS == 2, 255, IDS).astype(np.uint8)
@@ -61,16 +63,21 @@ def cut(path):
 
 
 @pytest.mark.parametrize('change, message', [
-    (saved('P'), r'label \S+x.png has a palette; expected one channel of class ids; `python tools/labels_to_ids.py IN OUT` writes a '),
-    (saved('RGB'), r'\S+x.png holds RGB colours; expected one channel of class ids; .* --classes FILE, the class of each colour'),
+    (saved('P'),
+     r'label \S+x.png has a palette; expected one channel of class ids; `python tools/labels_to_ids.py IN OUT` writes '
+     r'a '),
+    (saved('RGB'),
+     r'\S+x.png holds RGB colours; expected one channel of class ids; .* --classes FILE, the class of each colour'),
     (saved('RGBA'), r'x.png holds RGB colours'),
     (saved('LA'), r'x.png has transparency'),
-    (values(10, 7, 2), r'x.png holds ids that are no class: 2 \(2 pixels; the first in row 10, column 7\). Expected 0 to 1, or 255 for '
+    (values(10, 7, 2),
+     r'x.png holds ids that are no class: 2 \(2 pixels; the first in row 10, column 7\). Expected 0 to 1, or 255 for '
                        r'pixels to ignore; correct the file, or the class list and dataset.NUM_CLASSES'),
     (values(11, 0, 254), r'ids that are no class: 254 \(1 pixels'),
     (values(11, 0, 300, np.uint16), r'ids that are no class: 300 \(1 pixels'),
     (lambda path: label(path, [np.arange(16)]), r'no class: 2, 3, 4, 5, 6, 7, 8, 9, \.\.\. \('),
-    (lambda path: label(path, width=WIDTH - 1), r'label \S+x.png is 19 pixels wide and 12 high, but its frame \S+x.jpg is 20 x 12; both'),
+    (lambda path: label(path, width=WIDTH - 1),
+     r'label \S+x.png is 19 pixels wide and 12 high, but its frame \S+x.jpg is 20 x 12; both'),
     (cut, r'cannot read label \S+x.png: not a whole PNG file; replace it'),
     (lambda path: open(path, 'w').close(), r'cannot read label \S+x.png: not a whole PNG file'),
     (lambda path: Image.open(path).save(path, format='BMP'), r'cannot read label \S+x.png: not a whole PNG file'),
@@ -126,8 +133,9 @@ def test_overlay():
 
 
 def convert(root, *arguments):
-    return subprocess.run([sys.executable, str(root / 'tools' / 'labels_to_ids.py')] + [str(item) for item in arguments],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    return subprocess.run([sys.executable, str(root / 'tools' / 'labels_to_ids.py')]
+                          + [str(item) for item in arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True)
 
 
 def test_conversion(root, tmp_path):
@@ -139,7 +147,8 @@ def test_conversion(root, tmp_path):
     (tmp_path / 'classes.txt').write_text('a 10 20 30\nb 200 100 0\n')
     Image.fromarray(colour_image(IDS, PALETTE)[..., ::-1]).save(tmp_path / 'in' / 'rgb.PNG')       # 255 is black there
     done = convert(root, tmp_path / 'in', tmp_path / 'rgb', '--classes', tmp_path / 'classes.txt')
-    assert done.returncode == 2 and 'rgb.PNG, row 0, column 2: the colour 0 0 0 is of no class; add it to the class file' in done.stderr
+    assert done.returncode == 2
+    assert 'rgb.PNG, row 0, column 2: the colour 0 0 0 is of no class; add it to the class file' in done.stderr
     done = convert(root, tmp_path / 'in', tmp_path / 'rgb', '--classes', tmp_path / 'classes.txt', '--ignore')
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(read_label(str(tmp_path / 'rgb' / 'rgb.png'), id_table(2)), IDS)
@@ -149,9 +158,11 @@ def test_conversion(root, tmp_path):
 def test_conversion_of_what_needs_none(root, tmp_path):
     label(tmp_path / 'in' / 'x.png', IDS)
     done = convert(root, tmp_path / 'in', tmp_path / 'out')
-    assert done.returncode == 2 and 'has no palette (mode L); for colours give --classes FILE; a file of one' in done.stderr
+    assert done.returncode == 2
+    assert 'has no palette (mode L); for colours give --classes FILE; a file of one' in done.stderr
     done = convert(root, tmp_path / 'in', tmp_path / 'in')
-    assert done.returncode == 2 and done.stderr == 'error: %s would be overwritten; give another folder for the result\n' % done.args[2]
+    assert done.returncode == 2
+    assert done.stderr == 'error: %s would be overwritten; give another folder for the result\n' % done.args[2]
     done = convert(root, tmp_path / 'none', tmp_path / 'out')
     assert done.returncode == 2 and done.stderr == 'error: the folder %s does not exist\n' % (tmp_path / 'none')
     (tmp_path / 'classes.txt').write_text('a 1 2 3\nb 1 2 3\n')

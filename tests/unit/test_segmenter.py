@@ -6,14 +6,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.inference.predictor import prepare
+from dff.errors import CheckpointError
+from dff.frames import prepare
 from lib.inference.segmenter import VideoSegmenter
 from lib.operator_cxx import loader
 from lib.symbols import operators
 from lib.symbols.registry import get_symbol_instance
-from dff.errors import CheckpointError
-from tests.helpers import tiny
-from tests.helpers import tiny_seg
+from tests.helpers import tiny, tiny_seg
 from tests.helpers.native_oracles import class_map
 
 
@@ -35,7 +34,8 @@ def forward(task, which, **inputs):
     symbol = getattr(get_symbol_instance(cfg), 'get_%stest_symbol' % which)(cfg)
     executor = symbol.simple_bind(mx.cpu(), grad_req='null', **{name: value.shape for name, value in inputs.items()})
     executor.copy_params_from(arg_params, aux_params, allow_extra_params=True)
-    return [output.asnumpy() for output in executor.forward(**{name: mx.nd.array(value) for name, value in inputs.items()})]
+    return [output.asnumpy()
+            for output in executor.forward(**{name: mx.nd.array(value) for name, value in inputs.items()})]
 
 
 def by_hand(frames):
@@ -59,7 +59,7 @@ def same_share(first, second):
 def test_loop_equals_the_networks_by_hand():
     images = tiny.clip(5)
     found = list(plain('dff_deeplab').run(images))
-    expected = by_hand([prepare(image, plain('dff_deeplab').cfg) for image in images])
+    expected = by_hand([prepare(image, plain('dff_deeplab').form) for image in images])
     assert [result.is_key for result in found] == [True, False, False, True, False]
     assert all(result.labels.dtype == np.uint8 and result.labels.shape == (64, 96) for result in found)
     assert len(np.unique(expected)) > 1
@@ -71,7 +71,7 @@ def test_baseline_equals_its_network_by_hand():
     found = list(plain('deeplab').run(images))
     assert [result.is_key for result in found] == [True, True]
     for result, image in zip(found, images):
-        probability, = forward('deeplab', '', data=prepare(image, plain('deeplab').cfg).tensor)
+        probability, = forward('deeplab', '', data=prepare(image, plain('deeplab').form).tensor)
         assert same_share([result.labels], [probability.argmax(axis=1)[0]]) > 0.999
 
 
@@ -89,7 +89,7 @@ def test_current_frames_use_the_last_key_frame():
 
 
 def test_from_key_equals_the_loop():
-    frames = [prepare(image, plain('dff_deeplab').cfg) for image in tiny.clip(3)]
+    frames = [prepare(image, plain('dff_deeplab').form) for image in tiny.clip(3)]
     loop = list(plain('dff_deeplab').run(tiny.clip(3)))
     apart = list(plain('dff_deeplab').from_key([frames[0], frames[2]]))
     assert [result.is_key for result in apart] == [True, False]
@@ -98,7 +98,8 @@ def test_from_key_equals_the_loop():
 
 
 def test_class_maps_have_the_size_of_the_frame():
-    """Scores are interpolated to the frame's pixels: between those of the network's input lie the classes of its neighbours."""
+    """Scores are interpolated to the frame's pixels: between those of the network's input lie the
+    classes of its neighbours."""
     small = tiny.clip(2)
     large = [np.kron(image, np.ones((2, 2, 1), np.uint8)) for image in small]
     found = [[result.labels for result in plain('dff_deeplab').run(images)] for images in (small, large)]

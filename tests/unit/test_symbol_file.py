@@ -11,16 +11,18 @@ import deeplab.symbols  # noqa: F401  (registers)
 import dff_deeplab.symbols  # noqa: F401
 import dff_rfcn.symbols  # noqa: F401
 import rfcn.symbols  # noqa: F401
-from lib.config.config import ROOT, update_from_file
+from dff.errors import CheckpointError
+from lib.config.config import update_from_file
 from lib.config.defaults import detection_defaults, segmentation_defaults
 from lib.graph.symbol_file import read_symbol
 from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
-from dff.errors import CheckpointError
+from lib.utils.paths import ROOT
 
 METHODS = ('get_test_symbol', 'get_key_test_symbol', 'get_cur_test_symbol')
 SETTINGS = sorted(path for task in ('rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab')
-                  for path in glob.glob(os.path.join(ROOT, 'experiments', task, 'cfgs', '*.yaml')) if 'demo' not in path)
+                  for path in glob.glob(os.path.join(ROOT, 'experiments', task, 'cfgs', '*.yaml'))
+                  if 'demo' not in path)
 
 
 @pytest.mark.parametrize('path', SETTINGS, ids=os.path.basename)
@@ -53,15 +55,18 @@ def test_a_small_network(tmp_path):
     (json.dumps(tree('_NDArray', attrs={'info': '0x10'})), "node 1 is the operator '_NDArray'"),
     (json.dumps(tree('_Native', attrs={'info': '0x10'})), "node 1 is the operator '_Native'"),
     (json.dumps(tree('Custom', attrs={'op_type': 'x'})), "node 1 is the operator 'Custom'"),
-    (json.dumps(tree()).replace('"op": "Activation"', '"op": "Activation", "op": "_NDArray"'), "node 1 is the operator '_NDArray'"),
+    (json.dumps(tree()).replace('"op": "Activation"', '"op": "Activation", "op": "_NDArray"'),
+     "node 1 is the operator '_NDArray'"),
     (json.dumps(tree(subgraphs=[tree('_NDArray')])), 'node 1 has other entries than attrs, inputs, name, op'),
     (json.dumps(tree(inputs=[[0, 5, 0]])), 'an input of node 1 is output 5 of node 0'),
     (json.dumps(tree(inputs=[[1, 0, 0]])), 'an input of node 1 is output 0 of node 1'),
     (json.dumps(tree(inputs=[[-1, 0, 0]])), 'an input of node 1 is output 0 of node -1'),
-    (json.dumps(tree(inputs=[['0', 0, 0]])), 'an input of node 1 is no'), (json.dumps(tree(inputs=None)), 'an input of node 1 is missing'),
+    (json.dumps(tree(inputs=[['0', 0, 0]])), 'an input of node 1 is no'),
+    (json.dumps(tree(inputs=None)), 'an input of node 1 is missing'),
     (json.dumps(tree(attrs={'act_type': 3})), 'an attribute of node 1 is no text'),
     (json.dumps(dict(tree(), heads=[[1, 4, 0]])), 'a head is output 4 of node 1'),
-    (json.dumps(dict(tree(), heads=[])), 'it has no list of nodes, or none of heads'), ('[]', 'it has no list of nodes'),
+    (json.dumps(dict(tree(), heads=[])), 'it has no list of nodes, or none of heads'),
+    ('[]', 'it has no list of nodes'),
 ])
 def test_what_is_refused(tmp_path, text, reason):
     (tmp_path / 'x.json').write_text(text)
@@ -70,8 +75,9 @@ def test_what_is_refused(tmp_path, text, reason):
     assert 'x.json is refused: %s' % reason in str(error.value)
 
 
-@pytest.mark.parametrize('text', ['', '{', '[' * 100000, '\udcff', json.dumps(tree(attrs={'act_type': 'none of these'})),
-                                  json.dumps(dict(tree(), arg_nodes=[9]))])
+@pytest.mark.parametrize('text',
+                         ['', '{', '[' * 100000, '\udcff', json.dumps(tree(attrs={'act_type': 'none of these'})),
+                          json.dumps(dict(tree(), arg_nodes=[9]))])
 def test_what_is_damaged(tmp_path, text):
     (tmp_path / 'x.json').write_bytes(text.encode('utf-8', 'surrogateescape'))
     with pytest.raises(CheckpointError, match='x.json is missing or damaged'):
@@ -80,6 +86,7 @@ def test_what_is_damaged(tmp_path, text):
 
 def test_mxnet_would_follow_an_address():
     """Why all this: the day that MXNet refuses it too, read_symbol can go."""
-    code = 'import lib, mxnet as mx; mx.sym.load_json(%r).list_arguments()' % json.dumps(tree('_NDArray', attrs={'info': '0x10'}))
+    text = json.dumps(tree('_NDArray', attrs={'info': '0x10'}))
+    code = 'import lib, mxnet as mx; mx.sym.load_json(%r).list_arguments()' % text
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert done.returncode != 0 and b'Traceback' not in done.stderr

@@ -6,10 +6,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from dff_rfcn.config.config import config as default_config
-from lib.symbols.registry import get_symbol_instance
-from lib.symbols.backbones.resnet_v1 import resnet_v1
 from dff.errors import CheckpointError, ConfigError
+from dff_rfcn.config.config import config as default_config
+from lib.symbols.backbones.resnet_v1 import resnet_v1
+from lib.symbols.registry import get_symbol_instance
 from tests.helpers.symbol_tools import INPUTS, METHODS, network, small
 
 NAMES = {'rfcn': 'resnet_v1_101_rfcn', 'dff_rfcn': 'resnet_v1_101_flownet_rfcn'}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from deeplab.config.config import config as default_config
-from lib.symbols.initialise import initial_value
 from dff.errors import ConfigError
-from tests.helpers.symbol_tools import close, lively_params, network, run
+from lib.symbols.initialise import initial_value
+from tests.helpers.symbol_tools import lively_params, network, relative_difference, run
 
 CLASSES, CHANNELS = 4, 64
 
@@ -56,29 +56,34 @@ def test_batch_network_equals_key_and_current_networks(cfg, scaled):
     together = run(batch.sym, inputs, args, auxs)[0]['croped_score_output']
 
     key.get_key_test_symbol(cfg)
-    first, _ = run(key.sym, {'data_key': data[:1], 'feat_key': np.zeros((1, CHANNELS, 1, 1)), 'data': data[:1]}, args, auxs)
+    first, _ = run(key.sym, {'data_key': data[:1], 'feat_key': np.zeros((1, CHANNELS, 1, 1)), 'data': data[:1]},
+                   args, auxs)
     cur.get_cur_test_symbol(cfg)
     feature = first['res5b_relu_output']
-    alone = [first] + [run(cur.sym, {'data_key': data[:1], 'feat_key': feature, 'data': data[t:t + 1]}, args, auxs)[0] for t in (1, 2)]
+    alone = [first] + [run(cur.sym, {'data_key': data[:1], 'feat_key': feature, 'data': data[t:t + 1]}, args, auxs)[0]
+                       for t in (1, 2)]
     assert together.shape == (3, CLASSES, 90, 118)
     for t, outputs in enumerate(alone):
-        assert close(together[t], outputs['croped_score_output'][0]) < 1e-4, t
-    assert close(together[1], together[0]) > 1e-3
+        assert relative_difference(together[t], outputs['croped_score_output'][0]) < 1e-4, t
+    assert relative_difference(together[1], together[0]) > 1e-3
 
 
 def test_scale_map_changes_the_result_and_starts_at_one(cfg):
     data, results = frames(2), []
-    inputs = {'data_key': data[:1], 'feat_key': np.abs(np.random.RandomState(0).randn(1, CHANNELS, 6, 8)), 'data': data[1:]}
+    inputs = {'data_key': data[:1], 'feat_key': np.abs(np.random.RandomState(0).randn(1, CHANNELS, 6, 8)),
+              'data': data[1:]}
     for scaled in (False, True):
         cfg.network.USE_SCALE_MAP = scaled
         instance = dff()
         instance.get_cur_test_symbol(cfg)
         args, auxs = params(instance, inputs)
         results.append(run(instance.sym, inputs, args, auxs)[0]['croped_score_output'])
-        untrained = {name: initial_value(name, value.shape) if '_scale_' in name else value for name, value in args.items()}
+        untrained = {name: initial_value(name, value.shape) if '_scale_' in name else value
+                     for name, value in args.items()}
         results.append(run(instance.sym, inputs, untrained, auxs)[0]['croped_score_output'])
     plain, same, scaled, one = results
-    assert close(scaled, plain) > 1e-2 and close(one, plain) < 1e-6 and close(same, plain) == 0
+    assert relative_difference(scaled, plain) > 1e-2 and relative_difference(one, plain) < 1e-6
+    assert relative_difference(same, plain) == 0
 
 
 def test_baseline_and_key_network_give_the_same_scores(cfg):
@@ -89,7 +94,8 @@ def test_baseline_and_key_network_give_the_same_scores(cfg):
     args, auxs = params(key, inputs)
     scores = run(key.sym, inputs, args, auxs)[0]['croped_score_output']
     frame.get_symbol(cfg, is_train=False)
-    probability = run(frame.sym, {'data': data, 'softmax_label': np.zeros((2, 90 * 118))}, args, auxs)[0]['softmax_output']
+    probability = run(frame.sym, {'data': data, 'softmax_label': np.zeros((2, 90 * 118))}, args,
+                      auxs)[0]['softmax_output']
     exponential = np.exp(scores - scores.max(axis=1, keepdims=True))
     assert 0.01 < (probability.max(axis=1) < 0.99).mean()
     np.testing.assert_allclose(probability, exponential / exponential.sum(axis=1, keepdims=True), rtol=1e-4, atol=1e-6)
@@ -114,8 +120,8 @@ def test_upsampling_is_bilinear(cfg):
     """A score map that is linear in x stays so, away from the border."""
     weight = initial_value('upsampling_weight', (CLASSES, 1, 32, 32))
     ramp = np.tile(np.arange(8.0), (1, CLASSES, 6, 1))
-    upsampled = mx.nd.Deconvolution(mx.nd.array(ramp), mx.nd.array(weight), num_filter=CLASSES, num_group=CLASSES, kernel=(32, 32),
-                                    stride=(16, 16), pad=(8, 8)).asnumpy()
+    upsampled = mx.nd.Deconvolution(mx.nd.array(ramp), mx.nd.array(weight), num_filter=CLASSES, num_group=CLASSES,
+                                    kernel=(32, 32), stride=(16, 16), pad=(8, 8)).asnumpy()
     np.testing.assert_allclose(upsampled[0, 2, 48, 8:-8], (np.arange(8, 120) - 7.5) / 16, atol=1e-5)
 
 

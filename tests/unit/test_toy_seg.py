@@ -4,14 +4,14 @@ import sys
 
 import numpy as np
 import pytest
-from seg_tools import seg_config
 
-from lib.dataset.toy import toy_seg_generator
+from dff.image import read_image
 from lib.dataset.registry import get_class_list, get_dataset
+from lib.dataset.toy import toy_seg_generator
 from lib.dataset.toy.toy_scene import HEIGHT, WIDTH, Frame, Scene, Thing
 from lib.dataset.toy.toy_seg_generator import SCALE, SEEDS, SIZES, STORE, Size, label_map
 from lib.dataset.toy.toy_shapes import CLASSES
-from dff.image import read_image
+from tests.helpers.seg_tools import seg_config
 
 SMALL = Size(train_clips=2, train_length=10, stills=3, val_clips=2, val_length=4)
 
@@ -77,9 +77,11 @@ def test_made_on_first_use(tmp_path, monkeypatch):
 
 
 def test_command_line(root, tmp_path):
-    command = [sys.executable, '-m', 'lib.dataset.toy.toy_seg_generator', str(tmp_path / 'toy'), '--train_clips', '0', '--stills', '1',
-               '--val_clips', '0']
-    done = subprocess.run(command, cwd=str(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    command = [sys.executable, '-m', 'lib.dataset.toy.toy_seg_generator', str(tmp_path / 'toy'), '--train_clips', '0',
+               '--stills', '1', '--val_clips', '0']
+    done = subprocess.run(command, cwd=str(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, 'toy_seg is at %s\n' % (tmp_path / 'toy'), '')
-    assert sorted(path.name for path in (tmp_path / 'toy').iterdir()) == ['checksums.sha256', 'classes.txt', 'stills', 'stillsannot',
-                                                                          'toy_seg.json']
+    assert sorted(path.name
+                  for path in (tmp_path / 'toy').iterdir()) == ['checksums.sha256', 'classes.txt', 'stills',
+                                                                'stillsannot', 'toy_seg.json']

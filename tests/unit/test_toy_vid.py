@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
+from dff.errors import DataError
 from lib.config.defaults import detection_defaults
-from lib.dataset.toy import toy_generator
 from lib.dataset.registry import get_class_list, get_dataset
 from lib.dataset.roidb import load_roidb
+from lib.dataset.toy import toy_generator
 from lib.dataset.toy.toy_generator import STORE, Size, ensure, generate
 from lib.dataset.toy.toy_scene import HEIGHT, HIDDEN_BELOW, OCCLUDED_BELOW, WIDTH, Scene
 from lib.dataset.toy.toy_shapes import CLASSES, PATCH, make_background, make_distractor, make_object
-from dff.errors import DataError
 
 SMALL = Size(train_clips=2, train_length=4, stills=5, val_clips=2, val_length=3)
 
@@ -42,11 +42,13 @@ def test_layout(toy):
     lists = {name: (toy / 'ImageSets' / (name + '.txt')).read_text().splitlines()
              for name in ('DET_train_toy', 'VID_train_15frames', 'VID_val_frames', 'VID_val_videos')}
     assert lists['DET_train_toy'][4] == 'train/toy/toy_000004 5'
-    assert lists['VID_train_15frames'] == ['train/toy_train_%03d 1 %d 4' % (clip, frame) for clip in range(2) for frame in range(4)]
+    assert lists['VID_train_15frames'] == ['train/toy_train_%03d 1 %d 4' % (clip, frame) for clip in range(2)
+                                           for frame in range(4)]
     assert lists['VID_val_videos'] == ['val/toy_val_000 1 0 3', 'val/toy_val_001 4 0 3']
     assert lists['VID_val_frames'][5] == 'val/toy_val_001/000002 6' and len(lists['VID_val_frames']) == 6
     assert (toy / 'classes.txt').read_text().splitlines()[0] == 'toy01 ball'
-    assert len(list((toy / 'Data').glob('**/*.JPEG'))) == len(list((toy / 'Annotations').glob('**/*.xml'))) == 2 * 4 + 5 + 2 * 3
+    images, annotations = (toy / 'Data').glob('**/*.JPEG'), (toy / 'Annotations').glob('**/*.xml')
+    assert len(list(images)) == len(list(annotations)) == 2 * 4 + 5 + 2 * 3
 
 
 def test_it_is_a_data_set(toy):
@@ -68,7 +70,8 @@ def test_the_same_bytes_from_one_or_two_processes(toy, tmp_path):
 def test_more_clips_do_not_change_the_first(toy, tmp_path):
     generate(str(tmp_path / 'more'), Size(train_clips=3, train_length=5, stills=6, val_clips=2, val_length=3))
     for path in ('VID/train/toy_train_001/000003', 'VID/val/toy_val_001/000002', 'DET/train/toy/toy_000003'):
-        assert (tmp_path / 'more' / 'Data' / (path + '.JPEG')).read_bytes() == (toy / 'Data' / (path + '.JPEG')).read_bytes()
+        assert (tmp_path / 'more' / 'Data' / (path
+                                              + '.JPEG')).read_bytes() == (toy / 'Data' / (path + '.JPEG')).read_bytes()
 
 
 @pytest.mark.parametrize('seed, speed', [(0, 'slow'), (1, 'medium'), (2, 'fast'), (11, 'fast')])
@@ -76,7 +79,8 @@ def test_boxes_are_tight_around_what_is_visible(seed, speed):
     scene = Scene(np.random.RandomState(seed), speed, seed)
     for t in range(6):
         frame = scene.render(t)
-        assert frame.image.shape == (HEIGHT, WIDTH, 3) and frame.image.dtype == np.uint8 and frame.ids.shape == (HEIGHT, WIDTH)
+        assert frame.image.shape == (HEIGHT, WIDTH, 3) and frame.image.dtype == np.uint8
+        assert frame.ids.shape == (HEIGHT, WIDTH)
         for thing in frame.things:
             x1, y1, x2, y2 = thing.box
             mask = frame.ids == thing.track + 1
@@ -92,8 +96,8 @@ def test_occluded_and_hidden_objects():
     cover = [sprite for sprite in scene.sprites if sprite.track < 0][:1]
     scene.classes = scene.classes[:1]
     own[0].track, own[0].start, own[0].velocity = 0, np.array([160.0, 96.0]), np.zeros(2)
-    cover[0].levels, cover[0].swell, cover[0].angle, cover[0].turn, cover[0].aspect = [np.ones((PATCH, PATCH, 4), np.float32)], 0, 0, 0, 1
-    cover[0].size, cover[0].velocity = 110, np.zeros(2)
+    cover[0].levels, cover[0].size, cover[0].velocity = [np.ones((PATCH, PATCH, 4), np.float32)], 110, np.zeros(2)
+    cover[0].swell, cover[0].angle, cover[0].turn, cover[0].aspect = 0, 0, 0, 1
     scene.sprites = own + cover
     seen = []
     for x in range(20, 161, 5):
@@ -216,15 +220,17 @@ def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 
 
 def test_command_line(root, tmp_path):
-    command = [sys.executable, '-m', 'lib.dataset.toy.toy_generator', str(tmp_path / 'toy'), '--train_clips', '1', '--train_length', '2',
-               '--stills', '1', '--val_clips', '1', '--val_length', '2']
+    command = [sys.executable, '-m', 'lib.dataset.toy.toy_generator', str(tmp_path / 'toy'), '--train_clips', '1',
+               '--train_length', '2', '--stills', '1', '--val_clips', '1', '--val_length', '2']
     pipes = dict(cwd=str(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     for _ in range(2):     # the second time it replaces the first
         done = subprocess.run(command, **pipes)
         assert (done.returncode, done.stdout, done.stderr) == (0, 'toy_vid is at %s\n' % (tmp_path / 'toy'), '')
     done = subprocess.run(command[:3] + [str(root / 'lib')], **pipes)
-    assert done.returncode == 2 and done.stderr == 'error: %s is not empty and holds no toy_vid; give another folder\n' % (root / 'lib')
+    assert done.returncode == 2
+    assert done.stderr == 'error: %s is not empty and holds no toy_vid; give another folder\n' % (root / 'lib')
     for flag, value, least in (('--stills', '-1', 0), ('--val_length', '0', 1)):
         done = subprocess.run(command[:4] + [flag, value], **pipes)
         assert done.returncode == 2
-        assert done.stderr.endswith("error: argument %s: expected a whole number of %d or more, found '%s'\n" % (flag, least, value))
+        assert done.stderr.endswith("error: argument %s: expected a whole number of %d or more, found '%s'\n"
+                                    % (flag, least, value))

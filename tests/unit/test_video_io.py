@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dff.sources import image_frames, open_frames, open_writer, read_ahead
 from dff.errors import DataError, SetupError
 from dff.files import natural_key
 from dff.image import read_image, resize, to_tensor
+from dff.sources import image_frames, open_frames, read_ahead
+from dff.writers import open_writer
 from tests.helpers import tiny
 
 

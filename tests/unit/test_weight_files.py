@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dff.errors import CheckpointError, SetupError
-from lib.weights import torch_file
+from lib.weights.formats import torch_file
 from lib.weights.readers import read_source
 from tests.helpers import foreign
 
@@ -19,9 +19,11 @@ def test_without_pytorch_the_error_says_how_to_get_it(tmp_path, monkeypatch):
 
 
 def test_safetensors(tmp_path):
-    numpy_io = pytest.importorskip('safetensors.numpy', reason='safetensors is not installed: pip install -r requirements-convert.txt')
+    numpy_io = pytest.importorskip('safetensors.numpy',
+                                   reason='safetensors is not installed: pip install -r requirements-convert.txt')
     path = tmp_path / 'm.safetensors'
-    numpy_io.save_file({'conv1.weight': np.arange(4, dtype=np.float16), 'bn1.num_batches_tracked': np.zeros(1, np.int64)}, str(path))
+    numpy_io.save_file({'conv1.weight': np.arange(4, dtype=np.float16),
+                        'bn1.num_batches_tracked': np.zeros(1, np.int64)}, str(path))
     tensors = read_source(path).tensors
     assert list(tensors) == ['conv1.weight'] and tensors['conv1.weight'].dtype == np.float32
     whole = path.read_bytes()
@@ -43,10 +45,12 @@ class Codec:
 
 @pytest.mark.parametrize('protocol', [0, 2, 4, 5])
 def test_pickled_arrays(tmp_path, protocol):
-    arrays = {'a': np.arange(6, dtype='>f8').reshape(2, 3), 'b': np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+    arrays = {'a': np.arange(6, dtype='>f8').reshape(2, 3),
+              'b': np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
               'c': np.arange(3, dtype=np.uint8), 'd': np.ones((1, 2), np.float16)}
     path = tmp_path / 'w.pkl'
-    path.write_bytes(pickle.dumps({'model': arrays, '__author__': 'me', 'n': np.float64(3), 'extra': {'x': 1}}, protocol))
+    path.write_bytes(pickle.dumps({'model': arrays, '__author__': 'me', 'n': np.float64(3), 'extra': {'x': 1}},
+                                  protocol))
     source = read_source(path)
     assert source.author == 'me' and sorted(source.tensors) == sorted(arrays)
     for name, array in arrays.items():
@@ -86,7 +90,8 @@ def test_torch_files_that_name_functions(torch, tmp_path, zipped):
     """Whether in the weights or beside them; both of PyTorch's formats, and a bare pickle of any name."""
     for content in ({'a': Evil()}, {'state_dict': {'a': torch.ones(2)}, 'args': Evil()}):
         torch.save(content, str(tmp_path / 'w.pth'), _use_new_zipfile_serialization=zipped)
-        with pytest.raises(CheckpointError, match=r'it names \S*exec, which no file of weights needs. .* nothing is executed'):
+        with pytest.raises(CheckpointError,
+                           match=r'it names \S*exec, which no file of weights needs. .* nothing is executed'):
             read_source(tmp_path / 'w.pth')
     (tmp_path / 'w.pth.tar').write_bytes(pickle.dumps({'a': Evil()}))
     with pytest.raises(CheckpointError, match='w.pth.tar was not read: .* nothing is executed'):
@@ -95,7 +100,8 @@ def test_torch_files_that_name_functions(torch, tmp_path, zipped):
 
 def test_torch_files_with_more_than_weights(torch, tmp_path):
     """What NVIDIA's and other training scripts put beside them."""
-    content = {'epoch': 3, 'best_EPE': np.float64(2.5), 'state_dict': {'a': torch.ones(2).half(), 'n.num_batches_tracked': torch.tensor(1)}}
+    content = {'epoch': 3, 'best_EPE': np.float64(2.5),
+               'state_dict': {'a': torch.ones(2).half(), 'n.num_batches_tracked': torch.tensor(1)}}
     for zipped in (True, False):
         torch.save(content, str(tmp_path / 'w.pth'), _use_new_zipfile_serialization=zipped)
         tensors = read_source(tmp_path / 'w.pth').tensors
@@ -110,7 +116,8 @@ def test_torch_files_that_are_not_weights(torch, tmp_path):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match='w.pth was not read: ') as caught:
             read_source(path)
-        assert '\n' not in str(caught.value) and 'weights_only' not in str(caught.value), 'no advice to read it unsafely'
+        assert '\n' not in str(caught.value)
+        assert 'weights_only' not in str(caught.value), 'no advice to read it unsafely'
     for content, reason in (({'a': torch.ones(2, device='meta')}, 'was not read'), (torch.ones(2), 'holds no tensors'),
                             ({'a': torch.ones(2, dtype=torch.complex64)}, 'holds no tensors'),
                             (torch.nn.Linear(1, 1), 'it names torch.nn')):

@@ -4,14 +4,14 @@ import math
 import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from xml.etree.ElementTree import ParseError
 
 import numpy as np
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from lib.dataset.formats.problems import refuse
+from lib.dataset.formats.problems import ReportFunction, refuse
 from dff.errors import DataError
 from dff.image import read_image
 from lib.utils.parallel import process_map
@@ -19,6 +19,10 @@ from lib.utils.progress import progress_bar
 
 # Below this many files one process is done before others have started (0.12 ms a file; threads are slower).
 PARALLEL_FROM = 20000
+
+Size = Tuple[int, int]       # height, width
+# Of one image, by parse_indexed: height, width, boxes, class indices, track ids, names of unknown classes.
+Parsed = Tuple[int, int, List[Tuple[float, ...]], List[int], List[str], List[str]]
 
 
 class Source(NamedTuple):
@@ -41,11 +45,11 @@ class AnnotationTable:
     unknown_names: Dict[str, int]   # those classes and how many objects each has
     tracks: np.ndarray      # int32 [m]: the object of each box, equal for equal <trackid>; -1 where there is none
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.sizes)
 
-    def of(self, i):
-        """(boxes, classes) of image i."""
+    def of(self, i: int) -> Tuple[np.ndarray, np.ndarray]:
+        """Return (boxes, classes) of image `i`, views of the rows that it owns."""
         rows = slice(self.offsets[i], self.offsets[i + 1])
         return self.boxes[rows], self.classes[rows]
 
@@ -61,12 +65,14 @@ class AnnotatedObject(NamedTuple):
     track: str     # its <trackid>; '' where there is none
 
 
-def parse_annotation(source, report=refuse):
-    """Read one XML file: ((height, width), [AnnotatedObject]).
+def parse_annotation(source: Source, report: ReportFunction = refuse
+                     ) -> Tuple[Optional[Size], List[AnnotatedObject]]:
+    """Read one XML file: return ((height, width), objects).
 
-    Only <name> and <bndbox> of each <object> are needed; a missing or empty <size> is taken from the image.
-    report: what to do about a problem; by default the first raises DataError naming the file and the image-set line. Where it
-    returns, what could not be read is None (the size), or left out (objects).
+    Only <name> and <bndbox> of each <object> are needed; a missing or empty <size> is taken from
+    the image. report: what to do about a problem; by default the first raises DataError naming the
+    file and the image-set line. Where it returns, what could not be read is None (the size), or
+    left out (objects).
     """
     root = _parse_xml(source, report)
     if root is None:
@@ -74,10 +80,11 @@ def parse_annotation(source, report=refuse):
     objects = []
     for index, element in enumerate(root.iter('object'), 1):
         name = (element.findtext('name') or '').strip()
-        box = [_number(element, tag, index, source, report) for tag in ('xmin', 'ymin', 'xmax', 'ymax')] if name else []
         if not name:
             report('annotation invalid', source.where, 'object %d of %s has no <name>' % (index, source.xml))
-        elif None not in box:
+            continue
+        box = [_number(element, tag, index, source, report) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
+        if None not in box:
             objects.append(AnnotatedObject(name, *box, (element.findtext('trackid') or '').strip()))
     return _size(root, source, report), objects
 
@@ -121,21 +128,31 @@ def _size(root, source, report):
     try:
         return read_image(source.image).shape[:2]
     except DataError as error:
-        report('annotation invalid', source.where, '%s has no usable <size>, and so the image is needed: %s' % (source.xml, error))
+        report('annotation invalid', source.where,
+               '%s has no usable <size>, and so the image is needed: %s' % (source.xml, error))
         return None
 
 
-def read_annotations(sources, class_ids, description, workers=None):
-    """Parse the annotations of `sources` ([Source]) into an AnnotationTable, with a progress bar.
+def read_annotations(sources: Sequence[Source], class_ids: Sequence[str], description: str,
+                     workers: Optional[int] = None) -> AnnotationTable:
+    """Parse annotations into an AnnotationTable, with a progress bar for many of them.
 
-    class_ids: the ids by class index, background first. workers: processes, by default one a core for many files.
-    Raises DataError for the first file that is missing or malformed.
+    Args:
+        sources: of the images, at least one.
+        class_ids: the ids by class index, background first.
+        description: what stands beside the bar.
+        workers: processes; by default one for less than PARALLEL_FROM files, else one a core, at
+            most 8.
+
+    Raises:
+        DataError: for the first file that is missing or malformed.
     """
     indices = {identifier: i for i, identifier in enumerate(class_ids) if i}
     work = functools.partial(parse_indexed, indices)
     if workers is None:
         workers = 1 if len(sources) < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
-    with progress_bar(total=len(sources), desc=description, unit='file', disable=len(sources) < 1000, leave=False) as bar:
+    with progress_bar(total=len(sources), desc=description, unit='file',
+                      disable=len(sources) < 1000, leave=False) as bar:
         parsed = [_advance(bar, item) for item in process_map(work, sources, workers, chunksize=256)]
     return make_table(parsed)
 
@@ -145,21 +162,29 @@ def _advance(bar, item):
     return item
 
 
-def parse_indexed(indices, source, report=refuse):
-    """(height, width, boxes of known classes, their class indices, their track ids, names of the others); sizes of 0 if not known.
+def parse_indexed(indices: Dict[str, int], source: Source, report: ReportFunction = refuse) -> Parsed:
+    """Read one XML file as parse_annotation does and split its objects by whether their class is known.
 
-    indices: {class id: index}; report: as of parse_annotation.
+    Args:
+        indices: {class id: class index}.
+        source: where the annotation is.
+        report: as of parse_annotation.
+
+    Returns:
+        (height, width, boxes of known classes, their class indices, their track ids, class ids of
+        the other objects); height and width are 0 where they are not known.
     """
     size, objects = parse_annotation(source, report)
     height, width = size or (0, 0)
     known = [o for o in objects if o.name in indices]
-    return (height, width, [o[1:5] for o in known], [indices[o.name] for o in known], [o.track for o in known],
-            [o.name for o in objects if o.name not in indices])
+    return (height, width, [o[1:5] for o in known], [indices[o.name] for o in known],
+            [o.track for o in known], [o.name for o in objects if o.name not in indices])
 
 
-def make_table(parsed):
-    """The AnnotationTable of what parse_indexed gave for each image."""
-    heights, widths, boxes, classes, tracks, unknown = zip(*parsed)
+def make_table(parsed: Sequence[Parsed]) -> AnnotationTable:
+    """Return the AnnotationTable of what parse_indexed gave for each image, at least one."""
+    columns: Any = zip(*parsed)
+    heights, widths, boxes, classes, tracks, unknown = columns
     numbers = {'': -1}
     for group in tracks:
         for track in group:
@@ -176,10 +201,17 @@ def make_table(parsed):
         tracks=np.array([numbers[track] for group in tracks for track in group], dtype=np.int32))
 
 
-def clip_to_image(boxes, height, width):
-    """Clip inclusive boxes, [n, 4], to the image; returns (float32 boxes [k, 4], kept bool [n], number moved by clipping).
+def clip_to_image(boxes: np.ndarray, height: int, width: int) -> Tuple[np.ndarray, np.ndarray, int]:
+    """Clip boxes to an image.
 
-    A box that is empty, or lies wholly outside, is not kept.
+    Args:
+        boxes: float64 [n, 4], x1 y1 x2 y2 with inclusive corners.
+        height: of the image, pixels.
+        width: of the image, pixels.
+
+    Returns:
+        (float32 boxes [k, 4], bool [n] which were kept, how many clipping moved). A box that is
+        empty, or lies wholly outside, is not kept.
     """
     x1, y1, x2, y2 = boxes.T
     kept = (x1 <= x2) & (y1 <= y2) & (x2 >= 0) & (y2 >= 0) & (x1 <= width - 1) & (y1 <= height - 1)

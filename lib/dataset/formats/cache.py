@@ -1,23 +1,27 @@
 """Annotation caches: NPZ files that know what they were made from."""
 import hashlib
+import logging
 import os
 import zipfile
 import zlib
+from typing import Optional, Sequence
 
 import numpy as np
 
-from lib.dataset.formats.annotations import AnnotationTable
+from lib.dataset.formats.annotations import AnnotationTable, Source
+from lib.dataset.formats.image_sets import ImageSet
 from dff.errors import DataError
 from dff.files import atomic_path
 
 VERSION = 2   # of the arrays below; raise it when they change
 
 
-def fingerprint(image_set, sources, class_ids):
-    """Hex digest of everything that the AnnotationTable depends on.
+def fingerprint(image_set: ImageSet, sources: Sequence[Source], class_ids: Sequence[str]) -> str:
+    """Return a hexadecimal digest of everything that the AnnotationTable of an image set depends on.
 
-    The image set's entries, the class list, and the name, size and modification time of each annotation file.
-    Raises DataError where one is missing.
+    These are the entries of `image_set`, the `class_ids` by class index, and the name, size and
+    modification time of the annotation file of each of `sources`, one an entry. Raises DataError
+    where such a file is missing.
     """
     digest = hashlib.sha256()
     digest.update(repr((VERSION, image_set.tree, image_set.kind, class_ids)).encode('utf-8'))
@@ -31,23 +35,26 @@ def fingerprint(image_set, sources, class_ids):
     return digest.hexdigest()
 
 
-def load(path, key):
-    """The AnnotationTable stored at `path` under `key`; None where there is none, it is stale, or it is damaged."""
+def load(path: str, key: str) -> Optional[AnnotationTable]:
+    """Return the AnnotationTable stored at `path` under `key`; None where it is absent, stale or damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored['key']) != key:
                 return None
             names = dict(zip(stored['unknown_names'].tolist(), stored['unknown_counts'].tolist()))
-            return AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'], stored['unknown'], names,
-                                   stored['tracks'])
+            return AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'],
+                                   stored['unknown'], names, stored['tracks'])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
 
 
-def store(path, key, table, logger):
-    """Write `table` to `path`; where the disk does not allow it, one line says so and nothing else changes."""
+def store(path: str, key: str, table: AnnotationTable, logger: logging.Logger) -> None:
+    """Write `table` with its `key`, a fingerprint, to the NPZ file `path`.
+
+    Where the disk does not allow it, one line of `logger` says so and nothing else changes.
+    """
     try:
         with atomic_path(path) as temporary:
             np.savez(temporary, key=np.array(key), sizes=table.sizes, offsets=table.offsets, boxes=table.boxes,

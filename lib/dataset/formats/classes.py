@@ -1,12 +1,16 @@
 """Class lists: ids as annotations name them, names as people read them."""
 import os
 from dataclasses import dataclass
-from typing import List
+from typing import Iterable, List, Optional, Sequence, Tuple, Type, Union
 
-from lib.config.config import resolve
-from dff.errors import ClassCountError, ConfigError, DataError
+from easydict import EasyDict
+
+from lib.utils.paths import resolve
+from dff.errors import ClassCountError, ConfigError, DataError, DFFError
 
 BACKGROUND = '__background__'
+
+ClassSetting = Union[str, Sequence[str]]       # of dataset.CLASSES: the path of a text file, or its lines
 
 # The 30 classes of ImageNet VID, in the order of the original's class indices.
 IMAGENET_VID = """
@@ -50,26 +54,27 @@ class ClassList:
     names: List[str]
     ids: List[str]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
 
-def load_classes(setting=None):
-    """The ClassList of a `dataset.CLASSES` setting: None (ImageNet VID), a list, or the path of a text file.
+def load_classes(setting: Optional[ClassSetting] = None) -> ClassList:
+    """Return the ClassList of a `dataset.CLASSES` setting: None (ImageNet VID), a list, or the path of a file.
 
-    A list item or line is `id name` (the id is what <name> holds in the annotations), or a name that is its own id.
-    Relative paths start at the repository root. Raises DataError for a missing or malformed file, ConfigError for a
-    malformed list.
+    A list item or line is `id name` (the id is what <name> holds in the annotations), or a name
+    that is its own id. Relative paths start at the repository root. Raises DataError for a missing
+    or malformed file, ConfigError for a malformed list.
     """
     if setting is None:
         return _parse(enumerate(IMAGENET_VID, 1), 'ImageNet VID', DataError)
     return _parse(*class_lines(setting, 'id name'))
 
 
-def class_lines(setting, form):
-    """([(line number, text)], where they stand, class of error to raise about them) of a list or of the path of a text file.
+def class_lines(setting: ClassSetting, form: str) -> Tuple[List[Tuple[int, str]], str, Type[DFFError]]:
+    """Return ([(line number, text)], where they stand, class of error to raise about them) of a class list.
 
-    form: of a line, for messages. Raises DataError for a file that is missing or no text.
+    setting: a list of lines, or the path of a text file. form: of a line, for messages. Raises
+    DataError for a file that is missing or no text.
     """
     if not isinstance(setting, str):
         return [(i, str(item)) for i, item in enumerate(setting, 1)], 'dataset.CLASSES', ConfigError
@@ -83,16 +88,20 @@ def class_lines(setting, form):
         raise DataError('class list %s cannot be read as UTF-8 text: %s' % (path, error)) from None
 
 
-def classes_from_config(cfg, default=None):
-    """The ClassList of `cfg.dataset`; ConfigError unless dataset.NUM_CLASSES is its length.
+def classes_from_config(cfg: EasyDict, default: Optional[ClassSetting] = None) -> ClassList:
+    """Return the ClassList of `cfg.dataset`.
 
-    default: `id name` lines for where dataset.CLASSES is unset; None for ImageNet VID.
+    default: `id name` lines for where dataset.CLASSES is unset; None for ImageNet VID. Raises
+    ClassCountError unless dataset.NUM_CLASSES is the list's length; ConfigError, DataError as
+    load_classes.
     """
     setting = default if cfg.dataset.CLASSES is None else cfg.dataset.CLASSES
     classes = load_classes(setting)
     if cfg.dataset.NUM_CLASSES != len(classes):
         own = cfg.dataset.CLASSES
-        source = 'the default of %s' % cfg.dataset.dataset if own is None else own if isinstance(own, str) else 'dataset.CLASSES'
+        source = own if isinstance(own, str) else 'dataset.CLASSES'
+        if own is None:
+            source = 'the default of %s' % cfg.dataset.dataset
         raise ClassCountError(
             'dataset.NUM_CLASSES is %d, but the class list (%s) has %d classes, which make %d with the background; '
             'set dataset.NUM_CLASSES to %d or correct dataset.CLASSES'
@@ -100,7 +109,7 @@ def classes_from_config(cfg, default=None):
     return classes
 
 
-def _parse(lines, source, error):
+def _parse(lines: Iterable[Tuple[int, str]], source: str, error: Type[DFFError]) -> ClassList:
     names, ids = [BACKGROUND], [BACKGROUND]
     for number, text in lines:
         fields = text.split(None, 1)

@@ -11,9 +11,9 @@ their name are told apart by their first line. Paths are below Data/<tree>, with
 import os
 import re
 from dataclasses import dataclass
-from typing import List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from lib.dataset.formats.problems import refuse
+from lib.dataset.formats.problems import ReportFunction, refuse
 from dff.errors import ConfigError, DataError
 from dff.files import atomic_path
 
@@ -49,17 +49,24 @@ class ImageSet:
     kind: str             # key of FORMATS
     entries: List[Entry]
 
-    def where(self, entry):
-        """`file, line n`, for messages about an entry."""
+    def where(self, entry: Entry) -> str:
+        """Return `file, line n`, for messages about an entry."""
         return '%s, line %d' % (self.file, entry.line)
 
 
-def read_image_set(folder, name, report=refuse):
+def read_image_set(folder: str, name: str, report: ReportFunction = refuse) -> ImageSet:
     """Parse <folder>/<name>.txt.
 
-    Raises ConfigError for a name of no tree; DataError where the file is missing or empty. report: what to do about a malformed
-    line, and about a frame number that stands there already; by default the first raises DataError naming the line and what was
-    expected. Where it returns, malformed lines are left out.
+    Args:
+        folder: of the image sets.
+        name: of the image set; it begins with the tree, DET_ or VID_.
+        report: what to do about a malformed line, and about a frame number that stands there
+            already; by default the first raises DataError naming the line and what was expected.
+            Where it returns, malformed lines are left out.
+
+    Raises:
+        ConfigError: the name is of no tree.
+        DataError: the file is missing, empty, or holds more than MAX_FRAMES frames.
     """
     tree = name.split('_', 1)[0]
     if tree not in ('DET', 'VID') or '_' not in name:
@@ -67,7 +74,7 @@ def read_image_set(folder, name, report=refuse):
     file = os.path.join(folder, name + '.txt')
     lines = _read_lines(file)
     kind = _kind(tree, name, lines[0][1])
-    entries = []
+    entries: List[Entry] = []
     for number, text in lines:
         entries.extend(_parse_line(kind, text, '%s, line %d' % (file, number), number, report))
         if len(entries) > MAX_FRAMES:
@@ -79,12 +86,13 @@ def read_image_set(folder, name, report=refuse):
     return ImageSet(name, file, tree, kind, entries)
 
 
-def _read_lines(file):
+def _read_lines(file: str) -> List[Tuple[int, str]]:
     """(line number, text) of every line that is not blank; DataError where there is none."""
     folder = os.path.dirname(file)
     if not os.path.isfile(file):
         found = sorted(f[:-4] for f in os.listdir(folder) if f.endswith('.txt')) if os.path.isdir(folder) else []
-        raise DataError('image set %s does not exist; there %s' % (file, 'are %s' % ', '.join(found) if found else 'is none in its folder'))
+        raise DataError('image set %s does not exist; there %s'
+                        % (file, 'are %s' % ', '.join(found) if found else 'is none in its folder'))
     try:
         with open(file, encoding='utf-8-sig') as stream:
             lines = [(i, text.rstrip()) for i, text in enumerate(stream, 1) if text.strip()]
@@ -138,7 +146,7 @@ def _malformed(kind, text, where, report, remark=''):
 
 def _with_clip_lengths(entries):
     """Frames of a `frames` list know their clip's length from the last one listed."""
-    lengths = {}
+    lengths: Dict[Optional[str], int] = {}
     for entry in entries:
         lengths[entry.clip] = max(lengths.get(entry.clip, 0), entry.frame_id + 1)
     return [entry if entry.clip is None else entry._replace(clip_length=lengths[entry.clip]) for entry in entries]
@@ -153,8 +161,16 @@ def _check_numbers(entries, file, report):
                    'frame number %d stands on line %d already; every frame needs its own' % (entry.number, other.line))
 
 
-def write_image_set(folder, name, kind, entries):
-    """Write `entries` as <folder>/<name>.txt in the format of `kind`; `line` is not used. Returns the path."""
+def write_image_set(folder: str, name: str, kind: str, entries: Sequence[Entry]) -> str:
+    """Write an image set and return its path, <folder>/<name>.txt.
+
+    Args:
+        folder: of the image sets; made if needed.
+        name: of the image set.
+        kind: key of FORMATS.
+        entries: in order; their `line` is not used. Of a `videos` list the first frame of each clip
+            is written.
+    """
     lines = []
     for e in entries:
         if kind in ('stills', 'frames'):

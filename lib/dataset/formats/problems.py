@@ -1,11 +1,13 @@
 """What can be wrong with a data set, by kind.
 
-Readers take a `report(kind, where, text)` function. Training and testing pass `refuse`, which raises at the first problem;
-lib/dataset/check/check.py passes one that collects them all.
+Readers take a `report(kind, where, text)` function. Training and testing pass `refuse`, which
+raises at the first problem; lib/dataset/check/check.py passes one that collects them all.
 """
-from typing import NamedTuple
+from typing import Any, Callable, Dict, NamedTuple, NoReturn, Tuple
 
 from dff.errors import DataError
+
+ReportFunction = Callable[[str, str, str], Any]      # report(kind, where, text)
 
 LEVELS = ('error', 'warning', 'note')
 _REFUSED = 'training and testing with this list refuse to start'
@@ -13,7 +15,7 @@ _ANNOTATION = 'training refuses to start; testing stops after the last frame, be
 _LEAKED = 'testing goes on; its figures are better than the network is'
 
 # kind: (level, what training and testing do about it)
-KINDS = {
+KINDS: Dict[str, Tuple[str, str]] = {
     'class count': ('error', 'training and testing refuse to start'),
     'image set': ('error', _REFUSED),
     'list syntax': ('error', _REFUSED),
@@ -53,10 +55,10 @@ class Problem(NamedTuple):
     where: str    # `file, line n`, or ''
     text: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return '%s: %s' % (self.where, self.text) if self.where else self.text
 
 
-def refuse(kind, where, text):
-    """Raise the problem as a DataError."""
+def refuse(kind: str, where: str, text: str) -> NoReturn:
+    """Raise a problem as a DataError. kind, where, text: as of Problem."""
     raise DataError(str(Problem(kind, where, text)))

@@ -9,7 +9,8 @@ import numpy as np
 class Record:
     """One labelled image. Slots, because ImageNet VID + DET has more than 200,000 with flips."""
 
-    __slots__ = ('image', 'height', 'width', 'boxes', 'gt_classes', 'flipped', 'pattern', 'frame_id', 'clip_length', 'why_empty')
+    __slots__ = ('image', 'height', 'width', 'boxes', 'gt_classes', 'flipped', 'pattern', 'frame_id',
+                 'clip_length', 'why_empty')
 
     image: str               # path of the image file
     height: int              # pixels
@@ -22,16 +23,16 @@ class Record:
     clip_length: int         # frames of the clip; 1 for a still image
     why_empty: str           # why no box is left; '' where there are boxes
 
-    def flip(self):
-        """The record of the mirrored image: x1' = width - 1 - x2."""
+    def flip(self) -> 'Record':
+        """Return the record of the mirrored image: x1' = width - 1 - x2."""
         boxes = self.boxes.copy()
         boxes[:, 0] = self.width - 1 - self.boxes[:, 2]
         boxes[:, 2] = self.width - 1 - self.boxes[:, 0]
         return Record(self.image, self.height, self.width, boxes, self.gt_classes, not self.flipped,
                       self.pattern, self.frame_id, self.clip_length, self.why_empty)
 
-    def frame_path(self, frame_id):
-        """Path of another frame of the same clip; of the image itself for a still."""
+    def frame_path(self, frame_id: int) -> str:
+        """Return the path of another frame of the same clip; of the image itself for a still."""
         return self.image if self.pattern is None else frame_path(self.pattern, frame_id)
 
 
@@ -45,12 +46,12 @@ class Clip:
     length: int          # frames
     first_frame: int = 0  # what %06d is for the first frame
 
-    def frame_path(self, index):
-        """Path of the frame at `index`, 0 <= index < length."""
+    def frame_path(self, index: int) -> str:
+        """Return the path of the frame at `index`, 0 <= index < length."""
         return frame_path(self.pattern, self.first_frame + index)
 
 
-def frame_path(pattern, frame_id):
-    """Fill the %06d of a clip's pattern. (Not `pattern % frame_id`: a folder's name may hold a percent sign.)"""
+def frame_path(pattern: str, frame_id: int) -> str:
+    """Return `pattern`, a clip's, with its last %06d filled by `frame_id`; folders may hold other percent signs."""
     head, tail = pattern.rsplit('%06d', 1)
     return '%s%06d%s' % (head, frame_id, tail)

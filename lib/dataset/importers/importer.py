@@ -5,38 +5,34 @@ import os
 import shutil
 import tempfile
 
-from lib.config.config import ROOT
+from lib.utils.paths import ROOT
 from lib.dataset.formats import image_set_maker
 from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
-from lib.dataset.importers import coco, coco_vid, cvat, cvat_images, mot, voc, yolo
 from lib.dataset.importers.layout import Layout, class_id
-from lib.dataset.importers.model import Report
+from lib.dataset.importers.model import IMPORTERS, Report
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
-from dff.errors import ConfigError, DataError
+from dff.errors import DataError
 
-FORMATS = {'coco': coco.read, 'coco-vid': coco_vid.read, 'cvat': cvat.read, 'cvat-images': cvat_images.read, 'mot': mot.read,
-           'voc': voc.read, 'labelimg': voc.read, 'yolo': yolo.read}
 STAMP = 'import.json'
 
 
 def import_dataset(format_name, src, dst, options):
-    """Import the data set `src` of a format of FORMATS to the folder `dst`; returns the lines of a summary.
+    """Import the data set `src` of one of the formats IMPORTERS to the folder `dst`; returns the lines of a summary.
 
     `dst` gets Data, Annotations, ImageSets, classes.txt, <name>_rfcn.yaml, <name>_dff_rfcn.yaml and import.json, which says what
     it was made from. options: a model.Options. An import that `dst` holds is replaced if options.force is set; anything else is
     never touched. Raises ConfigError, DataError.
     """
-    if format_name not in FORMATS:
-        raise ConfigError("there is no format '%s'; there are %s" % (format_name, ', '.join(sorted(FORMATS))))
+    read = IMPORTERS.get(format_name)
     if not os.path.exists(src):
         raise DataError('%s does not exist' % src)
     if options.frames and not os.path.isdir(options.frames):
         raise DataError('--frames: expected a folder of images, of videos or of folders of images; found none at %s' % options.frames)
     _check_destination(dst, [src] + ([options.frames] if options.frames else []), options.force)
     report = Report()
-    source = FORMATS[format_name](src, options, report)
+    source = read(src, options, report)
     clips = split(source.clips, options, report)
     with _replacing(dst) as folder:
         layout = Layout(folder, options.classes, options.copy, report)

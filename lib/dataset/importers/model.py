@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Callable, Iterable, List, NamedTuple, Optional
 
 from lib.dataset.importers.media import Images
+from lib.utils.registry import Registry
 
+# read(src, options, report) -> Source, by the name of the format that it reads.
+IMPORTERS = Registry('format', 'FORMAT', 'lib.dataset.importers.formats')
 EXAMPLES = 3          # places that the summary names for each reason
 
 

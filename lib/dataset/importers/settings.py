@@ -4,12 +4,10 @@ import os
 
 import yaml
 
-from lib.config.config import ROOT, load_yaml, update_from_file
-from lib.config.defaults import detection_defaults
+from lib.config.config import load_yaml, update_from_file
+from lib.tasks.task import TASKS
+from lib.utils.paths import ROOT
 
-ORIGINAL = {'rfcn': 'experiments/rfcn/cfgs/resnet_v1_101_imagenet_vid_rfcn_end2end_ohem.yaml',
-            'dff_rfcn': 'experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'}
-SMALL = {'rfcn': 'experiments/rfcn/cfgs/toy_vid_rfcn.yaml', 'dff_rfcn': 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml'}
 LR_ONE_DEVICE = 0.001          # TRAIN.lr = this / devices, as the gradients of the devices are summed
 UPDATES, UPDATES_SMALL = 20000, 4000  # epochs are as many as make about so many updates, ...
 MOST_EPOCHS = 30                      # ... and no more than that
@@ -32,22 +30,24 @@ def write_settings(folder, final, classes, lists, images, devices, small):
     place = os.path.relpath(final, ROOT).replace(os.sep, '/')
     place = os.path.abspath(final) if place.startswith('..') else './' + place
     written = []
-    toy = load_yaml(os.path.join(ROOT, SMALL['dff_rfcn']))['network']      # it starts from the R-FCN of `sh init.sh --demo`
+    tasks = [task for _, task in TASKS.items() if task.recognises == 'detection' and task.shipped]
+    tasks.sort(key=lambda task: task.propagates)                 # the frame baseline comes first
+    toy = load_yaml(os.path.join(ROOT, tasks[-1].shipped['small']))['network']      # it starts from the R-FCN of `sh init.sh --demo`
     start = toy['pretrained'], toy['pretrained_epoch']
-    for task in ('rfcn', 'dff_rfcn'):
-        base = (SMALL if small else ORIGINAL)[task]
+    for task in tasks:
+        base = task.shipped['small' if small else 'original']
         tree = load_yaml(os.path.join(ROOT, base))
-        tree.update(output_path='./output/%s/%s' % (task, name), gpus=','.join(str(i) for i in range(devices)))
+        tree.update(output_path='./output/%s/%s' % (task.name, name), gpus=','.join(str(i) for i in range(devices)))
         tree['dataset'].update(dataset='ImageNetVID', dataset_path=place, NUM_CLASSES=classes + 1, CLASSES=place + '/classes.txt',
                                image_set='+'.join(_for_task(task, lists, small)))
         _schedule(tree['TRAIN'], tree['TEST'], images, max(1, devices), small)
-        tree['TRAIN']['model_prefix'] = '%s_%s' % (task, name)
+        tree['TRAIN']['model_prefix'] = '%s_%s' % (task.name, name)
         if small:
             # R-FCN starts from that, DFF R-FCN from this R-FCN once it is trained.
             tree['network'].update(pretrained=start[0], pretrained_epoch=start[1])
             start = _checkpoint(tree, '%s_rfcn' % name), tree['TRAIN']['end_epoch']
-        file = '%s_%s.yaml' % (name, task)
-        _write(os.path.join(folder, file), tree, base)
+        file = '%s_%s.yaml' % (name, task.name)
+        _write(os.path.join(folder, file), tree, base, task)
         written.append(file)
     return written
 
@@ -55,7 +55,7 @@ def write_settings(folder, final, classes, lists, images, devices, small):
 def _for_task(task, lists, small):
     """The training lists of a task. The small DFF R-FCN starts from a trained R-FCN, and stills would not train its flow."""
     clips = [name for name in lists if name.startswith('VID_')]
-    return clips if small and task == 'dff_rfcn' and clips else lists
+    return clips if small and task.propagates and clips else lists
 
 
 def _checkpoint(tree, stem):
@@ -73,8 +73,8 @@ def _schedule(train, test, images, devices, small):
     test['test_epoch'] = epochs
 
 
-def _write(path, tree, base):
+def _write(path, tree, base, task):
     with open(path, 'w', encoding='utf-8') as stream:
         stream.write('# Made by tools/import_dataset.py from %s.\n' % base)
         yaml.dump(tree, stream, _Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)
-    update_from_file(detection_defaults(), path)       # what cannot be loaded must not be handed over
+    update_from_file(task.new_config(), path)       # what cannot be loaded must not be handed over

@@ -1,4 +1,9 @@
 """CamVid: the 480x360 edition with 11 classes (Brostow, Fauqueur, Cipolla, 2009; as prepared for SegNet)."""
+from typing import List, Optional, Sequence, Tuple
+
+from easydict import EasyDict
+
+from lib.dataset.formats.classes import ClassSetting
 from lib.dataset.registry import register
 from lib.dataset.sets.seg_folder import SegFolder, frame_number
 
@@ -15,23 +20,27 @@ car 64 0 128
 pedestrian 64 64 0
 bicyclist 0 128 192
 """.split('\n')[1:-1]
-CLIP_STEP = 2                  # frame numbers are this far apart in the 15 Hz clip, and 30 in the sets of one frame a second
+CLIP_STEP = 2      # frame numbers are this far apart in the 15 Hz clip, and 30 in the sets of one frame a second
 
 
 @register('CamVid')
 class CamVid(SegFolder):
-    """<path>/{train,val,...}/ and {train,val,...}annot/ without clip folders: frames at most CLIP_STEP apart make a clip. Id 11: ignore."""
+    """<path>/{train,val,...}/ and {train,val,...}annot/ without clip folders.
+
+    Frames at most CLIP_STEP apart make a clip. Id 11 means pixels to ignore.
+    """
 
     ignored_ids = (11,)
 
     @classmethod
-    def default_classes(cls, cfg):
-        """The 11 classes."""
+    def default_classes(cls, cfg: EasyDict) -> ClassSetting:
+        """Return the 11 classes."""
         return CLASSES
 
-    def split(self, stems, place, folder):
-        """See SegFolder. A frame that follows no other within CLIP_STEP numbers starts a new clip."""
-        clips, last = [], None
+    def split(self, stems: Sequence[str], place: str, folder: str) -> List[List[str]]:
+        """See SegFolder.split. A frame that follows no other within CLIP_STEP numbers starts a new clip."""
+        clips: List[List[str]] = []
+        last: Optional[Tuple[str, int]] = None
         for stem in stems:
             prefix, number = frame_number(stem)
             if last is None or number is None or last[0] != prefix or number - last[1] > CLIP_STEP:

@@ -2,9 +2,12 @@
 import logging
 import os
 import re
+from typing import List, Optional
 
 import numpy as np
+from easydict import EasyDict
 
+from lib.dataset.formats.classes import ClassSetting
 from lib.dataset.registry import register
 from lib.dataset.sets.seg_dataset import SegDataset
 from lib.dataset.formats.seg_labels import id_table
@@ -44,27 +47,32 @@ logger = logging.getLogger('dff')
 
 @register('CityScape')
 class Cityscapes(SegDataset):
-    """Image sets leftImg8bit_{train,val,test}; frames around the labelled ones come from leftImg8bit_sequence/<split>/, if that exists.
+    """Image sets leftImg8bit_{train,val,test}.
 
     <path>/leftImg8bit/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png, and for the labels
-    <path>/<prefix>/<split>/<city>/<city>_<sequence>_<frame>_<prefix>_{trainIds,labelTrainIds,labelIds}.png, the first that exists.
+    <path>/<prefix>/<split>/<city>/<city>_<sequence>_<frame>_<prefix>_{trainIds,labelTrainIds,labelIds}.png,
+    the first that exists. Frames around the labelled ones come from leftImg8bit_sequence/<split>/,
+    if that exists.
     """
 
     annotation_prefix = 'gtFine'           # or gtCoarse
 
     @classmethod
-    def from_config(cls, cfg, image_set):
-        """The data set that `cfg.dataset` describes, its labels from dataset.annotation_prefix. Raises ConfigError, DataError."""
+    def from_config(cls, cfg: EasyDict, image_set: str) -> 'Cityscapes':
+        """Return the image set `image_set` that `cfg.dataset` describes, its labels from dataset.annotation_prefix.
+
+        Raises ConfigError, DataError.
+        """
         dataset = super().from_config(cfg, image_set)
         dataset.annotation_prefix = cfg.dataset.annotation_prefix
         return dataset
 
     @classmethod
-    def default_classes(cls, cfg):
-        """The 19 classes of the benchmark."""
+    def default_classes(cls, cfg: EasyDict) -> ClassSetting:
+        """Return the 19 classes of the benchmark."""
         return [line.split(None, 1)[1] for line in CLASSES]
 
-    def find_records(self):
+    def find_records(self) -> List[SegRecord]:
         """See SegDataset."""
         folder, _, split = self.name.partition('_')
         root = os.path.join(self.path, FRAMES, split)
@@ -73,20 +81,22 @@ class Cityscapes(SegDataset):
             found = sorted(os.listdir(above)) if os.path.isdir(above) else []
             raise DataError("image set '%s': expected %s_<split>, where <split> is a folder in %s; there %s"
                             % (self.name, FRAMES, above, 'are %s' % ', '.join(found) if found else 'is none'))
-        sequences = os.path.join(self.path, SEQUENCE, split)
+        sequences: Optional[str] = os.path.join(self.path, SEQUENCE, split)
         if not os.path.isdir(sequences):
-            logger.info('%s: %s does not exist: each labelled frame is a still, which is its own reference', self.name, sequences)
+            logger.info('%s: %s does not exist: each labelled frame is a still, which is its own reference',
+                        self.name, sequences)
             sequences = None
-        records = []
+        records: List[SegRecord] = []
         for city in sorted(os.listdir(root)):
             if os.path.isdir(os.path.join(root, city)):
-                records += self._city(os.path.join(root, city), os.path.join(self.path, self.annotation_prefix, split, city),
-                                      sequences and os.path.join(sequences, city))
+                labels = os.path.join(self.path, self.annotation_prefix, split, city)
+                records += self._city(os.path.join(root, city), labels, sequences and os.path.join(sequences, city))
         if not records:
-            raise DataError("image set '%s': there is no <city>/<city>_<sequence>_<frame>_leftImg8bit.png in %s" % (self.name, root))
+            raise DataError("image set '%s': there is no <city>/<city>_<sequence>_<frame>_leftImg8bit.png in %s"
+                            % (self.name, root))
         return records
 
-    def _city(self, folder, label_folder, sequence_folder):
+    def _city(self, folder: str, label_folder: str, sequence_folder: Optional[str]) -> List[SegRecord]:
         """The records of a city; sequence_folder: None for stills."""
         labels, others = _names(label_folder), _names(sequence_folder)
         records = []
@@ -108,11 +118,12 @@ class Cityscapes(SegDataset):
         for name in candidates:
             if name in names:
                 return os.path.join(folder, name)
-        raise DataError('frame %s has no label: %s holds none of %s; unpack the archive of %s there (dataset.annotation_prefix names it)'
+        raise DataError('frame %s has no label: %s holds none of %s; unpack the archive of %s there '
+                        '(dataset.annotation_prefix names it)'
                         % (image, folder, ', '.join(candidates), self.annotation_prefix))
 
-    def table_of(self, path):
-        """See SegDataset. Files of label ids hold train ids by their place in CLASSES."""
+    def table_of(self, path: str) -> np.ndarray:
+        """See SegDataset. In a file of label ids, the train id of a class is its place in CLASSES."""
         if not path.endswith('_labelIds.png'):
             return super().table_of(path)
         table = id_table(0, ignored=range(LABEL_IDS))      # 255 stands for id -1, the licence plate

@@ -1,5 +1,8 @@
 """toy_seg: the embedded segmentation data set, drawn by lib/dataset/toy/toy_seg_generator.py on first use."""
-from lib.config.config import resolve
+from easydict import EasyDict
+
+from lib.utils.paths import resolve
+from lib.dataset.formats.classes import ClassSetting
 from lib.dataset.toy import toy_seg_generator
 from lib.dataset.registry import register
 from lib.dataset.sets.seg_folder import SegFolder
@@ -10,12 +13,15 @@ class ToySeg(SegFolder):
     """Image sets: train (clips with sparse labels), stills, val (clips with a label for every frame)."""
 
     @classmethod
-    def from_config(cls, cfg, image_set):
-        """The data set at dataset.dataset_path, made first if need be. Raises ConfigError, DataError."""
+    def from_config(cls, cfg: EasyDict, image_set: str) -> 'ToySeg':
+        """Return `image_set` of the data set at dataset.dataset_path of `cfg`, made first if need be.
+
+        Raises ConfigError, DataError.
+        """
         toy_seg_generator.STORE.ensure(resolve(cfg.dataset.dataset_path), toy_seg_generator.Size())
         return super().from_config(cfg, image_set)
 
     @classmethod
-    def default_classes(cls, cfg):
-        """Its own, also where it is not drawn yet."""
+    def default_classes(cls, cfg: EasyDict) -> ClassSetting:
+        """Return its own classes, also where it is not drawn yet."""
         return toy_seg_generator.CLASS_LINES

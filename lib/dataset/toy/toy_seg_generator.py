@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lib.dataset.formats.seg_records import IGNORE_LABEL
+from dff.labels import IGNORE_LABEL
 from lib.dataset.toy.toy_generator import JPEG_QUALITY
 from lib.dataset.toy.toy_scene import SPEEDS, Scene
 from lib.dataset.toy.toy_shapes import CLASSES

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from dataclasses import asdict
 
-from lib.apps.flags import not_negative, positive
+from lib.utils.argument_types import not_negative, positive
 from dff.errors import DataError
 from lib.utils.parallel import process_map
 from lib.utils.progress import progress_bar

@@ -1,0 +1,187 @@
+"""CVAT for video 1.1 XML (docs.cvat.ai, "XML annotation format"): a <track> an object, a <box> for each frame it is seen in.
+
+CVAT lists every frame of a track. In files of others that list key frames only, boxes between them are interpolated as CVAT does; a
+track ends with its last box.
+"""
+import bisect
+import os
+import re
+from typing import List, NamedTuple, Optional
+
+from lib.dataset.importers.media import Images, find_clip, without_video_suffix
+from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Source, number, whole
+from lib.dataset.importers.paths import files_below, part_of, relative, stem
+from lib.dataset.importers.xml_files import children
+from dff.errors import DataError
+
+
+OTHER_SHAPES = 'shapes: not upright boxes'
+
+
+class Task(NamedTuple):
+    """What <meta> says."""
+
+    source: Optional[str]     # the video's file name
+    labels: List[str]
+    size: Optional[int]       # frames that belong to the task
+    start: int                # first frame that belongs to the task
+    stop: Optional[int]       # last one; None: not stated
+    step: int                 # 5: every fifth frame was annotated
+
+
+class _Key(NamedTuple):
+    """A <box>."""
+
+    frame: int
+    outside: bool
+    corners: tuple            # xtl ytl xbr ybr, edges of the pixels
+    occluded: bool
+
+
+class _Track(NamedTuple):
+    """A <track> with boxes."""
+
+    identity: int
+    name: str
+    frames: List[int]         # of the keys, rising
+    keys: List[_Key]
+
+
+@IMPORTERS.register('cvat')
+def read(src, options, report):
+    """The Source of an XML file, or of all *.xml below a folder, each a clip.
+
+    The frames are the video that the XML names or that is named like it, or a folder of images of that name, beside the
+    XML or in options.frames; for annotations.xml, the folder images/ beside it.
+    """
+    clips, classes = [], []
+    for file in xml_files(src):
+        task = read_task(file, 'track', 'image')
+        classes += [name for name in task.labels if name not in classes]
+        name, media = _media(file, task, src, options)
+        if media is None:
+            report.skip('clips: neither a video nor a folder of frames of their name', file)
+            continue
+        clips.append(Clip(name, media, _opener(file, task, report), part_of(name)))
+    if not clips:
+        raise DataError('%s: found no frames of any annotated video; --frames FOLDER says where videos or folders of frames are' % src)
+    return Source(clips, classes)
+
+
+def xml_files(src):
+    """The file `src`, or all *.xml below the folder `src`. Raises DataError where there is none."""
+    files = [src] if os.path.isfile(src) else [os.path.join(src, file) for file in files_below(src, ('.xml',))]
+    if not files:
+        raise DataError('%s: expected CVAT 1.1 annotations (*.xml) in it' % src)
+    return files
+
+
+KINDS = {'track': ('CVAT for video', 'cvat'), 'image': ('CVAT for images', 'cvat-images')}      # by the elements that hold the boxes
+
+
+def read_task(file, wanted, other):
+    """The Task of an XML file. wanted, other: keys of KINDS. Raises DataError for another format, also that of `other`."""
+    task = None
+    for element in children(file, ('meta', 'image', 'track')):
+        if element.tag == wanted:
+            break
+        if element.tag == other:
+            raise DataError('%s is %s 1.1: import it with the format %s, or export the task as %s 1.1'
+                            % (file, KINDS[other][0], KINDS[other][1], KINDS[wanted][0]))
+        task = _task_of(file, element)
+    if task is None:
+        raise DataError('%s: expected %s 1.1, <annotations> with <meta> and <%s>' % (file, KINDS[wanted][0], wanted))
+    return task
+
+
+def _task_of(file, meta):
+    task = next((task for task in (meta.find(kind) for kind in ('task', 'job')) if task is not None), None)
+    if task is None:
+        raise DataError('%s: <meta> holds no <task> and no <job>; export each task by itself, not the project' % file)
+    filtered = re.fullmatch(r'\s*step\s*=\s*(\d{1,6})\s*', task.findtext('frame_filter') or '')
+    source = task.findtext('source') or meta.findtext('source')
+    return Task(source and relative(source, file), [label.findtext('name') or '' for label in task.iterfind('labels/label')],
+                whole(task.findtext('size')), whole(task.findtext('start_frame')) or 0, whole(task.findtext('stop_frame')),
+                max(1, int(filtered.group(1))) if filtered else 1)
+
+
+def _media(file, task, src, options):
+    """(name of the clip, its Images or Video or None)."""
+    folder = os.path.dirname(file)
+    if stem(file) == 'annotations':
+        name = os.path.basename(os.path.abspath(folder))
+        names = ['.', name]
+    else:
+        name = stem(file) if os.path.isfile(src) else os.path.splitext(os.path.relpath(file, src).replace(os.sep, '/'))[0]
+        names = [stem(file), name]
+    if task.source:
+        names += [task.source, os.path.basename(task.source), without_video_suffix(task.source)]
+    media = find_clip(names[1:] if names[0] == '.' else names, [options.frames]) if options.frames else None
+    media = media or find_clip(names, [folder])
+    if isinstance(media, Images) and media.length == task.size:
+        # All frames of the task: they may be named anyhow, or be numbered from 1.
+        media = Images(media.paths, range(task.start, task.start + task.size * task.step, task.step))
+    return name, media
+
+
+def _opener(file, task, report):
+    def open_labels():
+        tracks = list(_tracks(file, report))
+
+        def boxes(frame, height, width):
+            if frame < task.start or (task.stop is not None and frame > task.stop) or (frame - task.start) % task.step:
+                return None
+            found = (_box_at(track, frame) for track in tracks)
+            return [box for box in found if box]
+        return Labels(boxes, {key.frame for track in tracks for key in track.keys if not key.outside})
+    return open_labels
+
+
+def _tracks(file, report):
+    """The _Track of every track with boxes."""
+    for index, element in enumerate(children(file, ('track',))):
+        place = '%s, track %s' % (os.path.basename(file), element.get('id', index))
+        keys = []
+        for shape in element:
+            frame = whole(shape.get('frame'))
+            if not is_upright_box(shape):
+                report.skip(OTHER_SHAPES, place)
+            elif frame is None:
+                report.skip('boxes: without frame number', place)
+            else:
+                keys.append(_Key(frame, shape.get('outside') == '1', corners_of(shape), shape.get('occluded') == '1'))
+        if keys:
+            keys.sort(key=lambda key: key.frame)
+            identity = whole(element.get('id'))
+            yield _Track(index if identity is None else identity, element.get('label') or '', [key.frame for key in keys], keys)
+
+
+def _box_at(track, frame):
+    """The Box of a track in a frame, None where the object is outside; between two boxes, interpolated."""
+    identity, name, frames, keys = track
+    after = bisect.bisect_left(frames, frame)
+    if after < len(keys) and keys[after].frame == frame:
+        key = keys[after]
+        return None if key.outside else box_of(name, key.corners, identity, key.occluded, False)
+    if not 0 < after < len(keys) or keys[after - 1].outside:
+        return None
+    before, key = keys[after - 1], keys[after]
+    share = (frame - before.frame) / (key.frame - before.frame)
+    corners = [a + share * (b - a) for a, b in zip(before.corners, key.corners)]
+    return box_of(name, corners, identity, before.occluded, True)
+
+
+def is_upright_box(shape):
+    """Whether an element is a <box> that is not rotated."""
+    return shape.tag == 'box' and number(shape.get('rotation', 0)) == 0
+
+
+def corners_of(shape):
+    """Edges of the pixels of a <box>: left, top, right, bottom."""
+    return tuple(number(shape.get(corner)) for corner in ('xtl', 'ytl', 'xbr', 'ybr'))
+
+
+def box_of(name, corners, identity=None, occluded=False, generated=False):
+    """The Box of the class `name` whose edges are `corners`."""
+    left, top, right, bottom = corners
+    return Box(name, left, top, right - 1, bottom - 1, identity, occluded, generated)

@@ -1,0 +1,83 @@
+"""Testing of detection: detections in clips, and their mean average precision."""
+import contextlib
+import os
+from collections import Counter
+
+from dff.drawing import draw_detections
+from dff.sources import image_frames
+from dff.timing import Timing
+from dff.writers import open_writer
+from lib.inference.clip_results import ClipResults
+from lib.inference.detector import VideoDetector, load_test_params
+from lib.inference.key_frames import schedule_of
+from lib.inference.testing import TestRun
+
+VISIBLE = 0.2     # images with boxes show those of at least this score
+
+
+class DetectionTest(TestRun):
+    """See TestRun. results.json holds 'mAP', 'AP' by class, 'ms', 'frames', 'key_frames', 'detections', ..."""
+
+    def __init__(self, task, config, options):
+        super().__init__(task, config, options)
+        self.jobs = self.dataset.clips()
+        self._class_names = self.dataset.classes if options.vis else None
+
+    def variant(self):
+        """See TestRun."""
+        return schedule_of(self.config, self.interval).suffix
+
+    def settings(self):
+        """See TestRun."""
+        config = self.config
+        return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC,
+                'dataset': {key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
+                'TEST': {key: value for key, value in config.TEST.items() if key not in ('KEY_FRAME_INTERVAL', 'test_epoch')},
+                'thresh': self.options.thresh, 'interval': self.interval}
+
+    def open_results(self, folder, origin, report, ignore_cache):
+        """See TestRun."""
+        return ClipResults(folder, origin, report, ignore_cache)
+
+    def load_params(self, prefix, epoch, report):
+        """See TestRun."""
+        return load_test_params(prefix, epoch, report)
+
+    def make_work(self, device, params, source, pending, results):
+        """See TestRun."""
+        detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh, source=source)
+        seen = Counter()
+        return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick, self._class_names)
+
+    def evaluate(self, results, facts, report):
+        """See TestRun."""
+        detections, timing = results.merge(self.jobs)
+        evaluation = self.dataset.evaluate(detections)
+        for line in evaluation.lines() + timing.describe().splitlines():
+            report(line)
+        report('detections: %s' % detections)
+        return dict(facts, detections=detections, mAP=evaluation.mean_ap, AP=evaluation.ap, ms=timing.milliseconds(),
+                    frames=sum(timing.counts.values()), key_frames=timing.counts['key'])
+
+
+def detect_clip(detector, clip, results, timing, tick, class_names=None):
+    """Write the detections of a clip, frame by frame.
+
+    Args:
+        detector: a VideoDetector.
+        clip: lib.dataset.formats.records.Clip.
+        results: ClipResults.
+        timing: a Timing, which gets each frame.
+        tick: called after each frame.
+        class_names: also write images with boxes; None: do not.
+    """
+    source = image_frames(clip.frame_path(i) for i in range(clip.length))
+    drawn = class_names is not None
+    with results.writing(clip, timing, drawn) as write, contextlib.closing(detector.detect(source)) as detected:
+        for result in detected:
+            timing.add(result)
+            write(clip.first_number + result.index, result.detections)
+            if drawn:
+                with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
+                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE), source.name(result.index))
+            tick()

@@ -1,0 +1,67 @@
+"""Detection in video: what comes of a frame, in the key/current loop or in batches."""
+from dff.errors import ConfigError
+from dff.loop import batch_loop
+from dff.results import Detected
+from lib.boxes.frame_detections import frame_detections
+from lib.engine.checkpoint import load_params, use_test_bbox
+from lib.inference.key_frames import require_fixed
+from lib.inference.networks import DETECTION, BatchNetwork
+from lib.inference.predictor import VideoPredictor
+
+
+class VideoDetector(VideoPredictor):
+    """Detections in clips. `run` yields a Detected for each image.
+
+    Args:
+        cfg, symbol_instance, arg_params, aux_params, ctx, interval, source: as of VideoPredictor.
+        thresh: lowest score of a detection.
+        batch: use the batch network, which takes `interval` frames at a time, also of the baseline.
+    """
+
+    head, result = DETECTION, Detected
+
+    def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
+                 source='the parameters given'):
+        self.thresh, self._batch = thresh, batch
+        super().__init__(cfg, symbol_instance, arg_params, aux_params, ctx, interval, source)
+
+    def _bind(self):
+        if not self._batch:
+            super()._bind()
+            return
+        if self.cfg.TEST.PRECISION != 'float32':
+            raise ConfigError('the batch network runs in float32: TEST.PRECISION is %s' % self.cfg.TEST.PRECISION)
+        require_fixed(self.cfg, 'the batch network takes a key frame and the %d frames after it: %%s' % (self.interval - 1))
+        self.warm_up = ({'key': 1, 'current': self.interval - 1} if self._instance.propagates
+                        else {'key': self.interval, 'current': 0})
+        self._run_batch = BatchNetwork(self.cfg, self._instance, self.interval, self._binder)
+
+    def detect(self, images):
+        """Yield a Detected for each BGR uint8 image of the iterable `images`: another name of `run`."""
+        return self.run(images)
+
+    def _loop(self, frames):
+        if self._batch:
+            return batch_loop(frames, self.interval, self._run_batch, self._post_process, self._instance.propagates)
+        return super()._loop(frames)
+
+    def _post_process(self, values, frame):
+        test = self.cfg.TEST
+        return frame_detections(*values, frame.im_info, self.thresh, test.NMS, test.max_per_image)
+
+
+def load_test_params(prefix, epoch, report):
+    """Return (arg_params, aux_params) of <prefix>-<epoch>.params, with the box regression layer made for testing in its place.
+
+    Args:
+        prefix, epoch: as of load_params.
+        report: called with a line where the file has no such layer.
+
+    Raises CheckpointError.
+    """
+    arg_params, aux_params = load_params(prefix, epoch)
+    if any(name.endswith('_test') for name in arg_params):
+        return use_test_bbox(arg_params, '%s-%04d.params' % (prefix, epoch)), aux_params
+    report('%s-%04d.params holds no rfcn_bbox_weight_test, which training writes: rfcn_bbox_weight is used as it is. '
+           'Boxes are wrong if BBOX_STDS is not folded into it' % (prefix, epoch))
+    return arg_params, aux_params

@@ -1,0 +1,24 @@
+"""What the settings say of key frames, and of the images that networks see."""
+from dff.errors import ConfigError
+from dff.frames import InputFormat
+from dff.schedule import make_schedule
+
+
+def input_format(cfg):
+    """Return the InputFormat of the networks of `cfg`."""
+    return InputFormat(cfg.SCALES[0], cfg.network.IMAGE_STRIDE, cfg.network.PIXEL_MEANS)
+
+
+def schedule_of(cfg, interval=None):
+    """Return a new Schedule by TEST.KEY_FRAME_POLICY, _INTERVAL and _MISMATCH of `cfg`; interval: another one, None for that.
+
+    Raises ConfigError for an interval below 1.
+    """
+    test = cfg.TEST
+    return make_schedule(test.KEY_FRAME_POLICY, test.KEY_FRAME_INTERVAL if interval is None else interval, test.KEY_FRAME_MISMATCH)
+
+
+def require_fixed(cfg, message):
+    """Raise ConfigError with `message`, whose %s is the policy, unless key frames come at fixed intervals, the first of each."""
+    if cfg.TEST.KEY_FRAME_POLICY != 'fixed':
+        raise ConfigError(message % ('TEST.KEY_FRAME_POLICY must be fixed, found %s' % cfg.TEST.KEY_FRAME_POLICY))

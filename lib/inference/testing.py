@@ -1,0 +1,129 @@
+"""Testing of all tasks: from a checkpoint to a figure of accuracy. What a kind of task adds is its TestRun."""
+import glob
+import os
+import re
+from typing import NamedTuple, Optional
+
+from dff.errors import CheckpointError
+from dff.files import file_sha256, write_json
+from lib.dataset.registry import get_dataset
+from lib.engine.devices import contexts
+from lib.engine.distributed import collects, own_part, place
+from lib.inference.clip_runner import run_on_devices
+from lib.symbols.registry import get_symbol_instance
+from lib.utils.log import create_logger, output_folder
+
+
+class TestOptions(NamedTuple):
+    """What the command line says of a test, beside the settings."""
+
+    __test__ = False                    # nothing for pytest
+
+    thresh: float = 1e-3                # lowest score of a detection
+    interval: Optional[int] = None      # frames from one key frame to the next; None: TEST.KEY_FRAME_INTERVAL
+    distance: Optional[int] = None      # segmentation: test at this distance from the key frame only; None: at all below the interval
+    vis: bool = False                   # also write pictures
+    ignore_cache: bool = False          # run again where results of finished clips exist
+
+
+class TestRun:
+    """One test of one task; base of those of the kinds of tasks.
+
+    A subclass has
+        jobs: what is run, objects with a `length` in frames;
+        variant(): what tells its results from those of other intervals and settings, for the folder's name;
+        settings(): what its results depend on, beside the network and the parameters;
+        open_results(folder, origin, report, ignore_cache): a RunFolder;
+        load_params(prefix, epoch, report): (arg_params, aux_params);
+        make_work(device, params, source, pending, results): as run_on_devices wants it;
+        evaluate(results, facts, report): the numbers for results.json, each line of the report going to `report`.
+
+    Args:
+        task: a lib.tasks.task.Task.
+        config: its settings.
+        options: TestOptions.
+
+    Raises ConfigError, DataError.
+    """
+
+    __test__ = False
+    jobs = ()
+
+    def __init__(self, task, config, options):
+        self.config, self.options = config, options
+        self.image_set = config.dataset.test_image_set
+        self.dataset = get_dataset(config, self.image_set, task.recognises)
+        self.network = get_symbol_instance(config)
+        self.interval = (options.interval or config.TEST.KEY_FRAME_INTERVAL) if self.network.propagates else 1
+
+    def origin(self, file):
+        """Return everything that the results depend on, as a dict; file: of the parameters."""
+        network = {key: value for key, value in self.config.network.items() if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
+        return dict(self.settings(), symbol=self.config.symbol, SCALES=self.config.SCALES, network=network,
+                    parameters=file_sha256(file))
+
+
+def test_net(task, config, cfg_path, **options):
+    """Test the network of `config` on dataset.test_image_set and evaluate.
+
+    Finished clips of an earlier run with the same parameters, settings and labels are kept unless ignore_cache is set. Workers of
+    tools/launch.py share the clips, and the first one evaluates. Returns what results.json holds, None in the other workers.
+
+    Args:
+        task: a lib.tasks.task.Task.
+        config: its settings.
+        cfg_path: their file, whose name the output folder has.
+        options: fields of TestOptions.
+
+    Raises ConfigError, DataError, CheckpointError, SetupError.
+    """
+    options = TestOptions(**options)
+    logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set, quiet=place()[0] > 0)
+    devices = contexts(config.gpus, logger.info)
+    run = task.kind.test_run(task, config, options)
+    file, prefix = parameter_file(config, cfg_path, task)
+    name = '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], run.interval, run.variant())
+    if config.TEST.PRECISION == 'int8':
+        name += '_int8'
+    results = run.open_results(os.path.join(folder, name), run.origin(file), logger.info, options.ignore_cache)
+    own = own_part(run.jobs, options.ignore_cache)
+    pending = [job for job in own if not results.finished(job, options.vis)]
+    if len(pending) < len(own):
+        logger.info('%d of %d clips are finished and kept; --ignore_cache runs them again', len(own) - len(pending), len(own))
+    if pending:
+        params = run.load_params(prefix, config.TEST.test_epoch, logger.info)
+        run_on_devices(pending, devices, lambda device: run.make_work(device, params, file, pending, results))
+    if not collects(run.jobs, lambda job: results.finished(job, options.vis)):
+        return None
+    facts = {'parameters': file, 'interval': run.interval, 'image_set': run.image_set}
+    numbers = run.evaluate(results, facts, logger.info)
+    path = os.path.join(results.folder, 'results.json')
+    write_json(path, numbers)
+    logger.info('all figures: %s', path)
+    return numbers
+
+
+test_net.__test__ = False
+
+
+def parameter_file(config, cfg_path, task):
+    """Return (file, prefix) of the parameters that training wrote.
+
+    Args:
+        config: settings of the experiment; TEST.test_epoch is the epoch.
+        cfg_path: their file.
+        task: a lib.tasks.task.Task, for the message.
+
+    Raises CheckpointError where there are none.
+    """
+    prefix = os.path.join(output_folder(config, cfg_path, config.dataset.image_set), config.TRAIN.model_prefix)
+    file = '%s-%04d.params' % (prefix, config.TEST.test_epoch)
+    if not os.path.isfile(file):
+        found = (re.search(r'-(\d{4})\.params$', name) for name in glob.glob(glob.escape(prefix) + '-*'))
+        epochs = sorted(int(match.group(1)) for match in found if match)
+        if epochs:
+            hint = 'set TEST.test_epoch to one that is there (%s)' % ', '.join(map(str, epochs))
+        else:
+            hint = 'train first: python %s --cfg %s' % (task.train_script, cfg_path)
+        raise CheckpointError('no parameters of epoch %d (TEST.test_epoch) at %s; %s' % (config.TEST.test_epoch, file, hint))
+    return file, prefix

@@ -1,0 +1,69 @@
+"""What a network gives: its test symbols, and which of their outputs and layers mean what.
+
+Those who run networks, export them or measure them ask here, and know no layer's name.
+"""
+from lib.symbols.warp import mismatch
+
+
+def own_outputs(symbol):
+    """Return the outputs of `symbol` but those that only pass an input on: the original's key network returns two of them."""
+    inputs = set(symbol.list_inputs())
+    return [output for output in symbol if output.list_outputs()[0] not in inputs]
+
+
+def layer_outputs(symbol, layers):
+    """Return what each of `layers`, names, gives inside `symbol`."""
+    inner = symbol.get_internals()
+    return [inner[layer + '_output'] for layer in layers]
+
+
+class NetworkOutputs:
+    """Mixin of the network classes, which have get_test_symbol(cfg), or get_key_test_symbol(cfg) and get_cur_test_symbol(cfg)."""
+
+    class_layers = ()     # layers whose outputs are classes or anchors: another class list changes their shapes, and no others
+
+    @property
+    def propagates(self):
+        """Whether features are carried from key frames to others, as in DFF; the frame baselines see every frame alone."""
+        return hasattr(self, 'get_key_test_symbol')
+
+    def test_networks(self, cfg):
+        """Return {'frame': symbol}, or {'key': symbol, 'current': symbol} where the network propagates."""
+        if self.propagates:
+            return {'key': self.get_key_test_symbol(cfg), 'current': self.get_cur_test_symbol(cfg)}
+        return {'frame': self.get_test_symbol(cfg)}
+
+    def key_feature(self, symbol):
+        """Return the output of the test network `symbol` for key frames that other frames get as `feat_key`."""
+        return own_outputs(symbol)[0]
+
+    def head_outputs(self, symbol):
+        """Return the outputs of the test network `symbol` that the task's results are made of, a list."""
+        raise NotImplementedError
+
+    def flow_mismatch(self, symbol, cfg):
+        """Return how badly the key frame's image fits the current one when it is moved along the flow, in grey levels: [1].
+
+        symbol: the test network for other frames.
+        """
+        return mismatch(symbol, cfg.network.RCNN_FEAT_STRIDE)
+
+
+class DetectionOutputs(NetworkOutputs):
+    """Of detection: head_outputs are rois [R, 5], cls_prob [1, R, classes] and bbox_pred [1, R, 8 or 4 * classes]."""
+
+    class_layers = ('rfcn_cls', 'rfcn_bbox', 'rpn_cls_score', 'rpn_bbox_pred')
+
+    def head_outputs(self, symbol):
+        """See NetworkOutputs."""
+        return own_outputs(symbol)[-3:]
+
+
+class SegmentationOutputs(NetworkOutputs):
+    """Of segmentation: head_outputs are the class scores [1, classes, h, w] at the feature map's size."""
+
+    class_layers = ('score', 'upsampling')
+
+    def head_outputs(self, symbol):
+        """See NetworkOutputs."""
+        return layer_outputs(own_outputs(symbol)[-1], ['score'])

@@ -1,0 +1,87 @@
+"""The kind of task that finds boxes of classes in frames."""
+import contextlib
+
+from dff.drawing import draw_detections
+from dff.results import json_writer
+from lib.dataset.registry import get_class_list
+from lib.dataset.roidb import load_roidb
+from lib.inference.detection_testing import DetectionTest
+from lib.inference.detector import VideoDetector, load_test_params
+from lib.tasks.task import KINDS
+from lib.train.detection_loader import DetectionLoader
+from lib.train.lr_scheduler import PAPER_RATE
+from lib.train.metric import detection_metrics
+from lib.utils.argument_types import score
+
+
+@KINDS.register('detection')
+class Detection:
+    """See lib/tasks/kinds/README.md for what a kind answers."""
+
+    lr_rule = PAPER_RATE
+    train_metrics = staticmethod(detection_metrics)
+    test_run = DetectionTest
+    load_params = staticmethod(load_test_params)
+    has_batch_network = True
+    drawn = 'boxes'
+    no_demo_clip = ('the frames of the demo clip are not at %s: they are a clip of the validation set of ImageNet VID '
+                    '(data/README.md says where to get it)')
+
+    @staticmethod
+    def train_loader(config, devices, with_reference):
+        """Return the TrainLoader of `config` for so many `devices`; with_reference: with reference frames."""
+        return DetectionLoader(load_roidb(config), config, devices, with_reference)
+
+    @staticmethod
+    def predictor(config, network, params, device, interval, source, args=None):
+        """Return a VideoDetector; thresh and batch are those of `args`, where given.
+
+        Args:
+            config: settings of the task.
+            network: symbol instance.
+            params: (arg_params, aux_params).
+            device: mx.Context.
+            interval: of key frames; None: that of the settings.
+            source: name of the parameters.
+            args: parsed arguments of a demo.
+        """
+        return VideoDetector(config, network, *params, device, interval, source=source, **(
+            {'thresh': args.thresh, 'batch': args.batch} if args else {}))
+
+    @staticmethod
+    def class_lines(config):
+        """Return what dataset.CLASSES lists, for an exported model."""
+        return get_class_list(config, 'detection').names[1:]       # without the background
+
+    @staticmethod
+    def add_test_flags(parser):
+        """Add the flags of testing that other kinds do not have."""
+        parser.add_argument('--thresh', type=score, default=1e-3, help='lowest score of a detection (default 0.001)')
+        parser.add_argument('--vis', action='store_true', help='also write every frame with its boxes into the output folder')
+
+    @staticmethod
+    def test_options(args):
+        """Return the TestOptions of parsed arguments, as keywords."""
+        return {'thresh': args.thresh}
+
+    @staticmethod
+    def add_demo_flags(parser):
+        """Add the flags of the demo that other kinds do not have."""
+        parser.add_argument('--json', metavar='FILE', help='also write the detections here')
+        parser.add_argument('--thresh', type=score, default=0.7, help='lowest score of the boxes drawn and written (default 0.7)')
+
+    @staticmethod
+    def demo_outputs(args):
+        """Return [(flag, path or None, what lies there in words)] of what the demo writes beside the pictures."""
+        return [('--json', args.json, 'detections')]
+
+    @staticmethod
+    @contextlib.contextmanager
+    def drawing(config, args):
+        """Yield draw(result, name) -> picture, which writes what else the arguments `args` of a demo ask for."""
+        names = get_class_list(config, 'detection').names
+        with json_writer(args.json, names) as record:
+            def draw(result, name):
+                record(result, name)
+                return draw_detections(result.image, result.detections, names)
+            yield draw

@@ -1,0 +1,116 @@
+"""What a task is: one description, which training, testing, demos, export, benchmarks and importers read.
+
+A task is a folder with a task.py that registers one Task, a config/, and networks in symbols/; docs/architecture.md and
+CONTRIBUTING.md show how to add one. The folders beside lib/ are found; others join through the setting `plugins`.
+"""
+import copy
+import importlib
+import os
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+from lib.config.config import load_yaml, update_from_file
+from lib.config.plugins import load_plugins
+from lib.symbols.registry import SYMBOLS
+from lib.utils.paths import ROOT, resolve
+from lib.utils.registry import Registry, import_modules
+
+
+class Demo(NamedTuple):
+    """What a task's demo does without flags; paths start at the repository root."""
+
+    cfg: str        # settings
+    model: str      # prefix of the parameters
+    input: str      # frames; what is missing where they are not there, the kind of task says
+    output: str     # pictures
+    symbol: str     # network, for settings that name none
+
+
+class Task:
+    """One task.
+
+    Args:
+        name: of its folder, as 'dff_rfcn'.
+        title: in tables and messages, as 'DFF R-FCN'.
+        recognises: kind of task, a name of KINDS: 'detection' or 'segmentation'.
+        defaults: () -> its settings, an EasyDict (lib/config/defaults.py).
+        propagates: it trains on pairs of frames, and carries features from one to the other, as DFF.
+        train_script: the command that trains and tests it.
+        demo: a Demo.
+        shipped: {'original': settings file for the published network, 'small': for the embedded data}, what
+            tools/import_dataset.py makes settings from; {}: it makes none.
+
+    Attribute: config, the settings of this process.
+    """
+
+    def __init__(self, name: str, title: str, recognises: str, defaults: Callable[[], Any], propagates: bool, train_script: str,
+                 demo: Demo, shipped: Optional[Dict[str, str]] = None):
+        self.name, self.title, self.recognises, self.propagates = name, title, recognises, propagates
+        self.train_script, self.demo, self.shipped = train_script, demo, shipped or {}
+        self._defaults = defaults()
+        self.config = self.new_config()
+
+    @property
+    def kind(self):
+        """The Kind of task (lib/tasks/kinds), which needs MXNet."""
+        return KINDS.get(self.recognises)
+
+    def new_config(self):
+        """Return its settings by default, a new EasyDict."""
+        return copy.deepcopy(self._defaults)
+
+    def update_config(self, config_file: str) -> None:
+        """Merge a YAML file into `config`. Raises ConfigError naming the file and the key."""
+        update_from_file(self.config, config_file)
+
+    def load_symbols(self) -> None:
+        """Make the networks in its folder symbols/ known."""
+        import_modules(self.name + '.symbols')
+
+
+class _Tasks(Registry):
+    """Tasks by name; those in the repository are found by their task.py."""
+
+    def _find(self):
+        if not self._found:
+            self._found = True
+            for name in sorted(os.listdir(ROOT)):
+                if os.path.isfile(os.path.join(ROOT, name, 'task.py')):
+                    importlib.import_module(name + '.task')
+
+
+TASKS = _Tasks('task', 'task', package='the repository')
+# Modules of the package, each with a Kind.
+KINDS = Registry('kind of task', 'recognises', 'lib.tasks.kinds')
+
+
+def register(task: Task) -> Task:
+    """Make `task` known, and return it."""
+    return TASKS.register(task.name)(task)
+
+
+def open_task(name: str, cfg_path: str) -> Task:
+    """Return the task called `name`, its networks made known; cfg_path: settings, whose plugins may bring it along.
+
+    Raises ConfigError, listing the tasks, where there is none.
+    """
+    load_plugins(_settings(cfg_path).get('plugins') or [], cfg_path)
+    task = TASKS.get(name)
+    task.load_symbols()
+    return task
+
+
+def task_of(cfg_path: str, symbol: Optional[str] = None) -> Task:
+    """Return the task whose network the settings file `cfg_path` names; symbol: another network, None for that.
+
+    Raises ConfigError.
+    """
+    tree = _settings(cfg_path)
+    load_plugins(tree.get('plugins') or [], cfg_path)
+    for _, task in TASKS.items():
+        task.load_symbols()
+    network = SYMBOLS.get(symbol or str(tree.get('symbol', '')))
+    return TASKS.get(network.__module__.split('.')[0])
+
+
+def _settings(cfg_path):
+    return load_yaml(cfg_path if os.path.exists(cfg_path) else resolve(cfg_path))

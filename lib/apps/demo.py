@@ -49,10 +49,10 @@ def run_demo(task, args):
     source, output, prefix = open_demo(task, args)
     if args.batch and is_exported(prefix):
         raise ConfigError('%s is an exported model, which takes frames one by one: run it with demo.py' % prefix)
-    network, params, name = load_model(task, prefix, args.epoch)
-    device = contexts(config.gpus.split(',')[0])[0]      # one of those that the settings, made for training, name
-    predictor = kind.predictor(config, network, params, device, args.interval, name, args)
     with kind.drawing(config, args) as draw:
+        network, params, name = load_model(task, prefix, args.epoch)
+        device = contexts(config.gpus.split(',')[0])[0]      # one of those that the settings, made for training, name
+        predictor = kind.predictor(config, network, params, device, args.interval, name, args)
         timing = run_and_draw(predictor, source, output, draw)
     mean = timing.milliseconds()['frame']
     if args.batch and mean is not None:
@@ -76,8 +76,9 @@ def open_demo(task, args):
     config.symbol = config.symbol or defaults.symbol
     source_path = args.input or resolve(defaults.input)
     if not os.path.exists(source_path) and args.input is None:
-        raise DataError((task.kind.no_demo_clip + '. Name your own frames or video with --input; `sh init.sh --demo` makes clips and '
-                         'trains a small model for them') % source_path)
+        missing = task.kind.no_demo_clip % {'path': source_path, 'clip': os.path.basename(source_path)}
+        raise DataError('%s. Name your own frames or video with --input; `sh init.sh --demo` makes clips and trains a small model '
+                        'for them' % missing)
     source = open_frames(source_path)
     output = args.output or resolve(defaults.output)
     for flag, path, _ in [('--output', output, '')] + task.kind.demo_outputs(args):

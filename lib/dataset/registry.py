@@ -6,8 +6,8 @@ from easydict import EasyDict
 from dff.errors import ConfigError
 from lib.utils.registry import Registry
 
-# Classes with the classmethods from_config(cfg, image_set) and class_list(cfg), and `task`, 'detection' or 'segmentation':
-# what they have labels for.
+# Classes with the classmethods from_config(cfg, image_set) and class_list(cfg), and `task`, 'detection'
+# or 'segmentation': what they have labels for.
 DATASETS = Registry('data set', 'dataset.dataset', 'lib.dataset.sets')
 register = DATASETS.register
 

@@ -31,7 +31,7 @@ class VideoDetector(VideoPredictor):
             return
         if self.cfg.TEST.PRECISION != 'float32':
             raise ConfigError('the batch network runs in float32: TEST.PRECISION is %s' % self.cfg.TEST.PRECISION)
-        require_fixed(self.cfg, 'the batch network takes a key frame and the %d frames after it: %%s' % (self.interval - 1))
+        require_fixed(self.cfg, 'the batch network takes a key frame and the %d frames after it' % (self.interval - 1))
         self.warm_up = ({'key': 1, 'current': self.interval - 1} if self._instance.propagates
                         else {'key': self.interval, 'current': 0})
         self._run_batch = BatchNetwork(self.cfg, self._instance, self.interval, self._binder)

@@ -18,7 +18,7 @@ def schedule_of(cfg, interval=None):
     return make_schedule(test.KEY_FRAME_POLICY, test.KEY_FRAME_INTERVAL if interval is None else interval, test.KEY_FRAME_MISMATCH)
 
 
-def require_fixed(cfg, message):
-    """Raise ConfigError with `message`, whose %s is the policy, unless key frames come at fixed intervals, the first of each."""
+def require_fixed(cfg, reason):
+    """Raise ConfigError unless key frames come at fixed intervals, the first frame of each; reason: why they must."""
     if cfg.TEST.KEY_FRAME_POLICY != 'fixed':
-        raise ConfigError(message % ('TEST.KEY_FRAME_POLICY must be fixed, found %s' % cfg.TEST.KEY_FRAME_POLICY))
+        raise ConfigError('TEST.KEY_FRAME_POLICY must be fixed, found %s: %s' % (cfg.TEST.KEY_FRAME_POLICY, reason))

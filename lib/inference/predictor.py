@@ -19,7 +19,7 @@ class VideoPredictor:
             baseline the test network runs on every frame.
         arg_params, aux_params: {name: NDArray}.
         ctx: mx.Context.
-        interval: key frames are so far apart, or at most so far with KEY_FRAME_POLICY flow; None:
+        interval: key frames are so far apart, or at most so far with the policy flow; None:
             cfg.TEST.KEY_FRAME_INTERVAL. The baseline ignores it.
         source: what messages call the origin of the parameters.
 

@@ -38,7 +38,7 @@ class SegmentationTest(TestRun):
         """Distances from the key frame to test at; the frame baseline has but key frames."""
         if not self.network.propagates:
             return [0]
-        require_fixed(self.config, 'segmentation is tested at given distances from the key frame: %s')
+        require_fixed(self.config, 'segmentation is tested at given distances from the key frame')
         distance = self.options.distance
         if distance is None:
             return list(range(self.interval))

@@ -70,12 +70,10 @@ class Task:
 class _Tasks(Registry):
     """Tasks by name; those in the repository are found by their task.py."""
 
-    def _find(self):
-        if not self._found:
-            self._found = True
-            for name in sorted(os.listdir(ROOT)):
-                if os.path.isfile(os.path.join(ROOT, name, 'task.py')):
-                    importlib.import_module(name + '.task')
+    def _import(self):
+        for name in sorted(os.listdir(ROOT)):
+            if os.path.isfile(os.path.join(ROOT, name, 'task.py')):
+                importlib.import_module(name + '.task')
 
 
 TASKS = _Tasks('task', 'task', package='the repository')

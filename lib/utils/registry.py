@@ -54,9 +54,18 @@ class Registry:
         return name in self._things
 
     def _find(self):
-        if not self._found:
-            self._found = True
-            import_modules(self._package)
+        if self._found:
+            return
+        self._found = True      # before the modules are imported, which may look something up themselves
+        try:
+            self._import()
+        except BaseException:
+            self._found = False
+            raise
+
+    def _import(self):
+        """Import the modules that register the things."""
+        import_modules(self._package)
 
 
 def import_modules(package: str) -> None:

@@ -26,6 +26,7 @@ def detector(tmp_path):
     return tiny.write_experiment(tmp_path, 'dff_rfcn', clips=1, length=4)
 
 
+@pytest.mark.slow
 def test_one_table_without_model_and_input(detector, tmp_path):
     status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--frames', 7,
                                        '--json', tmp_path / 'all.json')
@@ -106,6 +107,7 @@ def test_messages(detector, arguments, message):
     assert status == 2 and message in err and 'Traceback' not in err
 
 
+@pytest.mark.slow
 def test_a_damaged_video(detector, tmp_path):
     path = tmp_path / 'clip.mp4'
     path.write_bytes(b'no video')

@@ -10,7 +10,7 @@ import pytest
 
 from dff.errors import ConfigError, DataError
 from lib.dataset.check.check import check
-from lib.dataset.check.check import check as check_module
+from lib.dataset.check import check as check_module
 from lib.dataset.check.check_clips import ranges
 from lib.dataset.check.check_html import write_html
 from lib.dataset.formats.problems import KINDS

@@ -19,7 +19,7 @@ SETTINGS = ['SCALES=[128,208]', 'network.width=0.125', 'network.DFF_FEAT_DIM=16'
 def project(root, tmp_path_factory):
     """A copy without trained networks, but with pre-trained parts of two batches, and little data."""
     project = tmp_path_factory.mktemp('project')
-    for part in ('lib', 'experiments', 'rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab', 'tools'):
+    for part in ('dff', 'lib', 'experiments', 'rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab', 'tools'):
         shutil.copytree(str(root / part), str(project / part), ignore=shutil.ignore_patterns('__pycache__'))
     toy_generator.generate(str(project / 'data/toy_vid'),
                            toy_generator.Size(train_clips=1, train_length=15, stills=2, val_clips=3, val_length=4))

@@ -91,7 +91,7 @@ def test_a_resumed_run_ends_with_the_same_parameters(command, work):
     slow(['network.pretrained_flow=nowhere/flownet'], 'nowhere/flownet-0000.params'),
     slow(['symbol=resnet_v1_102_rfcn'], "there is no network called 'resnet_v1_102_rfcn'"),
     slow(['dataset.dataset=ImageNetVIDD'], "ImageNetVIDD"),
-    (['dataset.image_set=VID_train_99frames'], 'VID_train_99frames'),
+    slow(['dataset.image_set=VID_train_99frames'], 'VID_train_99frames'),
     slow(['output_path=/dev/null/x'], 'cannot write to the output folder /dev/null/x'),
 ], ids=lambda value: value[0] if isinstance(value, list) else '')
 def test_mistakes_end_with_one_line(command, settings, message):

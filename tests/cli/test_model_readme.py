@@ -1,5 +1,4 @@
 """model/README.md against the settings: what any of them wants to read has a line there."""
-import importlib
 import os
 import re
 
@@ -8,8 +7,7 @@ import pytest
 from dff.errors import CheckpointError
 from lib.config.config import load_yaml
 from lib.engine.checkpoint import file_name, load_params
-
-TASKS = ('rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab')
+from lib.tasks.task import TASKS
 
 
 def wanted(root):
@@ -20,8 +18,8 @@ def wanted(root):
         for key, epoch in (('pretrained', network.get('pretrained_epoch', 0)), ('pretrained_flow', 0)):
             if network.get(key):
                 found[file_name(os.path.normpath(network[key]), epoch)] = path.name
-    for task in TASKS:
-        found[file_name(importlib.import_module(task + '.demo').DEFAULTS.model, 0)] = task + '/demo.py'
+    for task in TASKS.names():
+        found[file_name(TASKS.get(task).demo.model, 0)] = task + '/demo.py'
     return found
 
 

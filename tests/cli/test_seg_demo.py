@@ -49,6 +49,7 @@ def test_folder_to_video_and_class_maps(model, frames, tmp_path):
         assert np.asarray(image).max() < len(tiny_seg.CLASSES)
 
 
+@pytest.mark.slow
 def test_video_to_folder_by_the_baseline(model, tmp_path):
     with open_writer(tmp_path / 'in.mp4', 10) as write:
         for t in range(3):

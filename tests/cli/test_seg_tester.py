@@ -14,6 +14,7 @@ from lib.config.config import update_from_file
 from lib.config.defaults import segmentation_defaults
 from lib.dataset.formats.seg_records import SegClip, SegRecord
 from lib.inference import segmentation_testing, testing
+from lib.inference.key_frames import input_format
 from lib.inference.seg_protocol import count_runs, plan, segment_at_distances
 from dff.results import Seconds, Segmented
 from lib.symbols.registry import get_symbol_instance
@@ -45,7 +46,7 @@ class FakeSegmenter:
     """A frame's class map holds 1 in as many pixels of its first row as its key frame is far; else 0."""
 
     def __init__(self):
-        self.cfg = tiny_seg.seg_config('dff_deeplab')
+        self.form = input_format(tiny_seg.seg_config('dff_deeplab'))
         self.keys = Counter()
 
     def calibrate(self, images):
@@ -238,6 +239,7 @@ def test_interval_1_equals_the_baseline(experiment, tmp_path):
     assert run_test(experiment)['by_distance'][0]['mIoU'] == pytest.approx(every['mIoU'], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated(experiment, tmp_path):
     cfg = segmentation_defaults()
     update_from_file(cfg, str(experiment))
@@ -265,7 +267,7 @@ def test_missing_parameters(experiment, tmp_path):
     slow(['--distance', '-1'], "argument --distance: expected a whole number of 0 or more, found '-1'"),
     slow(['--interval', '2', '--distance', '2'], 'error: --distance 2: with key frames every 2 frames'),
     (['--set', 'TEST.KEY_FRAME_POLICY=flow'],
-     'error: TEST.KEY_FRAME_POLICY is flow: segmentation is tested at given distances'),
+     'error: TEST.KEY_FRAME_POLICY must be fixed, found flow: segmentation is tested at given distances'),
 ])
 def test_wrong_arguments(experiment, arguments, message):
     status, _, errors = tiny.run_script('dff_deeplab/test.py', '--cfg', experiment, *arguments)

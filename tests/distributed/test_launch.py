@@ -97,6 +97,7 @@ def test_one_asynchronous_worker_trains_as_one_process(experiment):
                                    err_msg=name)
 
 
+@pytest.mark.slow
 def test_no_asynchronous_step_is_lost(tmp_path, root):
     status, text = finish(['-n', '2', '-s', '2'], [sys.executable, str(root / 'tests' / 'helpers' / 'async_worker.py'),
                                                    str(tmp_path / 'x'), '20'])

@@ -45,7 +45,8 @@ def fresh_task(name):
 
 
 def run_demo_here(name, *words, batch=False):
-    """The demo of the task `name` in this process, which saves the seconds of importing MXNet; SystemExit after an error."""
+    """The demo of the task `name` in this process, which saves the seconds of importing MXNet;
+    SystemExit after an error."""
     task = fresh_task(name)
     cli.run(lambda: demo.run_demo(task, demo.demo_parser(task, '', batch).parse_args([str(word) for word in words])))
 

@@ -96,7 +96,8 @@ def test_segmentation_has_class_layers_too():
                                   ('fc6_weight', (8, 8, 1, 1)), ('res2a_weight', (4, 4)))}
     said = []
     network = resnet_v1_deeplab()
-    network.arg_shape_dict = {'score_weight': (5, 8, 1, 1), 'upsampling_weight': (5, 1, 32, 32), 'fc6_weight': (4, 8, 1, 1)}
+    network.arg_shape_dict = {'score_weight': (5, 8, 1, 1), 'upsampling_weight': (5, 1, 32, 32),
+                              'fc6_weight': (4, 8, 1, 1)}
     drop_class_layers(network, arrays, said.append)
     assert sorted(arrays) == ['fc6_weight', 'res2a_weight'] and len(said) == 1 and 'upsampling_weight' in said[0]
 

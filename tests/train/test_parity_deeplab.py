@@ -77,6 +77,7 @@ def test_baseline_training(recorded, cfg):
     recorded.compare_gradients(gradients, 'baseline_train/param_names', 'baseline_train/grad_norm')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('eq_flag', [0, 1])
 def test_training(recorded, cfg, eq_flag):
     inputs = {'data': recorded.cur, 'data_ref': recorded.key, 'eq_flag': np.array([eq_flag], np.float32),

@@ -126,7 +126,7 @@ def test_unknown_data_set(folder):
     cfg = folder.config('')
     cfg.dataset.dataset = 'ImageNetVId'
     with pytest.raises(ConfigError,
-                       match="there is no data set 'ImageNetVId'; there are CamVid, CityScape, ImageNetVID, "):
+                       match="there is no data set called 'ImageNetVId'; choose from CamVid, CityScape, ImageNetVID, "):
         get_dataset(cfg, 'VID_val_videos')
 
 

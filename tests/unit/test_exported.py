@@ -156,7 +156,7 @@ def test_a_broken_folder(exported, tmp_path, name, content, message):
     else:
         path.write_text(content)
     with pytest.raises(CheckpointError, match=message):
-        load_exported(str(folder), get_symbol_instance(settings_of('rfcn')))
+        load_exported(str(folder), get_symbol_instance(tiny.tiny_config('rfcn')))
 
 
 def test_what_cannot_be_exported(checkpoints, tmp_path):
@@ -178,6 +178,7 @@ def test_what_cannot_be_exported(checkpoints, tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_the_command_where_nothing_was_trained(checkpoints, tmp_path):
     status, _, errors = tiny.run_script('tools/export_model.py', 'rfcn', '--cfg', checkpoints['rfcn'][0],
                                         '--output', tmp_path / 'out', '--set', 'TEST.test_epoch=7')

@@ -22,7 +22,6 @@ from lib.inference.exported import export_model, load_exported
 from lib.symbols.flownet import flownet
 from lib.symbols.initialise import initial_value
 from lib.symbols.registry import FLOW_NETWORKS
-from tests.helpers.marks import slow
 from tests.helpers.symbol_tools import lively_params, network, relative_difference, run, small
 
 KINDS = FLOW_NETWORKS.names()
@@ -105,8 +104,8 @@ def test_correlation_compares_what_the_same_layers_made():
 
 
 def test_what_does_not_exist_is_listed():
-    message = (r"no flow network called 'flownet2' \(setting network.flow\); "
-               r"choose from flownet, flownet_correlation, flownet_inception")
+    message = ("network.flow: there is no flow network called 'flownet2'; "
+               "choose from flownet, flownet_correlation, flownet_inception")
     with pytest.raises(ConfigError, match=message):
         flow_and_scale('flownet2')
     with pytest.raises(ConfigError, match='network.flow_width is 0.125, which makes 0.5 of 4 channels'):
@@ -206,8 +205,9 @@ def test_exported_it_needs_no_settings(detection, tmp_path):
 
 # ---- trained on its own
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind, message', [
-    slow('flownet_inception', '16 of the 46 parameters of the network are missing: conv2_weight'),
+    ('flownet_inception', '16 of the 46 parameters of the network are missing: conv2_weight'),
     ('flownet_correlation', '20 of the 46 parameters of the network are missing: conv5_weight')])
 def test_it_learns_from_synthetic_pairs(kind, message, tmp_path):
     config = flow_defaults()

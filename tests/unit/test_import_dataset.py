@@ -37,6 +37,7 @@ def src(tmp_path):
     return sequences(tmp_path / 'my seqüences', 'a', 'b', 'c')
 
 
+@pytest.mark.slow
 def test_command_line(src, tmp_path):
     out = tmp_path / 'my data'
     status, printed, errors = run_script('tools/import_dataset.py', 'mot', src, out, '--classes', 'car', 'pedestrian',
@@ -100,7 +101,7 @@ def test_what_is_wrong_is_said(src, tmp_path):
                              ('--frames: expected a folder of images', {'frames': 'none'})):
         with pytest.raises((ConfigError, DataError), match=message):
             run_import('mot', src, tmp_path / 'out', **options)
-    with pytest.raises(ConfigError, match="there is no format 'voc2'; there are coco, coco-vid, cvat"):
+    with pytest.raises(ConfigError, match="there is no format called 'voc2'; choose from coco, coco-vid, cvat"):
         run_import('voc2', src, tmp_path / 'out')
     with pytest.raises(DataError, match='none does not exist'):
         run_import('mot', tmp_path / 'none', tmp_path / 'out')

@@ -55,11 +55,11 @@ def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faste
     cfg = tiny.tiny_config('dff_rfcn')
     float32 = VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg), mx.cpu())
     assert float32.arithmetic() == {'key': 'float32', 'current': 'float32'}
-    key = float32._run_key.pool.last_inputs()
+    key = float32.networks.pools['key'].last_inputs()
     noise = 30 * np.random.RandomState(0).randn(*key['data'].shape)
     for name in key:
         key[name] = mx.nd.array(noise if name == 'data' else [[64, 96, 1]])
-    a, b = (each._run_key.pool.forward(key).outputs[0].asnumpy() for each in (float32, int8))
+    a, b = (each.networks.pools['key'].forward(key).outputs[0].asnumpy() for each in (float32, int8))
     assert 0 < abs(a - b).mean() < 0.1 * abs(a).mean()
 
 
@@ -70,6 +70,7 @@ def test_other_values_are_refused(tmp_path):
     assert status == 2 and "TEST.PRECISION must be float32 or int8, found 'float16'" in err
 
 
+@pytest.mark.slow
 def test_a_record_of_other_parameters_is_made_anew(tmp_path, int8_is_faster, caplog):
     source = tmp_path / 'model-0001.params'
     list(detector(source).detect(tiny.clip(4)))

@@ -105,7 +105,8 @@ def test_thresholds_and_limits():
 
 
 def test_stride_padding():
-    frame = prepare(tiny.frame(0, 50, 90), input_format(tiny.tiny_config('rfcn', SCALES=[50, 90], network__IMAGE_STRIDE=32)))
+    frame = prepare(tiny.frame(0, 50, 90),
+                    input_format(tiny.tiny_config('rfcn', SCALES=[50, 90], network__IMAGE_STRIDE=32)))
     assert frame.tensor.shape == (1, 3, 64, 96) and frame.im_info.tolist() == [[64, 96, 1]]
     cfg = tiny.tiny_config('dff_rfcn', SCALES=[50, 90], network__IMAGE_STRIDE=32)
     assert len(list(detector('dff_rfcn', cfg).detect(tiny.clip(4, 50, 90)))) == 4

@@ -15,6 +15,7 @@ from lib.evaluation.detections import Detections, read_detections
 from lib.evaluation.vid_eval import GroundTruth, average_precision, evaluate
 from lib.evaluation.vid_match import TruthIndex, join_pairs, match, ranks
 from tests.helpers.dataset_tools import DatasetFolder, annotation, object_xml
+from tests.helpers.marks import slow
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'data', 'vid_eval.json')
 
@@ -298,10 +299,10 @@ def test_command_line(two_frames, root, tmp_path):
 
 @pytest.mark.parametrize('arguments, expected', [
     ([], 'give either --cfg FILE.yaml or --dataset FOLDER'),
-    (['--dataset', 'x'], '--dataset needs --image_set, for instance VID_val_videos'),
-    (['--cfg', 'x.yaml', '--classes', 'c'],
-     '--classes goes with --dataset; with --cfg, dataset.CLASSES says the classes'),
-    (['--cfg', 'x.yaml', '--numbers', '9-1'], "--numbers: expected FIRST-LAST, as in 51-101; found '9-1'"),
+    slow(['--dataset', 'x'], '--dataset needs --image_set, for instance VID_val_videos'),
+    slow(['--cfg', 'x.yaml', '--classes', 'c'],
+         '--classes goes with --dataset; with --cfg, dataset.CLASSES says the classes'),
+    slow(['--cfg', 'x.yaml', '--numbers', '9-1'], "--numbers: expected FIRST-LAST, as in 51-101; found '9-1'"),
 ])
 def test_command_line_errors(root, arguments, expected):
     done = run_tool(root, '--detections', 'd.txt', *arguments)

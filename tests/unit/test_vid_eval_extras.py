@@ -168,6 +168,7 @@ def test_curve():
     assert [part.tolist() for part in curve(np.array([], int), 4)] == [[0], [0]]
 
 
+@pytest.mark.slow
 def test_command(clip, root, tmp_path):
     dataset, file = clip
     options = ['--json', str(tmp_path / 'r.json'), '--csv', str(tmp_path / 'r.csv'), '--plots', str(tmp_path / 'plots')]

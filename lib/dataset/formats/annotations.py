@@ -83,9 +83,10 @@ def parse_annotation(source: Source, report: ReportFunction = refuse
         if not name:
             report('annotation invalid', source.where, 'object %d of %s has no <name>' % (index, source.xml))
             continue
-        box = [_number(element, tag, index, source, report) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
-        if None not in box:
-            objects.append(AnnotatedObject(name, *box, (element.findtext('trackid') or '').strip()))
+        x1, y1, x2, y2 = (_number(element, tag, index, source, report) for tag in ('xmin', 'ymin', 'xmax', 'ymax'))
+        if None not in (x1, y1, x2, y2):
+            track = (element.findtext('trackid') or '').strip()
+            objects.append(AnnotatedObject(name, x1, y1, x2, y2, track))
     return _size(root, source, report), objects
 
 

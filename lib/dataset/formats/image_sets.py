@@ -153,7 +153,7 @@ def _with_clip_lengths(entries):
 
 
 def _check_numbers(entries, file, report):
-    seen = {}
+    seen: Dict[int, Entry] = {}
     for entry in entries:
         other = seen.setdefault(entry.number, entry)
         if other is not entry:

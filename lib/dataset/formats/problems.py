@@ -22,7 +22,8 @@ KINDS: Dict[str, Tuple[str, str]] = {
     'frame number twice': ('error', _REFUSED),
     'image missing': ('error', 'training refuses to start; testing stops at this frame'),
     'image unreadable': ('error', 'training and testing stop when they come to this frame'),
-    'image truncated': ('error', 'training and testing stop when they come to this frame (an older OpenCV fills it up with grey)'),
+    'image truncated': ('error', 'training and testing stop when they come to this frame (an older OpenCV fills it up '
+                                 'with grey)'),
     'annotation missing': ('error', _ANNOTATION),
     'annotation invalid': ('error', _ANNOTATION),
     'wrong size': ('error', 'training stops when it comes to this frame; testing goes on, boxes and frames may not fit'),

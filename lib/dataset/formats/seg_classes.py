@@ -56,9 +56,9 @@ def load_seg_classes(setting: ClassSetting) -> SegClassList:
         raise error('%s holds %d classes; expected 2 to %d `%s` lines, in the order of the ids'
                     % (source, len(names), MAX_CLASSES, FORM))
     palette = default_palette(len(names))
-    for index, colour in enumerate(colours):
-        if colour is not None:
-            palette[index] = colour
+    for index, own in enumerate(colours):
+        if own is not None:
+            palette[index] = own
     return SegClassList(names, palette)
 
 

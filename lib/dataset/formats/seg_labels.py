@@ -1,4 +1,4 @@
-"""Reading label maps: PNG files whose pixels are class ids, with errors that say what to do about those that are not."""
+"""Reading label maps: PNG files whose pixels are class ids, with errors that say what to do about others."""
 from typing import Iterable, Optional
 
 import cv2

@@ -4,7 +4,6 @@ from itertools import groupby
 from typing import Iterable, List
 
 
-
 @dataclass
 class SegRecord:
     """One labelled frame."""

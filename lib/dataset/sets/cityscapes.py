@@ -2,7 +2,7 @@
 import logging
 import os
 import re
-from typing import List, Optional
+from typing import List, Optional, Set, Tuple
 
 import numpy as np
 from easydict import EasyDict
@@ -81,11 +81,11 @@ class Cityscapes(SegDataset):
             found = sorted(os.listdir(above)) if os.path.isdir(above) else []
             raise DataError("image set '%s': expected %s_<split>, where <split> is a folder in %s; there %s"
                             % (self.name, FRAMES, above, 'are %s' % ', '.join(found) if found else 'is none'))
-        sequences: Optional[str] = os.path.join(self.path, SEQUENCE, split)
-        if not os.path.isdir(sequences):
+        place = os.path.join(self.path, SEQUENCE, split)
+        sequences = place if os.path.isdir(place) else None
+        if sequences is None:
             logger.info('%s: %s does not exist: each labelled frame is a still, which is its own reference',
-                        self.name, sequences)
-            sequences = None
+                        self.name, place)
         records: List[SegRecord] = []
         for city in sorted(os.listdir(root)):
             if os.path.isdir(os.path.join(root, city)):
@@ -111,9 +111,10 @@ class Cityscapes(SegDataset):
                 records.append(SegRecord(image, label, frames, index))
         return records
 
-    def _label(self, image, stem, folder, names):
-        # Files of all label ids are as good as those of train ids, but only for the benchmark's own classes.
-        kinds = ('trainIds', 'labelTrainIds', 'labelIds') if self.num_classes == len(CLASSES) else ('trainIds', 'labelTrainIds')
+    def _label(self, image: str, stem: str, folder: str, names: Set[str]) -> str:
+        kinds = ['trainIds', 'labelTrainIds']
+        if self.num_classes == len(CLASSES):
+            kinds.append('labelIds')     # as good as train ids, but only for the benchmark's own classes
         candidates = ['%s_%s_%s.png' % (stem, self.annotation_prefix, kind) for kind in kinds]
         for name in candidates:
             if name in names:
@@ -131,19 +132,28 @@ class Cityscapes(SegDataset):
         return table
 
 
-def snippet(image, sequence, number, folder, names):
-    """(frames, index) of the clip around a labelled frame: paths of consecutive frames, and its own place among them.
+def snippet(image: str, sequence: str, number: int, folder: str, names: Set[str]) -> Tuple[List[str], int]:
+    """Return (paths of consecutive frames, place of the labelled one among them) of the clip around a labelled frame.
 
-    image: path of the labelled frame, which stands for its copy in `folder`; sequence: what precedes its `number` in the names of
-    frames; names: those in `folder`. Raises DataError where the frame before it, or one between two others, is missing.
+    Args:
+        image: path of the labelled frame, which stands for its copy in `folder`.
+        sequence: what precedes the number in the names of frames.
+        number: of the labelled frame.
+        folder: of the sequence's frames.
+        names: of the files in `folder`.
+
+    Raises:
+        DataError: the frame before the labelled one, or one between two others, is missing.
     """
+    def path(k: int) -> str:
+        return os.path.join(folder, _FRAME_NAME % (sequence, number + k))
     present = [k for k in range(-BEFORE, AFTER + 1) if k == 0 or _FRAME_NAME % (sequence, number + k) in names]
     for k in range(min(present + [-1]), max(present)):
         if k not in present:
-            raise DataError('the sequence frame %s does not exist; unpack %s_trainvaltest.zip again, or take the folder %s away to use '
-                            'stills only' % (os.path.join(folder, _FRAME_NAME % (sequence, number + k)), SEQUENCE, os.path.dirname(folder)))
-    return [os.path.join(folder, _FRAME_NAME % (sequence, number + k)) if k else image for k in present], present.index(0)
+            raise DataError('the sequence frame %s does not exist; unpack %s_trainvaltest.zip again, or take the '
+                            'folder %s away to use stills only' % (path(k), SEQUENCE, os.path.dirname(folder)))
+    return [path(k) if k else image for k in present], present.index(0)
 
 
-def _names(folder):
+def _names(folder: Optional[str]) -> Set[str]:
     return set(os.listdir(folder)) if folder and os.path.isdir(folder) else set()

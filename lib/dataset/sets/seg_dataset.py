@@ -90,5 +90,5 @@ class SegDataset:
         return id_table(self.num_classes, self.ignored_ids)
 
     def name_of(self, path: str) -> str:
-        """Return the path of a frame below the data set's folder, without extension and with `/`: a name for results."""
+        """Return a frame's name for results: its path below the data set's folder, with `/`, without extension."""
         return os.path.splitext(os.path.relpath(path, self.path))[0].replace(os.sep, '/')

@@ -24,8 +24,8 @@ class Detection:
     load_params = staticmethod(load_test_params)
     has_batch_network = True
     drawn = 'boxes'
-    no_demo_clip = ('the frames of the demo clip are not at %s: they are a clip of the validation set of ImageNet VID '
-                    '(data/README.md says where to get it)')
+    no_demo_clip = ('the frames of the demo clip are not at %(path)s: they are the clip val/%(clip)s of ImageNet VID (data/README.md '
+                    'says where to get it)')
 
     @staticmethod
     def train_loader(config, devices, with_reference):

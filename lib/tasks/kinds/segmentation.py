@@ -27,7 +27,7 @@ class Segmentation:
     test_run = SegmentationTest
     has_batch_network = False
     drawn = "classes' colours"
-    no_demo_clip = ('there is no demo clip at %s: put frames of one snippet of Cityscapes there (leftImg8bit_sequence; data/README.md '
+    no_demo_clip = ('there is no demo clip at %(path)s: put frames of one snippet of Cityscapes there (leftImg8bit_sequence; data/README.md '
                     'says where to get it)')
 
     @staticmethod

@@ -24,7 +24,8 @@ from dff.files import atomic_path  # noqa: E402
 from dff.image import read_image  # noqa: E402
 
 FPS = 15
-BOX = '    <box frame="%d" outside="%d" occluded="0" keyframe="1" xtl="%.2f" ytl="%.2f" xbr="%.2f" ybr="%.2f" z_order="0"></box>\n'
+BOX = ('    <box frame="%d" outside="%d" occluded="0" keyframe="1" xtl="%.2f" ytl="%.2f" xbr="%.2f" '
+       'ybr="%.2f" z_order="0"></box>\n')
 
 
 def write_video(path, images):

@@ -57,9 +57,10 @@ class Contender:
         what else the table holds.
         """
         columns = {
-            'reading': [row[1] for row in self.rows], 'post': [row[3] for row in self.rows], 'key':
-            [row[2] for row in self.rows if row[0]], 'current':
-            [row[2] for row in self.rows if not row[0]]
+            'reading': [row[1] for row in self.rows],
+            'post': [row[3] for row in self.rows],
+            'key': [row[2] for row in self.rows if row[0]],
+            'current': [row[2] for row in self.rows if not row[0]],
         }
         medians = {
             part: None if not values or None in values else float(np.median(values))

@@ -193,9 +193,9 @@ def compare(folder, per_frame, frames, repeats=5):
     loop, here = (np.median(times[name]) for name in ('loop', 'here'))
     print(
         'the same AP from a loop over boxes, %d frames, %d detections, medians of %d: %.2f s; '
-        'lib/evaluation/vid_eval.py %.3f s; %.1f times '
-        'as fast (aim: 20)' % (frames, frames * per_frame, repeats, loop, here,
-                               np.median(np.divide(times['loop'], times['here']))))
+        'lib/evaluation/vid_eval.py %.3f s; %.1f times as fast (aim: 20)'
+        % (frames, frames * per_frame, repeats, loop, here,
+           np.median(np.divide(times['loop'], times['here']))))
 
 
 def main():

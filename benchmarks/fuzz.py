@@ -1,5 +1,6 @@
-"""Feeds damaged and hostile files to every reader: python benchmarks/fuzz.py [--inputs 100000]
-[--only xml png ...] [--guided]
+"""Feeds damaged and hostile files to every reader.
+
+    python benchmarks/fuzz.py [--inputs 100000] [--only xml png ...] [--guided]
 
 Each reader gets files made from a good one (bytes changed, cut off, repeated, hostile words put
 in) and random ones, drawn by hypothesis, which also shrinks what fails. With --guided they are
@@ -115,15 +116,13 @@ def fuzz_guided(name, count, folder):
     with open(os.path.join(folder, 'words'), 'w', encoding='ascii') as stream:
         stream.writelines('"%s"\n' % ''.join('\\x%02x' % byte for byte in word) for word in words)
     code = 'from benchmarks.fuzz import guided_process; guided_process(%r, %r)' % (name, folder)
-    done = subprocess.run([
-        sys.executable, '-c', code,
-        '-runs=%d' % count, '-seed=1',
-        '-max_len=%d' % max(LONGEST, 2 * len(good)),
-        '-timeout=%d' % PATIENCE,
-        '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
-        '-artifact_prefix=' + os.path.join(ROOT, 'output', 'fuzz-'), corpus
-    ], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-                          errors='replace')
+    done = subprocess.run(
+        [sys.executable, '-c', code, '-runs=%d' % count, '-seed=1',
+         '-max_len=%d' % max(LONGEST, 2 * len(good)), '-timeout=%d' % PATIENCE,
+         '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
+         '-artifact_prefix=' + os.path.join(ROOT, 'output', 'fuzz-'), corpus],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+        errors='replace')
     runs = re.search(r'Done (\d+) runs', done.stdout)
     if done.returncode or not runs:
         raise DFFError('%s, by atheris: status %d\n%s'

@@ -16,7 +16,8 @@ def class_colour(index: int) -> Tuple[int, int, int]:
     return int(255 * blue), int(255 * green), int(255 * red)
 
 
-def draw_detections(image: np.ndarray, detections: np.ndarray, class_names: Sequence[str], thresh: float = 0.0) -> np.ndarray:
+def draw_detections(image: np.ndarray, detections: np.ndarray, class_names: Sequence[str],
+                    thresh: float = 0.0) -> np.ndarray:
     """Return a copy of BGR uint8 `image` with a box, class name and score for each detection of at least `thresh`.
 
     detections: [n, 6], class (from 1), score, x1, y1, x2, y2. class_names: by class index, background first.

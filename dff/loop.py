@@ -31,8 +31,8 @@ def key_frame_loop(frames: Iterable[Frame], schedule: Schedule, networks: Networ
         return function(*arguments), clock() - start
 
     schedule.restart()
-    key_frame, waiting, index = None, deque(), 0
-    frames = iter(frames)
+    waiting: Deque[Frame] = deque()
+    frames, key_frame, index = iter(frames), None, 0
     while True:
         start = clock()
         frame = waiting.popleft() if waiting else next(frames, None)
@@ -67,12 +67,14 @@ def _look_ahead(first: Frame, waiting: Deque[Frame], frames: Iterator[Frame], sc
         waiting.append(frame)
         if frame.tensor.shape != first.tensor.shape:
             break
-    alike = itertools.takewhile(lambda frame: frame.tensor.shape == first.tensor.shape, itertools.islice(waiting, count))
+    alike = itertools.takewhile(lambda frame: frame.tensor.shape == first.tensor.shape,
+                                itertools.islice(waiting, count))
     usable = [first, *alike]
     return usable[schedule.key_place(len(usable))]
 
 
-def batch_loop(frames: Iterable[Frame], size: int, run_batch: Callable, post_process: Callable, has_current: bool = True,
+def batch_loop(frames: Iterable[Frame], size: int, run_batch: Callable, post_process: Callable,
+               has_current: bool = True,
                clock: Callable[[], float] = time.perf_counter) -> Iterator[Detected]:
     """Yield a Detected for each Frame of the clip `frames`, computed in batches.
 

@@ -8,7 +8,8 @@ class Outputs(NamedTuple):
     """What the networks hand out for a frame, in host memory."""
 
     values: Any                          # what the task makes its result of: of detection (rois, cls_prob, bbox_pred)
-    mismatch: Optional[float] = None     # grey levels that the key frame's image, moved along the flow, is off; None: not measured
+    # grey levels that the key frame's image, moved along the flow, is off; None: not measured
+    mismatch: Optional[float] = None
 
 
 class Networks(Protocol):

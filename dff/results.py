@@ -21,9 +21,10 @@ class Seconds(NamedTuple):
 class Detected(NamedTuple):
     """What was detected in a frame."""
 
-    index: int                 # of the frame, from 0
+    index: int                 # type: ignore[assignment]  # of the frame, from 0; it hides tuple.index
     image: np.ndarray          # BGR uint8 [H, W, 3]
-    detections: np.ndarray     # float32 [n, 6]: class (from 1), score, x1, y1, x2, y2 in pixels of `image`, inclusive corners
+    # float32 [n, 6]: class (from 1), score, x1, y1, x2, y2 in pixels of `image`, inclusive corners
+    detections: np.ndarray
     is_key: bool
     seconds: Seconds
 
@@ -31,7 +32,7 @@ class Detected(NamedTuple):
 class Segmented(NamedTuple):
     """The classes of a frame's pixels."""
 
-    index: int             # of the frame, from 0
+    index: int             # type: ignore[assignment]  # of the frame, from 0; it hides tuple.index
     image: np.ndarray      # BGR uint8 [H, W, 3]
     labels: np.ndarray     # uint8 [H, W], class ids
     is_key: bool
@@ -42,8 +43,8 @@ class Segmented(NamedTuple):
 def json_writer(path: Optional[str], class_names: Sequence[str]) -> Iterator[Callable[[Detected, str], Any]]:
     """Yield record(result, name), which writes a Detected to the JSON file `path`, a frame a line, in constant memory.
 
-    The file appears when the block ends well. path: None for a function that does nothing; class_names: background first.
-    Raises DataError where the file cannot be written.
+    The file appears when the block ends well. path: None for a function that does nothing; class_names:
+    background first. Raises DataError where the file cannot be written.
     """
     if path is None:
         yield lambda result, name: None
@@ -61,9 +62,10 @@ def json_writer(path: Optional[str], class_names: Sequence[str]) -> Iterator[Cal
 
         def record(result: Detected, name: str) -> None:
             nonlocal separator
-            boxes = [{'class': class_names[int(row[0])], 'score': round(row[1], 4), 'box': [round(value, 2) for value in row[2:]]}
-                     for row in result.detections.tolist()]
-            stream.write(separator + json.dumps({'frame': result.index, 'name': name, 'key': result.is_key, 'detections': boxes}))
+            boxes = [{'class': class_names[int(row[0])], 'score': round(row[1], 4),
+                      'box': [round(value, 2) for value in row[2:]]} for row in result.detections.tolist()]
+            stream.write(separator + json.dumps({'frame': result.index, 'name': name, 'key': result.is_key,
+                                                 'detections': boxes}))
             separator = ',\n  '
         yield record
         stream.write('\n]}\n')

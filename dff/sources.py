@@ -88,7 +88,8 @@ def read_ahead(items: Iterable[Any], depth: int = 4) -> Iterator[Any]:
 
     What `items` raises is raised here, at its place. Closing this generator stops the thread.
     """
-    slots, stop = queue.Queue(maxsize=depth), threading.Event()
+    slots: queue.Queue = queue.Queue(maxsize=depth)
+    stop = threading.Event()
 
     def put(entry):
         while not stop.is_set():

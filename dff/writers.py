@@ -13,7 +13,8 @@ from dff.sources import DEFAULT_FPS
 
 @contextlib.contextmanager
 def open_writer(path: str, fps: float = DEFAULT_FPS) -> Iterator[Callable[[np.ndarray, str], None]]:
-    """Yield `write(frame, name)`: to the video `path`, of `fps` frames a second, if it ends in .mp4, else into folder `path`.
+    """Yield `write(frame, name)`: to the video `path`, of `fps` frames a second, if it ends in .mp4, else
+    into folder `path`.
 
     Frames are BGR uint8. In a folder they become <name>.jpg. A video appears under its name when it
     is whole; after an error nothing of it stays. DataError: `path` cannot be written;
@@ -53,7 +54,7 @@ def _video_writer(path, fps):
         nonlocal video, size
         if video is None:
             size = (frame.shape[1], frame.shape[0])
-            video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'mp4v'), fps, size)
+            video = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
             if not video.isOpened():
                 raise SetupError('this OpenCV cannot encode .mp4 video; pass a folder as output instead')
         video.write(_letterbox(frame, size))

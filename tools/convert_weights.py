@@ -33,8 +33,7 @@ def parse_arguments():
              'or 103.06 115.9 123.15 (FlowNet)')
     parser.add_argument('--caffe_style', action='store_true', help=(
         'a PyTorch file with weights of Caffe: BGR images, in a ResNet no pixel scaling and the '
-        'stride in the 1x1 '
-        '(flownets_from_caffe, the caffe style of mmdetection)'))
+        'stride in the 1x1 (flownets_from_caffe, the caffe style of mmdetection)'))
     parser.add_argument('--origin', default='', metavar='URL', help='where the file is from, for the record')
     return parser.parse_args()
 

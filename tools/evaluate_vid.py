@@ -1,8 +1,9 @@
 """Evaluate saved detections: AP of every class, of slow, medium and fast objects, and their means.
 
     python tools/evaluate_vid.py --cfg FILE.yaml --image_set VID_val_videos --detections FILE
-    [--json OUT] [--plots FOLDER] python tools/evaluate_vid.py --dataset FOLDER --classes FILE
-    --image_set VID_val_videos --detections FILE
+        [--json OUT] [--plots FOLDER]
+    python tools/evaluate_vid.py --dataset FOLDER --classes FILE --image_set VID_val_videos
+        --detections FILE
 
 --numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists
 only some frames does too. Speeds need track ids in the annotations: the mean IoU of an object's

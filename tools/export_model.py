@@ -25,8 +25,10 @@ def parse_arguments():
     parser.add_argument('task', metavar='TASK', help=', '.join(TASKS.names()))
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%04d.params (default: what training with FILE.yaml wrote)'))
-    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in their name, with --model (default 0)')
-    parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
+    parser.add_argument('--epoch', type=int, default=0, metavar='N',
+                        help='number in their name, with --model (default 0)')
+    parser.add_argument('--interval', type=positive, metavar='N',
+                        help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--output', required=True, metavar='FOLDER', help='the folder to write')
     return parser.parse_args()
 
@@ -44,7 +46,8 @@ def main():
     params = task.kind.load_params(prefix, epoch, print)
     export_model(config, get_symbol_instance(config), *params, task.kind.class_lines(config), args.output,
                  file_name(os.path.basename(prefix), epoch))
-    print('written: %s. Run it: python %s/demo.py --model %s --input VIDEO_OR_FOLDER' % (args.output, task.name, args.output))
+    print('written: %s. Run it: python %s/demo.py --model %s --input VIDEO_OR_FOLDER'
+          % (args.output, task.name, args.output))
 
 
 if __name__ == '__main__':

@@ -1,10 +1,13 @@
-"""Turn coloured label PNGs into label maps: PNG files of one channel whose pixels are class ids, as training reads them.
+"""Turn coloured label PNGs into label maps, as training reads them.
+
+A label map is a PNG file of one channel whose pixels are class ids.
 
     python tools/labels_to_ids.py IN OUT                     palette files: the numbers of the palette are the ids
     python tools/labels_to_ids.py IN OUT --classes FILE      RGB files (or palettes): the class of each colour
 
-IN and OUT are folders; sub-folders are kept. FILE holds `name red green blue` lines in the order of the ids. With --ignore, colours
-that FILE does not list become 255, the id that training and evaluation leave out.
+IN and OUT are folders; sub-folders are kept. FILE holds `name red green blue` lines in the order
+of the ids. With --ignore, colours that FILE does not list become 255, the id that training and
+evaluation leave out.
 """
 import argparse
 import os
@@ -33,11 +36,15 @@ def ids_of(path, classes=None, ignore=False):
     image = open_png(path)
     if classes is None:
         if image.mode != 'P':
-            raise DataError('label %s has no palette (mode %s); for colours give --classes FILE; a file of one channel holds ids already'
-                            % (path, image.mode))
+            raise DataError(
+                'label %s has no palette (mode %s); for colours give --classes FILE; a file of '
+                'one channel holds ids already'
+                % (path, image.mode))
         return np.asarray(image)
     if image.mode not in ('P', 'RGB', 'RGBA'):
-        raise DataError('label %s holds no colours (mode %s); a file of one channel holds ids already' % (path, image.mode))
+        raise DataError(
+            'label %s holds no colours (mode %s); a file of one channel holds ids already'
+            % (path, image.mode))
     pixels = np.asarray(image.convert('RGB')).astype(np.int32)
     colours = pixels @ [65536, 256, 1]
     ids = np.full(colours.shape, IGNORE_LABEL, np.uint8)
@@ -47,8 +54,11 @@ def ids_of(path, classes=None, ignore=False):
         ids[mask], known[mask] = index, True
     if not known.all() and not ignore:
         row, column = np.argwhere(~known)[0]
-        raise DataError('label %s, row %d, column %d: the colour %d %d %d is of no class; add it to the class file, or give --ignore to '
-                        'make such pixels %d' % ((path, row, column) + tuple(pixels[row, column]) + (IGNORE_LABEL,)))
+        raise DataError(
+            'label %s, row %d, column %d: the colour %d %d %d is of no class; add it to the class '
+            'file, or give --ignore to make such pixels '
+            '%d' % ((path, row, column) + tuple(pixels[row, column]) +
+                                     (IGNORE_LABEL,)))
     return ids
 
 
@@ -58,19 +68,27 @@ def colour_classes(path):
     seen = {}
     for name, colour in zip(classes.names, map(tuple, classes.palette.tolist())):
         if colour in seen:
-            raise DataError("%s: '%s' and '%s' have the same colour, %d %d %d" % ((path, seen[colour], name) + colour))
+            raise DataError("%s: '%s' and '%s' have the same colour, %d %d "
+                            "%d" % ((path, seen[colour], name) + colour))
         seen[colour] = name
     return classes
 
 
 def convert_folder(source, target, classes=None, ignore=False):
-    """Write the ids of every PNG below `source` to the same place below `target`; returns how many. Raises DataError."""
+    """Write the ids of every PNG below `source` to the same place below `target`.
+
+    Returns how many. Raises DataError.
+    """
     if not os.path.isdir(source):
         raise DataError('the folder %s does not exist' % source)
     if os.path.realpath(source) == os.path.realpath(target):
         raise DataError('%s would be overwritten; give another folder for the result' % source)
-    files = [os.path.relpath(os.path.join(place, name), source) for place, _, names in os.walk(source) for name in sorted(names)
-             if name.lower().endswith('.png') and not name.startswith('.')]
+    files = [
+        os.path.relpath(os.path.join(place, name), source)
+        for place, _, names in os.walk(source)
+        for name in sorted(names)
+        if name.lower().endswith('.png') and not name.startswith('.')
+    ]
     if not files:
         raise DataError('there is no PNG file in %s' % source)
     for file in progress_bar(files, desc='labels', unit='file', disable=len(files) < 200):
@@ -89,7 +107,8 @@ def main():
     parser.add_argument('source', metavar='IN', help='folder of coloured label PNGs')
     parser.add_argument('target', metavar='OUT', help='folder for the label maps')
     parser.add_argument('--classes', metavar='FILE', help='`name red green blue` lines: the class of each colour')
-    parser.add_argument('--ignore', action='store_true', help='with --classes: colours of no class become %d' % IGNORE_LABEL)
+    parser.add_argument('--ignore', action='store_true',
+                        help='with --classes: colours of no class become %d' % IGNORE_LABEL)
     args = parser.parse_args()
     if args.ignore and args.classes is None:
         parser.error('--ignore goes with --classes')

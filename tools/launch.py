@@ -35,8 +35,7 @@ PASSED = ('OMP_NUM_THREADS', 'PYTHONPATH', 'PATH', 'LD_LIBRARY_PATH', 'DMLC_INTE
 # A command on another machine: a line of input asks it to stop, the end of the input (of the connection) ends it.
 REMOTE = (
     'cd %s && exec 3<&0 && { env %s %s 3<&- & child=$!; { while read -r line <&3; do kill -TERM '
-    '$child; done; kill -KILL $child; } & '
-    'wait $child; status=$?; kill $!; exit $status; }')
+    '$child; done; kill -KILL $child; } & wait $child; status=$?; kill $!; exit $status; }')
 
 
 class Process:
@@ -172,8 +171,7 @@ def port_of(root, port):
     except (OSError, OverflowError) as error:
         raise ConfigError(
             'the scheduler cannot listen at %s, port %d (%s): --root must be an address of this '
-            'machine, --port a free port of '
-            'it' % (root, port, error)) from error
+            'machine, --port a free port of it' % (root, port, error)) from error
 
 
 def start(args, helpers, workers):
@@ -184,10 +182,8 @@ def start(args, helpers, workers):
               'DMLC_NUM_WORKER': str(args.workers), 'DMLC_NUM_SERVER': str(args.servers)}
     if hosts is None:
         common['DMLC_NODE_HOST'] = '127.0.0.1'
-        common.setdefault(
-            'OMP_NUM_THREADS',
-            os.environ.get('OMP_NUM_THREADS', str(max(1,
-                                                      physical_cores() // args.workers))))
+        share = str(max(1, physical_cores() // args.workers))
+        common.setdefault('OMP_NUM_THREADS', os.environ.get('OMP_NUM_THREADS', share))
     scheduler = dict(common, DMLC_ROLE='scheduler', DMLC_NODE_HOST=root, PYTHONPATH=ROOT)
     helpers.append(Process('scheduler', SERVE, scheduler, args.rsh))
     for index in range(args.servers):
@@ -195,9 +191,8 @@ def start(args, helpers, workers):
         helpers.append(Process('server %d' % index, SERVE, variables, args.rsh, hosts and hosts[index % len(hosts)]))
     for index in range(args.workers):
         variables = dict(common, DMLC_ROLE='worker', DFF_WORKER='%d/%d' % (index, args.workers))
-        workers.append(
-            Process('worker %d' % index, args.command, variables, args.rsh, hosts
-                    and hosts[index % len(hosts)], os.getcwd()))
+        host = hosts and hosts[index % len(hosts)]
+        workers.append(Process('worker %d' % index, args.command, variables, args.rsh, host, os.getcwd()))
 
 
 def watch(helpers, workers, stop):
@@ -211,8 +206,8 @@ def watch(helpers, workers, stop):
             failed[0].finish_output()
             raise DFFError(
                 '%s %s: the job is stopped. Its reason is above, if it gave one; the same command '
-                'with --resume goes on from '
-                'the newest checkpoint' % (failed[0].name, describe(failed[0].status())))
+                'with --resume goes on from the newest '
+                'checkpoint' % (failed[0].name, describe(failed[0].status())))
         if done:
             return
         time.sleep(0.1)
@@ -256,10 +251,8 @@ def main():
     helpers, workers = [], []
     try:
         start(args, helpers, workers)
-        print(
-            'started: %s'
-            % ', '.join('%s (process %d)' % (p.name, p.process.pid) for p in helpers + workers),
-            flush=True)
+        started = ', '.join('%s (process %d)' % (p.name, p.process.pid) for p in helpers + workers)
+        print('started: %s' % started, flush=True)
         watch(helpers, workers, stop)
     except FileNotFoundError as error:
         raise ConfigError('cannot run %s: there is no such program' % error.filename) from error

@@ -42,8 +42,8 @@ class Parameters:
     def conv_bn(self, name, bn_name, stride=1, dilation=1):
         norm = nn.BatchNorm2d(self.tensor(bn_name + '_gamma').shape[0], eps=1e-5)
         norm.weight.data, norm.bias.data = self.tensor(bn_name + '_gamma'), self.tensor(bn_name + '_beta')
-        norm.running_mean, norm.running_var = self.tensor(bn_name + '_moving_mean'), self.tensor(
-            bn_name + '_moving_var')
+        norm.running_mean = self.tensor(bn_name + '_moving_mean')
+        norm.running_var = self.tensor(bn_name + '_moving_var')
         return nn.Sequential(self.conv(name, stride, dilation), norm)
 
 
@@ -58,9 +58,9 @@ class Unit(nn.Module):
             for branch in ('1', '2a', '2b', '2c')
         }
         stride = first * second
-        self.shortcut = params.conv_bn(
-            *layers['1'],
-            stride=stride) if layers['1'][0] + '_weight' in params else nn.Identity()
+        self.shortcut = nn.Identity()
+        if layers['1'][0] + '_weight' in params:
+            self.shortcut = params.conv_bn(*layers['1'], stride=stride)
         body = []
         for branch, step in (('2a', first), ('2b', second), ('2c', 1)):
             if layers[branch][0] + '_weight' in params:
@@ -89,9 +89,8 @@ class KeyNetwork(nn.Module):
 
     def __init__(self, params, units):
         super().__init__()
-        layers = [params.conv_bn('conv1', 'bn_conv1', 2),
-                  nn.ReLU(),
-                  nn.MaxPool2d(3, 2, 1)] + [Unit(params, unit) for unit in units]
+        layers = [params.conv_bn('conv1', 'bn_conv1', 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+        layers += [Unit(params, unit) for unit in units]
         self.body = nn.Sequential(*layers, params.conv('feat_conv_3x3', dilation=6), nn.ReLU())
         self.heads = Heads(params)
 
@@ -129,8 +128,8 @@ class CurrentNetwork(nn.Module):
             up_flow = self.up['upsample_flow%dto%d' % (level, level - 1)](flow)[:, :, :height, :width]
             merged = torch.cat([features[skip], up, up_flow], dim=1)
         merged = functional.avg_pool2d(merged, 2, 2, ceil_mode=True)
-        feature = _warp(feat_key, 2.5 * self.predict['Convolution5']
-                        (merged)) * self.predict['Convolution5_scale'](merged)
+        flow, scale = (self.predict[name](merged) for name in ('Convolution5', 'Convolution5_scale'))
+        feature = _warp(feat_key, 2.5 * flow) * scale
         return (feature,) + self.heads(feature)
 
 

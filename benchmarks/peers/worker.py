@@ -99,10 +99,8 @@ def in_openvino(networks, frames):
     inputs = example(networks, frames)
     with torch.no_grad():
         models = {
-            kind:
-            openvino.convert_model(network, example_input=inputs[kind],
-                                   input=[list(value.shape)
-                                          for value in inputs[kind]])
+            kind: openvino.convert_model(network, example_input=inputs[kind],
+                                         input=[list(value.shape) for value in inputs[kind]])
             for kind, network in networks.items()
         }
     compiled = {kind: core.compile_model(model, 'CPU', settings) for kind, model in models.items()}
@@ -161,9 +159,10 @@ def main():
     save_outputs(runners, maps, os.path.join(folder, name + '.npz'))
     answer({'version': version, 'precision': dict.fromkeys(runners, 'float32')})
     for line in sys.stdin:
-        answer(
-            turn(runners, int(line)) if line.strip() !=
-            'memory' else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        if line.strip() == 'memory':
+            answer(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        else:
+            answer(turn(runners, int(line)))
 
 
 if __name__ == '__main__':

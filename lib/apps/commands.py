@@ -1,4 +1,6 @@
-"""The commands of every task: train, test, both, demo. The scripts in the task folders and in experiments/ only name their task."""
+"""The commands of every task: train, test, both, demo. The scripts in the task folders and in experiments/
+only name their task.
+"""
 from lib.apps.demo import demo_parser, run_demo
 from lib.config.cli import apply_arguments, base_parser, train_parser
 from lib.inference.testing import test_net
@@ -32,8 +34,10 @@ def demo(task, description, batch=False):
 def test_parser(task, description):
     """Return the parser of testing `task`; description: for --help."""
     parser = base_parser(description)
-    parser.add_argument('--precision', choices=('float32', 'int8'), help='int8 is for the CPU; overrides TEST.PRECISION')
-    parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
+    parser.add_argument('--precision', choices=('float32', 'int8'),
+                        help='int8 is for the CPU; overrides TEST.PRECISION')
+    parser.add_argument('--interval', type=positive, metavar='N',
+                        help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--ignore_cache', action='store_true', help='run again where results of finished clips exist')
     task.kind.add_test_flags(parser)
     return parser

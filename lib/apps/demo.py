@@ -26,12 +26,14 @@ def demo_parser(task, description, batch=False):
     defaults, kind = task.demo, task.kind
     parser = base_parser(description, default_cfg=defaults.cfg)
     parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default %s)' % defaults.input)
-    parser.add_argument('--output', metavar='PATH',
-                        help='folder, or .mp4 file, for the frames with %s (default %s)' % (kind.drawn, defaults.output))
+    parser.add_argument('--output', metavar='PATH', help=(
+        'folder, or .mp4 file, for the frames with %s (default %s)' % (kind.drawn, defaults.output)))
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%%%04d.params (default %s); or a folder of tools/export_model.py' % defaults.model))
-    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of the parameters (default 0)')
-    parser.add_argument('--precision', choices=('float32', 'int8'), help='int8 is for the CPU; overrides TEST.PRECISION')
+    parser.add_argument('--epoch', type=int, default=0, metavar='N',
+                        help='number in the name of the parameters (default 0)')
+    parser.add_argument('--precision', choices=('float32', 'int8'),
+                        help='int8 is for the CPU; overrides TEST.PRECISION')
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % (
         'frames of one forward' if batch else INTERVAL))
     kind.add_demo_flags(parser)
@@ -66,18 +68,21 @@ def run_demo(task, args):
 
 
 def open_demo(task, args):
-    """Load the settings of `args` into task.config; returns (FrameSource, output path, prefix of the parameters or exported folder).
+    """Load the settings of `args` into task.config; returns (FrameSource, output path, prefix of the
+    parameters or exported folder).
 
     Raises ConfigError, DataError, CheckpointError.
     """
     config, defaults = task.config, task.demo
-    update_config = functools.partial(_use_settings_of, args.model, config) if is_exported(args.model) else task.update_config
+    update_config = functools.partial(_use_settings_of, args.model,
+                                      config) if is_exported(args.model) else task.update_config
     apply_arguments(config, update_config, args)
     config.symbol = config.symbol or defaults.symbol
     source_path = args.input or resolve(defaults.input)
     if not os.path.exists(source_path) and args.input is None:
         missing = task.kind.no_demo_clip % {'path': source_path, 'clip': os.path.basename(source_path)}
-        raise DataError('%s. Name your own frames or video with --input; `sh init.sh --demo` makes clips and trains a small model '
+        raise DataError('%s. Name your own frames or video with --input; `sh init.sh --demo` makes clips and '
+                        'trains a small model '
                         'for them' % missing)
     source = open_frames(source_path)
     output = args.output or resolve(defaults.output)
@@ -88,7 +93,9 @@ def open_demo(task, args):
 
 
 def _use_settings_of(folder, config, _cfg_path):
-    """Settings from an exported folder in the place of a YAML file; ConfigError where its network is of another task."""
+    """Settings from an exported folder in the place of a YAML file; ConfigError where its network is of
+    another task.
+    """
     settings = exported_settings(folder)
     config.symbol = settings['symbol']
     get_symbol_instance(config)

@@ -16,13 +16,15 @@ def assign_anchors(feature_size, gt_boxes, im_info, cfg, rng):
         feature_size: (h, w) of the map that the RPN sees.
         gt_boxes: [n, 5], x1 y1 x2 y2 class; rows of class -1 (padding) are left out.
         im_info: (height, width, scale) of the network's input.
+        cfg: settings of the task.
         rng: np.random.RandomState.
 
     Returns:
         dict of float32: label [1, A*h*w] (1, 0, -1 ignored), bbox_target and bbox_weight [1, 4A, h, w].
     """
     network, train = cfg.network, cfg.TRAIN
-    anchors = all_anchors(tuple(feature_size), network.RPN_FEAT_STRIDE, tuple(network.ANCHOR_SCALES), tuple(network.ANCHOR_RATIOS))
+    anchors = all_anchors(tuple(feature_size), network.RPN_FEAT_STRIDE, tuple(network.ANCHOR_SCALES),
+                          tuple(network.ANCHOR_RATIOS))
     gt_boxes = np.asarray(gt_boxes, np.float64).reshape(-1, 5)
     gt_boxes = gt_boxes[gt_boxes[:, 4] >= 0]
     inside = np.flatnonzero((anchors[:, 0] >= 0) & (anchors[:, 1] >= 0)

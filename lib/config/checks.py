@@ -26,10 +26,14 @@ def validate(config, source):
         (test.KEY_FRAME_POLICY in ('fixed', 'middle', 'flow'),
          'TEST.KEY_FRAME_POLICY must be fixed, middle or flow, found %r' % test.KEY_FRAME_POLICY),
         (test.KEY_FRAME_MISMATCH > 0, 'TEST.KEY_FRAME_MISMATCH must be above 0 (grey levels)'),
-        (min(train.get('CROP_HEIGHT', 1), train.get('CROP_WIDTH', 1)) >= 1, 'TRAIN.CROP_HEIGHT and CROP_WIDTH must be at least 1'),
-        (len(scale) == 2 and 0 < scale[0] <= scale[1], 'TRAIN.RANDOM_SCALE must be two factors, smallest and largest, as in [0.75, 1.5]'),
-        (scale == [1, 1] or train.ENABLE_CROP, 'TRAIN.RANDOM_SCALE needs TRAIN.ENABLE_CROP: all images of a batch must have one size'),
-        (config.dataset.NUM_CLASSES >= 2, 'dataset.NUM_CLASSES must be at least 2; in detection it counts the background too'),
+        (min(train.get('CROP_HEIGHT', 1), train.get('CROP_WIDTH', 1)) >= 1,
+         'TRAIN.CROP_HEIGHT and CROP_WIDTH must be at least 1'),
+        (len(scale) == 2 and 0 < scale[0] <= scale[1], 'TRAIN.RANDOM_SCALE must be two factors, smallest and '
+                                                       'largest, as in [0.75, 1.5]'),
+        (scale == [1, 1] or train.ENABLE_CROP, 'TRAIN.RANDOM_SCALE needs TRAIN.ENABLE_CROP: all images of a '
+                                               'batch must have one size'),
+        (config.dataset.NUM_CLASSES >= 2, 'dataset.NUM_CLASSES must be at least 2; in detection it counts the '
+                                          'background too'),
         (config.default.frequent >= 1, 'default.frequent must be at least 1'),
     ]
     for good, message in checks:

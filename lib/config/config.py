@@ -20,7 +20,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, "the key '%s' stands twice" % key, key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "the key '%s' stands twice" % key,
+                                                        key_node.start_mark)
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -39,7 +40,8 @@ def load_yaml(path):
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ConfigError('%s is not valid YAML: %s' % (path, ' '.join(str(error).split()))) from error
     if not isinstance(tree, dict):
-        raise ConfigError('%s: expected `key: value` lines, found %s' % (path, 'nothing' if tree is None else type(tree).__name__))
+        found = 'nothing' if tree is None else type(tree).__name__
+        raise ConfigError('%s: expected `key: value` lines, found %s' % (path, found))
     return tree
 
 
@@ -78,14 +80,24 @@ def update_from_settings(config, settings):
 
 
 def merge(config, tree, source, prefix=''):
-    """Copy the values of `tree` into `config`, which must have all its keys already."""
+    """Copy the values of a tree into settings.
+
+    Args:
+        config: settings, an EasyDict, which must have all keys of `tree` already.
+        tree: nested dicts.
+        source: where they are from, for messages.
+        prefix: section that `config` is, with a dot behind it, for messages.
+
+    Raises ConfigError naming the key, and the nearest existing one or the expected type.
+    """
     for key, value in tree.items():
         name = '%s%s' % (prefix, key)
         if key not in config:
             raise ConfigError("%s: there is no setting '%s'%s" % (source, name, _suggestion(key, config, prefix)))
         if isinstance(config[key], dict):
             if not isinstance(value, dict):
-                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %r" % (source, name, value))
+                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found "
+                                  "%r" % (source, name, value))
             merge(config[key], value, source, name + '.')
         else:
             config[key] = _convert(config[key], value, name, source)
@@ -105,7 +117,9 @@ def _convert(default, value, name, source):
     if name == 'SCALES':
         return _scales(value, source)
     if name == 'dataset.CLASSES':
-        if value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+        if value is None or isinstance(value, str):
+            return value
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return value
         expected = 'a file name or a list of class names'
     elif isinstance(default, list):
@@ -141,7 +155,9 @@ def _scalar(default, value):
 def _scales(value, source):
     """[600, 1000] or [[600, 1000]] as [(600, 1000)]."""
     pair = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(v, int) and v > 0 for v in pair) and pair[0] <= pair[1]:
-        return [tuple(pair)]
-    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %r"
+    if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(side, int) and side > 0 for side in pair):
+        if pair[0] <= pair[1]:
+            return [tuple(pair)]
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; "
+                      "found %r"
                       % (source, value))

@@ -24,13 +24,18 @@ def detection_defaults():
 
 
 def segmentation_defaults():
-    """Settings of `deeplab` and `dff_deeplab`: those of detection, which their demo files set too, changed and added to."""
+    """Settings of `deeplab` and `dff_deeplab`: those of detection, which their demo files set too, changed
+    and added to.
+    """
     config = detection_defaults()
     config.SCALES = [(1024, 2048)]
     config.network.update({
-        'FIXED_PARAMS_SHARED': ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta'],  # unused, as it was
-        'DFF_FEAT_DIM': 2048,                        # unused: the carried res5c_relu has the channels that depth and width give
-        'USE_SCALE_MAP': False,                      # True: the scale map multiplies the warped feature, as in the paper
+        # unused, as it was
+        'FIXED_PARAMS_SHARED': ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta'],
+        # unused: the carried res5c_relu has the channels that depth and width give
+        'DFF_FEAT_DIM': 2048,
+        # True: the scale map multiplies the warped feature, as in the paper
+        'USE_SCALE_MAP': False,
     })
     config.dataset.update({
         'dataset': 'CityScape', 'dataset_path': './data/cityscapes', 'annotation_prefix': 'gtFine',
@@ -74,7 +79,8 @@ def _network():
         'RFCN_GROUP_SIZE': 7,                        # bins along each side of a RoI
         # For the symbols resnet_v1_rfcn and resnet_v1_flownet_rfcn, whose size is a setting:
         'backbone': 'resnet_v1', 'depth': 101, 'width': 1.0, 'flow_width': 1.0,
-        'flow': 'flownet',                           # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
+        # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
+        'flow': 'flownet',
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)
         'STRIDE_IN_3X3': False,                      # True: for a backbone converted from torchvision's weights
     }
@@ -115,9 +121,11 @@ def _test():
     return {
         'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
         'PRECISION': 'float32',                      # or int8, on the CPU, where that is faster
-        'KEY_FRAME_POLICY': 'fixed',                 # the first of every interval; middle: the middle one, for which frames wait half an
-                                                     # interval; flow: the first, and where the image does not follow the flow
-        'KEY_FRAME_MISMATCH': 80.0,                  # with flow: how far the moved key frame is off, grey levels, summed
+        # fixed: the first of every interval; middle: the middle one, for which frames wait half an interval;
+        # flow: the first, and where the image does not follow the flow
+        'KEY_FRAME_POLICY': 'fixed',
+        # with flow: how far the moved key frame is off, grey levels, summed
+        'KEY_FRAME_MISMATCH': 80.0,
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300, 'test_epoch': 2,
     }

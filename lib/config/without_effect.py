@@ -1,4 +1,6 @@
-"""Settings of the original that nothing here reads: they load, and a line says so where they ask for what is not done."""
+"""Settings of the original that nothing here reads: they load, and a line says so where they ask for what is
+not done.
+"""
 import logging
 
 _SHARED = ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta']
@@ -18,7 +20,9 @@ _log = logging.getLogger('dff.config')
 
 
 def report_without_effect(tree, source):
-    """Log one line that names the keys of `tree`, the settings given in `source`, whose values ask for what is not done."""
+    """Log one line that names the keys of `tree`, the settings given in `source`, whose values ask for what
+    is not done.
+    """
     idle = []
     for name, (values, instead) in WITHOUT_EFFECT.items():
         *sections, key = name.split('.')

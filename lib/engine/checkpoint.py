@@ -1,8 +1,8 @@
 """Checkpoints: `<prefix>-%04d.params`, `.states` (momentum) and `.json` (how to go on from there).
 
-The number is the count of finished epochs; `-%04d-%06d` counts batches of the next one, too. All files are written aside
-and renamed, the .json last; it holds the checksums of the other two, so that an interrupted checkpoint is told from a
-whole one. Nothing is pickled.
+The number is the count of finished epochs; `-%04d-%06d` counts batches of the next one, too. All
+files are written aside and renamed, the .json last; it holds the checksums of the other two, so
+that an interrupted checkpoint is told from a whole one. Nothing is pickled.
 """
 import glob
 import json
@@ -41,7 +41,8 @@ def save_arrays(path, arrays):
             if len(inspect(temporary)) != len(arrays):
                 raise CheckpointError('%s was not written whole' % path)
     except (OSError, mx.base.MXNetError) as error:
-        raise CheckpointError('cannot write %s%s: %s' % (path, _room(path), str(error).strip().splitlines()[-1])) from error
+        raise CheckpointError('cannot write %s%s: %s'
+                              % (path, _room(path), str(error).strip().splitlines()[-1])) from error
     except CheckpointError as error:
         raise CheckpointError('cannot write %s, is the disk full? (%s)' % (path, error)) from error
 
@@ -68,14 +69,17 @@ def load_params(prefix, epoch, batch=0):
     """
     path = file_name(prefix, epoch, batch=batch)
     if not os.path.isfile(path):
-        raise CheckpointError('%s does not exist. model/README.md says for every file where it can be had and which command '
-                              'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set' % path)
+        raise CheckpointError(
+            '%s does not exist. model/README.md says for every file where it can be had and which command '
+            'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set'
+            % path)
     params = {'arg': {}, 'aux': {}}
     for key, array in load_arrays(path).items():
         kind, _, name = key.partition(':')
         if kind not in params or not name:
-            raise CheckpointError('%s holds %r, but the names of parameters begin with arg: or aux:; is it a file of '
-                                  'another kind, such as optimizer states?' % (path, key))
+            raise CheckpointError('%s holds %r, but the names of parameters begin with arg: or '
+                                  'aux:; is it a file of another kind, such as optimizer '
+                                  'states?' % (path, key))
         params[kind][name] = array
     if not params['arg']:
         raise CheckpointError('%s holds no parameters' % path)
@@ -133,9 +137,10 @@ def _whole_checkpoint(prefix, epoch, batch=0):
     params_file, states_file, record_file = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
     for path in (params_file, states_file, record_file):
         if not os.path.isfile(path):
-            raise CheckpointError('%s is missing: training can resume only where .params, .states and .json are there. '
-                                  'To start anew from the parameters alone, set network.pretrained to %s and '
-                                  'TRAIN.RESUME to false' % (path, prefix))
+            raise CheckpointError('%s is missing: training can resume only where .params, .states '
+                                  'and .json are there. To start anew from the parameters alone, '
+                                  'set network.pretrained to %s and TRAIN.RESUME to '
+                                  'false' % (path, prefix))
     try:
         with open(record_file) as stream:
             record = json.load(stream)
@@ -192,7 +197,9 @@ def use_test_bbox(arg_params, source='the parameters given'):
         name = '%s_%s' % (BBOX_LAYER, kind)
         if name in params:
             if name + '_test' not in arg_params:
-                raise CheckpointError('%s: %s_test is missing. Training writes it into every checkpoint; these '
-                                      'parameters are not from a checkpoint and would give wrong boxes' % (source, name))
+                raise CheckpointError(
+                    '%s: %s_test is missing. Training writes it into every checkpoint; these '
+                    'parameters are not from a checkpoint and would give wrong boxes'
+                    % (source, name))
             params[name] = arg_params[name + '_test']
     return params

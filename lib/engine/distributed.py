@@ -77,8 +77,7 @@ class Group:
         if abs(others - number) > 1e-6:
             raise CheckpointError(
                 'worker %d: %s is %d, for the workers on average %g. All must see the same files: '
-                'put output_path and '
-                'the data on a file system that every machine shares'
+                'put output_path and the data on a file system that every machine shares'
                 % (self.rank, what, number, others))
 
 
@@ -137,8 +136,7 @@ def _reports_waiting():
         while not there.wait(REPORT_EVERY):
             print(
                 'waiting for the other processes of the job. Does each run, and can all machines '
-                'reach the scheduler at %s:%s, and each '
-                'other?'
+                'reach the scheduler at %s:%s, and each other?'
                 % (os.environ.get('DMLC_PS_ROOT_URI'), os.environ.get('DMLC_PS_ROOT_PORT')),
                 file=sys.stderr, flush=True)
     threading.Thread(target=report, daemon=True).start()
@@ -165,8 +163,7 @@ def own_part(jobs, ignore_cache):
     if ignore_cache and size > 1:
         raise ConfigError(
             '--ignore_cache cannot be used by several workers: they know by the files which clips '
-            'are finished. Remove '
-            'the folder of the results instead')
+            'are finished. Remove the folder of the results instead')
     return jobs[rank::size]
 
 

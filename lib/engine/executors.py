@@ -136,8 +136,8 @@ class ExecutorPool:
         for name, array in self.arg_params.items():
             if shapes[name] != array.shape:
                 raise ValueError('parameter %s would be %s for inputs %s but is %s: the network '
-                                 'is bound to one '
-                                 'input size' % (name, shapes[name], input_shapes, array.shape))
+                                 'is bound to one input '
+                                 'size' % (name, shapes[name], input_shapes, array.shape))
         volume = sum(int(np.prod(shape)) for shape in input_shapes.values())
         if volume > self._largest_volume:
             # Smaller executors would keep their own workspace beside the new, larger one: let them go.

@@ -62,11 +62,11 @@ def move(pair, size, rng):
             break
     else:
         to_current = to_reference = _similarity(pair.flow.shape, size, np.zeros(2), 0.0, 1.0)
-    current, reference = (cv2.warpAffine(image, matrix[:2], (width, height),
-                                         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                                         borderMode=cv2.BORDER_REPLICATE)
-                          for image, matrix in ((pair.current, to_current), (pair.reference,
-                                                                             to_reference)))
+    current, reference = (
+        cv2.warpAffine(image, matrix[:2], (width, height),
+                       flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                       borderMode=cv2.BORDER_REPLICATE)
+        for image, matrix in ((pair.current, to_current), (pair.reference, to_reference)))
     return Pair(current, reference, _moved_flow(pair.flow, to_current, to_reference, size))
 
 

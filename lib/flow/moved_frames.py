@@ -40,9 +40,8 @@ def moved_pair(image, boxes, largest_motion, rng):
     flow[..., 0] = pan[0] + zoom * (x - width / 2) - turn * (y - height / 2)
     flow[..., 1] = pan[1] + zoom * (y - height / 2) + turn * (x - width / 2)
     for x1, y1, x2, y2 in boxes:
-        _move_ellipse(flow, ((x1 + x2) / 2, (y1 + y2) / 2), (0.55 * (x2 - x1 + 1), 0.55 *
-                                                             (y2 - y1 + 1)),
-                      _motion(largest_motion, rng))
+        radius = 0.55 * (x2 - x1 + 1), 0.55 * (y2 - y1 + 1)
+        _move_ellipse(flow, ((x1 + x2) / 2, (y1 + y2) / 2), radius, _motion(largest_motion, rng))
     for _ in range(rng.randint(3)):
         centre, radius = rng.uniform(0, (width, height)), rng.uniform(15, height / 3.0, 2)
         _move_ellipse(flow, centre, radius, _motion(largest_motion, rng))

@@ -1,10 +1,13 @@
 """A test network rewritten for speed on the CPU: the same outputs, to rounding, from changed layers and parameters.
 
     batch normalisation   folded into the convolution before it
-    narrow layers         FlowNet's flow predictions, of 2 channels, are widened with zeros to the 8 that oneDNN computes at once;
-                          what they are concatenated to becomes a multiple of 8, too
-    3x3 convolutions      by Winograd's algorithm (lib/operator_cxx/winograd) where that takes less time; also 5x5 of stride 2
-    deconvolutions        FlowNet's, which double a map's size, as matrix products (lib/operator_cxx/deconvolution)
+    narrow layers         FlowNet's flow predictions, of 2 channels, are widened with zeros to the
+                          8 that oneDNN computes at once; what they are concatenated to becomes a
+                          multiple of 8, too
+    3x3 convolutions      by Winograd's algorithm (lib/operator_cxx/winograd) where that takes less
+                          time; also 5x5 of stride 2
+    deconvolutions        FlowNet's, which double a map's size, as matrix products
+                          (lib/operator_cxx/deconvolution)
 
 What each is worth: docs/benchmarks.md.
 """

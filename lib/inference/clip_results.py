@@ -1,4 +1,6 @@
-"""Results of a test run on disk, clip by clip, with the record of what made them; detections are one text file a clip."""
+"""Results of a test run on disk, clip by clip, with the record of what made them; detections are one text
+file a clip.
+"""
 import contextlib
 import hashlib
 import json
@@ -40,7 +42,8 @@ class RunFolder:
         if before is not None and before != origin:
             old, new = (dict(_leaves(tree)) for tree in (before, origin))
             changed = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
-            report('%s in %s were made with other settings (%s): all clips run again' % (self.CONTENT, folder, ', '.join(changed)))
+            report('%s in %s were made with other settings (%s): all clips run again'
+                   % (self.CONTENT, folder, ', '.join(changed)))
         write_json(path, origin)
 
     def finished(self, clip, drawn=False):
@@ -54,8 +57,11 @@ class RunFolder:
         return read_json(self._path(clip, '.json'))
 
     def finish(self, clip, drawn, **content):
-        """Write the record that makes the clip a finished one, and `content` with it."""
-        write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest, drawn=drawn))
+        """Write the record that makes `clip` a finished one; drawn: its images are written, too; content:
+        goes with it.
+        """
+        write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest,
+                                                   drawn=drawn))
 
     def _path(self, clip, extension):
         return os.path.join(self.folder, 'clips', self._name(clip) + extension)
@@ -72,7 +78,10 @@ class ClipResults(RunFolder):
 
     @contextlib.contextmanager
     def writing(self, clip, timing, drawn=False):
-        """Context manager giving write(frame_number, detections). The clip is finished when the block ends well."""
+        """Yield write(frame_number, detections). The clip is finished when the block ends well.
+
+        clip: a Clip; timing: its Timing, filled in the block; drawn: its images are written, too.
+        """
         path = self._path(clip, '.txt')
         with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as stream:
             yield lambda number, detections: stream.write(format_detections(number, detections))

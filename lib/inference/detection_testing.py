@@ -30,9 +30,9 @@ class DetectionTest(TestRun):
     def settings(self):
         """See TestRun."""
         config = self.config
-        return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC,
+        test = {key: value for key, value in config.TEST.items() if key not in ('KEY_FRAME_INTERVAL', 'test_epoch')}
+        return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC, 'TEST': test,
                 'dataset': {key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
-                'TEST': {key: value for key, value in config.TEST.items() if key not in ('KEY_FRAME_INTERVAL', 'test_epoch')},
                 'thresh': self.options.thresh, 'interval': self.interval}
 
     def open_results(self, folder, origin, report, ignore_cache):
@@ -45,7 +45,8 @@ class DetectionTest(TestRun):
 
     def make_work(self, device, params, source, pending, results):
         """See TestRun."""
-        detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh, source=source)
+        detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh,
+                                 source=source)
         seen = Counter()
         return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick, self._class_names)
 
@@ -79,5 +80,6 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None):
             write(clip.first_number + result.index, result.detections)
             if drawn:
                 with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
-                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE), source.name(result.index))
+                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE),
+                         source.name(result.index))
             tick()

@@ -51,7 +51,8 @@ class VideoDetector(VideoPredictor):
 
 
 def load_test_params(prefix, epoch, report):
-    """Return (arg_params, aux_params) of <prefix>-<epoch>.params, with the box regression layer made for testing in its place.
+    """Return (arg_params, aux_params) of <prefix>-<epoch>.params, with the box regression layer made for
+    testing in its place.
 
     Args:
         prefix, epoch: as of load_params.

@@ -18,9 +18,9 @@ from lib.inference.key_frames import input_format
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
 Key = namedtuple('Key', 'tensor feature')
-# symbols(head_outputs of a network) -> [symbols to compute for a frame]; inputs(frame) -> {name: array}, what of a Frame they
-# need; input_shapes(height, width) -> {name: shape} of these for the largest network input; to_host([values, NDArray]) -> what
-# the networks hand out, in host memory, once the device is done.
+# symbols(head_outputs of a network) -> [symbols to compute for a frame]; inputs(frame) -> {name: array},
+# what of a Frame they need; input_shapes(height, width) -> {name: shape} of these for the largest network
+# input; to_host([values, NDArray]) -> what the networks hand out, in host memory, once the device is done.
 Head = namedtuple('Head', 'symbols inputs input_shapes to_host')
 
 

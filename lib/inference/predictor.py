@@ -59,7 +59,9 @@ class VideoPredictor:
             frames.close()
 
     def arithmetic(self):
-        """Return {'key' and, where other frames exist, 'current': 'float32' or 'int8'}, what the networks compute with now."""
+        """Return {'key' and, where other frames exist, 'current': 'float32' or 'int8'}, what the networks
+        compute with now.
+        """
         return {kind: arithmetic(pool.symbol) for kind, pool in self.networks.pools.items()}
 
     def _calibrated(self, frames):

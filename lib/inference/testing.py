@@ -21,7 +21,8 @@ class TestOptions(NamedTuple):
 
     thresh: float = 1e-3                # lowest score of a detection
     interval: Optional[int] = None      # frames from one key frame to the next; None: TEST.KEY_FRAME_INTERVAL
-    distance: Optional[int] = None      # segmentation: test at this distance from the key frame only; None: at all below the interval
+    # segmentation: test at this distance from the key frame only; None: at all below the interval
+    distance: Optional[int] = None
     vis: bool = False                   # also write pictures
     ignore_cache: bool = False          # run again where results of finished clips exist
 
@@ -58,7 +59,8 @@ class TestRun:
 
     def origin(self, file):
         """Return everything that the results depend on, as a dict; file: of the parameters."""
-        network = {key: value for key, value in self.config.network.items() if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
+        network = {key: value for key, value in self.config.network.items()
+                   if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
         return dict(self.settings(), symbol=self.config.symbol, SCALES=self.config.SCALES, network=network,
                     parameters=file_sha256(file))
 
@@ -66,8 +68,9 @@ class TestRun:
 def test_net(task, config, cfg_path, **options):
     """Test the network of `config` on dataset.test_image_set and evaluate.
 
-    Finished clips of an earlier run with the same parameters, settings and labels are kept unless ignore_cache is set. Workers of
-    tools/launch.py share the clips, and the first one evaluates. Returns what results.json holds, None in the other workers.
+    Finished clips of an earlier run with the same parameters, settings and labels are kept unless
+    ignore_cache is set. Workers of tools/launch.py share the clips, and the first one evaluates. Returns
+    what results.json holds, None in the other workers.
 
     Args:
         task: a lib.tasks.task.Task.
@@ -89,7 +92,8 @@ def test_net(task, config, cfg_path, **options):
     own = own_part(run.jobs, options.ignore_cache)
     pending = [job for job in own if not results.finished(job, options.vis)]
     if len(pending) < len(own):
-        logger.info('%d of %d clips are finished and kept; --ignore_cache runs them again', len(own) - len(pending), len(own))
+        logger.info('%d of %d clips are finished and kept; --ignore_cache runs them again',
+                    len(own) - len(pending), len(own))
     if pending:
         params = run.load_params(prefix, config.TEST.test_epoch, logger.info)
         run_on_devices(pending, devices, lambda device: run.make_work(device, params, file, pending, results))
@@ -125,5 +129,6 @@ def parameter_file(config, cfg_path, task):
             hint = 'set TEST.test_epoch to one that is there (%s)' % ', '.join(map(str, epochs))
         else:
             hint = 'train first: python %s --cfg %s' % (task.train_script, cfg_path)
-        raise CheckpointError('no parameters of epoch %d (TEST.test_epoch) at %s; %s' % (config.TEST.test_epoch, file, hint))
+        raise CheckpointError('no parameters of epoch %d (TEST.test_epoch) at %s; %s'
+                              % (config.TEST.test_epoch, file, hint))
     return file, prefix

@@ -1,8 +1,9 @@
 """Builds the native operators into one shared library: python lib/operator_cxx/build.py [--force]
 
-Needs a C++ compiler (CXX, g++, c++ or clang++) and the headers that the installed MXNet wheel ships; MXNet is not imported.
-Where nvcc is found (NVCC, PATH, /usr/local/cuda), the CUDA kernels are compiled too; otherwise the library holds their source,
-which NVRTC compiles at first use on a GPU.  What cannot be built is left out with one warning: MXNet's own operators serve then.
+Needs a C++ compiler (CXX, g++, c++ or clang++) and the headers that the installed MXNet wheel
+ships; MXNet is not imported. Where nvcc is found (NVCC, PATH, /usr/local/cuda), the CUDA kernels
+are compiled too; otherwise the library holds their source, which NVRTC compiles at first use on a
+GPU. What cannot be built is left out with one warning: MXNet's own operators serve then.
 """
 import argparse
 import concurrent.futures

@@ -30,8 +30,11 @@ class Segmenter(SegmentationOutputs, SymbolBase):
         return _upsample(score, data, cfg.dataset.NUM_CLASSES)
 
     def loss(self, score):
-        """Class probabilities [N, NUM_CLASSES, H, W] with the loss against `label` [N, 1, H, W], the mean over valid pixels."""
-        return mx.sym.SoftmaxOutput(score, mx.sym.Variable('label'), multi_output=True, normalization='valid', use_ignore=True,
+        """Class probabilities [N, NUM_CLASSES, H, W] with the loss against `label` [N, 1, H, W],
+        the mean over valid pixels.
+        """
+        return mx.sym.SoftmaxOutput(score, mx.sym.Variable('label'), multi_output=True,
+                                    normalization='valid', use_ignore=True,
                                     ignore_label=IGNORE_LABEL, name='softmax')
 
 
@@ -49,6 +52,7 @@ def _upsample(score, like, classes):
     """
     weight = mx.sym.Variable('upsampling_weight', lr_mult=0.0)
     whole, half = (STRIDE, STRIDE), (STRIDE // 2, STRIDE // 2)
-    score = mx.sym.Deconvolution(score, weight=weight, num_filter=classes, num_group=classes, kernel=(2 * STRIDE, 2 * STRIDE),
-                                 stride=whole, pad=half, adj=half, no_bias=True, name='upsampling')
+    score = mx.sym.Deconvolution(score, weight=weight, num_filter=classes, num_group=classes,
+                                 kernel=(2 * STRIDE, 2 * STRIDE), stride=whole, pad=half, adj=half,
+                                 no_bias=True, name='upsampling')
     return mx.sym.slice_like(score, like, axes=(2, 3), name='croped_score')

@@ -6,7 +6,9 @@ from lib.symbols.warp import mismatch
 
 
 def own_outputs(symbol):
-    """Return the outputs of `symbol` but those that only pass an input on: the original's key network returns two of them."""
+    """Return the outputs of `symbol` but those that only pass an input on: the original's key
+    network returns two of them.
+    """
     inputs = set(symbol.list_inputs())
     return [output for output in symbol if output.list_outputs()[0] not in inputs]
 
@@ -18,13 +20,20 @@ def layer_outputs(symbol, layers):
 
 
 class NetworkOutputs:
-    """Mixin of the network classes, which have get_test_symbol(cfg), or get_key_test_symbol(cfg) and get_cur_test_symbol(cfg)."""
+    """Mixin of the network classes, which have get_test_symbol(cfg), or get_key_test_symbol(cfg)
+    and get_cur_test_symbol(cfg).
+    """
 
-    class_layers = ()     # layers whose outputs are classes or anchors: another class list changes their shapes, and no others
+    # Layers whose outputs are classes or anchors: another class list changes their shapes, and no
+    # others.
+    class_layers = ()
 
     @property
     def propagates(self):
-        """Whether features are carried from key frames to others, as in DFF; the frame baselines see every frame alone."""
+        """Whether features are carried from key frames to others, as in DFF.
+
+        The frame baselines see every frame alone.
+        """
         return hasattr(self, 'get_key_test_symbol')
 
     def test_networks(self, cfg):
@@ -42,7 +51,8 @@ class NetworkOutputs:
         raise NotImplementedError
 
     def flow_mismatch(self, symbol, cfg):
-        """Return how badly the key frame's image fits the current one when it is moved along the flow, in grey levels: [1].
+        """Return how badly the key frame's image fits the current one when it is moved along the
+        flow, in grey levels: [1].
 
         symbol: the test network for other frames.
         """

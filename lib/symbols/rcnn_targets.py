@@ -76,13 +76,14 @@ def _native(rois, gt_boxes, cfg, share):
         proposal = _column(mx.sym.Reshape(rois, shape=(train.BATCH_IMAGES, -1, 5)), 0)
         inputs.append(mx.sym.random.uniform_like(mx.sym.Concat(proposal, _column(gt_boxes, 0), dim=1)))
     outputs = mx.sym.DFFRCNNTargets(
-        *inputs, images=train.BATCH_IMAGES, kept=share, foreground_limit=round(
-            train.FG_FRACTION * share), sets=2 if cfg.CLASS_AGNOSTIC else cfg.dataset.NUM_CLASSES,
-        agnostic=int(
-            cfg.CLASS_AGNOSTIC), foreground=train.FG_THRESH, background_high=train.BG_THRESH_HI,
-        background_low=train.BG_THRESH_LO, means=tuple(train.BBOX_MEANS) if normalised else
-        (0,) * 4, stds=tuple(train.BBOX_STDS) if normalised else (1,) * 4, weights=tuple(
-            train.BBOX_WEIGHTS), name='rcnn_targets_native')
+        *inputs, images=train.BATCH_IMAGES, kept=share,
+        foreground_limit=round(train.FG_FRACTION * share),
+        sets=2 if cfg.CLASS_AGNOSTIC else cfg.dataset.NUM_CLASSES, agnostic=int(cfg.CLASS_AGNOSTIC),
+        foreground=train.FG_THRESH, background_high=train.BG_THRESH_HI,
+        background_low=train.BG_THRESH_LO,
+        means=tuple(train.BBOX_MEANS) if normalised else (0,) * 4,
+        stds=tuple(train.BBOX_STDS) if normalised else (1,) * 4,
+        weights=tuple(train.BBOX_WEIGHTS), name='rcnn_targets_native')
     names = ('rois_chosen', 'label_rois', 'bbox_target_rois', 'bbox_weight_rois')
     return tuple(mx.sym.BlockGrad(output, name=name) for output, name in zip(outputs, names))
 

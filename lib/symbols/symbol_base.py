@@ -30,8 +30,10 @@ class SymbolBase:
         if self.depth is not None:
             given = (network.backbone, network.depth, network.width, network.flow_width, network.flow)
             if given != ('resnet_v1', self.depth, 1.0, 1.0, 'flownet'):
-                raise ConfigError('the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width 1. For another, '
-                                  'set symbol to %s' % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
+                raise ConfigError(
+                    'the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width '
+                    '1. For another, set symbol to %s'
+                    % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
         return BACKBONES.get(network.backbone)(network)
 
     def group(self, outputs):

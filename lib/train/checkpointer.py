@@ -27,7 +27,8 @@ class Checkpointer:
     """
 
     def __init__(self, module, prefix, config, loader, stop, group):
-        self.module, self.prefix, self.config, self.loader, self.stop, self.group = module, prefix, config, loader, stop, group
+        self.module, self.prefix, self.config = module, prefix, config
+        self.loader, self.stop, self.group = loader, stop, group
         self._stopping = False
         self._seeds_batches = draws_numbers(module.symbol)
 
@@ -54,9 +55,8 @@ class Checkpointer:
         seed_epoch(self.config.TRAIN.SEED, epoch + 1)
 
     def _write(self, epoch, batch, arg_params, aux_params):
-        check_finite(
-            arg_params, 'after batch %d of epoch %d'
-            % (batch, epoch + 1) if batch else 'after epoch %d' % epoch)
+        when = 'after batch %d of epoch %d' % (batch, epoch + 1) if batch else 'after epoch %d' % epoch
+        check_finite(arg_params, when)
         aux_params = self.group.mean(aux_params)
         if self.group.rank:
             return
@@ -71,7 +71,9 @@ class Checkpointer:
             if batch:
                 remove(self.prefix, epoch, batch)     # a part of a checkpoint is of no use
             last = find_checkpoint(self.prefix)
-            after = 'once this is mended, --resume goes on from %s' % last.params_file if last else 'there is no checkpoint yet'
+            after = 'there is no checkpoint yet'
+            if last:
+                after = 'once this is mended, --resume goes on from %s' % last.params_file
             raise CheckpointError('%s. Training stops here; %s' % (error, after)) from error
         remove_old(self.prefix)
 

@@ -8,6 +8,8 @@ from lib.engine.checkpoint import load_arrays, save_arrays
 from lib.engine.executors import ExecutorPool
 from lib.train.updater import create_optimizer, create_updater
 
+INITIALIZER = mx.init.Uniform(0.01)      # of BaseModule.init_params
+
 
 class MutableModule(mx.mod.BaseModule):
     """A module whose inputs may have other shapes in every batch, and on every device.
@@ -121,7 +123,7 @@ class MutableModule(mx.mod.BaseModule):
             shapes.update({name: inferred[name] for name in absent})
         return shapes
 
-    def init_params(self, initializer=mx.init.Uniform(0.01), arg_params=None, aux_params=None, allow_missing=False,
+    def init_params(self, initializer=INITIALIZER, arg_params=None, aux_params=None, allow_missing=False,
                     force_init=False, allow_extra=False):
         """Set parameters from the dicts, or by `initializer` where there are no dicts, or where `allow_missing`.
 

@@ -11,10 +11,11 @@ from dff.image import read_image, resize, to_tensor
 def load_sample(record, read_label, cfg, rng, with_reference):
     """Network input and label map of one record, as a dict of float32 arrays with a leading axis of 1.
 
-    data [1, 3, H, W] and label [1, 1, H, W], class ids or 255; with_reference adds data_ref and eq_flag [1] (1 where the
-    frame is its own reference: stills, and an offset of 0). With TRAIN.ENABLE_CROP a random part of CROP_HEIGHT x CROP_WIDTH
-    at a scale drawn from RANDOM_SCALE; where the frame is smaller, it is padded with zeros, ignored in the label.
-    Raises DataError naming the file.
+    data [1, 3, H, W] and label [1, 1, H, W], class ids or 255; with_reference adds data_ref and
+    eq_flag [1] (1 where the frame is its own reference: stills, and an offset of 0). With
+    TRAIN.ENABLE_CROP a random part of CROP_HEIGHT x CROP_WIDTH at a scale drawn from RANDOM_SCALE;
+    where the frame is smaller, it is padded with zeros, ignored in the label. Raises DataError
+    naming the file.
     """
     images = [read_image(record.image)]
     if with_reference:
@@ -30,15 +31,20 @@ def load_sample(record, read_label, cfg, rng, with_reference):
     if cfg.TRAIN.ENABLE_CROP:
         size = (cfg.TRAIN.CROP_HEIGHT, cfg.TRAIN.CROP_WIDTH)
         window = crop_window(label.shape, size, rng)
-    tensors = [pad(to_tensor(np.ascontiguousarray(image[window]), cfg.network.PIXEL_MEANS), (1, 3) + size, 0) for image in images]
-    sample = {'data': tensors[0], 'label': pad(label[window].astype(np.float32)[None, None], (1, 1) + size, IGNORE_LABEL)}
+    tensors = [to_tensor(np.ascontiguousarray(image[window]), cfg.network.PIXEL_MEANS)
+               for image in images]
+    tensors = [pad(tensor, (1, 3) + size, 0) for tensor in tensors]
+    label = pad(label[window].astype(np.float32)[None, None], (1, 1) + size, IGNORE_LABEL)
+    sample = {'data': tensors[0], 'label': label}
     if with_reference:
         sample.update(data_ref=tensors[-1], eq_flag=np.array([len(images) == 1], np.float32))
     return sample
 
 
 def crop_window(image_size, crop_size, rng):
-    """Slices of rows and columns of a random window of crop_size = (height, width), cut to the image where that is smaller."""
+    """Slices of rows and columns of a random window of crop_size = (height, width), cut to the
+    image where that is smaller.
+    """
     starts = [rng.randint(max(0, side - part) + 1) for side, part in zip(image_size, crop_size)]
     return tuple(slice(start, start + part) for start, part in zip(starts, crop_size))
 
@@ -64,14 +70,18 @@ class SegLoader(TrainLoader):
         super().__init__(records, cfg, num_devices, data_names, ['label'], workers)
 
     def make_device_batch(self, records, seeds):
-        """See TrainLoader. Without crops, smaller images are padded at the right and the bottom, ignored in the label."""
+        """See TrainLoader.
+
+        Without crops, smaller images are padded at the right and the bottom, ignored in the label.
+        """
         samples = [load_sample(record, self.read_label, self.cfg, np.random.RandomState(seed), self.with_reference)
                    for record, seed in zip(records, seeds)]
         size = tuple(np.max([sample['label'].shape[2:] for sample in samples], axis=0).tolist())
         for sample in samples:
             for name in ('data', 'data_ref', 'label'):
                 if name in sample:
-                    sample[name] = pad(sample[name], sample[name].shape[:2] + size, IGNORE_LABEL if name == 'label' else 0)
+                    sample[name] = pad(sample[name], sample[name].shape[:2] + size,
+                                       IGNORE_LABEL if name == 'label' else 0)
         return {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
 
     def max_shapes(self):

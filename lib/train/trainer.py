@@ -46,7 +46,8 @@ def train_net(task, config, cfg_path):
     fixed = fixed_param_names(symbol, inputs, config.network)
     symbol = with_stored_statistics(symbol, inputs + fixed)
     logger.info(describe_fixed(fixed, len(set(symbol.list_arguments()) - set(inputs)), config.network))
-    lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size, config.TRAIN.BATCH_IMAGES, task.kind.lr_rule)
+    lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size,
+                                    config.TRAIN.BATCH_IMAGES, task.kind.lr_rule)
     logger.info(lr_report)
 
     data_shapes, label_shapes = loader.max_shapes()
@@ -57,12 +58,16 @@ def train_net(task, config, cfg_path):
     metrics = task.kind.train_metrics()
     with StopRequest() as stop:
         checkpointer = Checkpointer(module, prefix, config, loader, stop, group)
-        callbacks = [LossWatch(metrics, config.TRAIN.MAX_LOSS, len(devices), lr_report), make_progress(config, loader, logger, group.size),
-                     report_unusable(loader, logger), checkpointer.end_batch]
-        module.fit(loader, eval_metric=metrics, batch_end_callback=count_from(config.TRAIN.begin_epoch, first_batch, callbacks),
+        callbacks = [
+            LossWatch(metrics, config.TRAIN.MAX_LOSS, len(devices), lr_report),
+            make_progress(config, loader, logger, group.size),
+            report_unusable(loader, logger), checkpointer.end_batch]
+        module.fit(loader, eval_metric=metrics,
+                   batch_end_callback=count_from(config.TRAIN.begin_epoch, first_batch, callbacks),
                    epoch_end_callback=checkpointer.end_epoch, kvstore=group.kvstore, optimizer='sgd',
                    optimizer_params=optimizer_params(config, loader.batches_per_epoch),
-                   arg_params=arg_params, aux_params=aux_params, begin_epoch=config.TRAIN.begin_epoch, num_epoch=config.TRAIN.end_epoch)
+                   arg_params=arg_params, aux_params=aux_params,
+                   begin_epoch=config.TRAIN.begin_epoch, num_epoch=config.TRAIN.end_epoch)
     if stop.received:
         raise Stopped('stopped by a signal; the training itself is complete', stop.received)
     return prefix
@@ -78,7 +83,10 @@ def find_start(config, prefix, logger, group):
     start = find_checkpoint(prefix, config.TRAIN.begin_epoch, logger.info)
     group.check_same('the number of updates made before', start.num_update if start else 0)
     config.TRAIN.begin_epoch = start.epoch if start else 0
-    logger.info('resuming from %s' % start.params_file if start else 'TRAIN.RESUME: no checkpoint at %s yet, starting anew' % prefix)
+    if start:
+        logger.info('resuming from %s' % start.params_file)
+    else:
+        logger.info('TRAIN.RESUME: no checkpoint at %s yet, starting anew' % prefix)
     if start and 'async' in config.default.kvstore:
         logger.info('dist_async: all workers go on at the place and with the momentum of worker 0')
     return start
@@ -97,7 +105,8 @@ def go_on(module, loader, start, logger):
 
 def make_progress(config, loader, logger, processes):
     """The Progress of a run of so many processes."""
-    return Progress(loader.batches_per_epoch, loader.batch_size * processes, config.default.frequent, logger, config.TRAIN.end_epoch,
+    return Progress(loader.batches_per_epoch, loader.batch_size * processes,
+                    config.default.frequent, logger, config.TRAIN.end_epoch,
                     waited=lambda: loader.waited)
 
 
@@ -114,7 +123,9 @@ def report_unusable(loader, logger):
 
 
 def count_from(epoch, first_batch, callbacks):
-    """`callbacks` for fit, with the numbers of batches as they are in a run that began in `epoch` behind `first_batch` batches."""
+    """`callbacks` for fit, with the numbers of batches as they are in a run that began in `epoch`
+    behind `first_batch` batches.
+    """
     def callback(param):
         if param.epoch == epoch:
             param = param._replace(nbatch=param.nbatch + first_batch)
@@ -157,19 +168,25 @@ def fixed_param_names(symbol, input_names, network):
         if network.FIXED_PARAMS_RULE == 'prefix':
             return name.startswith(tuple(network.FIXED_PARAMS))
         return any(part in name for part in network.FIXED_PARAMS)
-    return [name for name in symbol.list_arguments() if name not in input_names and network.FIXED_PARAMS and is_fixed(name)]
+
+    return [
+        name for name in symbol.list_arguments()
+        if name not in input_names and network.FIXED_PARAMS and is_fixed(name)
+    ]
 
 
 def with_stored_statistics(symbol, constants):
-    """`symbol`, whose normalisations behind nothing but `constants`, inputs and parameters by name, use their stored statistics.
+    """`symbol`, whose normalisations behind nothing but `constants`, inputs and parameters by
+    name, use their stored statistics.
 
-    MXNet learns statistics in the backward pass, which does not come to such layers: in training they would go by each batch, and in
-    tests by what was stored before.
+    MXNet learns statistics in the backward pass, which does not come to such layers: in training
+    they would go by each batch, and in tests by what was stored before.
     """
     graph, trained, changed = Graph(symbol), set(), False
     for node in graph.nodes():
         sources = node.inputs[:3] if node.op == 'BatchNorm' else node.inputs        # the others are statistics
-        is_trained = node.name not in constants if node.op == 'null' else any(source in trained for source, _ in sources)
+        is_trained = node.name not in constants if node.op == 'null' else any(
+            source in trained for source, _ in sources)
         if is_trained:
             trained.add(node)
         elif node.op == 'BatchNorm' and not node.get('use_global_stats', False):
@@ -182,7 +199,8 @@ def describe_fixed(fixed, total, network):
     """One line for the log: how many parameters are frozen, by which rule, and which entries froze nothing."""
     prefix = network.FIXED_PARAMS_RULE == 'prefix'
     idle = [p for p in network.FIXED_PARAMS if not any(n.startswith(p) if prefix else p in n for n in fixed)]
-    line = '%d of %d parameters are frozen (network.FIXED_PARAMS as %s)' % (len(fixed), total, 'prefixes' if prefix else 'substrings')
+    line = '%d of %d parameters are frozen (network.FIXED_PARAMS as %s)' % (
+        len(fixed), total, 'prefixes' if prefix else 'substrings')
     if fixed:
         line += ': %s ... %s' % (fixed[0], fixed[-1])
     if idle:
@@ -194,6 +212,8 @@ def optimizer_params(config, batches_per_epoch):
     """SGD's settings, with the learning-rate steps turned from epochs into batches."""
     train = config.TRAIN
     steps = [int(step * batches_per_epoch) for step in lr_steps(train.lr_step)]
-    return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr, 'rescale_grad': 1.0,
-            'clip_gradient': train.clip_gradient or None,
-            'lr_scheduler': WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr, train.warmup_step)}
+    scheduler = WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr,
+                                           train.warmup_step)
+    return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr,
+            'rescale_grad': 1.0, 'clip_gradient': train.clip_gradient or None,
+            'lr_scheduler': scheduler}

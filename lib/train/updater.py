@@ -130,8 +130,8 @@ class DeviceUpdater:
                     if key not in states or states[key].shape != array.shape:
                         raise CheckpointError(
                             '%s: the state of parameter %s is %s; the parameters that are trained '
-                            '(FIXED_PARAMS), or '
-                            'their shapes, differ from those of the run that wrote it' % (
+                            '(FIXED_PARAMS), or their shapes, differ from those of the run that '
+                            'wrote it' % (
                                 source, key, 'of shape %s instead of %s' % (states[key].shape, array.shape)
                                 if key in states else 'missing'))
                     array[:] = states[key]

@@ -46,10 +46,12 @@ def create_logger(config, cfg_path, image_set, quiet=False):
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, 'Permission denied')
     except OSError as error:
-        raise SetupError('cannot write to the output folder %s (%s); choose another with --set output_path=FOLDER'
+        raise SetupError('cannot write to the output folder %s (%s); choose another with --set '
+                         'output_path=FOLDER'
                          % (folder, error.strerror)) from error
     to_terminal = logging.StreamHandler(sys.stdout)
-    to_terminal.setLevel(logging.WARNING if quiet else logging.INFO)   # debug lines, such as all settings, go to the file only
+    # Debug lines, such as all settings, go to the file only.
+    to_terminal.setLevel(logging.WARNING if quiet else logging.INFO)
     to_terminal.setFormatter(logging.Formatter('%(message)s'))
     for handler in ([to_terminal] if quiet else [to_file, to_terminal]):
         logger.addHandler(handler)

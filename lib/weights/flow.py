@@ -56,13 +56,16 @@ def _convention(order, blue, green, red):
 _CAFFE = _convention('bgr', 0.411451, 0.432060, 0.450141)
 FAMILIES = [
     # `without`: a name that must be absent, where two families differ by nothing else.
-    Family('Caffe, as the FlowNetS of FlowNet and DispNet', _CAFFE, 'upsample_flow6to5.weight', None, _caffe),
-    Family('PyTorch, as FlowNet2-S of NVIDIA/flownet2-pytorch', Convention('rgb', None, BYTE), 'predict_flow6.bias', None, _pytorch),
-    Family('PyTorch, as ClementPinard/FlowNetPytorch', _convention('rgb', 0.411, 0.432, 0.45), 'upsampled_flow6_to_5.weight',
-           'predict_flow6.bias', _pytorch),
-    Family('PyTorch, as mmtracking\'s flownet_simple', _convention('rgb', 0.450, 0.432, 0.411), 'upsample_flow5.conv.weight', None,
-           _mmtracking),
-    Family('this project and the original', Convention('rgb', None, BYTE), 'flow_conv1_weight', None, _own),
+    Family('Caffe, as the FlowNetS of FlowNet and DispNet', _CAFFE, 'upsample_flow6to5.weight',
+           None, _caffe),
+    Family('PyTorch, as FlowNet2-S of NVIDIA/flownet2-pytorch', Convention('rgb', None, BYTE),
+           'predict_flow6.bias', None, _pytorch),
+    Family('PyTorch, as ClementPinard/FlowNetPytorch', _convention('rgb', 0.411, 0.432, 0.45),
+           'upsampled_flow6_to_5.weight', 'predict_flow6.bias', _pytorch),
+    Family('PyTorch, as mmtracking\'s flownet_simple', _convention('rgb', 0.450, 0.432, 0.411),
+           'upsample_flow5.conv.weight', None, _mmtracking),
+    Family('this project and the original', Convention('rgb', None, BYTE), 'flow_conv1_weight',
+           None, _own),
 ]
 OTHER_ARCHITECTURES = [
     ('conv_redir', 'it is a FlowNetC, which correlates two feature maps; ours is FlowNetS'),
@@ -113,7 +116,10 @@ class FlowNet:
         return flow_predictions(images, self, names, tensors, family, means)
 
     def convert_layer(self, layer, tensors, convention, means):
-        """Our parameters of one layer, {name: float32 array}, from its parts {part: array}; a bias that it lacks is 0."""
+        """Our parameters of one layer, {name: float32 array}, from its parts {part: array}.
+
+        A bias that it lacks is 0.
+        """
         weight, bias = tensors['weight'], tensors.get('bias')
         if bias is None:
             bias = np.zeros(weight.shape[1 if layer.kind in ('deconv', 'upsample') else 0])

@@ -16,7 +16,10 @@ def convolve(data, weight, bias=None, stride=1, pad=0, dilation=1):
     """2-D convolution of [1, C, H, W] with [O, C, k, k]."""
     torch = import_torch()
     if torch is not None:
-        arrays = [None if array is None else torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in (data, weight, bias)]
+        arrays = [
+            None if array is None else torch.from_numpy(np.ascontiguousarray(array, np.float32))
+            for array in (data, weight, bias)
+        ]
         return torch.nn.functional.conv2d(*arrays, stride=stride, padding=pad, dilation=dilation).numpy()
     data = np.pad(data, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     height, width = ((side - dilation * (weight.shape[2] - 1) - 1) // stride + 1 for side in data.shape[2:])
@@ -48,8 +51,10 @@ def resnet_feature(image, target, names, tensors, family, means):
     def conv_norm(data, layer, stride=1, pad=0, dilation=1):
         parts = {part: tensors[name] for part, name in names(layer).items() if name in tensors}
         data = convolve(data, parts['weight'], parts.get('bias'), stride, pad, dilation)
-        gamma, beta, mean, var = (np.reshape(np.asarray(parts.get(part, default), np.float64), (1, -1, 1, 1)) for part, default in (
-            ('gamma', 1), ('beta', 0), ('mean', 0), ('var', 1 - BN_EPS)))
+        gamma, beta, mean, var = (np.reshape(np.asarray(parts.get(part, default), np.float64),
+                                             (1, -1, 1, 1))
+                                  for part, default in (('gamma', 1), ('beta', 0), ('mean', 0),
+                                                        ('var', 1 - BN_EPS)))
         return (data - mean) / np.sqrt(var + BN_EPS) * gamma + beta
 
     units = {}
@@ -63,7 +68,8 @@ def resnet_feature(image, target, names, tensors, family, means):
         for branch in sorted(set(branches) - {'1'}):
             spatial = branch == '2b' or not bottleneck
             dilation = 2 if stage == 5 and spatial else 1
-            body = conv_norm(body, branches[branch], stride if branch == strided else 1, dilation if spatial else 0, dilation)
+            body = conv_norm(body, branches[branch], stride if branch == strided else 1,
+                             dilation if spatial else 0, dilation)
             if branch != max(branches):
                 body = np.maximum(body, 0)
         body = np.maximum(body + shortcut, 0)
@@ -76,7 +82,13 @@ def flow_predictions(images, target, names, tensors, family, means):
     target: lib.weights.flow.FlowNet; the rest as in `resnet_feature`. As DFF runs it: images at half the size, and the
     finest prediction from its input averaged over 2 x 2.
     """
-    parts = {layer.conv: {part: tensors[name] for part, name in names(layer).items() if name in tensors} for layer in target.layers}
+    parts = {
+        layer.conv:
+        {part: tensors[name]
+         for part, name in names(layer).items()
+         if name in tensors}
+        for layer in target.layers
+    }
 
     def leaky(values):
         return np.where(values > 0, values, SLOPE * values)

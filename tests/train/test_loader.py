@@ -235,6 +235,7 @@ def test_threads_end_with_their_loader(cfg, roidb):
     assert count() == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/statm').exists(),
                     reason='the memory of a process is read in /proc, which Linux has')
 def test_memory_stays_the_same_over_many_epochs(cfg, roidb):

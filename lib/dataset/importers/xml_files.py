@@ -1,6 +1,7 @@
 """Reading XML of unknown origin."""
 import contextlib
-from xml.etree.ElementTree import ParseError
+from typing import Iterator, List, Tuple
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
@@ -9,7 +10,7 @@ from dff.errors import DataError
 
 
 @contextlib.contextmanager
-def _errors(path):
+def _errors(path: str) -> Iterator[None]:
     try:
         yield
     except DefusedXmlException:
@@ -20,16 +21,19 @@ def _errors(path):
         raise DataError('cannot read %s: %s' % (path, error.strerror)) from None
 
 
-def parse(path):
-    """The root element of an XML file. Raises DataError; entities are refused, not expanded."""
+def parse(path: str) -> Element:
+    """Return the root element of an XML file.
+
+    Raises DataError where it cannot be read or is not valid; entities are refused, not expanded.
+    """
     with _errors(path):
         return ElementTree.parse(path, forbid_dtd=False).getroot()
 
 
-def children(path, tags):
+def children(path: str, tags: Tuple[str, ...]) -> Iterator[Element]:
     """Yield, as they end, the elements of the file with one of `tags`, which are emptied afterwards. Raises as parse."""
     with _errors(path):
-        stack = []
+        stack: List[Element] = []
         for event, element in ElementTree.iterparse(path, events=('start', 'end'), forbid_dtd=False):
             if event == 'start':
                 stack.append(element)

@@ -50,8 +50,8 @@ class ImageNetVID:
             DataError: the folder or the image set is missing or malformed.
         """
         if not os.path.isdir(dataset_path):
-            raise DataError('the data set folder %s (dataset.dataset_path) does not exist; data/README.md says what belongs there'
-                            % dataset_path)
+            raise DataError('the data set folder %s (dataset.dataset_path) does not exist; data/README.md says what '
+                            'belongs there' % dataset_path)
         self.path = dataset_path
         self.cache_path = cache_path
         self.classes, self.class_ids, self.num_classes = classes.names, classes.ids, len(classes)

@@ -24,7 +24,8 @@ class Detection:
     load_params = staticmethod(load_test_params)
     has_batch_network = True
     drawn = 'boxes'
-    no_demo_clip = ('the frames of the demo clip are not at %(path)s: they are the clip val/%(clip)s of ImageNet VID (data/README.md '
+    no_demo_clip = ('the frames of the demo clip are not at %(path)s: they are the clip val/%(clip)s of ImageNet '
+                    'VID (data/README.md '
                     'says where to get it)')
 
     @staticmethod
@@ -57,7 +58,8 @@ class Detection:
     def add_test_flags(parser):
         """Add the flags of testing that other kinds do not have."""
         parser.add_argument('--thresh', type=score, default=1e-3, help='lowest score of a detection (default 0.001)')
-        parser.add_argument('--vis', action='store_true', help='also write every frame with its boxes into the output folder')
+        parser.add_argument('--vis', action='store_true',
+                            help='also write every frame with its boxes into the output folder')
 
     @staticmethod
     def test_options(args):
@@ -68,7 +70,8 @@ class Detection:
     def add_demo_flags(parser):
         """Add the flags of the demo that other kinds do not have."""
         parser.add_argument('--json', metavar='FILE', help='also write the detections here')
-        parser.add_argument('--thresh', type=score, default=0.7, help='lowest score of the boxes drawn and written (default 0.7)')
+        parser.add_argument('--thresh', type=score, default=0.7,
+                            help='lowest score of the boxes drawn and written (default 0.7)')
 
     @staticmethod
     def demo_outputs(args):

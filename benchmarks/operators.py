@@ -21,7 +21,7 @@ from lib.train import native_sgd  # noqa: E402
 from lib.graph.inference_graph import for_inference  # noqa: E402
 from dff import boxes as frame_nms  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
-from lib.symbols import ohem, operators, rcnn_targets  # noqa: E402
+from lib.symbols import operators, rcnn_targets  # noqa: E402
 from lib.utils.cli import run as run_main  # noqa: E402
 from dff.errors import SetupError  # noqa: E402
 
@@ -163,7 +163,7 @@ def time_targets(rng, repeats):
     def composed():
         rois, gt_boxes, score, pred = variables('rois', 'gt_boxes', 'score', 'pred')
         chosen, label, target, weight = rcnn_targets.rcnn_targets(rois, gt_boxes, cfg)
-        return mx.sym.Group([chosen] + list(ohem.mine_hard(score, pred, label, target, weight, 1, 128)))
+        return mx.sym.Group([chosen] + list(operators.mine_hard(score, pred, label, target, weight, 1, 128)))
 
     def python():
         rois, gt_boxes, score, pred = variables('rois', 'gt_boxes', 'score', 'pred')

@@ -30,7 +30,8 @@ from lib.inference.precision import Float32, processor  # noqa: E402
 from lib.graph.graph import Graph, output_shapes  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
-# Layers of a part begin so. The first that fits counts; a layer that fits none belongs to the part that it reads from.
+# Layers of a part begin so. The first that fits counts; a layer that fits none belongs to the part
+# that it reads from, a concatenation to that of its last input.
 PARTS = [('stem (conv1, pool1)', 'conv1|pool1'), ('stage 2', 'res2'), ('stage 3', 'res3'),
          ('stage 4', 'res4'), ('stage 5, dilated', 'res5'),
          ('feat_conv_3x3, dilated', 'feat_conv'),
@@ -38,7 +39,7 @@ PARTS = [('stem (conv1, pool1)', 'conv1|pool1'), ('stage 2', 'res2'), ('stage 3'
          ('proposals', 'rpn_cls_prob|rois'), ('PS-RoI pooling', 'psroipooled|cls_|bbox_'),
          ('DeepLab head', 'fc6|score|upsampling|croped'),
          ('FlowNet, contracting', 'flow_conv1|conv[2-6]'),
-         ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|concat[2-5]$|crop_'),
+         ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|crop_'),
          ('flow and scale map', 'resize|Convolution5'), ('warp', 'warping_feat')]
 FIRST = 'images (halving, stacking)'      # what reads no other part
 OTHER = 'constants'
@@ -46,19 +47,18 @@ KERNELS = ('Convolution', 'Deconvolution')
 
 
 def part_names(symbol):
-    """{layer: its part} of a network, fused or not."""
+    """Return {layer: its part} of a network, fused or not."""
     found = {}
     for node in Graph(symbol).nodes():
         if node.op == 'null':
             continue
-        weights = [
-            source.name
-            for source, _ in node.inputs
-            if source.op == 'null' and source.name.endswith(('_weight', '_winograd', '_taps'))
-        ]
+        weights = [source.name for source, _ in node.inputs if source.op == 'null'
+                   and source.name.endswith(('_weight', '_winograd', '_taps'))]
         part = next((part for name in weights + [node.name] for part, begin in PARTS if re.match(begin, name)), None)
-        inherited = next((found[source.name] for source, _ in node.inputs if source.name in found),
-                         FIRST if node.inputs else OTHER)
+        sources = [source.name for source, _ in node.inputs if source.name in found]
+        inherited = FIRST if node.inputs else OTHER
+        if sources:
+            inherited = found[sources[-1 if node.op == 'Concat' else 0]]
         found[node.name] = part or inherited
     return found
 
@@ -145,9 +145,8 @@ def table(title, parts, work, whole, rate):
     lines = ['| %s | GFLOP | ms | GFLOP/s | floor, ms |' % title, '|---|---|---|---|---|']
     for part, ms in parts.items():
         flop = 2e-9 * work.get(part, 0)
-        lines.append('| %s | %s | %.1f | %s | %s |'
-                     % ((part, '%.1f' % flop, ms, '%.0f' % (1e3 * flop / ms), '%.1f'
-                       % (1e3 * flop / rate)) if flop else (part, '', ms, '', '')))
+        rest = ('%.1f' % flop, ms, '%.0f' % (1e3 * flop / ms), '%.1f' % (1e3 * flop / rate))
+        lines.append('| %s | %s | %.1f | %s | %s |' % ((part,) + (rest if flop else ('', ms, '', ''))))
     flop = 2e-9 * sum(work.values())
     lines.append('| all, not watched | %.1f | %.1f | %.0f | %.1f |'
                  % (flop, whole, 1e3 * flop / whole, 1e3 * flop / rate))

@@ -2,8 +2,7 @@
 import mxnet as mx
 
 from lib.symbols.arithmetic import smooth_l1
-from lib.symbols.ohem import mine_hard
-from lib.symbols.operators import psroi_pooling
+from lib.symbols.operators import mine_hard, psroi_pooling
 from lib.symbols.rcnn_targets import rcnn_targets
 
 

@@ -8,7 +8,7 @@ from lib.boxes.anchors import base_anchors
 from lib.config.defaults import detection_defaults
 from lib.operator_cxx import loader
 from lib.symbols import operators
-from lib.symbols.ohem import mine_hard
+from lib.symbols.operators import mine_hard
 from lib.symbols.rcnn_targets import rcnn_targets
 from tests.helpers import native_oracles as oracles
 from tests.helpers.native_tools import PROPOSAL, PSROI, assert_close, builtin, run, warp_arrays, warp_symbol

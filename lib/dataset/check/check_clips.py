@@ -1,9 +1,12 @@
 """Clips as an image set lists them against the files on disk."""
 import os
 import re
-from typing import NamedTuple
+from typing import Collection, Dict, Iterable, List, NamedTuple, Set, Tuple
 
 from lib.dataset.formats.annotations import Source
+from lib.dataset.formats.image_sets import ImageSet
+from lib.dataset.formats.problems import ReportFunction
+from lib.dataset.sets.imagenet_vid import ImageNetVID
 
 _FRAME = re.compile(r'(\d{6})\.JPEG')
 
@@ -13,25 +16,27 @@ class ListedClip(NamedTuple):
 
     path: str          # below Data/VID
     length: int        # as listed
-    listed: set        # frame ids of its entries
+    listed: Set[int]   # frame ids of its entries
     where: str         # of its first entry
 
 
-def listed_clips(image_set):
-    """The clips of an ImageSet, [ListedClip], in the order of their first entries."""
-    clips = {}
+def listed_clips(image_set: ImageSet) -> List[ListedClip]:
+    """Return the clips of an image set in the order of their first entries."""
+    clips: Dict[Tuple[str, int], ListedClip] = {}
     for entry in image_set.entries:
         if entry.clip is not None:
-            key = (entry.clip, entry.clip_length)        # a clip of two lengths is two clips, one of which does not fit the files
+            # A clip of two lengths is two clips, one of which does not fit the files.
+            key = (entry.clip, entry.clip_length)
             clip = clips.setdefault(key, ListedClip(entry.clip, entry.clip_length, set(), image_set.where(entry)))
             clip.listed.add(entry.frame_id)
     return list(clips.values())
 
 
-def check_folders(dataset, clip, report):
-    """Compare one clip with its folders of frames and annotations; returns the ids of the frames on disk.
+def check_folders(dataset: ImageNetVID, clip: ListedClip, report: ReportFunction) -> Set[int]:
+    """Compare one `clip` of `dataset` with its folders of frames and annotations; return the ids of the frames on disk.
 
-    dataset: an ImageNetVID. A folder that is missing is no problem here: each frame listed in it is one already.
+    report: what to do about a problem. A folder that is missing is none here: each frame listed in
+    it is one already.
     """
     frames = os.path.dirname(dataset.image_path(clip.path + '/x'))
     names = _names(frames)
@@ -43,8 +48,8 @@ def check_folders(dataset, clip, report):
         return found
     if dataset.image_set.kind != 'frames' and found != set(range(clip.length)):
         missing = sorted(set(range(clip.length)) - found)
-        report('clip length', clip.where, 'clip_length is %d, %s holds %d frames%s' % (
-            clip.length, frames, len(found), ', but not %s' % ranges(missing) if missing else ''))
+        report('clip length', clip.where, 'clip_length is %d, %s holds %d frames%s'
+               % (clip.length, frames, len(found), ', but not %s' % ranges(missing) if missing else ''))
     annotations = os.path.join(dataset.path, 'Annotations', 'VID', clip.path)
     stray = sorted(name for name in _names(annotations) if name.endswith('.xml') and name[:-4] + '.JPEG' not in names)
     if stray:
@@ -53,30 +58,37 @@ def check_folders(dataset, clip, report):
     return found
 
 
-def _names(folder):
+def _names(folder: str) -> Set[str]:
     try:
         return set(os.listdir(folder))
     except OSError:
         return set()
 
 
-def reference_frames(dataset, clip, found, offsets, report):
-    """Sources of the frames on disk that training may draw as reference frames and that are not listed themselves.
+def reference_frames(dataset: ImageNetVID, clip: ListedClip, found: Collection[int], offsets: Tuple[int, int],
+                     report: ReportFunction) -> List[Source]:
+    """Return Sources of the frames on disk that training may draw as reference frames and that are not listed.
 
-    offsets: (TRAIN.MIN_OFFSET, TRAIN.MAX_OFFSET); found: ids of the frames on disk. Missing ones are reported, as ranges.
+    Args:
+        dataset: the data set that the clip belongs to.
+        clip: of its image set.
+        found: ids of the clip's frames on disk.
+        offsets: (TRAIN.MIN_OFFSET, TRAIN.MAX_OFFSET), from a listed frame to its reference frames.
+        report: what to do about frames that are missing, named as ranges.
     """
-    wanted = {min(max(frame + offset, 0), clip.length - 1) for frame in clip.listed for offset in range(offsets[0], offsets[1] + 1)}
-    wanted -= clip.listed
-    missing = sorted(wanted - found)
+    steps = range(offsets[0], offsets[1] + 1)
+    wanted = {min(max(frame + step, 0), clip.length - 1) for frame in clip.listed for step in steps} - clip.listed
+    missing = sorted(wanted.difference(found))
     if missing and found:
         folder = os.path.dirname(dataset.image_path(clip.path + '/x'))
         report('reference frame missing', clip.where, '%s has no frame %s' % (folder, ranges(missing)))
-    return [Source('', dataset.image_path('%s/%06d' % (clip.path, frame)), clip.where) for frame in sorted(wanted & found)]
+    return [Source('', dataset.image_path('%s/%06d' % (clip.path, frame)), clip.where)
+            for frame in sorted(wanted.intersection(found))]
 
 
-def ranges(numbers):
-    """Ascending numbers as text: 3, 5-9."""
-    runs = []
+def ranges(numbers: Iterable[int]) -> str:
+    """Return ascending numbers as text of six digits each: 000003, 000005-000009."""
+    runs: List[List[int]] = []
     for number in numbers:
         if runs and runs[-1][1] == number - 1:
             runs[-1][1] = number

@@ -1,11 +1,13 @@
 """The report of lib/dataset/check/check.py as one HTML file that needs nothing else."""
 import base64
 import html
+from typing import Any, Iterable, List, Tuple
 
 import cv2
 import numpy as np
 
 from dff.drawing import class_colour
+from lib.dataset.check.check import CheckedSet, Report
 from lib.evaluation.motion import RANGES, SPEEDS, speeds
 from lib.dataset.formats.problems import KINDS, LEVELS
 from dff.errors import DataError
@@ -22,8 +24,12 @@ PAGE = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>%s</ti
 BAR = '<tr><td>%s</td><td>%d</td><td style="width:400px"><div class="bar" style="width:%d%%"></div></td></tr>'
 
 
-def write_html(report, path, title):
-    """Write a check.Report to `path`: problems, boxes by class and size, speeds, and sample frames with their boxes drawn."""
+def write_html(report: Report, path: str, title: str) -> None:
+    """Write an HTML file: problems, boxes by class and size, speeds, and sample frames with their boxes drawn.
+
+    report: what the check found; path: of the file; title: its heading, plain text. Raises OSError
+    where the disk refuses.
+    """
     parts = [PAGE % (_text(title), STYLE), '<h1>%s</h1><p><b>%s</b></p>' % (_text(title), _text(report.summary()))]
     parts += _problems(report)
     for role, counts in report.boxes.items():
@@ -36,29 +42,33 @@ def write_html(report, path, title):
         stream.write('\n'.join(parts + ['</body></html>']))
 
 
-def _text(value):
+def _text(value: Any) -> str:
     return html.escape(str(value))
 
 
-def _bars(rows):
+def _bars(rows: Iterable[Tuple[str, int]]) -> str:
     """A table of (name, count) with a bar each."""
     rows = list(rows)
     largest = max([count for _, count in rows] + [1])
-    return '<table>%s</table>' % ''.join(BAR % (_text(name), count, round(100 * count / largest)) for name, count in rows)
+    bars = (BAR % (_text(name), count, round(100 * count / largest)) for name, count in rows)
+    return '<table>%s</table>' % ''.join(bars)
 
 
-def _problems(report):
+def _problems(report: Report) -> List[str]:
     parts = []
     for level in LEVELS:
         for kind, count in report.problems.level(level).items():
             kept = report.problems.kept[kind]
-            more = ['... and %d more' % (count - len(kept))] if len(kept) < count else []
-            parts.append('<h3 class="%s">%s: %s (%d)</h3><p>%s</p><ul>%s</ul>' % (
-                level, level, kind, count, _text(KINDS[kind][1]), ''.join('<li>%s</li>' % _text(line) for line in kept + more)))
+            lines = [str(problem) for problem in kept]
+            if len(kept) < count:
+                lines.append('... and %d more' % (count - len(kept)))
+            items = ''.join('<li>%s</li>' % _text(line) for line in lines)
+            parts.append('<h3 class="%s">%s: %s (%d)</h3><p>%s</p><ul>%s</ul>'
+                         % (level, level, kind, count, _text(KINDS[kind][1]), items))
     return parts
 
 
-def _sizes(boxes):
+def _sizes(boxes: np.ndarray) -> List[str]:
     if not len(boxes):
         return []
     sides = np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2] + 1, 0)).prod(axis=1)
@@ -67,7 +77,7 @@ def _sizes(boxes):
     return ['<h3>Boxes by size (square root of the area, pixels)</h3>', _bars(zip(names, counts))]
 
 
-def _speeds(motion):
+def _speeds(motion: np.ndarray) -> List[str]:
     found = speeds(motion) if len(motion) else None
     if found is None:
         return ['<h3>Motion</h3><p>not known: no object has a track id and a second box within 10 listed frames</p>']
@@ -75,7 +85,7 @@ def _speeds(motion):
     return ['<h3>Motion</h3>', _bars(zip(names, [(found == s).sum() for s in (0, 1, 2, -1)]))]
 
 
-def _samples(one, names):
+def _samples(one: CheckedSet, names: List[str]) -> List[str]:
     """Frames with boxes, spread evenly over the set, as embedded JPEGs."""
     entries = one.dataset.image_set.entries
     candidates = [i for i in range(len(entries)) if len(one.table.of(i)[0]) and one.frames[i].header is not None]
@@ -92,11 +102,12 @@ def _samples(one, names):
     return ['<h3>Sample frames</h3>'] + parts
 
 
-def _draw(image, boxes, classes, names):
+def _draw(image: np.ndarray, boxes: np.ndarray, classes: np.ndarray, names: List[str]) -> np.ndarray:
     scale = WIDTH / image.shape[1]
     canvas = cv2.resize(image, (WIDTH, max(1, round(image.shape[0] * scale))), interpolation=cv2.INTER_AREA)
     for box, c in zip(np.clip(boxes * scale, -WIDTH, 4 * WIDTH), classes):
         x1, y1, x2, y2 = (int(round(value)) for value in box)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), class_colour(int(c)), 1)
-        cv2.putText(canvas, names[c], (x1, max(y1 - 2, 9)), cv2.FONT_HERSHEY_SIMPLEX, 0.35, class_colour(int(c)), 1, cv2.LINE_AA)
+        cv2.putText(canvas, names[c], (x1, max(y1 - 2, 9)), cv2.FONT_HERSHEY_SIMPLEX, 0.35, class_colour(int(c)), 1,
+                    cv2.LINE_AA)
     return canvas

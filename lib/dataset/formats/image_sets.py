@@ -23,7 +23,7 @@ FORMATS = {
     'frames': 'path frame_number',
     'videos': 'clip_dir first_number 0 clip_length',
 }
-MAX_CLIP, MAX_FRAMES = 10 ** 6, 10 ** 7      # frames of a clip and of a list: more is a mistake that would fill the memory
+MAX_CLIP, MAX_FRAMES = 10 ** 6, 10 ** 7   # frames of a clip and of a list: more is a mistake that would fill the memory
 _TWO_FIELDS = re.compile(r'(\S.*) (\d{1,9})')
 _FOUR_FIELDS = re.compile(r'(\S.*) (\d{1,9}) (\d{1,9}) (\d{1,9})')
 
@@ -70,7 +70,8 @@ def read_image_set(folder: str, name: str, report: ReportFunction = refuse) -> I
     """
     tree = name.split('_', 1)[0]
     if tree not in ('DET', 'VID') or '_' not in name:
-        raise ConfigError("image set '%s': the name must start with DET_ or VID_, which says where its images are" % name)
+        raise ConfigError("image set '%s': the name must start with DET_ or VID_, which says where its images are"
+                          % name)
     file = os.path.join(folder, name + '.txt')
     lines = _read_lines(file)
     kind = _kind(tree, name, lines[0][1])

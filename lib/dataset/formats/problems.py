@@ -26,10 +26,13 @@ KINDS: Dict[str, Tuple[str, str]] = {
                                  'with grey)'),
     'annotation missing': ('error', _ANNOTATION),
     'annotation invalid': ('error', _ANNOTATION),
-    'wrong size': ('error', 'training stops when it comes to this frame; testing goes on, boxes and frames may not fit'),
-    'frame sizes differ': ('error', 'training stops when it pairs two such frames; testing makes a key frame at each change'),
+    'wrong size': ('error', 'training stops when it comes to this frame; testing goes on, boxes and frames may not '
+                            'fit'),
+    'frame sizes differ': ('error', 'training stops when it pairs two such frames; testing makes a key frame at each '
+                                    'change'),
     'reference frame missing': ('error', 'training stops when it draws this frame as a reference frame'),
-    'clip length': ('warning', 'frames beyond clip_length are never used; missing ones are errors where they are needed'),
+    'clip length': ('warning', 'frames beyond clip_length are never used; missing ones are errors where they are '
+                               'needed'),
     'frame name': ('warning', 'files that are not named by six digits and .JPEG are never used'),
     'annotation without frame': ('warning', 'never used'),
     'listed twice': ('warning', 'counts double'),

@@ -58,7 +58,8 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
                                options.small)
         _write_stamp(folder, format_name, src, options, written)
     lines = _summary(dst, clips, written, report, list_lines, yamls)
-    return [line.encode('utf-8', 'backslashreplace').decode('utf-8') for line in lines]       # file names may be no Unicode
+    # File names may be no Unicode.
+    return [line.encode('utf-8', 'backslashreplace').decode('utf-8') for line in lines]
 
 
 def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
@@ -143,8 +144,8 @@ def _summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, 
     lines += ['list:       ' + line for line in list_lines]
     unlabelled = written.frames['val'] - written.labelled['val']
     if written.stills['train'] and not written.clips['train']:
-        lines.append('warning:    there are only stills to train on, which do not train the flow of DFF R-FCN; are they '
-                     'frames of clips (--clips)?')
+        lines.append('warning:    there are only stills to train on, which do not train the flow of DFF R-FCN; are '
+                     'they frames of clips (--clips)?')
     if unlabelled:
         lines.append('warning:    %d frames for validation are not labelled and count as frames without objects'
                      % unlabelled)

@@ -2,7 +2,7 @@
 import collections
 import math
 import os
-from typing import Counter, Dict, Iterable, Iterator, List, Sequence, Set, Tuple, Union
+from typing import Counter, Dict, Iterator, Sequence, Set, Tuple, Union
 from xml.sax.saxutils import escape
 
 from lib.dataset.formats.classes import BACKGROUND
@@ -48,14 +48,14 @@ class Layout:
         self.folder, self.copy, self.report = folder, copy, report
         self.wanted = {class_id(name) for name in wanted}
         self.written = Written()
-        self._taken = set()
+        self._taken: Set[str] = set()
 
     def write(self, clips: Sequence[Clip]) -> None:
         """Write clips, whose parts are 'train' or 'val', with a progress bar over their frames.
 
         Raises DataError where labels cannot be read, OSError where the disk refuses.
         """
-        lengths = [clip.media.length for clip in clips]
+        lengths = [clip.media.length or 0 for clip in clips]
         total = sum(lengths) if all(lengths) else None         # not every video states its length
         with progress_bar(total=total, desc='importing', unit='frame', leave=False) as bar:
             for clip in clips:
@@ -64,7 +64,9 @@ class Layout:
     def _clip(self, clip, bar):
         name = unique('%s/%s' % (clip.part, output_name(without_part(clip.name))), self._taken)
         still = clip.still and clip.part == 'train'
-        tree, labels, tracks, seen, position = 'DET' if still else 'VID', clip.open_labels(), set(), set(), 0
+        tree, labels, position = 'DET' if still else 'VID', clip.open_labels(), 0
+        tracks: Set[int] = set()
+        seen: Set[int] = set()
         for number, image in _readable(clip.media, self.report):
             bar.update()
             seen.add(number)

@@ -75,10 +75,10 @@ class ImageFile:
                             % (path, self.width, self.height, LARGEST_IMAGE // 10 ** 6))
 
     def write(self, target: str, copy: bool) -> str:
-        """Make the JPEG file `target`: of a JPEG a link (a copy if `copy`, or where links are impossible), else a conversion.
+        """Make the JPEG file `target`; return how: 'linked', 'copied' or 'converted'.
 
-        Return what was done: 'linked', 'copied' or 'converted'. Raises DataError for an image that
-        cannot be decoded, OSError where the disk refuses.
+        A JPEG is linked, or copied if `copy` or where links are impossible; others are converted.
+        Raises DataError for an image that cannot be decoded, OSError where the disk refuses.
         """
         if self.format not in ('JPEG', 'MPO'):
             write_jpeg(target, read_image(self.path))

@@ -18,7 +18,8 @@ class _Dumper(yaml.SafeDumper):
     """Sections in lines, lists in brackets, as the shipped files have them."""
 
 
-_Dumper.add_representer(list, lambda dumper, value: dumper.represent_sequence('tag:yaml.org,2002:seq', value, flow_style=True))
+_Dumper.add_representer(
+    list, lambda dumper, value: dumper.represent_sequence('tag:yaml.org,2002:seq', value, flow_style=True))
 
 
 def write_settings(folder: str, final: str, classes: int, lists: List[str], images: int, devices: int,
@@ -62,7 +63,10 @@ def write_settings(folder: str, final: str, classes: int, lists: List[str], imag
 
 
 def _for_task(task, lists, small):
-    """The training lists of a task. The small DFF R-FCN starts from a trained R-FCN; stills would not train its flow."""
+    """The training lists of a task.
+
+    The small DFF R-FCN starts from a trained R-FCN, and stills would not train its flow.
+    """
     clips = [name for name in lists if name.startswith('VID_')]
     return clips if small and task.propagates and clips else lists
 
@@ -74,7 +78,7 @@ def _checkpoint(tree, stem):
 
 
 def _schedule(train, test, images, devices, small):
-    """Learning rate by the number of devices, epochs by the amount of data, the rate falling after two thirds of them."""
+    """Set the learning rate by the devices, the epochs by the amount of data; the rate falls after two thirds of them."""
     updates = max(1, images * (2 if train.get('FLIP', True) else 1) // devices)
     epochs = min(MOST_EPOCHS, max(2, math.ceil((UPDATES_SMALL if small else UPDATES) / updates)))
     if not small:

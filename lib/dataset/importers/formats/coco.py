@@ -1,4 +1,7 @@
-"""COCO detection JSON (cocodataset.org, "data format"): images, annotations with bbox [x, y, width, height], categories."""
+"""COCO detection JSON (cocodataset.org, "data format").
+
+images, annotations with bbox [x, y, width, height], categories.
+"""
 import json
 import os
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
@@ -153,7 +156,7 @@ def find_image(entry: Tree, file: str, folders: Sequence[str]) -> Tuple[str, Opt
 
 def labels_of(entry: Tree, boxes: List[Box], file: str, report: Report
               ) -> Callable[[int, int], Optional[List[Box]]]:
-    """Return a function boxes(height, width) of an image, as of Item; it returns None where the file states another size.
+    """Return a function boxes(height, width) of an image, as of Item; it gives None where the file states another size.
 
     Args:
         entry: of the list images.

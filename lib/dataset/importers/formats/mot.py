@@ -12,8 +12,8 @@ from lib.dataset.importers.paths import files_below, part_of, read_text
 from dff.errors import DataError
 
 # Class numbers 1 to 13 of MOT16, MOT17 and MOT20; other data sets list theirs in labels.txt beside gt.txt.
-CLASSES = ('pedestrian', 'person_on_vehicle', 'car', 'bicycle', 'motorbike', 'non_motorized_vehicle', 'static_person', 'distractor',
-           'occluder', 'occluder_on_ground', 'occluder_full', 'reflection', 'crowd')
+CLASSES = ('pedestrian', 'person_on_vehicle', 'car', 'bicycle', 'motorbike', 'non_motorized_vehicle', 'static_person',
+           'distractor', 'occluder', 'occluder_on_ground', 'occluder_full', 'reflection', 'crowd')
 OCCLUDED_BELOW = 0.5      # visibility
 _DETECTOR = re.compile(r'-(DPM|FRCNN|SDP)$')
 

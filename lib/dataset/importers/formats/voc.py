@@ -86,7 +86,8 @@ def _labels(path: str, report: Report) -> Callable[[int, int], Optional[List[Box
 def _boxes(root: Element) -> List[Box]:
     found = []
     for element in root.iter('object'):
-        x1, y1, x2, y2 = (number(element.findtext('bndbox/' + corner)) - 1 for corner in ('xmin', 'ymin', 'xmax', 'ymax'))
+        x1, y1, x2, y2 = (number(element.findtext('bndbox/' + corner)) - 1
+                          for corner in ('xmin', 'ymin', 'xmax', 'ymax'))
         found.append(Box(element.findtext('name') or '', x1, y1, x2, y2, whole(element.findtext('trackid')),
                          element.findtext('occluded') == '1'))
     return found

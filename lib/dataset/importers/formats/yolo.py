@@ -1,6 +1,7 @@
-"""YOLO text files: one an image, a line an object, `class x_centre y_centre width height` in parts of the image's sides.
+"""YOLO text files: one an image, a line an object.
 
-Longer lines are outlines, `class x1 y1 x2 y2 ...`, of which the surrounding box is taken.
+A line is `class x_centre y_centre width height` in parts of the image's sides. Longer lines are
+outlines, `class x1 y1 x2 y2 ...`, of which the surrounding box is taken.
 """
 import math
 import os
@@ -74,11 +75,12 @@ def class_names(src: str) -> List[str]:
             names = [names[i] for i in range(len(names))]
         if isinstance(names, list) and names:
             return [str(name) for name in names]
-    path = next((path for path in (os.path.join(src, name) for name in CLASS_FILES) if os.path.isfile(path)), None)
-    if path is None:
+    files = (os.path.join(src, name) for name in CLASS_FILES)
+    found = next((file for file in files if os.path.isfile(file)), None)
+    if found is None:
         raise DataError('%s: found no class names; expected data.yaml with `names`, or one of %s'
                         % (src, ', '.join(CLASS_FILES)))
-    return [line.strip() for line in read_text(path) if line.strip()]
+    return [line.strip() for line in read_text(found) if line.strip()]
 
 
 def _labels(path: Optional[str], classes: List[str], report: Report) -> Callable[[int, int], List[Box]]:

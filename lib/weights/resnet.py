@@ -1,4 +1,4 @@
-"""ResNets of other frameworks: under which names and conventions each keeps the layers of lib/symbols/resnet_v1.py."""
+"""ResNets of other frameworks: under which names and conventions each keeps the layers of lib/symbols/backbones/resnet_v1.py."""
 from collections import namedtuple
 
 import lib  # noqa: F401  (prepares the import of MXNet)

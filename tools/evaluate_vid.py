@@ -10,7 +10,6 @@ only some frames does too. Speeds need track ids in the annotations: the mean Io
 box with its boxes in the 10 frames before and after.
 """
 import argparse
-import json
 import os
 import re
 import sys
@@ -27,7 +26,7 @@ from lib.evaluation.vid_eval import evaluate  # noqa: E402
 from lib.evaluation.vid_eval_files import write_csv, write_plots  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError  # noqa: E402
-from dff.files import atomic_path  # noqa: E402
+from dff.files import write_json  # noqa: E402
 
 
 def parse_arguments(arguments=None):
@@ -94,8 +93,7 @@ def main():
     print('\n'.join(result.lines()))
     try:
         if args.json:
-            with atomic_path(args.json) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-                json.dump(result.as_dict(), stream, indent=1)
+            write_json(args.json, result.as_dict())
         if args.csv:
             write_csv(result, args.csv)
         if args.plots:

@@ -1,6 +1,5 @@
 """Training and testing of the flow network by a settings file."""
 import functools
-import json
 import os
 
 from lib.config.cli import apply_arguments
@@ -17,7 +16,7 @@ from lib.flow.picture import plot_curve, sample_rows, write_picture
 from lib.flow.synthetic import SyntheticPairs
 from lib.flow.trainer import train_flow
 from dff.errors import ConfigError
-from dff.files import atomic_path
+from dff.files import write_json
 from lib.utils.log import create_logger
 
 ROOM = 1.25         # synthetic pairs are drawn so much larger than what augmentation cuts out
@@ -70,8 +69,7 @@ def test(config, cfg_path):
     write_picture(os.path.join(folder, 'samples.jpg'),
                   sample_rows(map(pair, range(min(SAMPLES, count))), [estimator, dis_flow]))
     path = os.path.join(folder, 'results.json')
-    with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-        json.dump({'model': file_name(prefix, 0), 'pairs': count, 'end_point_error_pixels': errors}, stream, indent=1)
+    write_json(path, {'model': file_name(prefix, 0), 'pairs': count, 'end_point_error_pixels': errors})
     logger.info('written: %s' % path)
     return errors
 

@@ -1,5 +1,4 @@
 """Conversion of one file: find out whose it is, take every parameter, compare the outputs, write the result."""
-import json
 import os
 from collections import namedtuple
 
@@ -7,12 +6,11 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from dff.files import file_sha256
 from lib.engine.checkpoint import file_name, save_arrays
 from lib.engine.executors import ExecutorPool
 from lib.symbols.backbones.resnet_v1 import STAGES
 from dff.errors import CheckpointError
-from dff.files import atomic_path
+from dff.files import file_sha256, write_json
 from dff.image import to_tensor
 from lib.weights.convention import BYTE, ONE
 from lib.weights.flow import FlowNet
@@ -192,8 +190,7 @@ def write(converted, source, target, prefix, origin=''):
     }
     record_path = file_name(prefix, 0, 'source.json')
     try:
-        with atomic_path(record_path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-            json.dump(record, stream, indent=1)
+        write_json(record_path, record)
     except OSError as error:
         raise CheckpointError('cannot write %s: %s' % (record_path, error.strerror)) from error
     return path

@@ -254,7 +254,7 @@ def _check_boxes(sets: Sequence[CheckedSet], names: Sequence[str], report: Repor
     if 'training' in counts and not used.any():
         report('nothing to train on', '', 'no training frame has a usable box of a listed class')
     elif len(used) and used.max() >= IMBALANCE * used[used > 0].min():
-        fewest = names[1 + np.where(used > 0, used, used.max() + 1).argmin()]
+        most, least = int(used.argmax()), int(np.where(used > 0, used, used.max() + 1).argmin())
         report('label balance', '', 'training has %d boxes of %s, %d of %s'
-               % (used.max(), names[1 + used.argmax()], used[used > 0].min(), fewest))
+               % (used[most], names[1 + most], used[least], names[1 + least]))
     return counts

@@ -16,7 +16,8 @@ from dff.image import read_image
 
 SAMPLES, WIDTH = 12, 320       # frames of each image set; pixels
 SIDES = (16, 32, 64, 128, 256, 512)
-STYLE = '''body { font: 14px sans-serif; margin: 2em auto; max-width: 1040px } td, th { padding: 1px 8px; text-align: left }
+STYLE = '''body { font: 14px sans-serif; margin: 2em auto; max-width: 1040px }
+td, th { padding: 1px 8px; text-align: left }
 .bar { background: #47a; height: 10px } .error { color: #b00 } .warning { color: #a60 } .note { color: #555 }
 li { font-family: monospace; font-size: 12px; overflow-wrap: anywhere }
 figure { display: inline-block; margin: 4px } figcaption { font-size: 11px }'''
@@ -73,7 +74,7 @@ def _sizes(boxes: np.ndarray) -> List[str]:
         return []
     sides = np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2] + 1, 0)).prod(axis=1)
     counts = np.bincount(np.searchsorted(SIDES, sides, 'right'), minlength=len(SIDES) + 1)
-    names = ['below %d' % SIDES[0]] + ['%d to %d' % pair for pair in zip(SIDES, SIDES[1:])] + ['%d and more' % SIDES[-1]]
+    names = ['below %d' % SIDES[0], *('%d to %d' % pair for pair in zip(SIDES, SIDES[1:])), '%d and more' % SIDES[-1]]
     return ['<h3>Boxes by size (square root of the area, pixels)</h3>', _bars(zip(names, counts))]
 
 
@@ -89,7 +90,8 @@ def _samples(one: CheckedSet, names: List[str]) -> List[str]:
     """Frames with boxes, spread evenly over the set, as embedded JPEGs."""
     entries = one.dataset.image_set.entries
     candidates = [i for i in range(len(entries)) if len(one.table.of(i)[0]) and one.frames[i].header is not None]
-    chosen = dict.fromkeys(candidates[(2 * k + 1) * len(candidates) // (2 * SAMPLES)] for k in range(SAMPLES if candidates else 0))
+    places = [(2 * k + 1) * len(candidates) // (2 * SAMPLES) for k in range(SAMPLES if candidates else 0)]
+    chosen = dict.fromkeys(candidates[place] for place in places)
     parts = []
     for i in chosen:
         try:

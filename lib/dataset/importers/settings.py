@@ -78,7 +78,7 @@ def _checkpoint(tree, stem):
 
 
 def _schedule(train, test, images, devices, small):
-    """Set the learning rate by the devices, the epochs by the amount of data; the rate falls after two thirds of them."""
+    """Set the learning rate by the devices, the epochs by the amount of data; the rate falls after two thirds."""
     updates = max(1, images * (2 if train.get('FLIP', True) else 1) // devices)
     epochs = min(MOST_EPOCHS, max(2, math.ceil((UPDATES_SMALL if small else UPDATES) / updates)))
     if not small:

@@ -63,9 +63,12 @@ def load_arrays(path):
 
 
 def load_params(prefix, epoch, batch=0):
-    """(arg_params, aux_params), {name: NDArray} each, of `<prefix>-<epoch, four digits>.params`; see `file_name`.
+    """Return (arg_params, aux_params), {name: NDArray} each, of a file of parameters.
 
-    Raises CheckpointError: the file is missing, damaged, or holds other things than parameters.
+    prefix, epoch and batch name it, see `file_name`.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or holds other things than parameters.
     """
     path = file_name(prefix, epoch, batch=batch)
     if not os.path.isfile(path):
@@ -89,10 +92,18 @@ def load_params(prefix, epoch, batch=0):
 # ---- checkpoints
 
 def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_update=0, extra=None, batch=0):
-    """Write the files of one checkpoint; without `states` the parameters alone, from which nothing can resume.
+    """Write the files of one checkpoint.
 
-    states: {name: NDArray}, optimizer states; num_update: optimizer steps made; extra: more entries for the .json,
-    such as the seed; batch: see `file_name`. Raises CheckpointError where a file cannot be written.
+    Args:
+        prefix, epoch, batch: see `file_name`.
+        arg_params, aux_params: {name: NDArray}, the parameters and auxiliary states.
+        states: {name: NDArray}, optimizer states; None: the parameters alone are written, from
+            which nothing can resume.
+        num_update: optimizer steps made.
+        extra: more entries for the .json, such as the seed.
+
+    Raises:
+        CheckpointError: a file cannot be written.
     """
     arrays = {'arg:' + name: array for name, array in arg_params.items()}
     arrays.update(('aux:' + name, array) for name, array in aux_params.items())
@@ -110,10 +121,15 @@ def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_upda
 
 
 def find_checkpoint(prefix, epoch=None, report=None):
-    """The Checkpoint to resume from: of `epoch`, or without one (None, 0) the newest whole one, else None.
+    """Return the Checkpoint to resume from, None where there is none.
 
-    report: called with a line for every damaged checkpoint that is passed over. Raises CheckpointError where that of
-    a given `epoch` is missing or damaged.
+    Args:
+        prefix: of the files.
+        epoch: the one of this number of epochs; None or 0: the newest whole one.
+        report: called with a line for every damaged checkpoint that is passed over.
+
+    Raises:
+        CheckpointError: that of a given `epoch` is missing or damaged.
     """
     if epoch:
         return _whole_checkpoint(prefix, epoch)
@@ -155,9 +171,10 @@ def _whole_checkpoint(prefix, epoch, batch=0):
 
 
 def seed_epoch(seed, epoch, batch=0):
-    """Seed MXNet, NumPy and Python for what follows `batch` batches of an epoch.
+    """Seed MXNet, NumPy and Python with `seed` for what follows `batch` batches of an epoch.
 
-    So a resumed run draws the same numbers as an unbroken one. (MXNet's own state can be neither read nor written.)
+    So a resumed run draws the same numbers as an unbroken one. (MXNet's own state can be neither
+    read nor written.)
     """
     value = zlib.crc32(b'epoch %d %d' % (seed, epoch) + (b' %d' % batch if batch else b'')) & 0x7fffffff
     mx.random.seed(value)

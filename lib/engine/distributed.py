@@ -33,8 +33,9 @@ class Group:
         self._keys, self._vote = set(), None
 
     def sum(self, key, array):
-        """The sum of `array`, an NDArray on the CPU, over all workers, each of which must call
-        this; the same shape every time.
+        """Return the sum of `array`, an NDArray on the CPU, over all workers.
+
+        Each of them must call this with the same `key`, and with the same shape every time.
         """
         return self._exchange(key, array) if self._store else array
 
@@ -58,9 +59,10 @@ class Group:
         return means
 
     def any(self, flag):
-        """Whether `flag` is true for some worker.
+        """Return whether `flag` is true for some worker.
 
-        Of several workers: was at their last call, so that nobody waits for an answer.
+        With several workers it counts what they said at their last call, so that nobody waits for
+        an answer.
         """
         if not self._store:
             return bool(flag)
@@ -155,7 +157,7 @@ def place():
 
 
 def own_part(jobs, ignore_cache):
-    """Every size-th of the list `jobs`, beginning with the rank-th.
+    """Return every size-th of the list `jobs`, beginning with the rank-th.
 
     Raises ConfigError for ignore_cache with several workers.
     """
@@ -168,10 +170,10 @@ def own_part(jobs, ignore_cache):
 
 
 def collects(jobs, finished):
-    """Whether this process is the one that collects the results of all; then waits until
-    finished(job) holds for every job.
+    """Return whether this process is the one that collects the results of all.
 
-    A worker that fails ends the whole job (tools/launch.py), so this does not wait for ever.
+    If so, it first waits until finished(job) is true for every one of `jobs`. A worker that fails
+    ends the whole job (tools/launch.py), so this does not wait for ever.
     """
     rank, size = place()
     while rank == 0 and size > 1 and not all(finished(job) for job in jobs):

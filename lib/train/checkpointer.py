@@ -48,7 +48,17 @@ class Checkpointer:
                 seed_epoch(self.config.TRAIN.SEED, param.epoch, done)
 
     def end_epoch(self, epoch, symbol, arg_params, aux_params):
-        """epoch_end_callback. Raises as end_batch."""
+        """Write the checkpoint of a whole epoch; for fit, as epoch_end_callback.
+
+        Args:
+            epoch: number of the epoch, from 0.
+            symbol: the network; fit gives it, nothing is done with it.
+            arg_params, aux_params: {name: NDArray}, the parameters and auxiliary states to write.
+
+        Raises:
+            Stopped: a signal came.
+            CheckpointError, DivergenceError: as end_batch.
+        """
         self._write(epoch + 1, 0, arg_params, aux_params)
         if self._stopping:
             self._raise_stopped(epoch + 1, 0)
@@ -91,7 +101,11 @@ def remove_old(prefix):
 
 
 def remove(prefix, epoch, batch):
-    """Remove the files of one checkpoint, the .json first, so that it is never taken for a whole one."""
+    """Remove the files of one checkpoint, the .json first, so that none is taken for a whole one.
+
+    prefix, epoch and batch name it, see lib.engine.checkpoint.file_name. Missing files are no
+    error.
+    """
     for kind in reversed(KINDS):
         path = file_name(prefix, epoch, kind, batch)
         if os.path.exists(path):
@@ -99,11 +113,15 @@ def remove(prefix, epoch, batch):
 
 
 def resume_position(start, batches_per_epoch, report):
-    """(batches of the epoch that are done, updates made) of the Checkpoint `start`, in a run of so
-    many batches an epoch.
+    """Return the place of a Checkpoint: (batches of the epoch that are done, updates made).
 
-    Where the run that wrote it had another number (devices, images a batch, data), the same share of the epoch is
-    taken, and report is called with a line that says so.
+    Where the run that wrote it had another number of batches an epoch (devices, images a batch,
+    data), the same share of the epoch is taken.
+
+    Args:
+        start: the Checkpoint.
+        batches_per_epoch: of the run that goes on from it.
+        report: called with a line that says so where the numbers differ.
     """
     before = start.record.get('batches_per_epoch', batches_per_epoch)
     if before == batches_per_epoch:

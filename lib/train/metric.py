@@ -130,7 +130,13 @@ class DeviceMetric(mx.metric.EvalMetric):
         super().__init__(name, has_global_stats=True)
 
     def add(self, number, total, count):
-        """Take in the sum over the `count` places of update `number`."""
+        """Take in one batch of one device.
+
+        Args:
+            number: of the update.
+            total: sum over its places.
+            count: places in it.
+        """
         if not math.isfinite(total) or total > self.limit * max(count, 1):
             self.alarm = self.alarm or (number, total / max(count, 1))
             return

@@ -25,12 +25,25 @@ BACKGROUND_OVERLAP = 0.1      # a background window overlaps no object more than
 
 
 def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, context):
-    """Train the backbone of `config` and write its parameters to `path`, a .params file.
+    """Train the backbone of `config` and write its parameters.
 
-    batches of batch_size square windows of `window` pixels of the scaled image, each around a
-    jittered object or on the background, half of them mirrored; lr falls to a tenth after 2/3 of
-    them. Returns the share of right answers in the last tenth. Raises ConfigError, DataError,
-    CheckpointError.
+    The windows are cut from the scaled image, each around a jittered object or on the background;
+    half of them are mirrored.
+
+    Args:
+        config: the settings.
+        path: .params file to write.
+        batches, batch_size: how many batches, of how many windows.
+        window: side of a window in pixels.
+        lr: learning rate of SGD; falls to a tenth after 2/3 of the batches.
+        logger: told the accuracy every 50 batches.
+        context: mx.Context to train on.
+
+    Returns:
+        The share of right answers in the last tenth of the batches.
+
+    Raises:
+        ConfigError, DataError, CheckpointError
     """
     roidb = load_roidb(config)
     symbol = classifier(config)
@@ -76,9 +89,16 @@ def classifier(config):
 
 
 def draw_window(record, boxes, shape, window, rng):
-    """(x, y, class) of a window in an image of `shape`: a jittered object, or background (class 0).
+    """Return a window, (x, y, class): around a jittered object, or on the background (class 0).
 
-    boxes: float [n, 4] in pixels of the scaled image. x, y: the upper left corner; it may lie outside the image.
+    x, y: the upper left corner; it may lie outside the image.
+
+    Args:
+        record: the Record of the image.
+        boxes: float [n, 4], its objects in pixels of the scaled image.
+        shape: (height, width) of the scaled image.
+        window: side of the window in pixels.
+        rng: np.random.RandomState.
     """
     height, width = shape
     if rng.rand() < BACKGROUND_SHARE:
@@ -102,7 +122,14 @@ def cut(image, x, y, window):
 
 
 class WindowLoader(NumberedBatches):
-    """Batches of windows [batch_size, 3, window, window] and their classes [batch_size]."""
+    """Batches of windows [batch_size, 3, window, window] and their classes [batch_size].
+
+    Args:
+        roidb: [Record].
+        config: the settings.
+        batches, batch_size: see NumberedBatches.
+        window: side of a window in pixels.
+    """
 
     PER_IMAGE = 4
 

@@ -74,9 +74,19 @@ def train_net(task, config, cfg_path):
 
 
 def find_start(config, prefix, logger, group):
-    """The checkpoint that TRAIN.RESUME continues from, else None; sets TRAIN.begin_epoch to its epoch.
+    """Return the checkpoint that TRAIN.RESUME continues from, else None.
 
-    It is the one of TRAIN.begin_epoch where that is set, else the newest whole one.
+    TRAIN.begin_epoch becomes its epoch. It is the one of TRAIN.begin_epoch where that is set, else
+    the newest whole one.
+
+    Args:
+        config: the settings; changed.
+        prefix: of the checkpoints.
+        logger: told what is resumed.
+        group: lib.engine.distributed.Group, whose workers must all see the same.
+
+    Raises:
+        CheckpointError: the one asked for is missing or damaged, or workers see different ones.
     """
     if not config.TRAIN.RESUME:
         return None
@@ -93,9 +103,13 @@ def find_start(config, prefix, logger, group):
 
 
 def go_on(module, loader, start, logger):
-    """Give `module` the optimizer's states of the Checkpoint `start` and move `loader` to its place.
+    """Return how many batches of the epoch a checkpoint has done; continue from there.
 
-    Returns the batches of the epoch that are done.
+    Args:
+        module: MutableModule; given the optimizer's states.
+        loader: TrainLoader; moved to the place.
+        start: the Checkpoint.
+        logger: told where the place is counted anew.
     """
     batch, num_update = resume_position(start, loader.batches_per_epoch, logger.info)
     module.preload_optimizer_states(load_arrays(start.states_file), num_update, start.states_file)
@@ -104,7 +118,14 @@ def go_on(module, loader, start, logger):
 
 
 def make_progress(config, loader, logger, processes):
-    """The Progress of a run of so many processes."""
+    """Return the Progress of a run.
+
+    Args:
+        config: the settings.
+        loader: TrainLoader of this process.
+        logger: for its lines.
+        processes: number of processes that train together.
+    """
     return Progress(loader.batches_per_epoch, loader.batch_size * processes,
                     config.default.frequent, logger, config.TRAIN.end_epoch,
                     waited=lambda: loader.waited)
@@ -123,8 +144,9 @@ def report_unusable(loader, logger):
 
 
 def count_from(epoch, first_batch, callbacks):
-    """`callbacks` for fit, with the numbers of batches as they are in a run that began in `epoch`
-    behind `first_batch` batches.
+    """Return a batch_end_callback that calls all `callbacks` with the right numbers of batches.
+
+    Those are as in a run that began in `epoch` behind its first `first_batch` batches.
     """
     def callback(param):
         if param.epoch == epoch:
@@ -135,9 +157,22 @@ def count_from(epoch, first_batch, callbacks):
 
 
 def initial_params(config, instance, loader, prefix, start, logger):
-    """Parameters to start from: a checkpoint to resume, else the pretrained files, missing ones initialised.
+    """Return the parameters to start from, ({name: NDArray}, {name: NDArray}).
 
-    Pretrained files may be of other classes or anchors (lib/train/fine_tuning.py).
+    They are those of a checkpoint to resume, else of the pretrained files, and first values for
+    what these lack. Pretrained files may be of other classes or anchors
+    (lib/train/fine_tuning.py).
+
+    Args:
+        config: the settings.
+        instance: the network's object, whose symbol for training was built last.
+        loader: TrainLoader, whose first batch tells the shapes of inputs.
+        prefix: of the checkpoints.
+        start: the Checkpoint to resume from, or None.
+        logger: told which files were read, and what is new.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or does not fit the network.
     """
     network = config.network
     if start:
@@ -160,9 +195,14 @@ def initial_params(config, instance, loader, prefix, start, logger):
 
 
 def fixed_param_names(symbol, input_names, network):
-    """Parameters that training leaves as they are: by network.FIXED_PARAMS and FIXED_PARAMS_RULE.
+    """Return the names of the parameters that training leaves as they are.
 
-    The rule 'prefix' is the original's for detection and DFF, 'substring' its rule for DeepLab.
+    Args:
+        symbol: the network.
+        input_names: arguments that are no parameters.
+        network: settings; FIXED_PARAMS are the beginnings of names with FIXED_PARAMS_RULE
+            'prefix', the original's for detection and DFF, and parts of names with 'substring',
+            its rule for DeepLab.
     """
     def is_fixed(name):
         if network.FIXED_PARAMS_RULE == 'prefix':
@@ -176,11 +216,11 @@ def fixed_param_names(symbol, input_names, network):
 
 
 def with_stored_statistics(symbol, constants):
-    """`symbol`, whose normalisations behind nothing but `constants`, inputs and parameters by
-    name, use their stored statistics.
+    """Return `symbol` with stored statistics in normalisations that nothing trained comes before.
 
-    MXNet learns statistics in the backward pass, which does not come to such layers: in training
-    they would go by each batch, and in tests by what was stored before.
+    These are the ones behind nothing but `constants`, names of inputs and parameters. MXNet learns
+    statistics in the backward pass, which does not come to such layers: in training they would go
+    by each batch, and in tests by what was stored before.
     """
     graph, trained, changed = Graph(symbol), set(), False
     for node in graph.nodes():
@@ -196,7 +236,13 @@ def with_stored_statistics(symbol, constants):
 
 
 def describe_fixed(fixed, total, network):
-    """One line for the log: how many parameters are frozen, by which rule, and which entries froze nothing."""
+    """Return a line for the log: how many parameters are frozen, and which entries froze none.
+
+    Args:
+        fixed: names of the frozen ones.
+        total: number of all parameters.
+        network: settings, of which FIXED_PARAMS and FIXED_PARAMS_RULE count.
+    """
     prefix = network.FIXED_PARAMS_RULE == 'prefix'
     idle = [p for p in network.FIXED_PARAMS if not any(n.startswith(p) if prefix else p in n for n in fixed)]
     line = '%d of %d parameters are frozen (network.FIXED_PARAMS as %s)' % (

@@ -46,9 +46,15 @@ class Augmented(Cut):
 
 
 def move(pair, size, rng):
-    """`pair` through one random similarity for both images and a small one more for the reference, cut to `size`.
+    """Return a pair moved by a random similarity, and its reference by a small one more.
 
-    The cut-out always lies within both images: what does not fit is drawn again, in the end the middle is taken.
+    The cut-out always lies within both images: what does not fit is drawn again, in the end the
+    middle is taken.
+
+    Args:
+        pair: the Pair.
+        size: (height, width) of the result.
+        rng: np.random.RandomState.
     """
     height, width = size
     for _ in range(TRIES):

@@ -29,9 +29,16 @@ class MovedFrames:
 
 
 def moved_pair(image, boxes, largest_motion, rng):
-    """(current image, flow [H, W, 2]): current(x) = image(x + flow(x)), the flow from the current image to `image`.
+    """Return (current image, flow [H, W, 2]) with current(x) = image(x + flow(x)).
 
-    The background pans, turns and zooms a little; the regions of `boxes` and a few random ellipses move on their own.
+    The background pans, turns and zooms a little; the regions of `boxes` and a few random ellipses
+    move on their own.
+
+    Args:
+        image: BGR uint8 [H, W, 3].
+        boxes: [n, 4], x1 y1 x2 y2 in its pixels.
+        largest_motion: length in pixels of the motion of a region at most; of the pan half of it.
+        rng: np.random.RandomState.
     """
     height, width = image.shape[:2]
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]

@@ -67,7 +67,18 @@ def run(command):
 
 
 def compile_library(compiler, mxnet_folder, version, nvcc, target):
-    """Compile and link everything into the file `target`; returns what was done for CUDA, in words."""
+    """Compile and link everything into one file; return what was done for CUDA, in words.
+
+    Args:
+        compiler: command of the C++ compiler.
+        mxnet_folder: of the installed package.
+        version: of MXNet, 'a.b.c'.
+        nvcc: command of the CUDA compiler; empty where there is none.
+        target: path of the library.
+
+    Raises:
+        BuildError: something fails.
+    """
     major, minor, patch = (int(part) for part in version.split('.'))
     flags = FLAGS + [
         '-I' + os.path.join(mxnet_folder, 'include'),
@@ -109,6 +120,7 @@ def build(force=False):
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--force', action='store_true', help='build even if nothing has changed')
     arguments = parser.parse_args()

@@ -23,7 +23,13 @@ class Segmenter(SegmentationOutputs, SymbolBase):
         return self.backbone(cfg).channels()
 
     def scores(self, feature, data, cfg):
-        """Class scores [N, NUM_CLASSES, H, W] of feature maps; data [N, 3, H, W] gives the size."""
+        """Return class scores [N, NUM_CLASSES, H, W].
+
+        Args:
+            feature: feature maps [N, C, h, w].
+            data: images [N, 3, H, W], which give the size.
+            cfg: the settings.
+        """
         hidden = _convolution(feature, 'fc6', channels(1024, cfg.network.width, 'network.width'))
         hidden = mx.sym.Activation(hidden, act_type='relu', name='relu_fc6')
         score = _convolution(hidden, 'score', cfg.dataset.NUM_CLASSES)

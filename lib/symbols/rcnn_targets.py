@@ -11,18 +11,20 @@ FAR = 2.0 ** 18   # more than any number of RoIs, and small enough for float32 t
 def rcnn_targets(rois, gt_boxes, cfg):
     """Choose RoIs among proposals and ground-truth boxes, and give each a class and a box target.
 
-    A RoI is foreground where its best overlap is FG_THRESH or more, background in [BG_THRESH_LO, BG_THRESH_HI).
-    BATCH_ROIS -1 keeps all: foreground, background, then the rest, each in the order proposals, boxes. Otherwise every
-    image keeps BATCH_ROIS / BATCH_IMAGES drawn with MXNet's random numbers, at most FG_FRACTION of them foreground.
-    RoIs that are neither (kept to fill up) and padding boxes have label -1.
+    A RoI is foreground where its best overlap is FG_THRESH or more, background in [BG_THRESH_LO,
+    BG_THRESH_HI). BATCH_ROIS -1 keeps all: foreground, background, then the rest, each in the
+    order proposals, boxes. Otherwise every image keeps BATCH_ROIS / BATCH_IMAGES drawn with
+    MXNet's random numbers, at most FG_FRACTION of them foreground. RoIs that are neither (kept to
+    fill up) and padding boxes have label -1.
 
     Args:
         rois: [B * n, 5], image index, x1 y1 x2 y2.
         gt_boxes: [B, G, 5], x1 y1 x2 y2 class; class -1 marks padding.
+        cfg: the settings; those named here are of TRAIN.
 
     Returns:
-        (rois [B * m, 5], label [B * m], bbox_target [B * m, 4K], bbox_weight [B * m, 4K]), K = 2 if CLASS_AGNOSTIC
-        else NUM_CLASSES; m = n + G, or BATCH_ROIS / BATCH_IMAGES.
+        (rois [B * m, 5], label [B * m], bbox_target [B * m, 4K], bbox_weight [B * m, 4K]), K = 2
+        if CLASS_AGNOSTIC else NUM_CLASSES; m = n + G, or BATCH_ROIS / BATCH_IMAGES.
 
     Raises:
         ConfigError: BATCH_ROIS cannot be shared by the images, or is more than the proposals.

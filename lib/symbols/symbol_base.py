@@ -66,9 +66,16 @@ class SymbolBase:
         check_params([(arguments, arg_params), (self.aux_shape_dict, aux_params)])
 
     def init_weight(self, cfg, arg_params, aux_params):
-        """Add first values, drawn with TRAIN.SEED, for all parameters that are absent; returns their names.
+        """Add first values, drawn with TRAIN.SEED, for all parameters that are absent.
 
         Call infer_shape (or check_parameter_shapes) before.
+
+        Args:
+            cfg: the settings.
+            arg_params, aux_params: {name: NDArray}; changed.
+
+        Returns:
+            [name] of those that were added.
         """
         added = []
         for needed, given in ((self.arg_shape_dict, arg_params), (self.aux_shape_dict, aux_params)):

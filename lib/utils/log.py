@@ -9,7 +9,10 @@ from dff.errors import SetupError
 
 
 def output_folder(config, cfg_path, image_set):
-    """<output_path>/<name of the config file>/<image sets joined by _>, as in the original."""
+    """Return <config.output_path>/<name of the config file>/<image sets joined by _>.
+
+    As in the original. cfg_path is that file's path, and image_set names the sets, joined by +.
+    """
     name = os.path.splitext(os.path.basename(cfg_path))[0]
     return os.path.join(resolve(config.output_path), name, '_'.join(image_set.split('+')))
 
@@ -26,10 +29,15 @@ class _LogFile(logging.FileHandler):
 
 
 def create_logger(config, cfg_path, image_set, quiet=False):
-    """(logger, output folder); the folder is made, and a dated log file in it.
+    """Return (logger, output folder); the folder is made, and a dated log file in it.
 
-    quiet: warnings only, and only to the terminal, as in a worker of a job whose first worker logs for all.
-    Raises SetupError where the folder cannot be written.
+    Args:
+        config, cfg_path, image_set: see output_folder.
+        quiet: warnings only, and only to the terminal, as in a worker of a job whose first worker
+            logs for all.
+
+    Raises:
+        SetupError: the folder cannot be written.
     """
     folder = output_folder(config, cfg_path, image_set)
     logger = logging.getLogger('dff')

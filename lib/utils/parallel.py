@@ -5,11 +5,17 @@ from concurrent.futures.process import BrokenProcessPool
 
 
 def process_map(function, jobs, workers, chunksize=1):
-    """Yield function(job) for every job of the list `jobs`, in order, computed by `workers` processes.
+    """Yield function(job) for every job, in order, computed by several processes.
 
-    Fresh processes, not forks: MXNet's threads do not survive a fork. Where such processes cannot start (a script
-    without `if __name__ == '__main__'`, or one read from standard input) this process does the work itself.
-    Exceptions of `function` come through.
+    Fresh processes, not forks: MXNet's threads do not survive a fork. Where such processes cannot
+    start (a script without `if __name__ == '__main__'`, or one read from standard input) this
+    process does the work itself. Exceptions of `function` come through.
+
+    Args:
+        function: of a module, so that other processes find it.
+        jobs: list of its arguments.
+        workers: number of processes; 1: this one.
+        chunksize: jobs that are sent to a process at a time.
     """
     done = 0
     if workers > 1:

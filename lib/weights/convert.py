@@ -28,12 +28,18 @@ Converted = namedtuple('Converted', 'title params rows unmatched initialised set
 
 
 def convert(source, target, means=None, caffe_style=False):
-    """The Converted of a Source (lib/weights/readers.py) as `target`, one of TARGETS.
+    """Return what a file holds as our parameters, a Converted.
 
-    means: PIXEL_MEANS that the network shall work with, blue, green, red; by default those of the
-    file for a ResNet, and the default ones for FlowNet. caffe_style: PyTorch's names, but images
-    (and stride) as in Caffe. Raises CheckpointError with the reason where the file does not fit,
-    or gives other outputs than its own framework.
+    Args:
+        source: Source (lib/weights/readers.py).
+        target: one of TARGETS.
+        means: PIXEL_MEANS that the network shall work with, blue, green, red; by default those of
+            the file for a ResNet, and the default ones for FlowNet.
+        caffe_style: PyTorch's names, but images (and stride) as in Caffe.
+
+    Raises:
+        CheckpointError: the file does not fit, or gives other outputs than its own framework; with
+            the reason.
     """
     kind = FlowNet() if TARGETS[target] is None else ResNet(TARGETS[target])
     family, prefix = _find_family(source, kind, target)
@@ -175,9 +181,22 @@ def framework():
 
 
 def write(converted, source, target, prefix, origin=''):
-    """Write <prefix>-0000.params, and beside it <prefix>-0000.source.json: checksums, origin and what was done.
+    """Write <prefix>-0000.params and, beside it, <prefix>-0000.source.json.
 
-    Returns the path of the parameters. Raises CheckpointError where a file cannot be written.
+    The second holds checksums, origin and what was done.
+
+    Args:
+        converted: Converted.
+        source: the Source it was made from.
+        target: one of TARGETS.
+        prefix: of the files.
+        origin: where the file was had, in words.
+
+    Returns:
+        The path of the parameters.
+
+    Raises:
+        CheckpointError: a file cannot be written.
     """
     path = file_name(prefix, 0)
     save_arrays(path, {name: mx.nd.array(value) for name, value in converted.params.items()})

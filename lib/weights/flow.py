@@ -91,7 +91,13 @@ class FlowNet:
         return family.names(layer)
 
     def adapted(self, family, author, caffe_style):
-        """`family` with the convention that this file really has."""
+        """Return a family with the convention that a file really has.
+
+        Args:
+            family: Family that the names tell.
+            author: who made the file, where that is known, else ''.
+            caffe_style: whether a file with PyTorch's names has weights of Caffe.
+        """
         return family._replace(convention=_CAFFE) if caffe_style else family
 
     def means(self, convention):
@@ -112,13 +118,21 @@ class FlowNet:
         return mx.sym.Group(list(predictions(flow).values()))
 
     def reference(self, images, names, tensors, family, means):
-        """The five predictions for two images, through the foreign network."""
+        """Return the five predictions for two images, through the foreign network.
+
+        See lib.weights.forward.flow_predictions for `images`, `names`, `tensors`, `family` and
+        `means`.
+        """
         return flow_predictions(images, self, names, tensors, family, means)
 
     def convert_layer(self, layer, tensors, convention, means):
-        """Our parameters of one layer, {name: float32 array}, from its parts {part: array}.
+        """Return our parameters of one layer, {name: float32 array}.
 
-        A bias that it lacks is 0.
+        Args:
+            layer: Layer.
+            tensors: {part: array}, its weight and bias; a bias that it lacks is 0.
+            convention: the Convention of the file.
+            means: PIXEL_MEANS, listed blue, green, red.
         """
         weight, bias = tensors['weight'], tensors.get('bias')
         if bias is None:

@@ -13,7 +13,14 @@ from lib.weights.torch_import import import_torch
 
 
 def convolve(data, weight, bias=None, stride=1, pad=0, dilation=1):
-    """2-D convolution of [1, C, H, W] with [O, C, k, k]."""
+    """Return a 2-D convolution, [1, O, h, w].
+
+    Args:
+        data: [1, C, H, W].
+        weight: [O, C, k, k].
+        bias: [O] or None.
+        stride, pad, dilation: in pixels, the same along both axes.
+    """
     torch = import_torch()
     if torch is not None:
         arrays = [
@@ -32,7 +39,13 @@ def convolve(data, weight, bias=None, stride=1, pad=0, dilation=1):
 
 
 def deconvolve(data, weight, bias=None):
-    """4x4 deconvolution of stride 2 and padding 1 of [1, C, H, W] with [C, O, 4, 4]: twice the size."""
+    """Return a 4x4 deconvolution of stride 2 and padding 1, [1, O, 2 H, 2 W].
+
+    Args:
+        data: [1, C, H, W].
+        weight: [C, O, 4, 4].
+        bias: [O] or None.
+    """
     height, width = data.shape[2:]
     # Zeros between the values turn it into a convolution with the mirrored kernel.
     spread = np.zeros((1, data.shape[1], 2 * height - 1, 2 * width - 1), np.float32)
@@ -41,9 +54,17 @@ def deconvolve(data, weight, bias=None):
 
 
 def resnet_feature(image, target, names, tensors, family, means):
-    """res5c_relu [1, C, H/16, W/16] of `image` [H, W, 3] (BGR), with stage 5 at stride 1, dilation 2, as we run it.
+    """Return res5c_relu [1, C, H/16, W/16] of an image.
 
-    target: lib.weights.resnet.ResNet; names(layer): {part: name} into `tensors`; means: of our padding.
+    Stage 5 has stride 1 and dilation 2, as we run it.
+
+    Args:
+        image: [H, W, 3], BGR pixels.
+        target: lib.weights.resnet.ResNet.
+        names: names(layer) gives {part: name} into `tensors`.
+        tensors: {name: array} of the file.
+        family: Family of the file, whose convention and stride count.
+        means: of our padding, listed blue, green, red.
     """
     bottleneck = STAGES[target.depth][1]
     strided = '2b' if bottleneck and family.stride_in_3x3 else '2a'
@@ -77,10 +98,15 @@ def resnet_feature(image, target, names, tensors, family, means):
 
 
 def flow_predictions(images, target, names, tensors, family, means):
-    """[Convolution1 ... Convolution5], flow [1, 2, h, w] from coarse to fine, of two images [H, W, 3] (BGR).
+    """Return [Convolution1 ... Convolution5], flow [1, 2, h, w] from coarse to fine.
 
-    target: lib.weights.flow.FlowNet; the rest as in `resnet_feature`. As DFF runs it: images at half the size, and the
-    finest prediction from its input averaged over 2 x 2.
+    As DFF runs it: images at half the size, and the finest prediction from its input averaged over
+    2 x 2.
+
+    Args:
+        images: two of [H, W, 3], BGR pixels.
+        target: lib.weights.flow.FlowNet.
+        names, tensors, family, means: see `resnet_feature`.
     """
     parts = {
         layer.conv:

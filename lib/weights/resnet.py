@@ -156,7 +156,13 @@ class ResNet:
         return family.names(layer, self.depth)
 
     def adapted(self, family, author, caffe_style):
-        """`family` with the convention and stride that this file really has."""
+        """Return a family with the convention and stride that a file really has.
+
+        Args:
+            family: Family that the names tell.
+            author: who made the file, where that is known, else ''.
+            caffe_style: whether a file with PyTorch's names has weights of Caffe.
+        """
         if author == 'torchvision':
             return family._replace(convention=_TORCHVISION, stride_in_3x3=True)
         if caffe_style:
@@ -193,15 +199,24 @@ class ResNet:
         return resnet_v1(mx.sym.Variable('data'), self.depth, stride_in_3x3=family.stride_in_3x3)
 
     def reference(self, images, names, tensors, family, means):
-        """[res5c_relu] of the first image, through the foreign network."""
+        """Return [res5c_relu] of the first of `images`, through the foreign network.
+
+        See lib.weights.forward.resnet_feature for `names`, `tensors`, `family` and `means`.
+        """
         return [resnet_feature(images[0], self, names, tensors, family, means)]
 
     def convert_layer(self, layer, tensors, convention, means):
-        """Our parameters of one layer, {name: float32 array}, from its parts {part: array}.
+        """Return our parameters of one layer, {name: float32 array}.
 
         A bias goes into the mean of the normalisation that follows it; a normalisation without
         statistics is a scale and a shift (BatchNorm with mean 0 and the variance for which it
         divides by exactly 1).
+
+        Args:
+            layer: Layer.
+            tensors: {part: array}, the parts that the file has.
+            convention: the Convention of the file.
+            means: PIXEL_MEANS, listed blue, green, red.
         """
         weight, filters = tensors['weight'], len(tensors['weight'])
         weight, shift = first_layer(weight, convention, means) if layer.stage == 1 else (weight, 0)

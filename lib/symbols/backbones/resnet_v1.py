@@ -82,7 +82,10 @@ def _layout(depth):
 
 
 def unit_name(depth, stage, index):
-    """a, b, c, ... or, in the long stages of ResNet-101 and 152, a, b1, b2, ..., as in the Caffe release."""
+    """Return what the Caffe release calls unit `index`, from 0, of `stage` in a ResNet of `depth`.
+
+    a, b, c, ... or, in the long stages of ResNet-101 and 152, a, b1, b2, ...
+    """
     if index and depth > 50 and stage in (3, 4):
         return 'b%d' % index
     return 'abcdef'[index]

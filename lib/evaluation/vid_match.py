@@ -124,7 +124,7 @@ def match(pairs: Pairs) -> Pairs:
 
     Frames do not touch each other, so every round settles, in all frames at once, the best detection
     that still has a free ground truth in reach; a round uses up one ground truth in each, so there
-    are as many rounds as a frame has boxes.
+    are at most as many rounds as a frame has boxes.
     """
     order = np.lexsort((pairs.detection, pairs.frames, -pairs.scores))
     pairs = Pairs(*(column[order] for column in pairs))
@@ -155,7 +155,8 @@ def ranks(hits: Pairs, shares: Sequence[Share]) -> np.ndarray:
     by_frame = _joined(by_score, hits.frames)
     by_order = _joined(_find(by_frame, by_frame)[0], hits.detection)
     for share in shares:
-        # The first hit that does not come before the detection; where the score is a hit's, the frame decides, then the order.
+        # The first hit that does not come before the detection; where the score is a hit's, the frame
+        # decides, then the order.
         place, same = _find(scores, -share.scores)
         if len(same):
             place[same], again = _find(by_frame, _joined(place[same], share.frames[same]))

@@ -6,10 +6,12 @@ import numpy as np
 
 
 def base_anchors(stride: int, scales: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
-    """Return the anchors of a map's first place: float64 [len(ratios) * len(scales), 4], ratios outermost.
+    """Return the anchors of a map's first place: float64 [len(ratios) * len(scales), 4], ratios
+    outermost.
 
-    They are built on the box (0, 0, stride - 1, stride - 1), with corners in inclusive image pixels.
-    Widths and heights of the unscaled boxes are rounded, as MXNet's Proposal operator does.
+    They are built on the box (0, 0, stride - 1, stride - 1), with corners in inclusive image
+    pixels. Widths and heights of the unscaled boxes are rounded, as MXNet's Proposal operator
+    does.
 
     Args:
         stride: image pixels for one map pixel.

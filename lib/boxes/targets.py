@@ -1,4 +1,6 @@
-"""Training targets of the region proposal network (Faster R-CNN, arXiv 1506.01497, sections 3.1.2 and 3.1.3)."""
+"""Training targets of the region proposal network (Faster R-CNN, arXiv 1506.01497, sections 3.1.2
+and 3.1.3).
+"""
 from typing import Dict, Tuple
 
 import numpy as np
@@ -8,13 +10,13 @@ from lib.boxes.transform import bbox_overlaps, bbox_transform
 from lib.boxes.anchors import all_anchors
 
 
-def assign_anchors(feature_size: Tuple[int, int], gt_boxes: np.ndarray, im_info: np.ndarray, cfg: EasyDict,
-                   rng: np.random.RandomState) -> Dict[str, np.ndarray]:
+def assign_anchors(feature_size: Tuple[int, int], gt_boxes: np.ndarray, im_info: np.ndarray,
+                   cfg: EasyDict, rng: np.random.RandomState) -> Dict[str, np.ndarray]:
     """Label the anchors of one image and give them boxes to aim at.
 
-    Only anchors wholly inside the image count. Positive: the best ones of every box, and those that
-    overlap one by RPN_POSITIVE_OVERLAP; negative: those below RPN_NEGATIVE_OVERLAP with all. Both are
-    thinned at random to RPN_BATCH_SIZE, of which at most RPN_FG_FRACTION positive.
+    Only anchors wholly inside the image count. Positive: the best ones of every box, and those
+    that overlap one by RPN_POSITIVE_OVERLAP; negative: those below RPN_NEGATIVE_OVERLAP with all.
+    Both are thinned at random to RPN_BATCH_SIZE, of which at most RPN_FG_FRACTION positive.
 
     Args:
         feature_size: (h, w) of the map that the RPN sees.
@@ -55,7 +57,9 @@ def assign_anchors(feature_size: Tuple[int, int], gt_boxes: np.ndarray, im_info:
 
 
 def _label(anchors, gt_boxes, train):
-    """Label of every anchor before thinning, float32 [m], and the index of the box it overlaps most."""
+    """Label of every anchor before thinning, float32 [m], and the index of the box it overlaps
+    most.
+    """
     label = np.full(len(anchors), -1, np.float32)
     if not len(gt_boxes) or not len(anchors):
         label[:] = 0

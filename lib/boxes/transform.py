@@ -15,7 +15,8 @@ _overlaps = pick('lib.boxes.bbox', 'overlaps', boxes.overlaps)
 
 
 def bbox_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of every box of a [n, >=4] with every box of b [k, >=4]: float64 [n, k].
+    """Return the intersection over union of every box of a [n, >=4] with every box of b [k, >=4]:
+    float64 [n, k].
 
     A box with a NaN overlaps nothing (0).
     """
@@ -30,9 +31,9 @@ def _centres(boxes):
 
 
 def bbox_transform(ex: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """Return the deltas (dx, dy, dw, dh) that turn boxes ex [n, >=4] into gt [n, >=4]: float64 [n, 4].
+    """Return the deltas (dx, dy, dw, dh), float64 [n, 4], that turn boxes ex [n, >=4] into gt.
 
-    R-CNN (arXiv 1311.2524), appendix C.
+    R-CNN (arXiv 1311.2524), appendix C. gt: [n, >=4].
     """
     width, height, x, y = _centres(_boxes(ex))
     gt_width, gt_height, gt_x, gt_y = _centres(_boxes(gt))

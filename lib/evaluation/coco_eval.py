@@ -1,4 +1,6 @@
-"""COCO's average precision, computed by pycocotools: the mean over IoU thresholds 0.5, 0.55, ..., 0.95."""
+"""COCO's average precision, computed by pycocotools: the mean over IoU thresholds 0.5, 0.55, ...,
+0.95.
+"""
 import contextlib
 import io
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -16,8 +18,8 @@ def coco_ap(truth: GroundTruth, detections_file: str, classes: Sequence[str],
             numbers: Optional[Tuple[int, int]] = None) -> Dict[str, Any]:
     """Return the average precision by COCO's rules, over all sizes of objects.
 
-    Boxes become x1, y1, x2 - x1 + 1, y2 - y1 + 1, so that IoU is that of vid_eval. One class is done
-    after the other, because pycocotools needs about 1 kB a detection.
+    Boxes become x1, y1, x2 - x1 + 1, y2 - y1 + 1, so that IoU is that of vid_eval. One class is
+    done after the other, because pycocotools needs about 1 kB a detection.
 
     Args:
         truth: the annotations.
@@ -70,7 +72,8 @@ def _best(found, frames):
     return Detections(*(column[rows] for column in found))
 
 
-def _class_precision(truth_frames: np.ndarray, truth_boxes: np.ndarray, best: Detections) -> Optional[np.ndarray]:
+def _class_precision(truth_frames: np.ndarray, truth_boxes: np.ndarray,
+                     best: Detections) -> Optional[np.ndarray]:
     """Precision of one class, [10 thresholds, 101 recalls]; None without ground truth."""
     if not len(truth_frames):
         return None
@@ -91,7 +94,8 @@ def _class_precision(truth_frames: np.ndarray, truth_boxes: np.ndarray, best: De
     return evaluation.eval['precision'][:, :, 0, 0, 0]
 
 
-def _annotations(frames: np.ndarray, boxes: np.ndarray, scores: Optional[np.ndarray]) -> List[Dict[str, Any]]:
+def _annotations(frames: np.ndarray, boxes: np.ndarray,
+                 scores: Optional[np.ndarray]) -> List[Dict[str, Any]]:
     sides = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2] + 1])
     # pycocotools takes an id of 0 for none.
     rows = [{'id': i, 'image_id': frame, 'category_id': 1, 'bbox': box, 'area': box[2] * box[3], 'iscrowd': 0}

@@ -14,7 +14,8 @@ class ConfusionMatrix:
         self.counts = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, label: np.ndarray, predicted: np.ndarray) -> None:
-        """Add an image. label, predicted: uint8 [H, W], class ids; pixels labelled 255 do not count.
+        """Add an image. label, predicted: uint8 [H, W], class ids; pixels labelled 255 do not
+        count.
 
         Raises ValueError where the shapes differ, or a counted pixel holds an id that is no class.
         """

@@ -26,8 +26,10 @@ class Detections(NamedTuple):
     boxes: np.ndarray     # float64 [n, 4]: x1 y1 x2 y2
 
 
-def map_detections(path: str, num_classes: int, function: Callable[[Detections], _Result]) -> Iterator[_Result]:
-    """Yield function(Detections) for one block of a file after the other, in order, computed by threads.
+def map_detections(path: str, num_classes: int,
+                   function: Callable[[Detections], _Result]) -> Iterator[_Result]:
+    """Yield function(Detections) for one block of a file after the other, in order, computed by
+    threads.
 
     Memory does not grow with the file: as many blocks are held as there are threads, and one more.
 
@@ -64,7 +66,10 @@ def _parse_and_call(num_classes, function, text):
 
 
 def _finish(job, first_line, path, num_classes, function):
-    """(first line of the next block, result). Only here is it known which line of the file a block starts with."""
+    """(first line of the next block, result).
+
+    Only here is it known which line of the file a block starts with.
+    """
     text, future = job
     done = future.result()
     if done is None:
@@ -93,7 +98,8 @@ def read_detections(path: str, num_classes: int) -> List[Optional[Detections]]:
 
 
 def by_class(classes: np.ndarray, num_classes: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Return (order, bounds) that sort rows by class: order[bounds[c]:bounds[c + 1]] are those of class c, ascending.
+    """Return (order, bounds) that sort rows by class: order[bounds[c]:bounds[c + 1]] are those of
+    class c, ascending.
 
     classes: int [n], the class of each row, below `num_classes`.
     """
@@ -123,8 +129,11 @@ def _blocks(path: str) -> Iterator[bytes]:
                 return
 
 
-def parse_numpy(text: bytes, num_classes: int) -> Optional[Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Return the columns of Detections of a block of whole lines; None where it is not written as usual.
+def parse_numpy(text: bytes,
+                num_classes: int
+               ) -> Optional[Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the columns of Detections of a block of whole lines; None where it is not written as
+    usual.
 
     The NumPy twin of lib/evaluation/detection_text.pyx; takes every form of a number that NumPy
     knows, too. num_classes: with the background.

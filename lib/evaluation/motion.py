@@ -1,4 +1,6 @@
-"""How fast annotated objects move: the motion IoU of Zhu et al., ICCV 2017 (arXiv 1703.10025), section 5."""
+"""How fast annotated objects move: the motion IoU of Zhu et al., ICCV 2017 (arXiv 1703.10025),
+section 5.
+"""
 from typing import Optional
 
 import numpy as np
@@ -11,8 +13,10 @@ RANGES = {'slow': '> 0.9', 'medium': '0.7 to 0.9', 'fast': '< 0.7'}
 NO_MOTION = 'no object has a track id and a second box within %d frames' % NEARBY
 
 
-def motion_iou(clips: np.ndarray, frames: np.ndarray, tracks: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the mean IoU of every box with those of the same object in the 10 frames before and after.
+def motion_iou(clips: np.ndarray, frames: np.ndarray, tracks: np.ndarray,
+               boxes: np.ndarray) -> np.ndarray:
+    """Return the mean IoU of every box with those of the same object in the 10 frames before and
+    after.
 
     Args:
         clips: int [m], the clip of each box.
@@ -47,7 +51,9 @@ def motion_iou(clips: np.ndarray, frames: np.ndarray, tracks: np.ndarray, boxes:
 
 
 def speeds(motion: np.ndarray) -> Optional[np.ndarray]:
-    """Return the place in SPEEDS of every motion IoU, float64 [m], as int8 [m], -1 for NaN; None where all are NaN."""
+    """Return the place in SPEEDS of every motion IoU, float64 [m], as int8 [m], -1 for NaN; None
+    where all are NaN.
+    """
     if np.isnan(motion).all():
         return None
     return np.select([np.isnan(motion), motion > 0.9, motion >= 0.7], [-1, 0, 1], 2).astype(np.int8)

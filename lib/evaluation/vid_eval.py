@@ -6,7 +6,8 @@ may be off by a few pixels. Of several such boxes it takes the one of largest Io
 under the monotone envelope of the precision-recall curve.
 
 A class without ground truth has no AP and is left out of the mean. One exception is kept so that
-figures agree with the original's: where such a class has no detection either, its AP is 0 and counts.
+figures agree with the original's: where such a class has no detection either, its AP is 0 and
+counts.
 
 By speed of the objects (Zhu et al., ICCV 2017, arXiv 1703.10025, section 5): ground truths of the
 other speeds, and the detections that match them, are left out; a detection that matches nothing
@@ -26,7 +27,9 @@ from dff.errors import DataError
 
 @dataclass
 class GroundTruth:
-    """The annotations to compare with; frame i owns rows offsets[i]:offsets[i + 1] of boxes and classes."""
+    """The annotations to compare with; frame i owns rows offsets[i]:offsets[i + 1] of boxes and
+    classes.
+    """
 
     frames: np.ndarray    # int [n]: frame numbers, all different
     offsets: np.ndarray   # int [n + 1]

@@ -14,7 +14,8 @@ from dff.files import atomic_path
 def write_csv(result: Result, path: str) -> None:
     """Write a result as a table to `path`: a row a class, then the mean.
 
-    Columns: class, AP, boxes, detections, AP by speed, COCO's AP; the last two where `result` has them.
+    Columns: class, AP, boxes, detections, AP by speed, COCO's AP; the last two where `result` has
+    them.
     """
     speeds, coco = result.speeds.values(), result.coco
     rows: List[List[Any]] = [['class', 'ap', 'ground_truths', 'detections', *('ap_' + name for name in result.speeds)]]
@@ -31,7 +32,8 @@ def write_csv(result: Result, path: str) -> None:
 
 
 def write_plots(result: Result, folder: str) -> List[str]:
-    """Draw the precision-recall curve of every class of `result` that has ground truth, and of all in one.
+    """Draw the precision-recall curve of every class of `result` that has ground truth, and of all
+    in one.
 
     Return the paths of the PNG files, which lie in `folder`.
     """

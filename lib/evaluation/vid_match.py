@@ -35,8 +35,8 @@ class Share(NamedTuple):
 class TruthIndex:
     """Finds the ground truths of a frame and class."""
 
-    def __init__(self, frames: np.ndarray, box_frames: np.ndarray, boxes: np.ndarray, classes: np.ndarray,
-                 num_classes: int) -> None:
+    def __init__(self, frames: np.ndarray, box_frames: np.ndarray, boxes: np.ndarray,
+                 classes: np.ndarray, num_classes: int) -> None:
         """Sort the ground truths.
 
         Args:
@@ -55,7 +55,8 @@ class TruthIndex:
         return frames.astype(np.int64) * self.num_classes + classes
 
     def shares(self, found: Detections) -> Tuple[List[Optional['Share']], int]:
-        """Return (a Share for every class from 1, how many detections are of other frames) of a block of detections.
+        """Return (a Share for every class from 1, how many detections are of other frames) of a
+        block of detections.
 
         The first item of the shares is None.
         """
@@ -122,9 +123,9 @@ def match(pairs: Pairs) -> Pairs:
     that the order of frames in the file changes nothing. Each takes the ground truth of largest IoU
     that no better one has.
 
-    Frames do not touch each other, so every round settles, in all frames at once, the best detection
-    that still has a free ground truth in reach; a round uses up one ground truth in each, so there
-    are at most as many rounds as a frame has boxes.
+    Frames do not touch each other, so every round settles, in all frames at once, the best
+    detection that still has a free ground truth in reach; a round uses up one ground truth in
+    each, so there are at most as many rounds as a frame has boxes.
     """
     order = np.lexsort((pairs.detection, pairs.frames, -pairs.scores))
     pairs = Pairs(*(column[order] for column in pairs))
@@ -145,9 +146,11 @@ def match(pairs: Pairs) -> Pairs:
 
 
 def ranks(hits: Pairs, shares: Sequence[Share]) -> np.ndarray:
-    """Return the place of every hit among all detections of its class by falling score: int64 [h], from 1, ascending.
+    """Return the place of every hit among all detections of its class by falling score: int64 [h],
+    from 1, ascending.
 
-    hits: of `match`, whose rules for ties hold here too; shares: of the class, in the order of the file.
+    hits: of `match`, whose rules for ties hold here too; shares: of the class, in the order of the
+    file.
     """
     places, start = np.zeros(len(hits.scores) + 1, np.int64), 0
     scores = -hits.scores

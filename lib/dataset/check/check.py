@@ -104,7 +104,8 @@ class Report:
         return '%s: %s' % ('clean' if self.problems.clean else 'problems', text)
 
 
-def check(cfg: EasyDict, limit: int = 10, decode: bool = False, workers: Optional[int] = None) -> Report:
+def check(cfg: EasyDict, limit: int = 10, decode: bool = False,
+          workers: Optional[int] = None) -> Report:
     """Look through the image sets of a detection configuration.
 
     Args:
@@ -172,7 +173,8 @@ def _open_sets(cfg: EasyDict, problems: Problems) -> List[Tuple[ImageNetVID, str
     return sets
 
 
-def _run(work: Callable[[Source], Frame], jobs: Sequence[Source], workers: Optional[int]) -> List[Frame]:
+def _run(work: Callable[[Source], Frame], jobs: Sequence[Source],
+         workers: Optional[int]) -> List[Frame]:
     if workers is None:
         workers = 1 if len(jobs) < PARALLEL_FROM else physical_cores()
     bar = progress_bar(process_map(work, jobs, workers, chunksize=128), total=len(jobs), desc='checking', unit='frame',
@@ -234,7 +236,8 @@ def _digest(path: str) -> bytes:
         return hashlib.sha256(stream.read()).digest()
 
 
-def _check_boxes(sets: Sequence[CheckedSet], names: Sequence[str], report: ReportFunction) -> Dict[str, np.ndarray]:
+def _check_boxes(sets: Sequence[CheckedSet], names: Sequence[str],
+                 report: ReportFunction) -> Dict[str, np.ndarray]:
     """{role: boxes of each class that are used}; reports frames and classes without."""
     counts = {role: np.zeros(len(names), int) for role in dict.fromkeys(one.role for one in sets)}
     for one in sets:

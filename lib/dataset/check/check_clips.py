@@ -33,7 +33,8 @@ def listed_clips(image_set: ImageSet) -> List[ListedClip]:
 
 
 def check_folders(dataset: ImageNetVID, clip: ListedClip, report: ReportFunction) -> Set[int]:
-    """Compare one `clip` of `dataset` with its folders of frames and annotations; return the ids of the frames on disk.
+    """Compare one `clip` of `dataset` with its folders of frames and annotations; return the ids
+    of the frames on disk.
 
     report: what to do about a problem. A folder that is missing is none here: each frame listed in
     it is one already.
@@ -65,9 +66,10 @@ def _names(folder: str) -> Set[str]:
         return set()
 
 
-def reference_frames(dataset: ImageNetVID, clip: ListedClip, found: Collection[int], offsets: Tuple[int, int],
-                     report: ReportFunction) -> List[Source]:
-    """Return Sources of the frames on disk that training may draw as reference frames and that are not listed.
+def reference_frames(dataset: ImageNetVID, clip: ListedClip, found: Collection[int],
+                     offsets: Tuple[int, int], report: ReportFunction) -> List[Source]:
+    """Return Sources of the frames on disk that training may draw as reference frames and that are
+    not listed.
 
     Args:
         dataset: the data set that the clip belongs to.

@@ -62,7 +62,8 @@ def _check_image(source: Source, decode: bool, report: ReportFunction) -> Option
     return header
 
 
-def _check_objects(source: Source, parsed: Parsed, names: Dict[int, str], report: ReportFunction) -> None:
+def _check_objects(source: Source, parsed: Parsed, names: Dict[int, str],
+                   report: ReportFunction) -> None:
     height, width, boxes, classes, tracks, unknown = parsed
     for name in sorted(set(unknown)):
         report('unknown class', source.where,

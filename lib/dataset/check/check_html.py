@@ -26,7 +26,8 @@ BAR = '<tr><td>%s</td><td>%d</td><td style="width:400px"><div class="bar" style=
 
 
 def write_html(report: Report, path: str, title: str) -> None:
-    """Write an HTML file: problems, boxes by class and size, speeds, and sample frames with their boxes drawn.
+    """Write an HTML file: problems, boxes by class and size, speeds, and sample frames with their
+    boxes drawn.
 
     report: what the check found; path: of the file; title: its heading, plain text. Raises OSError
     where the disk refuses.
@@ -104,7 +105,8 @@ def _samples(one: CheckedSet, names: List[str]) -> List[str]:
     return ['<h3>Sample frames</h3>'] + parts
 
 
-def _draw(image: np.ndarray, boxes: np.ndarray, classes: np.ndarray, names: List[str]) -> np.ndarray:
+def _draw(image: np.ndarray, boxes: np.ndarray, classes: np.ndarray,
+          names: List[str]) -> np.ndarray:
     scale = WIDTH / image.shape[1]
     canvas = cv2.resize(image, (WIDTH, max(1, round(image.shape[0] * scale))), interpolation=cv2.INTER_AREA)
     for box, c in zip(np.clip(boxes * scale, -WIDTH, 4 * WIDTH), classes):

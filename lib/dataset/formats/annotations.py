@@ -35,7 +35,9 @@ class Source(NamedTuple):
 
 @dataclass
 class AnnotationTable:
-    """The annotations of many images as arrays; image i owns rows offsets[i]:offsets[i + 1] of boxes and classes."""
+    """The annotations of many images as arrays; image i owns rows offsets[i]:offsets[i + 1] of
+    boxes and classes.
+    """
 
     sizes: np.ndarray       # int32 [n, 2]: height, width, pixels
     offsets: np.ndarray     # int64 [n + 1]
@@ -163,8 +165,10 @@ def _advance(bar, item):
     return item
 
 
-def parse_indexed(indices: Dict[str, int], source: Source, report: ReportFunction = refuse) -> Parsed:
-    """Read one XML file as parse_annotation does and split its objects by whether their class is known.
+def parse_indexed(indices: Dict[str, int], source: Source,
+                  report: ReportFunction = refuse) -> Parsed:
+    """Read one XML file as parse_annotation does and split its objects by whether their class is
+    known.
 
     Args:
         indices: {class id: class index}.

@@ -17,7 +17,8 @@ VERSION = 2   # of the arrays below; raise it when they change
 
 
 def fingerprint(image_set: ImageSet, sources: Sequence[Source], class_ids: Sequence[str]) -> str:
-    """Return a hexadecimal digest of everything that the AnnotationTable of an image set depends on.
+    """Return a hexadecimal digest of everything that the AnnotationTable of an image set depends
+    on.
 
     These are the entries of `image_set`, the `class_ids` by class index, and the name, size and
     modification time of the annotation file of each of `sources`, one an entry. Raises DataError
@@ -36,7 +37,9 @@ def fingerprint(image_set: ImageSet, sources: Sequence[Source], class_ids: Seque
 
 
 def load(path: str, key: str) -> Optional[AnnotationTable]:
-    """Return the AnnotationTable stored at `path` under `key`; None where it is absent, stale or damaged."""
+    """Return the AnnotationTable stored at `path` under `key`; None where it is absent, stale or
+    damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored['key']) != key:

@@ -59,7 +59,8 @@ class ClassList:
 
 
 def load_classes(setting: Optional[ClassSetting] = None) -> ClassList:
-    """Return the ClassList of a `dataset.CLASSES` setting: None (ImageNet VID), a list, or the path of a file.
+    """Return the ClassList of a `dataset.CLASSES` setting: None (ImageNet VID), a list, or the
+    path of a file.
 
     A list item or line is `id name` (the id is what <name> holds in the annotations), or a name
     that is its own id. Relative paths start at the repository root. Raises DataError for a missing
@@ -70,8 +71,10 @@ def load_classes(setting: Optional[ClassSetting] = None) -> ClassList:
     return _parse(*class_lines(setting, 'id name'))
 
 
-def class_lines(setting: ClassSetting, form: str) -> Tuple[List[Tuple[int, str]], str, Type[DFFError]]:
-    """Return ([(line number, text)], where they stand, class of error to raise about them) of a class list.
+def class_lines(setting: ClassSetting,
+                form: str) -> Tuple[List[Tuple[int, str]], str, Type[DFFError]]:
+    """Return ([(line number, text)], where they stand, class of error to raise about them) of a
+    class list.
 
     setting: a list of lines, or the path of a text file. form: of a line, for messages. Raises
     DataError for a file that is missing or no text.

@@ -113,7 +113,9 @@ def _kind(tree, name, first_line):
 
 
 def _parse_line(kind, text, where, number, report):
-    """The entries of one line: one, or the frames of a clip for `videos`; none where it is malformed."""
+    """The entries of one line: one, or the frames of a clip for `videos`; none where it is
+    malformed.
+    """
     four = _FOUR_FIELDS.fullmatch(text)
     match = four if kind in ('training', 'videos') else None if four else _TWO_FIELDS.fullmatch(text)
     if not match:

@@ -8,7 +8,8 @@ from dff.labels import full_palette
 
 
 def write_label_png(path: str, label: np.ndarray, palette: np.ndarray) -> None:
-    """Write a label map as a palette PNG to `path`: viewers show colours, readers of its numbers get the ids.
+    """Write a label map as a palette PNG to `path`: viewers show colours, readers of its numbers
+    get the ids.
 
     label: uint8 [H, W]; palette: uint8 [n, 3] RGB, n <= 256; ids without a colour are black. Raises
     DataError where the disk refuses.

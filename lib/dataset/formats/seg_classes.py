@@ -30,7 +30,8 @@ class SegClassList:
 
 
 def load_seg_classes(setting: ClassSetting) -> SegClassList:
-    """Return the SegClassList of a list of `name [red green blue]` items, or of the path of a file of such lines.
+    """Return the SegClassList of a list of `name [red green blue]` items, or of the path of a file
+    of such lines.
 
     Line n is the class of id n - 1; blank lines do not count. Classes without a colour get one.
     Relative paths start at the repository root. Raises DataError for a missing or malformed file,

@@ -13,7 +13,8 @@ _WORD = re.compile(r'(?:^|(?<=[/_. -]))(?:frame|image|img)$', re.IGNORECASE)
 
 
 def split_name(name: str) -> Optional[Tuple[str, int]]:
-    """Return (clip, number) of a frame's name: walk/frame_000012, walk_12 and walk/12 are frame 12 of walk.
+    """Return (clip, number) of a frame's name: walk/frame_000012, walk_12 and walk/12 are frame 12
+    of walk.
 
     Return None for a name without a number at its end.
     """
@@ -24,7 +25,8 @@ def split_name(name: str) -> Optional[Tuple[str, int]]:
 
 
 def clips_of(items: Sequence[Item], options: Options, root: str, report: Report) -> List[Clip]:
-    """Return the clips that images make: a still each, or with options.clips what split_name groups.
+    """Return the clips that images make: a still each, or with options.clips what split_name
+    groups.
 
     Args:
         items: the images. With options.clips a video named like the clip, in options.frames or
@@ -83,8 +85,11 @@ def _numbered(frames: Dict[int, Item], report: Report) -> Iterator[Tuple[int, st
             yield number, path
 
 
-def _video(name: str, frames: Dict[int, Item], folders: Sequence[str], alone: bool) -> Optional[Video]:
-    """The Video of a clip whose images are missing; None where they are there, or where there is no such video."""
+def _video(name: str, frames: Dict[int, Item], folders: Sequence[str],
+           alone: bool) -> Optional[Video]:
+    """The Video of a clip whose images are missing; None where they are there, or where there is
+    no such video.
+    """
     if any(item.path for item in frames.values()):
         return None
     for folder in folders:
@@ -98,7 +103,9 @@ def _video(name: str, frames: Dict[int, Item], folders: Sequence[str], alone: bo
 
 
 def _images(paths: Dict[int, str]) -> Optional[Images]:
-    """The labelled images of a clip, by number, and those beside them that belong to it too: frames nobody labelled."""
+    """The labelled images of a clip, by number, and those beside them that belong to it too:
+    frames nobody labelled.
+    """
     if not paths:
         return None
     for folder in sorted({os.path.dirname(path) for path in paths.values()}):

@@ -1,4 +1,6 @@
-"""Importing a data set: read, split, write, list, configure; nothing appears under its name before it is whole."""
+"""Importing a data set: read, split, write, list, configure; nothing appears under its name before
+it is whole.
+"""
 import contextlib
 import json
 import os
@@ -63,7 +65,9 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
 
 
 def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
-    """DataError unless `dst` is free, or an import to replace, and neither it nor a source lies inside the other."""
+    """DataError unless `dst` is free, or an import to replace, and neither it nor a source lies
+    inside the other.
+    """
     target = os.path.realpath(dst)
     for source in map(os.path.realpath, sources):
         if os.path.commonpath([source, target]) in (source, target):
@@ -80,7 +84,9 @@ def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
 
 @contextlib.contextmanager
 def _replacing(dst: str) -> Iterator[str]:
-    """Yield a new folder beside `dst`, which takes its place at the end; after an error nothing of it stays."""
+    """Yield a new folder beside `dst`, which takes its place at the end; after an error nothing of
+    it stays.
+    """
     target = os.path.realpath(dst)
     parent = os.path.dirname(target)
     temporary = None
@@ -116,14 +122,15 @@ def _write_lines(path: str, lines: Sequence[str]) -> None:
         stream.writelines(line + '\n' for line in lines)
 
 
-def _write_stamp(folder: str, format_name: str, src: str, options: Options, written: Written) -> None:
+def _write_stamp(folder: str, format_name: str, src: str, options: Options,
+                 written: Written) -> None:
     with open(os.path.join(folder, STAMP), 'w', encoding='utf-8') as stream:
         json.dump({'format': format_name, 'source': os.path.abspath(src), 'frames': dict(written.frames),
                    'val': options.val, 'val_clips': options.val_clips, 'seed': options.seed}, stream, indent=1)
 
 
-def _summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, list_lines: Sequence[str],
-             yamls: Sequence[str]) -> List[str]:
+def _summary(dst: str, clips: Sequence[Clip], written: Written, report: Report,
+             list_lines: Sequence[str], yamls: Sequence[str]) -> List[str]:
     lines = []
     for part, title in (('train', 'training'), ('val', 'validation')):
         counts = [('clips', written.clips[part]), ('stills', written.stills[part]), ('frames', written.frames[part]),

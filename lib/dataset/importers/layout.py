@@ -137,7 +137,9 @@ def class_name(name: str) -> str:
 
 
 def class_id(name: str) -> str:
-    """Return what <name> holds and the lines of class lists begin with: the class name, its spaces replaced."""
+    """Return what <name> holds and the lines of class lists begin with: the class name, its spaces
+    replaced.
+    """
     return class_name(name).replace(' ', '_')
 
 

@@ -26,7 +26,8 @@ class Images:
     def __init__(self, paths: Sequence[str], numbers: Optional[Sequence[int]] = None) -> None:
         """List the files `paths`, at least one, in order.
 
-        numbers: of the frames; by default those at the end of the names where these rise, else 0, 1, ...
+        numbers: of the frames; by default those at the end of the names where these rise, else 0,
+        1, ...
         """
         self.paths = paths
         self.numbers: Sequence[int] = numbers or trailing_numbers(paths) or range(len(paths))
@@ -39,7 +40,9 @@ class Video:
     first = 0
 
     def __init__(self, path: str) -> None:
-        """Open the file `path`. Raises DataError where it is no video, or its frames are too large."""
+        """Open the file `path`. Raises DataError where it is no video, or its frames are too
+        large.
+        """
         self.path = path
         capture = cv2.VideoCapture(path)
         pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
@@ -103,7 +106,9 @@ class Decoded:
         self.height, self.width = frame.shape[:2]
 
     def write(self, target: str, copy: bool) -> str:
-        """Make the JPEG file `target` and return 'decoded'; `copy` changes nothing, see ImageFile.write."""
+        """Make the JPEG file `target` and return 'decoded'; `copy` changes nothing, see
+        ImageFile.write.
+        """
         write_jpeg(target, self.frame)
         return 'decoded'
 
@@ -114,7 +119,9 @@ def write_jpeg(target: str, frame: np.ndarray) -> None:
 
 
 def trailing_numbers(paths: Sequence[str]) -> Optional[List[int]]:
-    """Return the numbers at the end of the names of files where every name has one and they rise, else None."""
+    """Return the numbers at the end of the names of files where every name has one and they rise,
+    else None.
+    """
     matches = [_TRAILING_NUMBER.search(os.path.splitext(path)[0]) for path in paths]
     numbers = [int(match.group()) for match in matches if match]
     if not numbers or len(numbers) < len(paths):
@@ -123,10 +130,11 @@ def trailing_numbers(paths: Sequence[str]) -> Optional[List[int]]:
 
 
 def find_clip(names: Sequence[str], roots: Sequence[str]) -> Optional[Media]:
-    """Return the first of `names` that is a folder of images or a video file in one of the folders `roots`, or None.
+    """Return the first of `names` that is a folder of images or a video file in one of the folders
+    `roots`, or None.
 
-    Names are relative paths that paths.relative has passed; all of them are tried in a folder before
-    the next one.
+    Names are relative paths that paths.relative has passed; all of them are tried in a folder
+    before the next one.
     """
     for root in roots:
         for name in names:
@@ -141,12 +149,16 @@ def find_clip(names: Sequence[str], roots: Sequence[str]) -> Optional[Media]:
 
 
 def images_in(folder: str) -> List[str]:
-    """Return the paths of the images in a folder, in order of their numbers; [] where there is no such folder."""
+    """Return the paths of the images in a folder, in order of their numbers; [] where there is no
+    such folder.
+    """
     return [os.path.join(folder, name) for name in image_files(folder)] if os.path.isdir(folder) else []
 
 
 def find_video(path: str) -> Optional[str]:
-    """Return the path of the video file `path`, or of `path` with a video's extension; None where there is none."""
+    """Return the path of the video file `path`, or of `path` with a video's extension; None where
+    there is none.
+    """
     if path.lower().endswith(VIDEO_SUFFIXES) and os.path.isfile(path):
         return path
     folder, name = os.path.split(path)

@@ -87,7 +87,9 @@ class Report:
         self._places: Dict[str, List[str]] = collections.defaultdict(list)
 
     def skip(self, reason: str, place: str, number: int = 1) -> None:
-        """Count `number` things left out for `reason`, as in 'boxes: smaller than a pixel', at `place`."""
+        """Count `number` things left out for `reason`, as in 'boxes: smaller than a pixel', at
+        `place`.
+        """
         self.count[reason] += number
         if len(self._places[reason]) < EXAMPLES and place not in self._places[reason]:
             self._places[reason].append(place)
@@ -102,7 +104,9 @@ class Report:
 
 
 def number(value: Any) -> float:
-    """Return `value` as a float; nan where it is no number. (The writer drops boxes with nan, and counts them.)"""
+    """Return `value` as a float; nan where it is no number. (The writer drops boxes with nan, and
+    counts them.)
+    """
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -115,7 +119,8 @@ def whole(value: Any) -> Optional[int]:
     return int(value) if math.isfinite(value) and value.is_integer() and abs(value) < 1e18 else None
 
 
-def same_size(declared: Tuple[Optional[int], ...], actual: Tuple[int, int], place: str, report: Report) -> bool:
+def same_size(declared: Tuple[Optional[int], ...], actual: Tuple[int, int], place: str,
+              report: Report) -> bool:
     """Return whether the size that an annotation declares fits its image; if not, count the image.
 
     Args:

@@ -1,4 +1,6 @@
-"""Names that files of unknown origin give: read nothing outside the source, write nothing outside the destination."""
+"""Names that files of unknown origin give: read nothing outside the source, write nothing outside
+the destination.
+"""
 import os
 import re
 from typing import List, Optional, Set, Tuple
@@ -23,14 +25,18 @@ def relative(name: object, where: str) -> str:
 
 
 def output_name(text: str) -> str:
-    """Return a name to write files under: the path `text`, with what no list or file system takes replaced by _."""
+    """Return a name to write files under: the path `text`, with what no list or file system takes
+    replaced by _.
+    """
     text = ''.join(c if c.isprintable() and c not in '<>:"|?*' else '_' for c in str(text).replace('\\', '/'))
     parts = [part for part in map(str.strip, text.split('/')) if part.strip('.')]
     return '/'.join('_' + part[1:] if part.startswith('.') else part for part in parts) or 'clip'
 
 
 def unique(name: str, taken: Set[str]) -> str:
-    """Return `name`, or `name`_2, _3 ... where the set `taken` has it; add what is returned to `taken`."""
+    """Return `name`, or `name`_2, _3 ... where the set `taken` has it; add what is returned to
+    `taken`.
+    """
     candidate, count = name, 1
     while candidate in taken:
         count += 1
@@ -56,7 +62,8 @@ def without_part(path: str) -> str:
 
 
 def files_below(folder: str, suffixes: Tuple[str, ...]) -> List[str]:
-    """Return relative paths, with forward slashes, of the files below `folder` that end in one of `suffixes`, in order.
+    """Return relative paths, with forward slashes, of the files below `folder` that end in one of
+    `suffixes`, in order.
 
     suffixes: lower-case; names may have them in upper case. Hidden files and folders are passed
     over. Raises DataError where `folder` does not exist.
@@ -78,7 +85,10 @@ def files_below(folder: str, suffixes: Tuple[str, ...]) -> List[str]:
 
 
 def read_text(path: str) -> List[str]:
-    """Return the lines of a UTF-8 text file, without line ends. Raises DataError where it cannot be read."""
+    """Return the lines of a UTF-8 text file, without line ends.
+
+    Raises DataError where it cannot be read.
+    """
     try:
         with open(path, encoding='utf-8-sig') as stream:
             return stream.read().splitlines()

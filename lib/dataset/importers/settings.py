@@ -22,8 +22,8 @@ _Dumper.add_representer(
     list, lambda dumper, value: dumper.represent_sequence('tag:yaml.org,2002:seq', value, flow_style=True))
 
 
-def write_settings(folder: str, final: str, classes: int, lists: List[str], images: int, devices: int,
-                   small: bool) -> List[str]:
+def write_settings(folder: str, final: str, classes: int, lists: List[str], images: int,
+                   devices: int, small: bool) -> List[str]:
     """Write <name>_rfcn.yaml and <name>_dff_rfcn.yaml; return the names of the files.
 
     Args:
@@ -78,7 +78,9 @@ def _checkpoint(tree, stem):
 
 
 def _schedule(train, test, images, devices, small):
-    """Set the learning rate by the devices, the epochs by the amount of data; the rate falls after two thirds."""
+    """Set the learning rate by the devices, the epochs by the amount of data; the rate falls after
+    two thirds.
+    """
     updates = max(1, images * (2 if train.get('FLIP', True) else 1) // devices)
     epochs = min(MOST_EPOCHS, max(2, math.ceil((UPDATES_SMALL if small else UPDATES) / updates)))
     if not small:

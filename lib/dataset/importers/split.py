@@ -56,7 +56,9 @@ def _of_test_part(clip: Clip, report: Report) -> bool:
 
 
 def _draw(clips: List[Clip], options: Options) -> List[int]:
-    """ids of the clips drawn for validation: of two or more at least one, at most all but one unless the share is 1."""
+    """ids of the clips drawn for validation: of two or more at least one, at most all but one
+    unless the share is 1.
+    """
     count = round(options.val * len(clips))
     if 0 < options.val < 1:
         count = min(max(count, 1), len(clips) - 1)

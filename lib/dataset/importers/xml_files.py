@@ -31,7 +31,10 @@ def parse(path: str) -> Element:
 
 
 def children(path: str, tags: Tuple[str, ...]) -> Iterator[Element]:
-    """Yield, as they end, the elements of the file `path` with one of `tags`; empty them then. Raises as parse."""
+    """Yield, as they end, the elements of the file `path` with one of `tags`; empty them then.
+
+    Raises as parse.
+    """
     with _errors(path):
         stack: List[Element] = []
         for event, element in ElementTree.iterparse(path, events=('start', 'end'), forbid_dtd=False):

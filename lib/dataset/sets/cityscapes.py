@@ -59,7 +59,8 @@ class Cityscapes(SegDataset):
 
     @classmethod
     def from_config(cls, cfg: EasyDict, image_set: str) -> 'Cityscapes':
-        """Return the image set `image_set` that `cfg.dataset` describes, its labels from dataset.annotation_prefix.
+        """Return the image set `image_set` that `cfg.dataset` describes, its labels from
+        dataset.annotation_prefix.
 
         Raises ConfigError, DataError.
         """
@@ -96,7 +97,8 @@ class Cityscapes(SegDataset):
                             % (self.name, root))
         return records
 
-    def _city(self, folder: str, label_folder: str, sequence_folder: Optional[str]) -> List[SegRecord]:
+    def _city(self, folder: str, label_folder: str,
+              sequence_folder: Optional[str]) -> List[SegRecord]:
         """The records of a city; sequence_folder: None for stills."""
         labels, others = _names(label_folder), _names(sequence_folder)
         records = []
@@ -132,8 +134,10 @@ class Cityscapes(SegDataset):
         return table
 
 
-def snippet(image: str, sequence: str, number: int, folder: str, names: Set[str]) -> Tuple[List[str], int]:
-    """Return (paths of consecutive frames, place of the labelled one among them) of the clip around a labelled frame.
+def snippet(image: str, sequence: str, number: int, folder: str,
+            names: Set[str]) -> Tuple[List[str], int]:
+    """Return (paths of consecutive frames, place of the labelled one among them) of the clip
+    around a labelled frame.
 
     Args:
         image: path of the labelled frame, which stands for its copy in `folder`.

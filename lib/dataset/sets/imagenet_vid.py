@@ -29,13 +29,14 @@ logger = logging.getLogger('dff')
 class ImageNetVID:
     """One image set of a data set in the ILSVRC2015 layout.
 
-    <dataset_path>/ImageSets/<image set>.txt, Data/{DET,VID}/<path>.JPEG, Annotations/{DET,VID}/<path>.xml.
+    <dataset_path>/ImageSets/<image set>.txt, Data/{DET,VID}/<path>.JPEG,
+    Annotations/{DET,VID}/<path>.xml.
     """
 
     task = 'detection'
 
-    def __init__(self, image_set: str, dataset_path: str, classes: ClassList, cache_path: Optional[str] = None,
-                 report: ReportFunction = refuse) -> None:
+    def __init__(self, image_set: str, dataset_path: str, classes: ClassList,
+                 cache_path: Optional[str] = None, report: ReportFunction = refuse) -> None:
         """Read an image set's list.
 
         Args:
@@ -59,7 +60,8 @@ class ImageNetVID:
         self.name = image_set
 
     @classmethod
-    def from_config(cls: Type[_Dataset], cfg: EasyDict, image_set: str, report: ReportFunction = refuse) -> _Dataset:
+    def from_config(cls: Type[_Dataset], cfg: EasyDict, image_set: str,
+                    report: ReportFunction = refuse) -> _Dataset:
         """Return an image set of the data set that `cfg.dataset` describes.
 
         image_set: its name; report: as of read_image_set. Raises ConfigError, DataError.
@@ -87,7 +89,8 @@ class ImageNetVID:
                        self.image_set.where(entry)) for entry in self.image_set.entries]
 
     def annotations(self) -> AnnotationTable:
-        """Return the AnnotationTable of the image set, one image an entry, from the cache where that is current.
+        """Return the AnnotationTable of the image set, one image an entry, from the cache where
+        that is current.
 
         Raises DataError for the first annotation that is missing or malformed.
         """
@@ -139,7 +142,8 @@ class ImageNetVID:
                         int(table.unknown.sum()), names, ' ...' if len(table.unknown_names) > 20 else '')
 
     def clips(self) -> List[Clip]:
-        """Return the clips of the image set, in order; a list of frames is cut where its frames are not consecutive.
+        """Return the clips of the image set, in order; a list of frames is cut where its frames
+        are not consecutive.
 
         Raises DataError where the image set lists stills or single training frames.
         """
@@ -166,13 +170,17 @@ class ImageNetVID:
         return evaluate(self.ground_truth(), detections_file, self.classes, numbers)
 
     def ground_truth(self) -> GroundTruth:
-        """Return the annotations to compare with, with the objects' speeds where they have track ids."""
+        """Return the annotations to compare with, with the objects' speeds where they have track
+        ids.
+        """
         table = self.annotations()
         frames = np.array([entry.number for entry in self.image_set.entries], dtype=np.int64)
         return GroundTruth(frames, table.offsets, table.boxes, table.classes, speeds(self.motion(table)))
 
     def motion(self, table: AnnotationTable) -> np.ndarray:
-        """Return the motion IoU of every box of an AnnotationTable of this image set, as motion_iou."""
+        """Return the motion IoU of every box of an AnnotationTable of this image set, as
+        motion_iou.
+        """
         entries, owners = self.image_set.entries, np.repeat(np.arange(len(table)), np.diff(table.offsets))
         folders: Dict[Optional[str], int] = {}
         clips = np.array([folders.setdefault(entry.clip, len(folders)) for entry in entries], dtype=np.int64)
@@ -188,7 +196,9 @@ def _run_of(item: Tuple[int, Entry]) -> Tuple[Optional[str], int, int]:
 
 
 def _why_empty(listed: int, unknown: int) -> str:
-    """Why an image has no box left: `listed` boxes of listed classes were all dropped, or there was none."""
+    """Why an image has no box left: `listed` boxes of listed classes were all dropped, or there
+    was none.
+    """
     if listed:
         return 'all boxes empty or outside the image'
     return 'only objects of classes that are not in the class list' if unknown else 'no object annotated'

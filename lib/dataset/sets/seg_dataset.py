@@ -30,13 +30,18 @@ class SegDataset:
     ignored_ids: Tuple[int, ...] = ()      # further ids that label files use for it
 
     def __init__(self, image_set: str, path: str, classes: SegClassList) -> None:
-        """Open an image set. image_set: its name; path: folder of the data set; classes: its classes."""
+        """Open an image set. image_set: its name; path: folder of the data set; classes: its
+        classes.
+        """
         self.name, self.path = image_set, path
         self.classes, self.palette, self.num_classes = classes.names, classes.palette, len(classes)
 
     @classmethod
     def from_config(cls: Type[_Dataset], cfg: EasyDict, image_set: str) -> _Dataset:
-        """Return the image set `image_set` that `cfg.dataset` describes. Raises ConfigError, DataError."""
+        """Return the image set `image_set` that `cfg.dataset` describes.
+
+        Raises ConfigError, DataError.
+        """
         path = resolve(cfg.dataset.dataset_path)
         if not os.path.isdir(path):
             raise DataError('the data set folder %s (dataset.dataset_path) does not exist; data/README.md says '
@@ -86,9 +91,13 @@ class SegDataset:
         return read_label(label, self.table_of(label))
 
     def table_of(self, path: str) -> np.ndarray:
-        """Return what each value of the label file `path` means: uint8 [256], see seg_labels.id_table."""
+        """Return what each value of the label file `path` means: uint8 [256], see
+        seg_labels.id_table.
+        """
         return id_table(self.num_classes, self.ignored_ids)
 
     def name_of(self, path: str) -> str:
-        """Return a frame's name for results: its path below the data set's folder, with `/`, without extension."""
+        """Return a frame's name for results: its path below the data set's folder, with `/`,
+        without extension.
+        """
         return os.path.splitext(os.path.relpath(path, self.path))[0].replace(os.sep, '/')

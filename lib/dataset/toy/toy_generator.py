@@ -37,12 +37,17 @@ class Size:
 
 
 def ensure(folder: str, size: Size = Size()) -> None:
-    """Make toy_vid at `folder` unless a current one, of any size, is there. Raises DataError; see ToyStore.ensure."""
+    """Make toy_vid at `folder` unless a current one, of any size, is there.
+
+    Raises DataError; see ToyStore.ensure.
+    """
     STORE.ensure(folder, size)
 
 
 def generate(folder: str, size: Size = Size(), workers: Optional[int] = None) -> None:
-    """Draw toy_vid at `folder`, where it replaces what is there. Raises DataError; see ToyStore.generate.
+    """Draw toy_vid at `folder`, where it replaces what is there.
+
+    Raises DataError; see ToyStore.generate.
 
     size: how much to draw; workers: processes, by default as many as are worth it.
     """
@@ -92,7 +97,9 @@ def _draw(folder, job):
 
 
 def clip_path(part: str, index: int) -> str:
-    """Return the path of a clip below Data/VID. part: 'train' or 'val'; index: of the clip in it, from 0."""
+    """Return the path of a clip below Data/VID. part: 'train' or 'val'; index: of the clip in it,
+    from 0.
+    """
     return '%s/toy_%s_%03d' % (part, part, index)
 
 

@@ -1,6 +1,7 @@
 """Toy scenes: textured objects that move over a panning background, drawn frame by frame.
 
-A frame comes with its boxes and an id mask, so that detection and segmentation labels show the same scene.
+A frame comes with its boxes and an id mask, so that detection and segmentation labels show the
+same scene.
 """
 import functools
 from dataclasses import dataclass
@@ -43,8 +44,8 @@ class Frame:
 class Sprite:
     """Something that moves through the picture: its drawing and its path."""
 
-    def __init__(self, rng: np.random.RandomState, patch: np.ndarray, track: int, speed: str, size: float,
-                 scale: float = 1.0) -> None:
+    def __init__(self, rng: np.random.RandomState, patch: np.ndarray, track: int, speed: str,
+                 size: float, scale: float = 1.0) -> None:
         """Draw all random choices of the path.
 
         Args:
@@ -67,7 +68,9 @@ class Sprite:
         self.angle, self.turn = rng.uniform(-0.3, 0.3), rng.uniform(-0.012, 0.012)
 
     def pose(self, t: float) -> Tuple[np.ndarray, float]:
-        """Return (2x3 matrix from patch pixels, of full size, to the picture, its scale) at time t, frames."""
+        """Return (2x3 matrix from patch pixels, of full size, to the picture, its scale) at time
+        t, frames.
+        """
         swell = 1 + self.swell * np.sin(2 * np.pi * t / self.period + self.phase)
         size = np.clip(self.size * swell, SMALLEST, LARGEST)
         scale = size * self.scale / PATCH
@@ -78,7 +81,9 @@ class Sprite:
         return np.column_stack([linear, centre - linear @ [PATCH / 2.0, PATCH / 2.0]]), scale
 
     def draw(self, t: float) -> Tuple[np.ndarray, int, int]:
-        """Return (premultiplied BGRA float32, x, y) at time t: the rectangle that the object touches, its corner."""
+        """Return (premultiplied BGRA float32, x, y) at time t: the rectangle that the object
+        touches, its corner.
+        """
         matrix, scale = self.pose(t)
         level = 0
         while level + 1 < len(self.levels) and scale * 2 ** (level + 1) <= 1.0:
@@ -110,7 +115,9 @@ def _bounce(position, limits):
 
 @functools.lru_cache(maxsize=1)
 def _noise():
-    """Normal noise, larger than a frame; a frame takes a random part of it, which is faster than drawing anew."""
+    """Normal noise, larger than a frame; a frame takes a random part of it, which is faster than
+    drawing anew.
+    """
     return np.random.RandomState(0).normal(0, 1, (HEIGHT + 64, WIDTH + 64, 3)).astype(np.float32)
 
 

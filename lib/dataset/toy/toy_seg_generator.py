@@ -64,8 +64,8 @@ def _draw(folder, job):
 def label_map(frame: Frame, classes: Sequence[int]) -> np.ndarray:
     """Return the ids of a frame, uint8 [HEIGHT, WIDTH].
 
-    0 stands for background and distractors, class + 1 for objects, 255 for the rest of an object that
-    is too hidden to be annotated. classes: that of each track, from 0.
+    0 stands for background and distractors, class + 1 for objects, 255 for the rest of an object
+    that is too hidden to be annotated. classes: that of each track, from 0.
     """
     table = np.zeros(256, np.uint8)
     table[1:len(classes) + 1] = IGNORE_LABEL

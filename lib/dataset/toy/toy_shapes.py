@@ -1,4 +1,5 @@
-"""What toy scenes are made of: textured objects of five classes, distractors of none, cluttered backgrounds.
+"""What toy scenes are made of: textured objects of five classes, distractors of none, cluttered
+backgrounds.
 
 Objects differ by shape and texture. Their colours are drawn anew for every instance; each class
 prefers a range of hues, which distractors and backgrounds use, too: a hint, not an answer.
@@ -17,14 +18,18 @@ HUE_RANGE = 0.08           # of a class to either side, of a full turn; the clas
 
 
 def make_object(rng: np.random.RandomState, class_index: int) -> np.ndarray:
-    """Draw an instance of CLASSES[class_index]: float32 BGRA [PATCH, PATCH, 4], colours 0-255, alpha 0-1."""
+    """Draw an instance of CLASSES[class_index]: float32 BGRA [PATCH, PATCH, 4], colours 0-255,
+    alpha 0-1.
+    """
     first, second = _colour_pair(rng, class_index / len(CLASSES))
     mask, texture = (_ball, _crate, _cone, _star, _bus)[class_index](rng, first, second)
     return _finish(rng, mask, texture)
 
 
 def make_distractor(rng: np.random.RandomState) -> np.ndarray:
-    """Draw something that is no class, as make_object: other shapes, flat, striped, chequered or blotched."""
+    """Draw something that is no class, as make_object: other shapes, flat, striped, chequered or
+    blotched.
+    """
     first, second = _colour_pair(rng)
     mask = _DISTRACTORS[rng.randint(len(_DISTRACTORS))](rng)
     x = np.arange(SIDE, dtype=np.int16)
@@ -50,7 +55,9 @@ def make_background(rng: np.random.RandomState, height: int, width: int) -> np.n
 
 
 def _clutter(rng, canvas):
-    """Draw a line, rectangle, polygon or arc on `canvas`, uint8; return the slices of rows and columns it is in."""
+    """Draw a line, rectangle, polygon or arc on `canvas`, uint8; return the slices of rows and
+    columns it is in.
+    """
     height, width = canvas.shape[:2]
     colour = tuple(int(v) for v in rng.randint(20, 236, 3))
     x, y = rng.randint(width), rng.randint(height)
@@ -74,7 +81,9 @@ def _clutter(rng, canvas):
 
 
 def _colour_pair(rng, hue=None):
-    """Two BGR colours, float [3] each, that differ clearly in brightness; the first near `hue`, 0-1, where given."""
+    """Two BGR colours, float [3] each, that differ clearly in brightness; the first near `hue`,
+    0-1, where given.
+    """
     hue = rng.rand() if hue is None else hue + rng.uniform(-HUE_RANGE, HUE_RANGE)
     first, second = _colour(hue, rng.uniform(0.5, 1.0)), _colour(rng.rand(), rng.uniform(0.0, 0.7))
     bright, dark = rng.uniform(170, 250), rng.uniform(25, 110)
@@ -87,7 +96,9 @@ def _colour(hue, saturation):
 
 
 def _finish(rng, mask, texture):
-    """Shade and roughen a texture, [SIDE, SIDE, 3], and join it with its mask, uint8 0/255, to a patch."""
+    """Shade and roughen a texture, [SIDE, SIDE, 3], and join it with its mask, uint8 0/255, to a
+    patch.
+    """
     size = (PATCH, PATCH)
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.35)
     axis = np.linspace(-1, 1, PATCH, dtype=np.float32)
@@ -106,7 +117,9 @@ def _blotches(rng, cells, height, width=None):
 
 
 def _two_coloured(second_where, first, second):
-    """Texture, float32 [SIDE, SIDE, 3]: `second` where the pattern [SIDE, SIDE] says so, else `first`."""
+    """Texture, float32 [SIDE, SIDE, 3]: `second` where the pattern [SIDE, SIDE] says so, else
+    `first`.
+    """
     texture = np.empty((SIDE, SIDE, 3), np.float32)
     for channel in range(3):     # one at a time, as NumPy is slow at rows of 3
         texture[..., channel] = np.where(second_where, np.float32(second[channel]), np.float32(first[channel]))

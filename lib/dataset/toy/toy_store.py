@@ -23,21 +23,27 @@ PARALLEL_FROM = 400            # frames; below it other processes cost more than
 
 
 class ToyStore:
-    """The folder of one embedded data set. A `size` is a dataclass of numbers that says how much to draw."""
+    """The folder of one embedded data set.
 
-    def __init__(self, name: str, version: int, write: Callable[[str, Any, Optional[int]], None]) -> None:
+    A `size` is a dataclass of numbers that says how much to draw.
+    """
+
+    def __init__(self, name: str, version: int,
+                 write: Callable[[str, Any, Optional[int]], None]) -> None:
         """Describe a data set.
 
         Args:
             name: of the set, in messages and of its stamp, <name>.json.
-            version: raised when a file would come out differently; older folders are then drawn anew.
+            version: raised when a file would come out differently; older folders are then drawn
+                anew.
             write: called as write(folder, size, workers) to draw it.
         """
         self.name, self.version, self.write = name, version, write
         self.stamp = name + '.json'
 
     def ensure(self, folder: str, size: Any) -> None:
-        """Make the data set at `folder` unless a current one, of any size, is there; an outdated one is replaced.
+        """Make the data set at `folder` unless a current one, of any size, is there; an outdated
+        one is replaced.
 
         Where another process is making it, wait for that. Raises DataError where the folder holds
         something else or cannot be written.
@@ -57,15 +63,19 @@ class ToyStore:
                 self.generate(folder, size, replace=False)
 
     def version_at(self, folder: str) -> Any:
-        """Return the version of the data set at `folder`, a number; None where there is no readable stamp."""
+        """Return the version of the data set at `folder`, a number; None where there is no
+        readable stamp.
+        """
         try:
             with open(os.path.join(folder, self.stamp), encoding='utf-8') as stream:
                 return json.load(stream)['version']
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def generate(self, folder: str, size: Any, workers: Optional[int] = None, replace: bool = True) -> None:
-        """Draw the data set in a temporary folder, then put it at `folder`, where it replaces what is there.
+    def generate(self, folder: str, size: Any, workers: Optional[int] = None,
+                 replace: bool = True) -> None:
+        """Draw the data set in a temporary folder, then put it at `folder`, where it replaces what
+        is there.
 
         Args:
             folder: where to put it; where that is a link, its target is replaced.
@@ -102,7 +112,9 @@ class ToyStore:
             json.dump(dict(version=self.version, **asdict(size)), stream, indent=1)
 
     def checksums(self, folder: str) -> List[Tuple[str, str]]:
-        """Return (SHA-256, path below `folder`) of every file of a data set but stamp and checksums, by path."""
+        """Return (SHA-256, path below `folder`) of every file of a data set but stamp and
+        checksums, by path.
+        """
         result = []
         for place, _, names in os.walk(folder):
             for name in names:
@@ -116,7 +128,9 @@ class ToyStore:
 
 @contextlib.contextmanager
 def _alone_in(folder):
-    """While this lasts, others that ask for `folder`, which is made if needed, wait; not where it cannot be locked."""
+    """While this lasts, others that ask for `folder`, which is made if needed, wait; not where it
+    cannot be locked.
+    """
     lock = None
     with contextlib.suppress(OSError):
         os.makedirs(folder, exist_ok=True)
@@ -138,7 +152,8 @@ def draw_scenes(draw: Callable[[Any], int], jobs: Sequence[Any], frames: int, na
         jobs: the scenes.
         frames: of all jobs together.
         name: of the data set; stands beside the bar.
-        workers: processes; None: one for less than PARALLEL_FROM frames, else one a core, at most 8.
+        workers: processes; None: one for less than PARALLEL_FROM frames, else one a core, at most
+            8.
     """
     if workers is None:
         workers = 1 if frames < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
@@ -148,7 +163,8 @@ def draw_scenes(draw: Callable[[Any], int], jobs: Sequence[Any], frames: int, na
 
 
 def make_from_command_line(store: ToyStore, size: Any) -> None:
-    """Run a generator of `store`: the folder, and --<field> N for each number of `size`, whose values are the defaults.
+    """Run a generator of `store`: the folder, and --<field> N for each number of `size`, whose
+    values are the defaults.
 
     Raises DataError where the folder holds something else or cannot be written.
     """

@@ -42,7 +42,8 @@ def read(src: str, options: Options, report: Report) -> Source:
 
 
 def json_files(src: str) -> List[str]:
-    """Return the annotation files of `src`: itself, or of a folder those named instances_*.json, else all.
+    """Return the annotation files of `src`: itself, or of a folder those named instances_*.json,
+    else all.
 
     Raises DataError where there is none.
     """
@@ -61,7 +62,8 @@ def json_files(src: str) -> List[str]:
 def load(file: str) -> Tree:
     """Return the tree of a COCO JSON file with the lists images, annotations and categories.
 
-    Outlines (`segmentation`) are left out. Raises DataError where it cannot be read or is no such file.
+    Outlines (`segmentation`) are left out. Raises DataError where it cannot be read or is no such
+    file.
     """
     try:
         with open(file, encoding='utf-8-sig') as stream:
@@ -85,7 +87,10 @@ def _without_outline(entry):
 
 
 def category_names(tree: Tree, file: str) -> Dict[Id, str]:
-    """Return {category id: class name} of the `tree` of `file`. Raises DataError for a category without them."""
+    """Return {category id: class name} of the `tree` of `file`.
+
+    Raises DataError for a category without them.
+    """
     names = {}
     for entry in tree['categories']:
         if not isinstance(entry.get('name'), str) or not isinstance(entry.get('id'), (int, str)):
@@ -127,7 +132,9 @@ def boxes_by_image(tree: Tree, file: str, report: Report) -> Dict[Id, List[Box]]
 
 
 def image_folders(file: str, options: Options) -> List[str]:
-    """Return the folders that file names in the JSON file `file` may start from: options.frames, or those about it."""
+    """Return the folders that file names in the JSON file `file` may start from: options.frames,
+    or those about it.
+    """
     if options.frames:
         return [options.frames]
     folder = os.path.dirname(os.path.abspath(file))
@@ -156,7 +163,8 @@ def find_image(entry: Tree, file: str, folders: Sequence[str]) -> Tuple[str, Opt
 
 def labels_of(entry: Tree, boxes: List[Box], file: str, report: Report
               ) -> Callable[[int, int], Optional[List[Box]]]:
-    """Return a function boxes(height, width) of an image, as of Item; it gives None where the file states another size.
+    """Return a function boxes(height, width) of an image, as of Item; it gives None where the file
+    states another size.
 
     Args:
         entry: of the list images.
@@ -170,7 +178,9 @@ def labels_of(entry: Tree, boxes: List[Box], file: str, report: Report
 
 
 def part_of_file(file: str) -> Optional[str]:
-    """Return 'train', 'val' or 'test' where a JSON file is named so, as in instances_val2017.json, else None."""
+    """Return 'train', 'val' or 'test' where a JSON file is named so, as in instances_val2017.json,
+    else None.
+    """
     return part_of('/'.join(word.rstrip('0123456789') for word in stem(file).split('_')))
 
 

@@ -1,4 +1,5 @@
-"""CVAT for video 1.1 XML (docs.cvat.ai, "XML annotation format"): a <track> an object, a <box> for each of its frames.
+"""CVAT for video 1.1 XML (docs.cvat.ai, "XML annotation format"): a <track> an object, a <box> for
+each of its frames.
 
 CVAT lists every frame of a track. In files of others that list key frames only, boxes between them
 are interpolated as CVAT does; a track ends with its last box.
@@ -52,7 +53,8 @@ def read(src: str, options: Options, report: Report) -> Source:
     """Read a data set of CVAT for video.
 
     The frames are the video that the XML names or that is named like it, or a folder of images of
-    that name, beside the XML or in options.frames; for annotations.xml, the folder images/ beside it.
+    that name, beside the XML or in options.frames; for annotations.xml, the folder images/ beside
+    it.
 
     Args:
         src: an XML file, or a folder whose *.xml are read, also those deeper; each is a clip.
@@ -79,7 +81,10 @@ def read(src: str, options: Options, report: Report) -> Source:
 
 
 def xml_files(src: str) -> List[str]:
-    """Return the file `src`, or all *.xml below the folder `src`. Raises DataError where there is none."""
+    """Return the file `src`, or all *.xml below the folder `src`.
+
+    Raises DataError where there is none.
+    """
     files = [src] if os.path.isfile(src) else [os.path.join(src, file) for file in files_below(src, ('.xml',))]
     if not files:
         raise DataError('%s: expected CVAT 1.1 annotations (*.xml) in it' % src)
@@ -182,7 +187,9 @@ def _tracks(file: str, report: Report) -> Iterator[_Track]:
 
 
 def _box_at(track: _Track, frame: int) -> Optional[Box]:
-    """The Box of a track in a frame, None where the object is outside; between two boxes, interpolated."""
+    """The Box of a track in a frame, None where the object is outside; between two boxes,
+    interpolated.
+    """
     identity, name, frames, keys = track
     after = bisect.bisect_left(frames, frame)
     if after < len(keys) and keys[after].frame == frame:
@@ -206,8 +213,8 @@ def corners_of(shape: Element) -> Tuple[float, ...]:
     return tuple(number(shape.get(corner)) for corner in ('xtl', 'ytl', 'xbr', 'ybr'))
 
 
-def box_of(name: str, corners: Sequence[float], identity: Optional[int] = None, occluded: bool = False,
-           generated: bool = False) -> Box:
+def box_of(name: str, corners: Sequence[float], identity: Optional[int] = None,
+           occluded: bool = False, generated: bool = False) -> Box:
     """Return the Box of a <box>.
 
     Args:

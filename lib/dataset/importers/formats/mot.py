@@ -1,6 +1,7 @@
 """MOT Challenge ground truth (arXiv 1603.00831).
 
-gt.txt lines `frame,track,left,top,width,height,considered,class,visibility`, frames and pixels counted from 1.
+gt.txt lines `frame,track,left,top,width,height,considered,class,visibility`, frames and pixels
+counted from 1.
 """
 import os
 import re

@@ -1,4 +1,6 @@
-"""PASCAL VOC XML, as labelImg writes it too: one file an image, corners counted from 1, the last pixel included."""
+"""PASCAL VOC XML, as labelImg writes it too: one file an image, corners counted from 1, the last
+pixel included.
+"""
 import os
 import re
 from typing import Callable, Dict, List, Optional
@@ -56,7 +58,9 @@ def _index_images(src: str, options: Options) -> Dict[str, List[str]]:
 
 
 def _image_of(file: str, images: Dict[str, List[str]]) -> Optional[str]:
-    """The image of an annotation: of those with its name, that whose folders resemble the annotation's most."""
+    """The image of an annotation: of those with its name, that whose folders resemble the
+    annotation's most.
+    """
     def resemblance(path: str) -> int:
         folders, own = path.replace(os.sep, '/').split('/')[:-1], file.split('/')[:-1]
         return len(set(folders) & set(own))

@@ -83,7 +83,8 @@ def class_names(src: str) -> List[str]:
     return [line.strip() for line in read_text(found) if line.strip()]
 
 
-def _labels(path: Optional[str], classes: List[str], report: Report) -> Callable[[int, int], List[Box]]:
+def _labels(path: Optional[str], classes: List[str],
+            report: Report) -> Callable[[int, int], List[Box]]:
     def boxes(height: int, width: int) -> List[Box]:
         found = []
         for line, text in enumerate(read_text(path) if path else (), 1):

@@ -41,7 +41,13 @@ def write_video(path, images):
 
 
 def write_tracks(path, video, annotations):
-    """Write the boxes of XML annotations, one a frame, as CVAT for video 1.1."""
+    """Write the boxes of XML annotations as CVAT for video 1.1.
+
+    Args:
+        path: file to write.
+        video: path of the video they are of.
+        annotations: XML files, one a frame.
+    """
     tracks = {}
     for frame, annotation in enumerate(annotations):
         for item in parse_annotation(Source(annotation, '', annotation))[1]:

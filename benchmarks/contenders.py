@@ -19,8 +19,18 @@ PARTS = ('reading', 'key', 'current', 'post')
 class Contender:
     """One process that runs the networks of a folder's job when told to.
 
-    name: a role of benchmarks/worker.py or benchmarks/peers/worker.py. `reply` is what it says of
-    itself, or why it cannot run here ('missing'). Raises DFFError with the process's own message.
+    Args:
+        name: a role of benchmarks/worker.py or benchmarks/peers/worker.py.
+        python: interpreter that runs it.
+        folder: of the job, see Job.
+        threads: OMP_NUM_THREADS of the process.
+        frames: that it runs in a turn.
+
+    Attributes:
+        reply: what it says of itself, or why it cannot run here ('missing').
+
+    Raises:
+        DFFError: the process ended; its own message stands above.
     """
 
     def __init__(self, name, python, folder, threads, frames):

@@ -75,9 +75,14 @@ def apply(content, changes):
 
 
 def fuzz(name, count, folder):
-    """Feed `count` files to the reader `name`; returns how many were fed and how many taken.
+    """Feed files to a reader; return how many were fed and how many taken.
 
-    Raises what it should not raise.
+    Raises what the reader should not raise.
+
+    Args:
+        name: of the reader, in TARGETS.
+        count: files at most.
+        folder: to write them below.
     """
     hypothesis, readers, taken = _package('hypothesis'), targets(), []
 
@@ -100,10 +105,10 @@ def fuzz(name, count, folder):
 
 
 def fuzz_guided(name, count, folder):
-    """As `fuzz`, by atheris; returns how many files were fed and how many were worth keeping.
+    """Do as `fuzz` with atheris; return how many files were fed and how many were worth keeping.
 
-    libFuzzer, inside it, ends its process; so each reader has one. Raises DFFError with its last
-    lines where it found something.
+    libFuzzer, inside it, ends its process; so each reader has one. See fuzz for `name`, `count`
+    and `folder`. Raises DFFError with its last lines where it found something.
     """
     _package('atheris')
     corpus = os.path.join(folder, 'corpus', name)
@@ -154,6 +159,7 @@ def _package(name):
 
 
 def main():
+    """Run the command."""
     names = list(targets().TARGETS)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--inputs', type=int, default=100000, help='files over all readers (default 100000)')

@@ -32,7 +32,13 @@ def open_device():
 
 
 def milliseconds(cupy, call, repeats=20):
-    """Median time of `call` by the device's clock, over `repeats` after five to warm up."""
+    """Return the median time of a call by the device's clock.
+
+    Args:
+        cupy: the module.
+        call: function without arguments.
+        repeats: timed calls, after five to warm up.
+    """
     times = []
     for _ in range(repeats + 5):
         start, end = cupy.cuda.Event(), cupy.cuda.Event()
@@ -45,8 +51,12 @@ def milliseconds(cupy, call, repeats=20):
 
 
 def milliseconds_in_graph(cupy, call, launches=10):
-    """The same for a graph of `launches` calls, divided by their number: what Python needs to
-    launch one does not count.
+    """Return the time of a call inside a graph: what Python needs to launch one does not count.
+
+    Args:
+        cupy: the module.
+        call: function without arguments.
+        launches: calls in the graph.
     """
     cupy.cuda.Device().synchronize()
     with cupy.cuda.Stream(non_blocking=True) as stream:
@@ -67,7 +77,14 @@ def copy_bandwidth(cupy):
 
 
 def time_operators(cupy, device, images, report):
-    """One row for each operator at the size of a 562x1000 image, `images` of them at a time."""
+    """Report each operator at the size of a 562x1000 image.
+
+    Args:
+        cupy: the module.
+        device: Device of tests/gpu/device.py.
+        images: how many at a time.
+        report: called with name, images, a function that runs the operator, and its arrays.
+    """
     random = cupy.random.RandomState(0)
 
     def normal(*shape):
@@ -113,6 +130,7 @@ def time_operators(cupy, device, images, report):
 
 
 def main():
+    """Run the command."""
     argparse.ArgumentParser(description=__doc__.partition('\n')[0]).parse_args()
     cupy, device = open_device()
     bandwidth = copy_bandwidth(cupy)

@@ -34,7 +34,10 @@ def resident():
 
 
 def pictures(size, seed, count=16):
-    """Frames of a noise picture that moves."""
+    """Return `count` frames, BGR uint8 of `size` = (height, width), of a noise picture that moves.
+
+    seed: of the noise.
+    """
     height, width = size
     picture = np.random.RandomState(seed).randint(
         0, 255, (height // 4 + 4, width // 4 + 8, 3)).astype(np.uint8).repeat(4, 0).repeat(4, 1)
@@ -85,6 +88,7 @@ def report(what, seen):
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--frames', type=positive, default=10000, help='of the video, and of the clips (default 10000)')
     parser.add_argument('--detectors', type=positive, default=60, help='made one after the other (default 60)')

@@ -35,7 +35,13 @@ PSROI = dict(spatial_scale=1 / 16, output_dim=31, pooled_size=7, group_size=7, n
 
 
 def compare(name, aim, before, after, repeats):
-    """Run the two callables in turn and print their row of the table."""
+    """Run two callables in turn and print their row of the table.
+
+    Args:
+        name, aim: texts of the row.
+        before, after: functions without arguments.
+        repeats: timed pairs, after one that allocates.
+    """
     times = []
     for _ in range(repeats + 1):
         pair = []
@@ -50,7 +56,13 @@ def compare(name, aim, before, after, repeats):
 
 
 def step(symbol, arrays, train):
-    """A callable that runs a symbol forward, and backward with `train`."""
+    """Return a function that runs a symbol on the CPU.
+
+    Args:
+        symbol: with losses or plain outputs.
+        arrays: {argument: array}.
+        train: backward, too.
+    """
     arguments = {name: mx.nd.array(arrays[name]) for name in symbol.list_arguments()}
     gradients = {name: mx.nd.zeros(value.shape) for name, value in arguments.items()} if train else None
     executor = symbol.bind(mx.cpu(), arguments, gradients, 'write' if train else 'null')
@@ -65,10 +77,13 @@ def step(symbol, arrays, train):
 
 
 def both(make, native, arrays, train=False):
-    """Steps of the symbol that `make()` builds from MXNet's own operators, and of `native`.
+    """Return the steps of what MXNet's own operators and a native one compute.
 
-    `native` is the operator itself: lib.symbols.operators puts a copy between it and a variable,
-    which networks do not need.
+    Args:
+        make: function that builds the symbol of MXNet's own.
+        native: symbol of the operator itself: lib.symbols.operators puts a copy between it and a
+            variable, which networks do not need.
+        arrays, train: see step.
     """
     with loader.built_in():
         before = step(make(), arrays, train)
@@ -76,10 +91,15 @@ def both(make, native, arrays, train=False):
 
 
 def variables(*names):
+    """Return a variable for each of `names`."""
     return [mx.sym.Variable(name) for name in names]
 
 
 def random_boxes(rng, count, height=562, width=1000):
+    """Return `count` boxes [count, 4], x1 y1 x2 y2, in an image of `height` x `width` pixels.
+
+    rng: np.random.RandomState.
+    """
     corners = rng.uniform(0, (width, height), (count, 2, 2))
     return np.hstack((corners.min(axis=1), corners.max(axis=1)))
 
@@ -240,6 +260,7 @@ def time_steps(rng, repeats):
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--repeats', type=int, default=15, help='timed pairs of a row (default 15)')
     parser.add_argument('--steps', action='store_true', help='also whole network steps (minutes, 12 GB of memory)')

@@ -88,6 +88,7 @@ class Stopwatch:
         self.start()
 
     def start(self):
+        """Begin a forward."""
         self.seconds, self._last = {}, time.perf_counter()
 
     def __call__(self, name, handle):
@@ -101,8 +102,16 @@ class Stopwatch:
 
 
 def profile(symbol, inputs, params, repeats):
-    """Of a network as the pipeline runs it: {part: median ms}, in order; {part: multiply-adds};
-    median ms of a forward not watched.
+    """Measure a network as the pipeline runs it.
+
+    Args:
+        symbol: a test network.
+        inputs: {name: array}.
+        params: (arg_params, aux_params).
+        repeats: timed forwards.
+
+    Returns:
+        ({part: median ms} in order, {part: multiply-adds}, median ms of a forward not watched)
     """
     shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
     network = Float32().rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
@@ -141,7 +150,13 @@ def peak(size=2304):
 
 
 def table(title, parts, work, whole, rate):
-    """One network's parts as Markdown."""
+    """Return one network's parts as Markdown.
+
+    Args:
+        title: of the first column.
+        parts, work, whole: what `profile` returns.
+        rate: GFLOP/s of the fastest matrix product.
+    """
     lines = ['| %s | GFLOP | ms | GFLOP/s | floor, ms |' % title, '|---|---|---|---|---|']
     for part, ms in parts.items():
         flop = 2e-9 * work.get(part, 0)
@@ -154,6 +169,7 @@ def table(title, parts, work, whole, rate):
 
 
 def main():
+    """Run the command."""
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--repeats', type=positive, default=20, metavar='N',
                         help='forwards of each network (default 20)')

@@ -62,6 +62,7 @@ class RunningTime(threading.Thread):
         self.start()
 
     def run(self):
+        """Count, until the process ends."""
         before = time.time()
         while True:
             time.sleep(1)
@@ -71,7 +72,13 @@ class RunningTime(threading.Thread):
 
 
 class Soak:
-    """One run: its folder, its record of events, and what it counts."""
+    """One run: its folder, its record of events, and what it counts.
+
+    Args:
+        work: the folder.
+        minutes: of running.
+        seed: of the faults.
+    """
 
     def __init__(self, work, minutes, seed):
         self.work, self.minutes, self.clock = work, minutes, RunningTime()
@@ -100,16 +107,24 @@ class Soak:
             stream.write(json.dumps(dict(facts, event=event, seconds=round(time.time() - self.started))) + '\n')
 
     def prefix(self, output):
+        """Return the prefix of the checkpoints of the training with output_path `output`."""
         return os.path.join(output, 'toy_vid_rfcn', 'VID_train_15frames', 'rfcn_toy_vid')
 
     def settings(self, output, seed):
+        """Return the settings, [a.b=c], of the training with output_path `output` and `seed`."""
         return SETTINGS + [
             'dataset.root_path=%s' % self.work, 'dataset.dataset_path=%s' % self.data,
             'output_path=%s' % output, 'dataset.image_set=VID_train_15frames',
             'TRAIN.SEED=%d' % seed]
 
     def train(self, output, seed, fault=None):
-        """Run the training, resumed where there is something, with a fault; returns its exit status."""
+        """Run the training, resumed where there is something; return its exit status.
+
+        Args:
+            output: its output_path.
+            seed: TRAIN.SEED.
+            fault: one of FAULTS that is to hit it, or None.
+        """
         limit = None
         if fault == 'disk' and not self.mounted:
             limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
@@ -213,6 +228,7 @@ class Soak:
         ]
 
     def close(self):
+        """Unmount the small file system."""
         if self.mounted:
             subprocess.call(['umount', self.disk])
 
@@ -247,6 +263,7 @@ def fill(path):
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--minutes', type=float, default=60)
     parser.add_argument('--work', help='folder for data, checkpoints and the record (default: a new temporary one)')

@@ -157,7 +157,14 @@ def write_outputs(job, folder):
 
 
 def run_once(symbol, inputs, params, rewritten):
-    """Outputs of a float32 network on the CPU; rewritten: as this project runs it."""
+    """Return the outputs, NumPy arrays, of a float32 network on the CPU.
+
+    Args:
+        symbol: the network.
+        inputs: {name: array}.
+        params: (arg_params, aux_params).
+        rewritten: run it as this project does, not as it is built.
+    """
     shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
     if rewritten:
         network = Float32().rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
@@ -182,10 +189,12 @@ def units_of(job):
 
 
 def answer(content):
+    """Write `content` as a line of JSON that benchmarks/contenders.py reads."""
     print('@' + json.dumps(content), flush=True)
 
 
 def main():
+    """Do what the command line says; then answer the lines of standard input."""
     role, folder = sys.argv[1:]
     try:
         job = Job.read(folder)

@@ -52,6 +52,7 @@ NAMES = {
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace."""
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--model', metavar='PREFIX', help='parameters are PREFIX-%%04d.params (default: random ones)')
     parser.add_argument('--epoch', type=int, default=0, metavar='N',
@@ -98,7 +99,15 @@ def make_job(args, folder):
 
 
 def start(job, args, folder):
-    """[Contender] that can run here, the frame baseline first where it is another network run."""
+    """Start the processes that run networks, and return those that can here, [Contender].
+
+    The frame baseline is the first where it is another network run.
+
+    Args:
+        job: the Job.
+        args: the command line.
+        folder: where the job lies for the processes.
+    """
     own = ([EVERY] if job.interval > 1 else []) + args.precision
     names = own + [name for peer in args.against for name in PEERS[peer]]
     contenders = []
@@ -140,7 +149,13 @@ def table(rows, different):
 
 
 def notes(job, rows, facts):
-    """Lines below the table."""
+    """Return the lines below the table.
+
+    Args:
+        job: the Job.
+        rows: {name: Contender.numbers()}.
+        facts: of facts_of.
+    """
     first = next(name for name in rows if name != EVERY)
     frames = ('medians of %d frames' % rows[first]['frames']
               if job.interval == 1 else 'medians of %d frames, %d of them key frames'
@@ -179,6 +194,7 @@ def facts_of(job, rows):
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     args.threads = args.threads or int(os.environ['OMP_NUM_THREADS'])
     with tempfile.TemporaryDirectory() as folder:

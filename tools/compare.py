@@ -53,7 +53,13 @@ JOBS = {
 
 
 class Task:
-    """One task's commands, on one data set's settings."""
+    """One task's commands, on one data set's settings.
+
+    Args:
+        task: name of its folder, as 'rfcn'.
+        cfg: path of the settings, from the repository's root.
+        overrides: [a.b=c] for every command.
+    """
 
     def __init__(self, task, cfg, overrides):
         self.task, self.cfg, self.overrides = task, cfg, overrides
@@ -67,7 +73,14 @@ class Task:
                                     'results.json')
 
     def pretrain(self, part, key, settings=(), needs=()):
-        """The Step that makes the file that network.<key> names, once those of `needs` are there."""
+        """Return the Step that makes a part's file to start from.
+
+        Args:
+            part: 'backbone' or 'flow'.
+            key: network.<key> names the file.
+            settings: more of [a.b=c].
+            needs: files that must be there before.
+        """
         command = self._command('tools/pretrain.py', part, settings=settings)
         return Step('pre-training the %s on %s' % (PARTS[part], self.settings),
                     parameters(self.network[key], 0), command, needs)
@@ -94,7 +107,10 @@ class Task:
             return json.load(stream)
 
     def demo(self, source, output, arguments):
-        """Draw the results on the folder of frames `source` into the video `output`."""
+        """Draw the results on the folder of frames `source` into the video `output`.
+
+        arguments: more of the demo's.
+        """
         self.run('%s/demo.py' % self.task, '--input', source, '--output', output, '--model', self.prefix,
                  '--epoch', str(self.epoch), *arguments)
 
@@ -196,7 +212,13 @@ def table(rows, measure):
 
 
 def plot(rows, measure, path):
-    """Accuracy against milliseconds a frame, as in the paper's figure 3."""
+    """Draw accuracy against milliseconds a frame, as in the paper's figure 3.
+
+    Args:
+        rows: [(name, numbers of results.json)].
+        measure: key of the accuracy in them.
+        path: picture to write.
+    """
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
@@ -212,6 +234,7 @@ def plot(rows, measure, path):
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace. Raises ConfigError for an unknown name."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('jobs', nargs='*', metavar='NAME', help='%s (default toy_vid toy_seg)' % ', '.join(JOBS))
     parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='overrides',
@@ -225,6 +248,7 @@ def parse_arguments():
 
 
 def main():
+    """Run the command."""
     start_time, args = time.time(), parse_arguments()
     comparisons = [Comparison(name, args.overrides) for name in args.jobs or ('toy_vid', 'toy_seg')]
     minutes = train(comparisons)

@@ -20,6 +20,7 @@ from lib.weights.readers import read_source  # noqa: E402
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='the file to convert')
     parser.add_argument(
@@ -39,6 +40,7 @@ def parse_arguments():
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     if args.output.endswith('.params'):
         raise CheckpointError('--output is a prefix: %s would become '

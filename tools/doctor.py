@@ -260,6 +260,7 @@ def examine():
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--json', action='store_true', help='print a list of {subject, state, text, remedy}')
     args = parser.parse_args()

@@ -126,7 +126,10 @@ def pip(*arguments):
 
 
 def install(lines, mxnet, opencv):
-    """Bring the environment to `lines`."""
+    """Bring the environment to `lines`, requirements for pip.
+
+    mxnet and opencv are the packages of the two in them: other builds are removed before.
+    """
     version = subprocess.run([sys.executable, '-m', 'pip', '--version'], stdout=subprocess.PIPE,
                              stderr=subprocess.DEVNULL, universal_newlines=True)
     if version.returncode:
@@ -154,6 +157,7 @@ def install(lines, mxnet, opencv):
 
 
 def main():
+    """Run the command."""
     if platform.libc_ver()[0] != 'glibc':
         fail(
             'MXNet is built for Linux with glibc, which this Python does not use: run in a '

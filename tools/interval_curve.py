@@ -38,6 +38,7 @@ def grey_levels(text):
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace."""
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--intervals', type=positive, nargs='+', default=INTERVALS, metavar='N', help='fixed intervals')
     parser.add_argument(
@@ -51,7 +52,18 @@ def parse_arguments():
 
 
 def measure(cfg_path, policy, interval, limit, ignore_cache):
-    """One point: a dict of policy, interval, mismatch, mAP, ms a frame and frames for each key frame."""
+    """Return one point of the curve.
+
+    A dict of policy, interval, mismatch, mAP, ms, frames_a_key_frame and the path of the
+    detections.
+
+    Args:
+        cfg_path: file of the settings.
+        policy: TEST.KEY_FRAME_POLICY.
+        interval: frames between key frames, with the policy flow at most.
+        limit: TEST.KEY_FRAME_MISMATCH, or None.
+        ignore_cache: test again where there are results.
+    """
     settings = ['TEST.KEY_FRAME_POLICY=%s' % policy
                 ] + (['TEST.KEY_FRAME_MISMATCH=%r' % limit] if limit is not None else [])
     update_from_settings(TASK.config, settings)
@@ -128,6 +140,7 @@ def plot(points, path):
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     TASK.load_symbols()
     cfg_path = apply_arguments(TASK.config, TASK.update_config, args)

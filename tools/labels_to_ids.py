@@ -28,10 +28,16 @@ from lib.utils.progress import progress_bar  # noqa: E402
 
 
 def ids_of(path, classes=None, ignore=False):
-    """Class ids of a label PNG, uint8 [H, W].
+    """Return the class ids of a label PNG, uint8 [H, W].
 
-    classes: the SegClassList whose colours the pixels have; None for a file with a palette, whose numbers are the ids.
-    ignore: other colours become 255; else they raise DataError, as does a file that is not what `classes` says.
+    Args:
+        path: the file.
+        classes: the SegClassList whose colours the pixels have; None for a file with a palette,
+            whose numbers are the ids.
+        ignore: other colours become 255; else they raise DataError.
+
+    Raises:
+        DataError: a colour of no class, or a file that is not what `classes` says.
     """
     image = open_png(path)
     if classes is None:
@@ -77,7 +83,7 @@ def colour_classes(path):
 def convert_folder(source, target, classes=None, ignore=False):
     """Write the ids of every PNG below `source` to the same place below `target`.
 
-    Returns how many. Raises DataError.
+    See ids_of for `classes` and `ignore`. Returns how many. Raises DataError.
     """
     if not os.path.isdir(source):
         raise DataError('the folder %s does not exist' % source)

@@ -39,9 +39,15 @@ REMOTE = (
 
 
 class Process:
-    """One process of the job: its name for messages, its output with that name before each line.
+    """One process of the job, whose output appears with its name before each line.
 
-    host: where it runs, by the command `rsh` (called with host and a line for its shell); None: here.
+    Args:
+        name: for messages.
+        command: [word].
+        variables: {name: value} of its environment, beside this process's.
+        rsh: command that is called with a host and a line for its shell.
+        host: where it runs; None: here, without rsh.
+        folder: to run it in.
     """
 
     def __init__(self, name, command, variables, rsh, host=None, folder=ROOT):
@@ -175,7 +181,15 @@ def port_of(root, port):
 
 
 def start(args, helpers, workers):
-    """Start every process and append it to one of the lists: scheduler and servers, workers."""
+    """Start every process of the job.
+
+    Args:
+        args: the command line.
+        helpers, workers: lists that get the scheduler and the servers, and the workers.
+
+    Raises:
+        ConfigError: a machine is unknown, or the scheduler cannot listen.
+    """
     hosts = read_hosts(args.hosts) if args.hosts else None
     root = args.root or (own_address(hosts[0]) if hosts else '127.0.0.1')
     common = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': str(port_of(root, args.port)),
@@ -196,7 +210,16 @@ def start(args, helpers, workers):
 
 
 def watch(helpers, workers, stop):
-    """Wait for the end of the job. Raises DFFError when a process fails, Stopped when asked to stop."""
+    """Wait for the end of the job.
+
+    Args:
+        helpers, workers: [Process], see start.
+        stop: list that gets the number of a signal that came.
+
+    Raises:
+        DFFError: a process failed.
+        Stopped: the job was asked to stop.
+    """
     while True:
         done = all(worker.status() is not None for worker in workers)
         failed = [process for process in workers + helpers if process.status() not in (None, 0)]
@@ -244,6 +267,7 @@ def end(processes):
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     stop = []
     for number in (signal.SIGINT, signal.SIGTERM):

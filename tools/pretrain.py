@@ -30,6 +30,7 @@ LARGEST_MOTION = 32           # pixels that something moves between the frames o
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace. Raises ConfigError for batches of one."""
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('part', choices=['backbone', 'flow'])
     parser.add_argument('--batches', type=positive, metavar='N', help='default 500 (backbone) or 2000 (flow)')
@@ -43,6 +44,7 @@ def parse_arguments():
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     cfg_path = apply_arguments(config, update_config, args)
     backbone = args.part == 'backbone'

@@ -73,7 +73,7 @@ def compile_library(compiler, mxnet_folder, version, nvcc, target):
         compiler: command of the C++ compiler.
         mxnet_folder: of the installed package.
         version: of MXNet, 'a.b.c'.
-        nvcc: command of the CUDA compiler; empty where there is none.
+        nvcc: path of the CUDA compiler, or None.
         target: path of the library.
 
     Raises:

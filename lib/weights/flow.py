@@ -95,7 +95,7 @@ class FlowNet:
 
         Args:
             family: Family that the names tell.
-            author: who made the file, where that is known, else ''.
+            author: what the file says of its origin, or ''.
             caffe_style: whether a file with PyTorch's names has weights of Caffe.
         """
         return family._replace(convention=_CAFFE) if caffe_style else family

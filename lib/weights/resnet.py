@@ -1,4 +1,4 @@
-"""ResNets of other frameworks: under which names and conventions each keeps the layers of lib/symbols/backbones/resnet_v1.py."""
+"""ResNets of other frameworks: names and conventions of the layers of lib/symbols/backbones/resnet_v1.py."""
 from collections import namedtuple
 
 import lib  # noqa: F401  (prepares the import of MXNet)
@@ -160,7 +160,7 @@ class ResNet:
 
         Args:
             family: Family that the names tell.
-            author: who made the file, where that is known, else ''.
+            author: what the file says of its origin, or ''.
             caffe_style: whether a file with PyTorch's names has weights of Caffe.
         """
         if author == 'torchvision':

@@ -52,9 +52,9 @@ def read_json(path: str) -> Optional[Dict[str, Any]]:
 
 
 def write_json(path: str, content: Any) -> None:
-    """Write `content` as an indented JSON file, whole or not at all. Raises OSError."""
+    """Write `content` as an indented JSON file, keys in their order, whole or not at all. Raises OSError."""
     with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-        json.dump(content, stream, indent=1, sort_keys=True)
+        json.dump(content, stream, indent=1)
 
 
 def file_sha256(path: str) -> str:

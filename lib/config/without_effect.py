@@ -6,7 +6,7 @@ import logging
 _SHARED = ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta']
 # key: (values that describe what is done anyway, what that is)
 WITHOUT_EFFECT = {
-    'MXNET_VERSION': (('', 'mxnet'), 'the MXNet that is installed is used'),
+    'MXNET_VERSION': (('', None, 'mxnet'), 'the MXNet that is installed is used'),
     'network.FIXED_PARAMS_SHARED': ((_SHARED,), 'network.FIXED_PARAMS says what is frozen'),
     'dataset.proposal': (('rpn',), 'proposals come from the RPN'),
     'TRAIN.END2END': ((True,), 'training is end to end'),

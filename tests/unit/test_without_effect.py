@@ -9,8 +9,9 @@ from lib.config.without_effect import WITHOUT_EFFECT
 
 DEFAULTS = {'rfcn': detection_defaults, 'dff_rfcn': detection_defaults, 'deeplab': segmentation_defaults,
             'dff_deeplab': segmentation_defaults, 'flownet': flow_defaults}
-OTHERS = {'MXNET_VERSION': 'mxnet_v0.10', 'network.FIXED_PARAMS_SHARED': '[conv1]', 'dataset.proposal': 'selective_search',
-          'TRAIN.END2END': 'false', 'TRAIN.CXX_PROPOSAL': 'false', 'TRAIN.BBOX_REGRESSION_THRESH': '0.7',
+OTHERS = {'MXNET_VERSION': 'mxnet_v0.10', 'network.FIXED_PARAMS_SHARED': '[conv1]',
+          'dataset.proposal': 'selective_search', 'TRAIN.END2END': 'false', 'TRAIN.CXX_PROPOSAL': 'false',
+          'TRAIN.BBOX_REGRESSION_THRESH': '0.7',
           'TRAIN.RPN_POSITIVE_WEIGHT': '0.5', 'TEST.HAS_RPN': 'false', 'TEST.CXX_PROPOSAL': 'false'}
 
 
@@ -26,7 +27,7 @@ def test_another_value_is_named_and_loads(key, caplog):
 @pytest.mark.parametrize('key', sorted(WITHOUT_EFFECT))
 def test_the_value_in_effect_is_not_worth_a_line(key, caplog):
     values, _ = WITHOUT_EFFECT[key]
-    update_from_settings(segmentation_defaults(), ['%s=%s' % (key, value) for value in values])
+    update_from_settings(segmentation_defaults(), ['%s=%s' % (key, '' if value is None else value) for value in values])
     assert not caplog.records
 
 
@@ -36,8 +37,8 @@ def test_one_line_names_them_all(tmp_path, caplog):
     config = detection_defaults()
     update_from_file(config, str(path))
     assert [record.message for record in caplog.records] == [
-        '%s: settings without effect: TRAIN.END2END: False (training is end to end); TRAIN.RPN_POSITIVE_WEIGHT: 0.5 (all anchors of '
-        'a batch have one weight); TEST.HAS_RPN: False (proposals come from the RPN)' % path]
+        '%s: settings without effect: TRAIN.END2END: False (training is end to end); '
+        'TRAIN.RPN_POSITIVE_WEIGHT: 0.5 (all anchors of a batch have one weight); TEST.HAS_RPN: False (proposals come from the RPN)' % path]
 
 
 def test_shipped_settings_are_quiet(root, caplog):

@@ -5,6 +5,7 @@
                               native operators and of MXNet's own, the first where they are built
     model-0000.params         their parameters
 """
+import functools
 import json
 import os
 
@@ -13,8 +14,10 @@ import mxnet as mx
 
 from lib.core.checkpoint import file_name, load_params, save_arrays
 from lib.core.executors import check_params
+from lib.core.exported_check import Fit, check_settings, largest_input as largest_of, mxnet_refusing
 from lib.core.inference_graph import fold_batch_norm
 from lib.core.inference_networks import has_flow, largest_input
+from lib.core.network_rules import check_nodes
 from lib.core.symbol_file import read_symbol
 from lib.operator_cxx import loader
 from lib.symbols.graph import Graph
@@ -100,15 +103,21 @@ def exported_settings(folder):
 def load_exported(folder):
     """(symbol instance, arg_params, aux_params, name of the parameter file) of an exported folder.
 
-    The instance has the methods of a symbol class that testing calls; they ignore their settings.
-    Raises CheckpointError where a file is missing or damaged.
+    The instance has the methods of a symbol class that testing calls; they ignore their settings. Its
+    `check_size` is called with the height and width of every input, and `guard()` around what runs it.
+    Raises CheckpointError where a file is missing, damaged, or holds what no export writes.
     """
     index = _index(folder)
     operators = NATIVE if NATIVE in index['operators'] and loader.load() else BUILT_IN
-    symbols = {name: read_symbol(os.path.join(folder, '%s.%s.json' % (name, operators))) for name in index['networks']}
+    paths = {name: os.path.join(folder, '%s.%s.json' % (name, operators)) for name in index['networks']}
+    symbols = {name: read_symbol(path, check_nodes) for name, path in paths.items()}
     prefix = os.path.join(folder, 'model')
+    params, source = load_params(prefix, 0), file_name(prefix, 0)
     instance = _FlowNetwork(symbols) if 'key' in symbols else _FrameNetwork(symbols)
-    return (instance,) + load_params(prefix, 0) + (file_name(prefix, 0),)
+    instance.check_size = Fit({name: (paths[name], symbol) for name, symbol in symbols.items()}, index['settings'], params[0], source)
+    instance.check_size(*largest_of(index['settings']))
+    instance.guard = functools.partial(mxnet_refusing, source)
+    return (instance,) + params + (source,)
 
 
 def _index(folder):
@@ -122,6 +131,7 @@ def _index(folder):
         raise CheckpointError('%s is damaged (%r); export the model again' % (path, error)) from error
     if not known:
         raise CheckpointError('%s is of another version of this project; export the model again' % path)
+    check_settings(index['settings'], path)
     return index
 
 

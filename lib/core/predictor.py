@@ -4,6 +4,7 @@ The loop is the paper's inference algorithm (arXiv 1611.07715, algorithm 1): the
 `interval`-th frame, on all others the flow network and the warped feature of the last key frame. For who can wait for
 a few frames, the key frame may also be the middle one of each interval: the farthest frame is then half as far away.
 """
+import contextlib
 import functools
 import itertools
 import time
@@ -152,9 +153,13 @@ class VideoPredictor:
         # Frames of each kind and size that include the time of binding a network; for Timing.
         self.warm_up = {'key': 1, 'current': 1}
         self._has_current = has_flow(symbol_instance)
+        # What an exported network has, whose file may be anybody's.
+        self._check_size = getattr(symbol_instance, 'check_size', lambda height, width: None)
+        self._guard = getattr(symbol_instance, 'guard', contextlib.nullcontext)
         self._precision = make_precision(cfg.TEST.PRECISION, arg_params, source)
         self._bind_again = functools.partial(self._bind, symbol_instance, ctx, arg_params, aux_params, source, self._precision)
-        self._bind_again()
+        with self._guard():
+            self._bind_again()
 
     def _bind(self, symbol_instance, *params):
         self._run_current = None     # not needed where every frame is a key frame
@@ -170,9 +175,16 @@ class VideoPredictor:
         """Yield a `result` for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
         frames = read_ahead(prepare(image, self.cfg) for image in images)
         try:
-            yield from self._loop(self._calibrated(frames) if self._precision.to_calibrate() else frames)
+            fitting = self._fitting(frames)
+            with self._guard():
+                yield from self._loop(self._calibrated(fitting) if self._precision.to_calibrate() else fitting)
         finally:
             frames.close()
+
+    def _fitting(self, frames):
+        for frame in frames:
+            self._check_size(*frame.tensor.shape[2:])
+            yield frame
 
     def arithmetic(self):
         """{'key' and, where other frames exist, 'current': 'float32' or 'int8'}, what the networks compute with now."""

@@ -65,10 +65,10 @@ def run(command):
     return result.stdout
 
 
-def compile_library(compiler, mxnet_folder, version, nvcc, target):
-    """Compile and link everything into the file `target`; returns what was done for CUDA, in words."""
+def compile_library(compiler, mxnet_folder, version, nvcc, target, extra=()):
+    """Compile and link everything into the file `target`; returns what was done for CUDA, in words. extra: more flags for the compiler."""
     major, minor, patch = (int(part) for part in version.split('.'))
-    flags = FLAGS + ['-I' + os.path.join(mxnet_folder, 'include'), '-DDFF_MXNET_VERSION=%d' % (major * 10000 + minor * 100 + patch)]
+    flags = FLAGS + list(extra) + ['-I' + os.path.join(mxnet_folder, 'include'), '-DDFF_MXNET_VERSION=%d' % (major * 10000 + minor * 100 + patch)]
     with tempfile.TemporaryDirectory() as folder:
         cuda = cuda_image.write(folder, nvcc, run, BuildError)
         jobs = [(os.path.join(mxnet_folder, 'src', 'lib_api.cc'), flags + ['-O1', '-w'])]      # first, as it takes the longest

@@ -66,7 +66,10 @@ def run(command):
 
 
 def compile_library(compiler, mxnet_folder, version, nvcc, target, extra=()):
-    """Compile and link everything into the file `target`; returns what was done for CUDA, in words. extra: more flags for the compiler."""
+    """Compile and link everything into the file `target`; returns what was done for CUDA, in words.
+
+    extra: more flags for the compiler.
+    """
     major, minor, patch = (int(part) for part in version.split('.'))
     flags = FLAGS + list(extra) + ['-I' + os.path.join(mxnet_folder, 'include'), '-DDFF_MXNET_VERSION=%d' % (major * 10000 + minor * 100 + patch)]
     with tempfile.TemporaryDirectory() as folder:

@@ -32,7 +32,8 @@ Error Attributes::wrong(const std::string& key, const std::string& expected) con
 int Attributes::integer(const std::string& key, int least, int most) const {
   const std::string& value = text(key);
   char* end = nullptr;
-  const long number = strtol(value.c_str(), &end, 10);  // beyond a long: the nearest that is one, which is out of range too
+  // Of what no long holds it makes the nearest one, which is out of range too.
+  const long number = strtol(value.c_str(), &end, 10);
   if (end == value.c_str() || *end != '\0' || number < least || number > most) {
     throw wrong(key, "an integer from " + std::to_string(least) + " to " + std::to_string(most));
   }
@@ -70,12 +71,15 @@ std::vector<float> Attributes::reals(const std::string& key, float least, float 
   return values;
 }
 
-unsigned checked_product(const char* op, const std::string& what, std::initializer_list<uint64_t> factors, uint64_t most) {
+unsigned checked_product(const char* op, const std::string& what,
+                         std::initializer_list<uint64_t> factors, uint64_t most) {
   uint64_t product = 1;
   for (const uint64_t factor : factors) {
     // Neither is above `most`, of 32 bits, when they are multiplied: nothing can wrap.
     if (factor <= most) product *= factor;
-    if (factor > most || product > most) throw Error(std::string(op) + ": " + what + " would be more than " + std::to_string(most));
+    if (factor > most || product > most) {
+      throw Error(std::string(op) + ": " + what + " would be more than " + std::to_string(most));
+    }
   }
   return static_cast<unsigned>(product);
 }
@@ -99,22 +103,26 @@ void check_shape(const char* op, const char* input, const Shape& shape, const Sh
 
 void check_sizes(const char* op, const char* kind, const Shapes& shapes) {
   for (const Shape& shape : shapes) {
-    // A zero or the largest number stands for an axis that MXNet does not know yet: no kernel can take either.
+    // 0 or the largest number stands for an axis that MXNet does not know yet: no kernel can take it.
     uint64_t elements = 1;
     for (const unsigned axis : shape) {
       if (axis == 0 || axis > kMaxAxis) {
-        throw Error(std::string(op) + ": an " + kind + " of shape " + describe(shape) + "; every axis must be known, from 1 to " +
-                    std::to_string(kMaxAxis));
+        throw Error(std::string(op) + ": an " + kind + " of shape " + describe(shape) +
+                    "; every axis must be known, from 1 to " + std::to_string(kMaxAxis));
       }
-      elements = checked_product(op, std::string("elements of an ") + kind + " of shape " + describe(shape), {elements, axis}, kMaxElements);
+      const std::string what = std::string("elements of an ") + kind + " of shape " + describe(shape);
+      elements = checked_product(op, what, {elements, axis}, kMaxElements);
     }
   }
 }
 
-void check_counts(const char* op, size_t inputs, size_t outputs, int needed_inputs, int needed_outputs) {
-  if (inputs == static_cast<size_t>(needed_inputs) && outputs == static_cast<size_t>(needed_outputs)) return;
-  throw Error(std::string(op) + " has " + std::to_string(inputs) + " inputs and " + std::to_string(outputs) + " outputs, but needs " +
-              std::to_string(needed_inputs) + " and " + std::to_string(needed_outputs));
+void check_counts(const char* op, size_t inputs, size_t outputs, int needed_inputs,
+                  int needed_outputs) {
+  const size_t in = needed_inputs, out = needed_outputs;
+  if (inputs == in && outputs == out) return;
+  throw Error(std::string(op) + " has " + std::to_string(inputs) + " inputs and " +
+              std::to_string(outputs) + " outputs, but needs " + std::to_string(in) + " and " +
+              std::to_string(out));
 }
 
 MXReturnValue infer_float32(const AttributeMap&, Types* in_types, Types* out_types) {

@@ -42,20 +42,23 @@ class Attributes {
   const AttributeMap& map_;
 };
 
-// Bounds of attributes' ranges, beyond what any network needs: channels of a map, rows such as boxes, and numbers.
+// Bounds of attributes' ranges, beyond what any network needs: channels of a map, rows such as
+// boxes, and numbers.
 const int kMaxChannels = 1 << 16, kMaxRows = 1 << 24;
 const float kTiny = 1e-6f, kHuge = 1e6f;
 
-// The longest axis, up to which a float holds every index, and the most elements of a tensor, which MXNet and the kernels
-// count with an int.
+// The longest axis, up to which a float holds every index, and the most elements of a tensor,
+// which MXNet and the kernels count with an int.
 const uint64_t kMaxAxis = 1u << 24, kMaxElements = 0x7fffffffu;
 
 // The product of sizes. Throws Error("<op>: <what> ...") where it is more than `most`.
-unsigned checked_product(const char* op, const std::string& what, std::initializer_list<uint64_t> factors, uint64_t most = kMaxAxis);
+unsigned checked_product(const char* op, const std::string& what,
+                         std::initializer_list<uint64_t> factors, uint64_t most = kMaxAxis);
 
 std::string describe(const Shape& shape);
 
-// In an expected shape: any size. No size that is computed can be it, unlike 0, which a wrapped product may become.
+// In an expected shape: any size. No size that is computed can be it, unlike 0, which a product
+// that wraps around may become.
 const unsigned kAny = 0xffffffffu;
 
 // Throws Error("<op>: input <name> has shape <shape>, but <why> ...") unless it equals `expected`.
@@ -89,14 +92,17 @@ MXReturnValue parse_fixed(const AttributeMap& attributes, int* inputs, int* outp
   });
 }
 
-// Throws Error where a tensor is larger than MXNet and the kernels can count. Shapes not known yet pass.
+// Throws Error where a tensor is larger than MXNet and the kernels can count. Shapes not known yet
+// pass.
 void check_sizes(const char* op, const char* kind, const Shapes& shapes);
 
 // Throws Error unless a node has as many inputs and outputs as it needs.
-void check_counts(const char* op, size_t inputs, size_t outputs, int needed_inputs, int needed_outputs);
+void check_counts(const char* op, size_t inputs, size_t outputs, int needed_inputs,
+                  int needed_outputs);
 
-// The entries of an operator, behind what all need: MXNet calls them with as many inputs as a node has in its file, and with
-// sizes that have wrapped around, whatever `parse` says. `op` is the operator's name.
+// The entries of an operator, behind what all need: MXNet calls them with as many inputs as a node
+// has in its file, and with sizes that have wrapped around, whatever `parse` says. `op` is the
+// operator's name.
 template <const char* op, MXReturnValue (*parse)(const AttributeMap&, int*, int*)>
 struct Checked {
   template <MXReturnValue (*body)(const AttributeMap&, Types*, Types*)>
@@ -106,18 +112,23 @@ struct Checked {
 
   template <MXReturnValue (*body)(const AttributeMap&, Shapes*, Shapes*)>
   static MXReturnValue shapes(const AttributeMap& map, Shapes* in, Shapes* out) {
-    const bool known = counted(map, in->size(), out->size()) && guarded([&] { check_sizes(op, "input", *in); }) && body(map, in, out);
-    return known ? guarded([&] { check_sizes(op, "output", *out); }) : mxnet::ext::MX_FAIL;
+    const bool takes = counted(map, in->size(), out->size()) &&
+                       guarded([&] { check_sizes(op, "input", *in); });
+    const bool makes = takes && body(map, in, out);
+    return makes ? guarded([&] { check_sizes(op, "output", *out); }) : mxnet::ext::MX_FAIL;
   }
 
   template <MXReturnValue (*body)(const AttributeMap&, Tensors*, Tensors*, const OpResource&)>
-  static MXReturnValue forward(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource& resource) {
-    return counted(map, in->size(), out->size()) ? body(map, in, out, resource) : mxnet::ext::MX_FAIL;
+  static MXReturnValue forward(const AttributeMap& map, Tensors* in, Tensors* out,
+                               const OpResource& resource) {
+    const bool fits = counted(map, in->size(), out->size());
+    return fits ? body(map, in, out, resource) : mxnet::ext::MX_FAIL;
   }
 
   // Inputs: the outputs' gradients, the inputs, the outputs; outputs: the inputs' gradients.
   template <MXReturnValue (*body)(const AttributeMap&, Tensors*, Tensors*, const OpResource&)>
-  static MXReturnValue backward(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource& resource) {
+  static MXReturnValue backward(const AttributeMap& map, Tensors* in, Tensors* out,
+                                const OpResource& resource) {
     const size_t inputs = out->size(), outputs = in->size() < inputs ? 0 : (in->size() - inputs) / 2;
     return counted(map, inputs, outputs) ? body(map, in, out, resource) : mxnet::ext::MX_FAIL;
   }

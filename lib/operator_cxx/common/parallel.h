@@ -6,10 +6,11 @@
 
 namespace dff {
 
-// Keeps the first exception that a parallel region met, most likely that memory ran out, for the thread that started it.
+// Keeps the first exception that a parallel region met, most likely that memory ran out, for the
+// thread that started it.
 class Caught {
  public:
-  // Runs `body` unless another thread has failed already: what it would have left behind may be needed.
+  // Runs `body` unless another thread has failed already: what that would have left may be needed.
   template <typename Body>
   void run(Body body) {
     if (failed_) return;

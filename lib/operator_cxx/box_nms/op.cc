@@ -6,16 +6,15 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFDetections";
+const char kOp[] = "DFFDetections";
 
 // The attributes; sizes that come from the inputs are 0.
 FrameShape settings(const AttributeMap& map) {
   const Attributes a(kOp, map, {"score_threshold", "nms_threshold", "limit"});
   FrameShape s = {};
-  s.limit = a.integer("limit", 1);
-  s.score_threshold = a.real("score_threshold");
-  s.nms_threshold = a.real("nms_threshold");
-  if (!(s.nms_threshold >= 0)) throw Error(std::string(kOp) + ": attribute nms_threshold must not be negative");
+  s.limit = a.integer("limit", 1, kMaxRows);
+  s.score_threshold = a.real("score_threshold", -kHuge, kHuge);
+  s.nms_threshold = a.real("nms_threshold", 0, kHuge);
   return s;
 }
 
@@ -23,11 +22,13 @@ MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const unsigned limit = settings(map).limit;
     const Shape& scores = (*in)[1];
-    check_shape(kOp, "cls_prob", scores, {0, 0, 0}, "[N, R, classes]");
+    check_shape(kOp, "cls_prob", scores, {kAny, kAny, kAny}, "[N, R, classes]");
     const std::string why = "cls_prob " + describe(scores);
     const bool agnostic = (*in)[2].size() == 3 && (*in)[2][2] == 8;
-    check_shape(kOp, "rois", (*in)[0], {scores[0] * scores[1], 5}, why);
-    check_shape(kOp, "bbox_pred", (*in)[2], {scores[0], scores[1], agnostic ? 8 : 4 * scores[2]}, why);
+    const unsigned rows = checked_product(kOp, "rows of rois", {scores[0], scores[1]});
+    const unsigned columns = agnostic ? 8 : checked_product(kOp, "columns of bbox_pred", {4, scores[2]});
+    check_shape(kOp, "rois", (*in)[0], {rows, 5}, why);
+    check_shape(kOp, "bbox_pred", (*in)[2], {scores[0], scores[1], columns}, why);
     check_shape(kOp, "im_info", (*in)[3], {scores[0], 3}, why);
     (*out)[0] = {scores[0], limit, 6};
   });
@@ -72,13 +73,15 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
   });
 }
 
+typedef Checked<kOp, parse_fixed<FrameShape, settings, 4, 1>> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFDetections)
     .setParseAttrs(parse_fixed<FrameShape, settings, 4, 1>)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu");
 
 }  // namespace dff

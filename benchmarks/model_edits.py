@@ -20,7 +20,7 @@ WORDS = (
 VALUES = (
     [64, 100000], [0, 0], [1, 2], [], {}, None, 1e308, -0.5, 10**400, '/etc/passwd', [['a']],
     ['a', 'b'])
-OPERATORS = ('DFFWinograd', 'DFFRCNNTargets', 'DFFHardExamples', 'DFFDetections', '_NDArray',
+OPERATORS = ('DFFWinograd', 'DFFRCNNTargets', 'DFFHardExamples', '_NDArray',
              'Custom', 'BatchNorm', 'tile', 'dot', 'stack')
 NAMES = ('', 'data', 'im_info', 'feat_key', 'softmax_label', 'a\nb', 'x' * 300)
 # {operator: (inputs, attributes)}

@@ -59,9 +59,6 @@ std::map<std::string, Sample> samples() {
                             {{n * r, classes}, {n * r, 8}, {n * r}, {n * r, 8}, {n * r, 8}}};
   all["DFFClassMap"] = {{}, {{1, classes, h, w}, {9 * h}, {9 * w}}};
   all["DFFImagePair"] = {{{"factor", "0.5"}}, {{n, c, h, w}, {1, c, h, w}}};
-  all["DFFDetections"] = {{{"score_threshold", "0.1"}, {"nms_threshold", "0.3"},
-                           {"limit", text(r)}},
-                          {{n * r, 5}, {n, r, classes}, {n, r, d ? 8 : 4 * classes}, {n, 3}}};
   all["DFFWinograd"] = {{{"num_filter", text(filters)}, {"dilate", text(stride > 1 ? 1 : 1 + d)},
                          {"stride", text(stride)}, {"slope", "0.1"}},
                         {{n, c, h, w}, {36, (filters + 15) / 16, depth, 16}, {filters}}};

@@ -35,10 +35,6 @@ VALID = {
     'DFFHardExamples': (dict(images=1, keep=2), [(6, 3), (6, 8), (6,), (6, 8), (6, 8)]),
     'DFFClassMap': ({}, [(1, 3, 4, 5), (8,), (9,)]),
     'DFFImagePair': (dict(factor=0.5), [(1, 3, 4, 5), (1, 3, 4, 5)]),
-    'DFFDetections': (
-        dict(score_threshold=0.1, nms_threshold=0.3, limit=5),
-        [(6, 5), (1, 6, 3), (1, 6, 8), (1, 3)],
-    ),
     'DFFWinograd': (
         dict(num_filter=4, dilate=1, stride=1, slope=1),
         [(1, 3, 4, 5), (36, 1, 8, 16), (4,)],
@@ -117,7 +113,6 @@ def test_the_number_of_inputs_is_checked(operator):
         ('DFFWinograd', dict(stride=3), 'from 1 to 2'),
         ('DFFWinograd', dict(num_filter=2**32 - 1), 'expected an integer from 1 to 65536'),
         ('DFFDeconvolution', dict(num_filter=2**32 + 4), 'expected an integer from 1 to 65536'),
-        ('DFFDetections', dict(limit=2**30), 'expected an integer from 1 to 16777216'),
         ('DFFFlowWarp', dict(has_scale=7), 'from 0 to 1'),
         ('DFFHardExamples', dict(images=2**31), 'expected an integer from 1 to'),
         ('DFFImagePair', dict(factor='1e39'), 'attribute factor'),

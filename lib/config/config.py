@@ -8,8 +8,11 @@ from lib.config.checks import validate
 from lib.config.plugins import load_plugins
 from lib.config.without_effect import report_without_effect
 
-# All other lists hold numbers; an empty one does not show its kind.
+# Lists of names that may be empty, which does not show what they hold.
 NAME_LISTS = ('plugins', 'network.FIXED_PARAMS', 'network.FIXED_PARAMS_SHARED')
+# Text in which several numbers stand with commas between them: a list of numbers means the same.
+NUMBER_TEXTS = {'gpus': "devices, as in 0, '0,1', [0, 1] or cpu",
+                'TRAIN.lr_step': "epochs, as in 1.333, '2,3' or [2, 3]"}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -85,7 +88,7 @@ def merge(config, tree, source, prefix=''):
             raise ConfigError("%s: there is no setting '%s'%s" % (source, name, _suggestion(key, config, prefix)))
         if isinstance(config[key], dict):
             if not isinstance(value, dict):
-                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %r" % (source, name, value))
+                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %s" % (source, name, _shown(value)))
             merge(config[key], value, source, name + '.')
         else:
             config[key] = _convert(config[key], value, name, source)
@@ -108,40 +111,55 @@ def _convert(default, value, name, source):
         if value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
             return value
         expected = 'a file name or a list of class names'
-    elif isinstance(default, list):
-        number = name not in NAME_LISTS
+    elif isinstance(default, (list, tuple)):
+        names = name in NAME_LISTS or bool(default) and isinstance(default[0], str)
         if isinstance(value, (list, tuple)):
-            return [_convert(0.0 if number else '', item, name, source) for item in value]
-        expected = 'a list of %s' % ('numbers' if number else 'names')
+            return [_convert('' if names else 0.0, item, name, source) for item in value]
+        expected = 'a list of %s' % ('names' if names else 'numbers')
     else:
+        if name in NUMBER_TEXTS and isinstance(value, (list, tuple)) and all(map(_is_number, value)):
+            value = ','.join(map(str, value))
         converted = _scalar(default, value)
         if converted is not None:
             return converted
-        expected = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}[type(default)]
-    raise ConfigError("%s: '%s' must be %s, found %r" % (source, name, expected, value))
+        kinds = {bool: 'true or false', int: 'a whole number', float: 'a number'}
+        expected = NUMBER_TEXTS.get(name) or kinds.get(type(default), 'text')
+    raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, _shown(value)))
+
+
+def _is_number(value):
+    """Whether `value` is a number, and none of hundreds of digits, which neither a float nor MXNet can hold."""
+    return isinstance(value, float) or type(value) is int and value.bit_length() <= 63
+
+
+def _shown(value):
+    """`value` for a message."""
+    try:
+        return '%.200r' % (value,)
+    except ValueError:      # Python writes no number of thousands of digits
+        return 'a number of thousands of digits'
 
 
 def _scalar(default, value):
     """`value` as bool, int, float or str like `default`; None where it does not fit."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(default, bool):
         return value if isinstance(value, bool) else None
     if isinstance(default, int):
-        return int(value) if is_number and float(value).is_integer() else None
+        return int(value) if _is_number(value) and value == value // 1 else None      # not nan, nor 1.5
     if isinstance(default, float):
         try:  # YAML reads 1e-3 (no dot) as text
-            return float(value) if is_number or isinstance(value, str) else None
+            return float(value) if _is_number(value) or isinstance(value, str) else None
         except ValueError:
             return None
     if value is None:
         return ''
-    return str(value) if is_number or isinstance(value, str) else None  # gpus: 0, lr_step: 1.333
+    return str(value) if _is_number(value) or isinstance(value, str) else None  # gpus: 0, lr_step: 1.333
 
 
 def _scales(value, source):
     """[600, 1000] or [[600, 1000]] as [(600, 1000)]."""
     pair = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(v, int) and v > 0 for v in pair) and pair[0] <= pair[1]:
+    if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(type(v) is int and v > 0 for v in pair) and pair[0] <= pair[1]:
         return [tuple(pair)]
-    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %r"
-                      % (source, value))
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %s"
+                      % (source, _shown(value)))

@@ -25,10 +25,12 @@ class Checkpointer:
         loader: its batches_per_epoch and batch_size are recorded with the position.
         stop: a StopRequest.
         group: the Group of workers; the first one writes for all.
+        facts: dict of what else a resume compares (lib/train/resume.py), for the record.
     """
 
-    def __init__(self, module, prefix, config, loader, stop, group):
+    def __init__(self, module, prefix, config, loader, stop, group, facts=None):
         self.module, self.prefix, self.config, self.loader, self.stop, self.group = module, prefix, config, loader, stop, group
+        self._facts = facts or {}
         self._stopping = False
         self._seeds_batches = draws_numbers(module.symbol)
 
@@ -64,7 +66,7 @@ class Checkpointer:
         config = self.config
         arg_params = fold_bbox_normalisation(arg_params, *target_normalisation(config.TRAIN),
                                              config.network.RFCN_GROUP_SIZE ** 2)
-        record = {'seed': config.TRAIN.SEED, 'batches_per_epoch': self.loader.batches_per_epoch}
+        record = dict(self._facts, seed=config.TRAIN.SEED, batches_per_epoch=self.loader.batches_per_epoch)
         try:
             save_checkpoint(self.prefix, epoch, arg_params, aux_params,
                             self.module.optimizer_states(), self.module.num_update, record, batch)

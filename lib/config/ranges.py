@@ -27,10 +27,10 @@ class Range(NamedTuple):
         return above and (value < self.high if self.open_high else value <= self.high)
 
     def __str__(self) -> str:
-        parts = []
-        if self.low > -math.inf:
+        parts = ['%d' % self.low] if self.low == self.high else []
+        if -math.inf < self.low < self.high:
             parts.append('%s %d' % ('above' if self.open_low else 'at least', self.low))
-        if self.high < math.inf:
+        if self.low < self.high < math.inf:
             parts.append('%s %d' % ('below' if self.open_high else 'at most', self.high))
         return (' and '.join(parts) or 'a finite number') + (' (%s)' % self.note if self.note else '')
 
@@ -40,6 +40,7 @@ NOT_NEGATIVE = Range(0)
 SHARE = Range(0, 1)
 COUNT, COUNT_OR_0 = Range(1, MOST), Range(0, MOST)
 PIXELS = Range(1, SIDE)
+STRIDE = Range(16, 16, note='that of the feature map of every backbone')
 LARGER_0 = Range(0, open_low=True, infinite=True)
 FOUR, FOUR_ABOVE_0 = Range(-MOST, MOST, count=4), Range(0, MOST, open_low=True, count=4)
 FOUR_NOT_NEGATIVE = Range(0, MOST, count=4)
@@ -51,7 +52,7 @@ RANGES: Dict[str, Range] = {
     'network.pretrained_epoch': COUNT_OR_0,
     'network.PIXEL_MEANS': Range(0, 255, count=3),
     'network.IMAGE_STRIDE': Range(0, SIDE),
-    'network.RPN_FEAT_STRIDE': Range(1, 1024), 'network.RCNN_FEAT_STRIDE': Range(1, 1024),
+    'network.RPN_FEAT_STRIDE': STRIDE, 'network.RCNN_FEAT_STRIDE': STRIDE,
     'network.ANCHOR_SCALES': Range(0, SIDE, open_low=True),
     'network.ANCHOR_RATIOS': Range(0, 1000, open_low=True),
     'network.NUM_ANCHORS': Range(1, 1000),

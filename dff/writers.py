@@ -27,15 +27,16 @@ def check_output(path: str, flag: str = '--output') -> None:
     ending = _ending(path)
     if ending in CODECS:
         if os.path.isdir(path):
-            raise DataError('%s %s: a video is to be written, but there is a folder of that name; put / behind it to '
-                            'write JPEG files into it, or remove it' % (flag, path))
+            raise DataError('%s %s: a video is to be written, but there is a folder of that name; '
+                            'put / behind it to write JPEG files into it, or remove it'
+                            % (flag, path))
         with tempfile.TemporaryDirectory() as folder:
             video = _open_video(os.path.join(folder, 'try' + ending), DEFAULT_FPS, _SIZE)
             video.release()
     elif ending and not os.path.isdir(path):
-        raise DataError('%s %s: files ending in %s are not written. A name that ends in %s gives a video, one '
-                        'without an ending a folder of JPEG files (put / behind a folder\'s name with a dot in it)'
-                        % (flag, path, ending, ', '.join(CODECS)))
+        raise DataError('%s %s: files ending in %s are not written. A name that ends in %s gives a '
+                        'video, one without an ending a folder of JPEG files (put / behind the name '
+                        'of a folder with a dot in it)' % (flag, path, ending, ', '.join(CODECS)))
 
 
 def _ending(path):
@@ -68,7 +69,7 @@ def open_writer(path: str, fps: float = DEFAULT_FPS) -> Iterator[Callable[[np.nd
 
 @contextlib.contextmanager
 def open_folder(path: str) -> Iterator[Callable[[np.ndarray, str], None]]:
-    """Yield `write(frame, name)` into the folder `path`, whatever its name ends in, as open_writer does.
+    """Yield `write(frame, name)`, as open_writer, into a folder, whatever the name `path` ends in.
 
     Raises DataError where it cannot be written.
     """
@@ -120,8 +121,9 @@ def _open_video(path, fps, size):
     video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*CODECS[ending]), fps, size)
     if not video.isOpened():
         video.release()
-        raise SetupError('this OpenCV cannot encode %s video; pass a folder as output instead, or a video of '
-                         'another kind (%s)' % (ending, ', '.join(kind for kind in CODECS if kind != ending)))
+        others = ', '.join(kind for kind in CODECS if kind != ending)
+        raise SetupError('this OpenCV cannot encode %s video; pass a folder as output instead, or '
+                         'a video of another kind (%s)' % (ending, others))
     return video
 
 

@@ -9,7 +9,10 @@ from lib.utils.cli import run
 
 def train(task, description):
     """Train `task` with the settings on the command line; description: of the script, for --help."""
-    run(lambda: train_net(task, task.config, _configure(task, train_parser(description).parse_args())))
+    def only():
+        cfg_path = _configure(task, train_parser(description).parse_args())
+        train_net(task, task.config, cfg_path)
+    run(only)
 
 
 def train_and_test(task, description):

@@ -38,9 +38,10 @@ def bbox_transform(ex, gt):
 
 
 def target_normalisation(train):
-    """Return (means, stds), four numbers each: box targets of the R-FCN head are (delta - mean) / std.
+    """Return (means, stds), four numbers each, of the R-FCN head: its targets are (delta - mean) / std.
 
-    train: the settings' section TRAIN; BBOX_NORMALIZATION_PRECOMPUTED says whether BBOX_MEANS and BBOX_STDS are used.
+    train: the settings' section TRAIN, where BBOX_NORMALIZATION_PRECOMPUTED says whether BBOX_MEANS
+    and BBOX_STDS are used.
     """
     if not train.BBOX_NORMALIZATION_PRECOMPUTED:
         return (0.0,) * 4, (1.0,) * 4

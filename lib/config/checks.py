@@ -18,14 +18,17 @@ def validate(config, source):
         (network.NUM_ANCHORS == anchors,
          'network.NUM_ANCHORS is %d, but ANCHOR_SCALES x ANCHOR_RATIOS make %d' % (network.NUM_ANCHORS, anchors)),
         (network.DFF_FEAT_DIM % 2 == 0,
-         'network.DFF_FEAT_DIM must be even: one half goes to the RPN, one to R-FCN; found %d' % network.DFF_FEAT_DIM),
+         'network.DFF_FEAT_DIM must be even: one half goes to the RPN, one to R-FCN; found %d'
+         % network.DFF_FEAT_DIM),
         (train.MIN_OFFSET <= train.MAX_OFFSET,
          'TRAIN.MIN_OFFSET (%d) is above TRAIN.MAX_OFFSET (%d)' % (train.MIN_OFFSET, train.MAX_OFFSET)),
         (train.BG_THRESH_LO <= train.BG_THRESH_HI,
-         'TRAIN.BG_THRESH_LO (%g) is above TRAIN.BG_THRESH_HI (%g)' % (train.BG_THRESH_LO, train.BG_THRESH_HI)),
+         'TRAIN.BG_THRESH_LO (%g) is above TRAIN.BG_THRESH_HI (%g)'
+         % (train.BG_THRESH_LO, train.BG_THRESH_HI)),
         (train.BATCH_ROIS != 0, 'TRAIN.BATCH_ROIS must be -1 (all) or at least 1, found 0'),
         (scale[0] <= scale[1],
-         'TRAIN.RANDOM_SCALE must be two factors, smallest and largest, as in [0.75, 1.5]; found %r' % scale),
+         'TRAIN.RANDOM_SCALE must be two factors, smallest and largest, as in [0.75, 1.5]; found %r'
+         % scale),
         (scale == [1, 1] or train.ENABLE_CROP,
          'TRAIN.RANDOM_SCALE needs TRAIN.ENABLE_CROP: all images of a batch must have one size'),
     ]
@@ -36,7 +39,7 @@ def validate(config, source):
 
 
 def lr_steps(text, source='TRAIN.lr_step'):
-    """Return the epochs, as floats, at which the learning rate falls: '1.333' or '2,3.5'; '' for never.
+    """Return the epochs, as floats, at which the learning rate falls: of '2,3.5'; '' for never.
 
     source: where `text` comes from, for the message. Raises ConfigError.
     """
@@ -46,6 +49,6 @@ def lr_steps(text, source='TRAIN.lr_step'):
     except ValueError:
         steps = [math.nan]
     if not all(0 < step <= most for step in steps):
-        raise ConfigError("%s: 'TRAIN.lr_step' must be epochs above 0 and at most %d, separated by commas, as in "
-                          "'1.333' or '2,3'; found %r" % (source, most, text))
+        raise ConfigError("%s: 'TRAIN.lr_step' must be epochs above 0 and at most %d, separated by "
+                          "commas, as in '1.333' or '2,3'; found %r" % (source, most, text))
     return steps

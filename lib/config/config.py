@@ -88,7 +88,8 @@ def merge(config, tree, source, prefix=''):
             raise ConfigError("%s: there is no setting '%s'%s" % (source, name, _suggestion(key, config, prefix)))
         if isinstance(config[key], dict):
             if not isinstance(value, dict):
-                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %s" % (source, name, _shown(value)))
+                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, "
+                                  'found %s' % (source, name, _shown(value)))
             merge(config[key], value, source, name + '.')
         else:
             config[key] = _convert(config[key], value, name, source)
@@ -117,7 +118,8 @@ def _convert(default, value, name, source):
             return [_convert('' if names else 0.0, item, name, source) for item in value]
         expected = 'a list of %s' % ('names' if names else 'numbers')
     else:
-        if name in NUMBER_TEXTS and isinstance(value, (list, tuple)) and all(map(_is_number, value)):
+        several = isinstance(value, (list, tuple)) and all(map(_is_number, value))
+        if several and name in NUMBER_TEXTS:
             value = ','.join(map(str, value))
         converted = _scalar(default, value)
         if converted is not None:
@@ -128,7 +130,7 @@ def _convert(default, value, name, source):
 
 
 def _is_number(value):
-    """Whether `value` is a number, and none of hundreds of digits, which neither a float nor MXNet can hold."""
+    """Whether `value` is a number that MXNet can hold, which one of hundreds of digits is not."""
     return isinstance(value, float) or type(value) is int and value.bit_length() <= 63
 
 
@@ -145,7 +147,8 @@ def _scalar(default, value):
     if isinstance(default, bool):
         return value if isinstance(value, bool) else None
     if isinstance(default, int):
-        return int(value) if _is_number(value) and value == value // 1 else None      # not nan, nor 1.5
+        whole = _is_number(value) and value == value // 1      # not nan, nor 1.5
+        return int(value) if whole else None
     if isinstance(default, float):
         try:  # YAML reads 1e-3 (no dot) as text
             return float(value) if _is_number(value) or isinstance(value, str) else None
@@ -153,13 +156,15 @@ def _scalar(default, value):
             return None
     if value is None:
         return ''
-    return str(value) if _is_number(value) or isinstance(value, str) else None  # gpus: 0, lr_step: 1.333
+    # gpus: 0, lr_step: 1.333
+    return str(value) if _is_number(value) or isinstance(value, str) else None
 
 
 def _scales(value, source):
     """[600, 1000] or [[600, 1000]] as [(600, 1000)]."""
     pair = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(type(v) is int and v > 0 for v in pair) and pair[0] <= pair[1]:
+    whole = isinstance(pair, (list, tuple)) and all(type(side) is int and side > 0 for side in pair)
+    if whole and len(pair) == 2 and pair[0] <= pair[1]:
         return [tuple(pair)]
-    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %s"
-                      % (source, _shown(value)))
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as "
+                      'in [600, 1000]; found %s' % (source, _shown(value)))

@@ -1,7 +1,7 @@
 """Default settings of the tasks: every key that a YAML file may set, with its type.
 
-lib/config/ranges.py says what each number may be. Keys in capitals and the section names are the original's; the
-YAML files written for it load unchanged.
+lib/config/ranges.py says what each number may be. Keys in capitals and the section names are the
+original's; the YAML files written for it load unchanged.
 """
 from easydict import EasyDict
 

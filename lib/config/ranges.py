@@ -1,10 +1,10 @@
-"""What every number of the settings may be: one table beside the defaults of lib/config/defaults.py."""
+"""What every number of the settings may be: one table beside their defaults."""
 import math
 from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from dff.errors import ConfigError
 
-# Counts and sizes above these are typing errors, which would end in a lack of memory or an overflow.
+# Counts and sizes above these are slips, which would end in a lack of memory or an overflow.
 MOST, SIDE = 10 ** 6, 10 ** 5
 
 
@@ -32,7 +32,8 @@ class Range(NamedTuple):
             parts.append('%s %d' % ('above' if self.open_low else 'at least', self.low))
         if self.low < self.high < math.inf:
             parts.append('%s %d' % ('below' if self.open_high else 'at most', self.high))
-        return (' and '.join(parts) or 'a finite number') + (' (%s)' % self.note if self.note else '')
+        text = ' and '.join(parts) or 'a finite number'
+        return '%s (%s)' % (text, self.note) if self.note else text
 
 
 ABOVE_0 = Range(0, open_low=True)
@@ -88,7 +89,8 @@ RANGES: Dict[str, Range] = {
     'TEST.KEY_FRAME_MISMATCH': LARGER_0, 'TEST.PAIRS': COUNT,
     'TEST.RPN_NMS_THRESH': SHARE, 'TEST.RPN_PRE_NMS_TOP_N': Range(-1, MOST),
     'TEST.RPN_POST_NMS_TOP_N': Range(1, SIDE), 'TEST.RPN_MIN_SIZE': Range(0, SIDE),
-    'TEST.NMS': SHARE, 'TEST.max_per_image': Range(-1, MOST), 'TEST.test_epoch': Range(-1, MOST, note='-1: the last'),
+    'TEST.NMS': SHARE, 'TEST.max_per_image': Range(-1, MOST),
+    'TEST.test_epoch': Range(-1, MOST, note='-1: the last'),
 }
 # Settings that are one of a few words.
 CHOICES: Dict[str, Tuple[str, ...]] = {
@@ -113,8 +115,8 @@ def check_ranges(config: Any, source: str) -> None:
         numbers = list(_numbers(value))
         allowed = RANGES.get(name, FINITE)
         if name in RANGES and isinstance(value, list) and not _enough(numbers, allowed.count):
-            raise ConfigError('%s: %s must hold %s, found %r' % (
-                source, name, '%d numbers' % allowed.count if allowed.count else 'at least 1 number', value))
+            wanted = '%d numbers' % allowed.count if allowed.count else 'at least 1 number'
+            raise ConfigError('%s: %s must hold %s, found %r' % (source, name, wanted, value))
         for number in numbers:
             if not allowed.holds(number):
                 each = 'all of %s' % name if isinstance(value, list) else name

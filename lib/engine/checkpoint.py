@@ -94,7 +94,7 @@ def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_upda
     arrays.update(('aux:' + name, array) for name, array in aux_params.items())
     params_file, states_file, path = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
     if states is not None:
-        # First: so .params that stand alone are none of a run that was interrupted here (lib/train/resume.py).
+        # First: .params that stand alone are of no save that was interrupted (lib/train/resume.py).
         save_arrays(states_file, states)
     save_arrays(params_file, arrays)
     if states is None:
@@ -137,17 +137,18 @@ def parameters_alone(prefix, epoch, begin=None):
     prefix, epoch: of the checkpoint; begin: TRAIN.begin_epoch, None: the same epoch.
     """
     begin = epoch if begin is None else begin
-    return ('To train on from the parameters alone, without their momentum, leave out --resume and give --set '
-            'TRAIN.RESUME=false network.pretrained=%s network.pretrained_epoch=%d network.pretrained_flow= '
-            'TRAIN.begin_epoch=%d, and a TRAIN.end_epoch above %d' % (prefix, epoch, begin, begin))
+    return ('To train on from the parameters alone, without their momentum, leave out --resume and '
+            'give --set TRAIN.RESUME=false network.pretrained=%s network.pretrained_epoch=%d '
+            'network.pretrained_flow= TRAIN.begin_epoch=%d, and a TRAIN.end_epoch above %d'
+            % (prefix, epoch, begin, begin))
 
 
 def _whole_checkpoint(prefix, epoch, batch=0):
     params_file, states_file, record_file = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
     for path in (params_file, states_file, record_file):
         if not os.path.isfile(path):
-            raise CheckpointError('%s is missing: training can resume only where .params, .states and .json are there. %s'
-                                  % (path, parameters_alone(prefix, epoch)))
+            raise CheckpointError('%s is missing: training can resume only where .params, .states '
+                                  'and .json are there. %s' % (path, parameters_alone(prefix, epoch)))
     try:
         with open(record_file) as stream:
             record = json.load(stream)

@@ -58,7 +58,7 @@ class RunFolder:
         write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest, drawn=drawn))
 
     def _sizes(self, frames):
-        """A digest of the sizes of image files, a list; looked at once, as a file server takes its time.
+        """A digest of the sizes of a list of image files, which are looked at once.
 
         Sizes, no times: workers on several machines may have copies of the images.
         """

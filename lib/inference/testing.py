@@ -88,12 +88,14 @@ def test_net(task, config, cfg_path, **options):
     if config.TEST.PRECISION == 'int8':
         name += '_int8'
     origin = run.origin(file)
-    results = run.open_results(os.path.join(folder, name), origin, logger.info, options.ignore_cache)
+    results = run.open_results(os.path.join(folder, name), origin, logger.info,
+                               options.ignore_cache)
     own = own_part(run.jobs, options.ignore_cache)
     pending = [job for job in own if not results.finished(job, options.vis)]
     if len(pending) < len(own):
-        logger.info('%d of %d clips are finished and kept: an earlier test had the same parameters (sha256 %s...), settings and '
-                    'frames; --ignore_cache runs them again', len(own) - len(pending), len(own), origin['parameters'][:12])
+        logger.info('%d of %d clips are finished and kept: an earlier test had the same parameters '
+                    '(sha256 %s...), settings and frames; --ignore_cache runs them again',
+                    len(own) - len(pending), len(own), origin['parameters'][:12])
     if pending:
         params = run.load_params(prefix, epoch, logger.info)
         run_on_devices(pending, devices, lambda device: run.make_work(device, params, file, pending, results))
@@ -111,29 +113,33 @@ test_net.__test__ = False
 
 
 def check_test_epoch(config, cfg_path):
-    """Compare TEST.test_epoch with the epochs that training is going to make; log a line where it is not the last.
+    """Compare TEST.test_epoch with the epochs that training is going to make.
 
-    config: settings; cfg_path: their file. Raises ConfigError where there will be no such epoch.
+    A line is logged where it is not the last. config: settings; cfg_path: their file. Raises
+    ConfigError where there will be no such epoch.
     """
     epoch, train = config.TEST.test_epoch, config.TRAIN
     remedy = 'Without TEST.test_epoch the last epoch, %d, is tested' % train.end_epoch
     if epoch > train.end_epoch:
-        raise ConfigError('TEST.test_epoch is %d, but training ends with epoch %d (TRAIN.end_epoch). %s'
-                          % (epoch, train.end_epoch, remedy))
-    prefix = _prefix(config, cfg_path)
-    if 0 <= epoch <= train.begin_epoch and not train.RESUME and not os.path.isfile(file_name(prefix, epoch)):
-        raise ConfigError('TEST.test_epoch is %d, but epochs %d to %d are trained (TRAIN.begin_epoch, TRAIN.end_epoch), and there '
-                          'is no %s. %s' % (epoch, train.begin_epoch + 1, train.end_epoch, file_name(prefix, epoch), remedy))
+        raise ConfigError('TEST.test_epoch is %d, but training ends with epoch %d '
+                          '(TRAIN.end_epoch). %s' % (epoch, train.end_epoch, remedy))
+    file = file_name(_prefix(config, cfg_path), epoch)
+    made = train.RESUME or epoch > train.begin_epoch
+    if epoch >= 0 and not made and not os.path.isfile(file):
+        raise ConfigError('TEST.test_epoch is %d, but epochs %d to %d are trained '
+                          '(TRAIN.begin_epoch, TRAIN.end_epoch), and there is no %s. %s'
+                          % (epoch, train.begin_epoch + 1, train.end_epoch, file, remedy))
     if 0 <= epoch < train.end_epoch:
-        logging.getLogger('dff.config').warning('TEST.test_epoch: epoch %d of %d will be tested. %s', epoch, train.end_epoch, remedy)
+        logging.getLogger('dff.config').warning(
+            'TEST.test_epoch: epoch %d of %d will be tested. %s', epoch, train.end_epoch, remedy)
 
 
 def parameter_file(config, cfg_path, task):
     """Return (file, prefix) of the parameters that training wrote.
 
     Args:
-        config: settings of the experiment. TEST.test_epoch is the epoch; where it is -1, it is set to the last one trained: that
-            of TRAIN.end_epoch, else the newest that is there.
+        config: settings of the experiment. TEST.test_epoch is the epoch; where it is -1, it is set
+            to the last one trained: that of TRAIN.end_epoch, else the newest that is there.
         cfg_path: their file.
         task: a lib.tasks.task.Task, for the message.
 
@@ -151,11 +157,13 @@ def parameter_file(config, cfg_path, task):
             hint = 'set TEST.test_epoch to one that is there (%s)' % ', '.join(map(str, epochs))
         else:
             hint = 'train first: python %s --cfg %s' % (task.train_script, cfg_path)
-        raise CheckpointError('no parameters of epoch %d (%s) at %s; %s' % (epoch, key, file_name(prefix, epoch), hint))
+        raise CheckpointError('no parameters of epoch %d (%s) at %s; %s'
+                              % (epoch, key, file_name(prefix, epoch), hint))
     config.TEST.test_epoch = epoch
     return file_name(prefix, epoch), prefix
 
 
 def _prefix(config, cfg_path):
     """Of the checkpoints of these settings."""
-    return os.path.join(output_folder(config, cfg_path, config.dataset.image_set), config.TRAIN.model_prefix)
+    folder = output_folder(config, cfg_path, config.dataset.image_set)
+    return os.path.join(folder, config.TRAIN.model_prefix)

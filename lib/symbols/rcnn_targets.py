@@ -116,7 +116,8 @@ def _box_targets(table, label, cfg):
     width, height, x, y = _centres(*(_column(table, i) for i in range(4)))
     gt_width, gt_height, gt_x, gt_y = _centres(*(_column(table, i) for i in range(5, 9)))
     deltas = [(gt_x - x) / width, (gt_y - y) / height, mx.sym.log(gt_width / width), mx.sym.log(gt_height / height)]
-    deltas = [(delta - mean) / std for delta, mean, std in zip(deltas, *target_normalisation(train))]
+    deltas = [(delta - mean) / std
+              for delta, mean, std in zip(deltas, *target_normalisation(train))]
     deltas = mx.sym.Reshape(mx.sym.stack(*deltas, axis=2), shape=(-1, 1, 4))
     sets = 2 if cfg.CLASS_AGNOSTIC else cfg.dataset.NUM_CLASSES
     slot = mx.sym.one_hot(label > 0 if cfg.CLASS_AGNOSTIC else label, depth=sets)

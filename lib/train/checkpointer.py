@@ -20,8 +20,8 @@ class Checkpointer:
     Args:
         module: the MutableModule in training.
         prefix: beginning of the files' names.
-        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, those of the box targets'
-            normalisation (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
+        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, those of the
+            box targets' normalisation (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
         loader: its batches_per_epoch and batch_size are recorded with the position.
         stop: a StopRequest.
         group: the Group of workers; the first one writes for all.
@@ -66,7 +66,8 @@ class Checkpointer:
         config = self.config
         arg_params = fold_bbox_normalisation(arg_params, *target_normalisation(config.TRAIN),
                                              config.network.RFCN_GROUP_SIZE ** 2)
-        record = dict(self._facts, seed=config.TRAIN.SEED, batches_per_epoch=self.loader.batches_per_epoch)
+        record = dict(self._facts, seed=config.TRAIN.SEED,
+                      batches_per_epoch=self.loader.batches_per_epoch)
         try:
             save_checkpoint(self.prefix, epoch, arg_params, aux_params,
                             self.module.optimizer_states(), self.module.num_update, record, batch)

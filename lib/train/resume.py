@@ -1,8 +1,9 @@
-"""Where training starts: anew, from parameters alone, or from a checkpoint, and what that one's run had otherwise.
+"""Where training starts: anew, from parameters alone, or from a checkpoint.
 
-The rule of a resume: what is learned stays the same. The network, its classes, its targets and its losses are those of the
-run that wrote the checkpoint, else it is refused. How they are learned (MAY_CHANGE), and on which images, may change: each
-difference is logged with what follows from it. What neither concerns (NO_MATTER) is not compared.
+The rule of a resume: what is learned stays the same. The network, its classes, its targets and
+its losses are those of the run that wrote the checkpoint, else it is refused. How they are learned
+(MAY_CHANGE), and on which images, may change: each difference is logged with what follows from it.
+What concerns neither (NO_MATTER) is not compared.
 """
 import glob
 import hashlib
@@ -22,24 +23,29 @@ ORDER = 'images come in another order, or another way, from here on'
 WITHIN = ', in this epoch some twice or not at all'      # behind ORDER, where an epoch is under way
 SIZE = 'an update sums the gradients of another number of images (see the effective learning rate)'
 MAY_CHANGE = {
-    'default.kvstore': AT_ONCE, 'TRAIN.momentum': AT_ONCE, 'TRAIN.wd': AT_ONCE, 'TRAIN.clip_gradient': AT_ONCE,
+    'default.kvstore': AT_ONCE,
+    'TRAIN.momentum': AT_ONCE, 'TRAIN.wd': AT_ONCE, 'TRAIN.clip_gradient': AT_ONCE,
     'TRAIN.lr': RATE, 'TRAIN.lr_step': RATE, 'TRAIN.lr_factor': RATE,
     'TRAIN.warmup': RATE, 'TRAIN.warmup_lr': RATE, 'TRAIN.warmup_step': RATE,
-    'TRAIN.SEED': ORDER, 'TRAIN.FLIP': ORDER, 'TRAIN.SHUFFLE': ORDER, 'TRAIN.ASPECT_GROUPING': ORDER,
-    'TRAIN.BATCH_IMAGES': SIZE, 'TRAIN.MIN_OFFSET': ORDER, 'TRAIN.MAX_OFFSET': ORDER,
+    'TRAIN.SEED': ORDER, 'TRAIN.FLIP': ORDER, 'TRAIN.SHUFFLE': ORDER,
+    'TRAIN.ASPECT_GROUPING': ORDER, 'TRAIN.MIN_OFFSET': ORDER, 'TRAIN.MAX_OFFSET': ORDER,
+    'TRAIN.BATCH_IMAGES': SIZE,
 }
+# Images, devices and classes are compared themselves, not the settings that name them.
 NO_MATTER = {
-    'plugins', 'output_path', 'gpus', 'default.frequent', 'network.pretrained', 'network.pretrained_flow',
-    'network.pretrained_epoch', 'dataset.root_path', 'dataset.dataset_path', 'dataset.image_set',
-    'dataset.test_image_set', 'dataset.CLASSES', 'TRAIN.begin_epoch', 'TRAIN.end_epoch', 'TRAIN.model_prefix',
-    'TRAIN.RESUME', 'TRAIN.CHECKPOINT_EVERY', 'TRAIN.MAX_LOSS', 'TRAIN.SKIP_BAD_IMAGES',
-} | set(WITHOUT_EFFECT)     # the images and the classes are compared themselves
+    'plugins', 'output_path', 'gpus', 'default.frequent',
+    'network.pretrained', 'network.pretrained_flow', 'network.pretrained_epoch',
+    'dataset.root_path', 'dataset.dataset_path', 'dataset.image_set', 'dataset.test_image_set',
+    'dataset.CLASSES', 'TRAIN.begin_epoch', 'TRAIN.end_epoch', 'TRAIN.model_prefix', 'TRAIN.RESUME',
+    'TRAIN.CHECKPOINT_EVERY', 'TRAIN.MAX_LOSS', 'TRAIN.SKIP_BAD_IMAGES',
+} | set(WITHOUT_EFFECT)
 
 
 def find_start(config, prefix, logger, group):
-    """Return the checkpoint that TRAIN.RESUME continues from, else None; sets TRAIN.begin_epoch to its epoch.
+    """Return the checkpoint that TRAIN.RESUME continues from, else None.
 
-    It is the one of TRAIN.begin_epoch where that is set, else the newest whole one.
+    It is the one of TRAIN.begin_epoch where that is set, else the newest whole one, to whose epoch
+    TRAIN.begin_epoch is set then.
 
     Args:
         config: settings.
@@ -47,8 +53,8 @@ def find_start(config, prefix, logger, group):
         logger: gets a line of what is found.
         group: the Group of workers.
 
-    Raises CheckpointError where parameters without a record would be overwritten, or a run had other settings that
-    the rule does not let go; ConfigError where begin_epoch leaves nothing to train.
+    Raises CheckpointError where parameters without a record would be overwritten, or the run that
+    is resumed learned something else; ConfigError where begin_epoch leaves nothing to train.
     """
     train = config.TRAIN
     if not train.RESUME:
@@ -60,13 +66,15 @@ def find_start(config, prefix, logger, group):
     _keep_unrecorded(prefix, start, logger)
     train.begin_epoch = start.epoch if start else 0
     if not start:
-        logger.info('TRAIN.RESUME: no checkpoint at %s yet, starting anew%s', prefix, _of_other_image_sets(prefix))
+        logger.info('TRAIN.RESUME: no checkpoint at %s yet, starting anew%s',
+                    prefix, _of_other_image_sets(prefix))
         return None
     logger.info('resuming from %s', start.params_file)
     if 'async' in config.default.kvstore:
         logger.info('dist_async: all workers go on at the place and with the momentum of worker 0')
     if start.epoch >= train.end_epoch:
-        logger.info('nothing is left to train: %d epochs are done, and TRAIN.end_epoch is %d', start.epoch, train.end_epoch)
+        logger.info('nothing is left to train: %d epochs are done, and TRAIN.end_epoch is %d',
+                    start.epoch, train.end_epoch)
     else:
         _refuse_other(start, prefix, _changed(start, settings_of(config)))
     return start
@@ -74,43 +82,48 @@ def find_start(config, prefix, logger, group):
 
 def _check_epochs(train):
     if train.begin_epoch >= train.end_epoch:
-        raise ConfigError('TRAIN.begin_epoch is %d and TRAIN.end_epoch %d: no epoch is left to train; raise TRAIN.end_epoch'
-                          % (train.begin_epoch, train.end_epoch))
+        raise ConfigError('TRAIN.begin_epoch is %d and TRAIN.end_epoch %d: no epoch is left to '
+                          'train; raise TRAIN.end_epoch' % (train.begin_epoch, train.end_epoch))
 
 
 def _name_earlier_run(prefix, train, logger):
     """Say where a run that does not resume comes upon checkpoints of another one."""
-    later = sorted({epoch for epoch, batch in positions(prefix, 'params') if (epoch, batch) > (train.begin_epoch, 0)})
-    if later:
-        logger.info('checkpoints of an earlier run lie at %s (up to epoch %d): this one overwrites them as it comes to '
-                    'them, and --resume would go on from the newest', prefix, later[-1])
+    newest = max(positions(prefix, 'params'), default=(0, 0))
+    if newest > (train.begin_epoch, 0):
+        logger.info('checkpoints of an earlier run lie at %s (up to epoch %d): this one overwrites '
+                    'them as it comes to them, and --resume would go on from the newest',
+                    prefix, newest[0])
 
 
 def _keep_unrecorded(prefix, start, logger):
-    """Raise CheckpointError for parameters of later epochs than `start`, or of any, that have no record.
+    """Raise CheckpointError for parameters of later epochs than `start`, or of any, without record.
 
-    A save that was interrupted leaves .params with .states beside it; where training can go on from an earlier
-    checkpoint it makes them again.
+    A save that was interrupted leaves .params with .states beside it; where training can go on from
+    an earlier checkpoint it makes them again.
     """
     for epoch, batch in sorted(positions(prefix, 'params')):
         if batch or (start and epoch <= start.epoch):
             continue
-        path, beside = file_name(prefix, epoch), [file_name(prefix, epoch, kind) for kind in ('states', 'json')]
+        path = file_name(prefix, epoch)
+        beside = [file_name(prefix, epoch, kind) for kind in ('states', 'json')]
         missing = [file for file in beside if not os.path.isfile(file)]
         if not missing:       # damaged, which find_checkpoint has said
             continue
         if start and missing == beside[1:]:
-            logger.info('passed over: %s, whose record %s was not written any more', path, missing[0])
+            logger.info('passed over: %s, whose record %s was not written any more',
+                        path, missing[0])
             continue
-        raise CheckpointError('TRAIN.RESUME: %s has no record (missing: %s), so training cannot go on from it, and does not '
-                              'start anew over it. %s. To train as if it were not there, move it away'
-                              % (path, ', '.join(missing), parameters_alone(prefix, epoch)))
+        raise CheckpointError(
+            'TRAIN.RESUME: %s has no record (missing: %s), so training cannot go on from it, and '
+            'does not start anew over it. %s. To train as if it were not there, move it away'
+            % (path, ', '.join(missing), parameters_alone(prefix, epoch)))
 
 
 def _of_other_image_sets(prefix):
     """'; ...' that names checkpoints of the same settings and another image set, else ''."""
     folder, name = os.path.split(prefix)
-    pattern = os.path.join(glob.escape(os.path.dirname(folder)), '*', '%s-*.json' % glob.escape(name))
+    parent = os.path.dirname(folder)
+    pattern = os.path.join(glob.escape(parent), '*', '%s-*.json' % glob.escape(name))
     others = sorted({os.path.dirname(path) for path in glob.glob(pattern)} - {folder})
     if not others:
         return ''
@@ -122,8 +135,9 @@ def _of_other_image_sets(prefix):
 
 def settings_of(config):
     """Return {'section.key': value} of what a resume compares, as JSON gives it back."""
-    kept = {name: value for name, value in leaves(config) if name not in NO_MATTER and not name.startswith('TEST.')}
-    return json.loads(json.dumps(kept))
+    return json.loads(json.dumps({
+        name: value for name, value in leaves(config)
+        if name not in NO_MATTER and not name.startswith('TEST.')}))
 
 
 def data_of(config, loader, classes, devices):
@@ -138,7 +152,8 @@ def data_of(config, loader, classes, devices):
     root = os.path.join(resolve(config.dataset.dataset_path), '')
     images, labels = hashlib.sha256(), hashlib.sha256()
     for record in loader.records:
-        name = record.image[len(root):] if record.image.startswith(root) else record.image
+        below = record.image.startswith(root)
+        name = record.image[len(root):] if below else record.image
         images.update(('%s %d\n' % (name, record.flipped)).encode('utf-8', 'surrogateescape'))
         if hasattr(record, 'boxes'):
             labels.update(record.boxes.tobytes() + record.gt_classes.tobytes())
@@ -164,29 +179,33 @@ def compare(start, config, data, prefix, report):
     if before.get('classes', data['classes']) != data['classes']:
         _refuse_other(start, prefix, {'the classes': (before['classes'], data['classes'])})
     if not settings:
-        report('%s does not tell the settings of its run, as an older version wrote it: they are taken to be the same'
-               % file_name(prefix, start.epoch, 'json', start.batch))
+        report('%s does not tell the settings of its run, as an older version wrote it: they are '
+               'taken to be the same' % file_name(prefix, start.epoch, 'json', start.batch))
     changed = sorted(_changed(start, settings_of(config)).items())
-    lines = [('%s %s -> %s' % (name, _short(old), _short(new)), MAY_CHANGE[name]) for name, (old, new) in changed]
+    lines = [('%s %s -> %s' % (name, _short(old), _short(new)), MAY_CHANGE[name])
+             for name, (old, new) in changed]
     lines += _data_lines(before, data)
     if lines:
         report('this run differs from the one that wrote %s:' % start.params_file)
     for difference, follows in lines:
-        report('  %s: %s%s' % (difference, follows, WITHIN if follows == ORDER and start.batch else ''))
+        within = WITHIN if follows == ORDER and start.batch else ''
+        report('  %s: %s%s' % (difference, follows, within))
 
 
 def _data_lines(before, data):
-    """[(difference, what follows)] of the images and devices; a longer list is told by its length."""
-    changed = {key for key in ('entries', 'images', 'labels', 'devices') if before.get(key, data[key]) != data[key]}
+    """[(difference, what follows)] of images and devices; a longer list is told by its length."""
+    changed = {key for key in data if before.get(key, data[key]) != data[key]}
     lines = []
     if 'entries' in changed:
-        lines.append(('training entries %s -> %s' % (_short(before['entries']), data['entries']), ORDER))
+        entries = _short(before['entries']), data['entries']
+        lines.append(('training entries %s -> %s' % entries, ORDER))
     elif 'images' in changed:
-        lines.append(('the list of training images is as long as it was, but another one', ORDER))
+        lines.append(('the list of training images is as long as it was, but another', ORDER))
     elif 'labels' in changed:
         lines.append(('the labels of the training images', AT_ONCE))
     if 'devices' in changed:
-        lines.append(('devices %s -> %s' % (_short(before['devices']), data['devices']), SIZE))
+        devices = _short(before['devices']), data['devices']
+        lines.append(('devices %s -> %s' % devices, SIZE))
     return lines
 
 
@@ -198,8 +217,10 @@ def _section(start, name):
 
 def _changed(start, settings):
     """{name: (value in the run that wrote `start`, value now)} of settings that both know."""
-    before = dict({'TRAIN.SEED': start.record.get('seed', settings['TRAIN.SEED'])}, **_section(start, 'settings'))
-    return {name: (before[name], value) for name, value in settings.items() if name in before and before[name] != value}
+    before = _section(start, 'settings') or {
+        'TRAIN.SEED': start.record.get('seed', settings['TRAIN.SEED'])}
+    return {name: (before[name], value) for name, value in settings.items()
+            if name in before and before[name] != value}
 
 
 def _refuse_other(start, prefix, changed):
@@ -208,12 +229,12 @@ def _refuse_other(start, prefix, changed):
     other = {name: values for name, values in changed.items()
              if name not in MAY_CHANGE or (name == 'TRAIN.momentum' and not values[0])}
     if other:
-        raise CheckpointError('%s is of a run with other settings: %s. That changes what is learned, so training does not '
-                              'go on from it (docs/reliability.md has the rule). Set them back, or: %s' % (
-                                  start.params_file,
-                                  ', '.join('%s %s -> %s' % (name, _short(old), _short(new))
-                                            for name, (old, new) in sorted(other.items())),
-                                  parameters_alone(prefix, start.epoch)))
+        differences = ', '.join('%s %s -> %s' % (name, _short(old), _short(new))
+                                for name, (old, new) in sorted(other.items()))
+        raise CheckpointError(
+            '%s is of a run with other settings: %s. That changes what is learned, so training '
+            'does not go on from it (docs/reliability.md has the rule). Set them back, or: %s'
+            % (start.params_file, differences, parameters_alone(prefix, start.epoch)))
 
 
 def _short(value):

@@ -42,8 +42,9 @@ def train_net(task, config, cfg_path):
         return prefix
     loader = task.kind.train_loader(config, len(devices), task.propagates)
     loader.share(group.rank, group.size)
+    classes = task.kind.class_lines(config)
     facts = {'settings': settings_of(config),
-             'data': data_of(config, loader, task.kind.class_lines(config), len(devices) * group.size)}
+             'data': data_of(config, loader, classes, len(devices) * group.size)}
     if start:
         compare(start, config, facts['data'], prefix, logger.info)
     instance = get_symbol_instance(config)
@@ -191,7 +192,8 @@ def optimizer_params(config, batches_per_epoch):
     train = config.TRAIN
     steps = [int(step * batches_per_epoch) for step in lr_steps(train.lr_step)]
     return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr, 'rescale_grad': 1.0,
-            'clip_gradient': train.clip_gradient or None, 'begin_num_update': train.begin_epoch * batches_per_epoch,
+            'clip_gradient': train.clip_gradient or None,
+            'begin_num_update': train.begin_epoch * batches_per_epoch,
             'lr_scheduler': WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr, train.warmup_step)}
 
 
@@ -211,5 +213,7 @@ def report_start(config, start, first_batch, optimizer, batches_per_epoch, repor
         return
     scheduler.base_lr = optimizer['learning_rate']
     rate = scheduler(train.begin_epoch * batches_per_epoch + first_batch + 1)
-    alone = '' if start else '; TRAIN.begin_epoch without TRAIN.RESUME: from parameters alone, with new momentum'
-    report('epochs %d to %d are trained, from learning rate %g on%s' % (train.begin_epoch + 1, train.end_epoch, rate, alone))
+    alone = ('; TRAIN.begin_epoch without TRAIN.RESUME: from parameters alone, with new momentum'
+             if not start else '')
+    report('epochs %d to %d are trained, from learning rate %g on%s'
+           % (train.begin_epoch + 1, train.end_epoch, rate, alone))

@@ -173,11 +173,13 @@ OF_FOUR = 'must hold 4 numbers, found '
     ('TRAIN.BATCH_ROIS=0', 'TRAIN.BATCH_ROIS must be -1 (all) or at least 1, found 0'),
     ('TRAIN.RPN_BATCH_SIZE=0', 'TRAIN.RPN_BATCH_SIZE must be at least 1'),
     ('network.RFCN_GROUP_SIZE=0', 'network.RFCN_GROUP_SIZE must be at least 1 and at most 100, found 0'),
-    ('network.RPN_FEAT_STRIDE=0', 'network.RPN_FEAT_STRIDE must be 16 (that of the feature map of every backbone), found 0'),
+    ('network.RPN_FEAT_STRIDE=0', 'network.RPN_FEAT_STRIDE must be 16 (that of the feature map of every '
+     'backbone), found 0'),
     ('network.RCNN_FEAT_STRIDE=8', 'network.RCNN_FEAT_STRIDE must be 16'),
     ('TRAIN.BBOX_MEANS=[0,0]', 'TRAIN.BBOX_MEANS %s[0.0, 0.0]' % OF_FOUR),
     ('network.ANCHOR_STDS=[0.1]', 'network.ANCHOR_STDS %s[0.1]' % OF_FOUR),
-    ('network.ANCHOR_STDS=[0.1,0.1,0,0.4]', 'all of network.ANCHOR_STDS must be above 0 and at most 1000000, found 0.0'),
+    ('network.ANCHOR_STDS=[0.1,0.1,0,0.4]', 'all of network.ANCHOR_STDS must be above 0 and at most 1000000, '
+     'found 0.0'),
     ('network.ANCHOR_SCALES=[]', 'network.ANCHOR_SCALES must hold at least 1 number, found []'),
     ('network.PIXEL_MEANS=[1,2,.nan]', 'all of network.PIXEL_MEANS must be at least 0 and at most 255, found nan'),
     ('TRAIN.lr=-0.001', 'TRAIN.lr must be above 0, found -0.001'),
@@ -213,8 +215,8 @@ def test_every_number_and_choice_has_its_range():
     assert numbers == set(RANGES) and set(CHOICES) <= set(keys)
 
 
-@pytest.mark.parametrize('value, steps', [('2', [2.0]), ('1.333', [1.333]), ("'2,3'", [2.0, 3.0]), ('[2, 3.5]', [2.0, 3.5]),
-                                          ('[2]', [2.0]), ('', [])])
+@pytest.mark.parametrize('value, steps', [
+    ('2', [2.0]), ('1.333', [1.333]), ("'2,3'", [2.0, 3.0]), ('[2, 3.5]', [2.0, 3.5]), ('[2]', [2.0]), ('', [])])
 def test_steps_of_the_rate_are_text_a_number_or_a_list(config, value, steps):
     update_from_settings(config, ['TRAIN.lr_step=' + value])
     assert lr_steps(config.TRAIN.lr_step) == steps

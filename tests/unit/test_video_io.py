@@ -97,8 +97,8 @@ def test_video_there_and_back(tmp_path, name):
                                           ('out.jpg', '.jpg'), ('out.v2', '.v2'), ('out.mp4.json', '.json')])
 def test_an_ending_that_is_not_written_is_named(tmp_path, name, ending):
     path = tmp_path / name
-    message = ('%s: files ending in %s are not written. A name that ends in .mp4, .avi, .mkv, .webm gives a video, one '
-               'without an ending a folder of JPEG files' % (path, ending))
+    message = ('%s: files ending in %s are not written. A name that ends in .mp4, .avi, .mkv, .webm gives a video, '
+               'one without an ending a folder of JPEG files' % (path, ending))
     for attempt in (lambda: check_output(path), lambda: open_writer(path).__enter__()):
         with pytest.raises(DataError) as error:
             attempt()

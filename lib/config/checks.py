@@ -1,11 +1,12 @@
 """What single keys of the settings cannot show: keys that contradict each other."""
 import math
+from typing import Any, List
 
 from dff.errors import ConfigError
 from lib.config.ranges import RANGES, check_ranges
 
 
-def validate(config, source):
+def validate(config: Any, source: str) -> None:
     """Check ranges (lib/config/ranges.py) and what single keys cannot show.
 
     source: where the values come from, for messages. Raises ConfigError naming the keys.
@@ -38,7 +39,7 @@ def validate(config, source):
     lr_steps(train.lr_step, source)
 
 
-def lr_steps(text, source='TRAIN.lr_step'):
+def lr_steps(text: str, source: str = 'TRAIN.lr_step') -> List[float]:
     """Return the epochs, as floats, at which the learning rate falls: of '2,3.5'; '' for never.
 
     source: where `text` comes from, for the message. Raises ConfigError.

@@ -1,5 +1,6 @@
 """Reading settings: YAML files and `--set a.b=c`, with strict keys and types."""
 import difflib
+from typing import Any
 
 import yaml
 
@@ -129,12 +130,12 @@ def _convert(default, value, name, source):
     raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, _shown(value)))
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     """Whether `value` is a number that MXNet can hold, which one of hundreds of digits is not."""
     return isinstance(value, float) or type(value) is int and value.bit_length() <= 63
 
 
-def _shown(value):
+def _shown(value: Any) -> str:
     """`value` for a message."""
     try:
         return '%.200r' % (value,)

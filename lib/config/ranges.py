@@ -1,6 +1,6 @@
 """What every number of the settings may be: one table beside their defaults."""
 import math
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from dff.errors import ConfigError
 
@@ -132,7 +132,7 @@ def leaves(config: Any, prefix: str = '') -> Iterator[Tuple[str, Any]]:
             yield prefix + str(key), value
 
 
-def _numbers(value):
+def _numbers(value: Any) -> Iterator[float]:
     """The numbers of a value, whether it is one or a list of them, also in pairs."""
     if isinstance(value, (list, tuple)):
         for item in value:
@@ -141,5 +141,5 @@ def _numbers(value):
         yield value
 
 
-def _enough(numbers, count):
+def _enough(numbers: List[float], count: Optional[int]) -> bool:
     return len(numbers) == count if count else bool(numbers)

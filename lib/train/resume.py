@@ -57,9 +57,10 @@ def find_start(config, prefix, logger, group):
     is resumed learned something else; ConfigError where begin_epoch leaves nothing to train.
     """
     train = config.TRAIN
+    if train.begin_epoch or not train.RESUME:
+        _name_earlier_run(prefix, train, logger)
     if not train.RESUME:
         _check_epochs(train)
-        _name_earlier_run(prefix, train, logger)
         return None
     start = find_checkpoint(prefix, train.begin_epoch, logger.info)
     group.check_same('the number of updates made before', start.num_update if start else 0)
@@ -73,7 +74,7 @@ def find_start(config, prefix, logger, group):
     if 'async' in config.default.kvstore:
         logger.info('dist_async: all workers go on at the place and with the momentum of worker 0')
     if start.epoch >= train.end_epoch:
-        logger.info('nothing is left to train: %d epochs are done, and TRAIN.end_epoch is %d',
+        logger.info('nothing is left to train: epoch %d is done, and TRAIN.end_epoch is %d',
                     start.epoch, train.end_epoch)
     else:
         _refuse_other(start, prefix, _changed(start, settings_of(config)))
@@ -87,7 +88,7 @@ def _check_epochs(train):
 
 
 def _name_earlier_run(prefix, train, logger):
-    """Say where a run that does not resume comes upon checkpoints of another one."""
+    """Say where a run that does not resume the newest checkpoint comes upon later ones."""
     newest = max(positions(prefix, 'params'), default=(0, 0))
     if newest > (train.begin_epoch, 0):
         logger.info('checkpoints of an earlier run lie at %s (up to epoch %d): this one overwrites '

@@ -144,8 +144,15 @@ def test_a_save_that_was_interrupted_is_made_again(train):
 def test_nothing_left_to_train_is_said(train):
     train()
     text = train(flags=['--resume'], test=True)
-    assert 'nothing is left to train: 1 epochs are done, and TRAIN.end_epoch is 1' in text
+    assert 'nothing is left to train: epoch 1 is done, and TRAIN.end_epoch is 1' in text
     assert 'epoch 1 batch' not in text and 'testing epoch 1: ' in text
+
+
+def test_going_on_from_an_earlier_epoch_names_the_later_ones(train):
+    train('TRAIN.end_epoch=2')
+    text = train.resume('TRAIN.begin_epoch=1', end=3)
+    assert 'resuming from %s-0001.params' % train.prefix in text
+    assert 'lie at %s (up to epoch 2): this one overwrites them' % train.prefix in text
 
 
 def test_checkpoints_of_an_earlier_run_are_named(train):

@@ -15,7 +15,7 @@ class Range(NamedTuple):
     high: float = math.inf
     open_low: bool = False
     open_high: bool = False
-    count: Optional[int] = None     # of a list: numbers in it; None: at least one
+    length: Optional[int] = None    # of a list: numbers in it; None: at least one
     infinite: bool = False          # infinity is a value, too: no limit
     note: str = ''                  # for the message
 
@@ -43,15 +43,15 @@ COUNT, COUNT_OR_0 = Range(1, MOST), Range(0, MOST)
 PIXELS = Range(1, SIDE)
 STRIDE = Range(16, 16, note='that of the feature map of every backbone')
 LARGER_0 = Range(0, open_low=True, infinite=True)
-FOUR, FOUR_ABOVE_0 = Range(-MOST, MOST, count=4), Range(0, MOST, open_low=True, count=4)
-FOUR_NOT_NEGATIVE = Range(0, MOST, count=4)
+FOUR, FOUR_ABOVE_0 = Range(-MOST, MOST, length=4), Range(0, MOST, open_low=True, length=4)
+FOUR_NOT_NEGATIVE = Range(0, MOST, length=4)
 
 # 'key', or 'section.key', of a number or a list of numbers.
 RANGES: Dict[str, Range] = {
     'SCALES': PIXELS,
     'default.frequent': COUNT,
     'network.pretrained_epoch': COUNT_OR_0,
-    'network.PIXEL_MEANS': Range(0, 255, count=3),
+    'network.PIXEL_MEANS': Range(0, 255, length=3),
     'network.IMAGE_STRIDE': Range(0, SIDE),
     'network.RPN_FEAT_STRIDE': STRIDE, 'network.RCNN_FEAT_STRIDE': STRIDE,
     'network.ANCHOR_SCALES': Range(0, SIDE, open_low=True),
@@ -84,7 +84,7 @@ RANGES: Dict[str, Range] = {
     'TRAIN.BBOX_MEANS': FOUR, 'TRAIN.BBOX_STDS': FOUR_ABOVE_0,
     'TRAIN.MIN_OFFSET': Range(-MOST, MOST), 'TRAIN.MAX_OFFSET': Range(-MOST, MOST),
     'TRAIN.CROP_HEIGHT': PIXELS, 'TRAIN.CROP_WIDTH': PIXELS,
-    'TRAIN.RANDOM_SCALE': Range(0, 100, open_low=True, count=2),
+    'TRAIN.RANDOM_SCALE': Range(0, 100, open_low=True, length=2),
     'TEST.BATCH_IMAGES': COUNT, 'TEST.KEY_FRAME_INTERVAL': COUNT,
     'TEST.KEY_FRAME_MISMATCH': LARGER_0, 'TEST.PAIRS': COUNT,
     'TEST.RPN_NMS_THRESH': SHARE, 'TEST.RPN_PRE_NMS_TOP_N': Range(-1, MOST),
@@ -114,8 +114,8 @@ def check_ranges(config: Any, source: str) -> None:
                               % (source, name, ', '.join(others), last, value))
         numbers = list(_numbers(value))
         allowed = RANGES.get(name, FINITE)
-        if name in RANGES and isinstance(value, list) and not _enough(numbers, allowed.count):
-            wanted = '%d numbers' % allowed.count if allowed.count else 'at least 1 number'
+        if name in RANGES and isinstance(value, list) and not _enough(numbers, allowed.length):
+            wanted = '%d numbers' % allowed.length if allowed.length else 'at least 1 number'
             raise ConfigError('%s: %s must hold %s, found %r' % (source, name, wanted, value))
         for number in numbers:
             if not allowed.holds(number):
@@ -141,5 +141,5 @@ def _numbers(value: Any) -> Iterator[float]:
         yield value
 
 
-def _enough(numbers: List[float], count: Optional[int]) -> bool:
-    return len(numbers) == count if count else bool(numbers)
+def _enough(numbers: List[float], length: Optional[int]) -> bool:
+    return len(numbers) == length if length else bool(numbers)

@@ -1,5 +1,6 @@
 """The training command of a tiny network, run in the process of the test: no seconds of importing MXNet."""
 
+import re
 import shutil
 import sys
 
@@ -17,6 +18,14 @@ def make_data(folder):
     size = Size(train_clips=1, train_length=BATCHES, stills=0, val_clips=1, val_length=2)
     generate(str(folder / 'toy_vid'), size, workers=1)
     return folder / 'toy_vid'
+
+
+def advised(text):
+    """The settings that a message advises."""
+    found = re.search(
+        r'leave out --resume and give --set (.*?), and a TRAIN.end_epoch above (\d+)', text
+    )
+    return found.group(1).split() + ['TRAIN.end_epoch=%d' % (int(found.group(2)) + 1)]
 
 
 class Training:

@@ -64,3 +64,11 @@ def file_sha256(path: str) -> str:
         for block in iter(lambda: stream.read(1 << 20), b''):
             digest.update(block)
     return digest.hexdigest()
+
+
+def file_size(path: str) -> int:
+    """Return the bytes of a file; -1 where it cannot be looked at."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return -1

@@ -7,7 +7,7 @@ import json
 import os
 
 from dff.timing import Timing
-from dff.files import atomic_path, read_json, write_json
+from dff.files import atomic_path, file_size, read_json, write_json
 
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
@@ -33,7 +33,7 @@ class RunFolder:
     CONTENT = 'results'
 
     def __init__(self, folder, origin, report, ignore=False):
-        self.folder, self._ignore = folder, ignore
+        self.folder, self._ignore, self._known_sizes = folder, ignore, {}
         origin = json.loads(json.dumps(origin))      # as it will be read back: lists for tuples
         self._digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
         os.makedirs(folder, exist_ok=True)
@@ -62,6 +62,17 @@ class RunFolder:
         """
         write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest,
                                                    drawn=drawn))
+
+    def _sizes(self, frames):
+        """A digest of the sizes of a list of image files, which are looked at once.
+
+        Sizes, no times: workers on several machines may have copies of the images.
+        """
+        key = frames[0], len(frames)
+        if key not in self._known_sizes:
+            sizes = ' '.join(str(file_size(frame)) for frame in frames)
+            self._known_sizes[key] = hashlib.sha256(sizes.encode()).hexdigest()
+        return self._known_sizes[key]
 
     def _path(self, clip, extension):
         return os.path.join(self.folder, 'clips', self._name(clip) + extension)
@@ -103,7 +114,8 @@ class ClipResults(RunFolder):
         return '%06d_%s' % (clip.first_number, os.path.basename(clip.name))
 
     def _identity(self, clip):
-        return [clip.name, clip.first_number, clip.length, clip.frame_path(0)]
+        return [clip.name, clip.first_number, clip.length, clip.frame_path(0),
+                self._sizes([clip.frame_path(i) for i in range(clip.length)])]
 
 
 def _leaves(tree, prefix=''):

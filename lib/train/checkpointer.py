@@ -3,6 +3,7 @@ import json
 import os
 import signal
 
+from lib.boxes.transform import target_normalisation
 from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
                                    positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
@@ -19,16 +20,18 @@ class Checkpointer:
     Args:
         module: the MutableModule in training.
         prefix: beginning of the files' names.
-        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, TRAIN.BBOX_MEANS and BBOX_STDS
-            (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
+        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, those of the
+            box targets' normalisation (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
         loader: its batches_per_epoch and batch_size are recorded with the position.
         stop: a StopRequest.
         group: the Group of workers; the first one writes for all.
+        facts: dict of what else a resume compares (lib/train/resume.py), for the record.
     """
 
-    def __init__(self, module, prefix, config, loader, stop, group):
+    def __init__(self, module, prefix, config, loader, stop, group, facts=None):
         self.module, self.prefix, self.config = module, prefix, config
         self.loader, self.stop, self.group = loader, stop, group
+        self._facts = facts or {}
         self._stopping = False
         self._seeds_batches = draws_numbers(module.symbol)
 
@@ -71,9 +74,10 @@ class Checkpointer:
         if self.group.rank:
             return
         config = self.config
-        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS,
+        arg_params = fold_bbox_normalisation(arg_params, *target_normalisation(config.TRAIN),
                                              config.network.RFCN_GROUP_SIZE ** 2)
-        record = {'seed': config.TRAIN.SEED, 'batches_per_epoch': self.loader.batches_per_epoch}
+        record = dict(self._facts, seed=config.TRAIN.SEED,
+                      batches_per_epoch=self.loader.batches_per_epoch)
         try:
             save_checkpoint(self.prefix, epoch, arg_params, aux_params,
                             self.module.optimizer_states(), self.module.num_update, record, batch)

@@ -118,7 +118,8 @@ def _video_writer(path, fps):
 def _open_video(path, fps, size):
     """A cv2.VideoWriter of frames that measure size = (width, height)."""
     ending = _ending(path)
-    video = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*CODECS[ending]), fps, size)
+    code = cv2.VideoWriter_fourcc(*CODECS[ending])       # type: ignore[attr-defined]  # its stubs lack the name
+    video = cv2.VideoWriter(path, code, fps, size)
     if not video.isOpened():
         video.release()
         others = ', '.join(kind for kind in CODECS if kind != ending)

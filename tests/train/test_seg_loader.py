@@ -9,7 +9,7 @@ from lib.config.defaults import segmentation_defaults
 from lib.dataset.formats.seg_labels import id_table, read_label
 from lib.dataset.formats.seg_records import SegRecord
 from lib.dataset.segdb import load_segdb
-from lib.train.seg_loader import SegLoader, crop_window, load_sample
+from lib.train.loaders.seg_loader import SegLoader, crop_window, load_sample
 
 HEIGHT, WIDTH = 60, 90
 MEANS = np.array([103.06, 115.90, 123.15])

@@ -1,12 +1,14 @@
 """When training writes checkpoints, which of them it keeps, and where it goes on from one."""
 import json
 import os
+import re
 import signal
 
 from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
                                    positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
 from dff.errors import CheckpointError, Stopped
+from dff.files import remove_leftovers
 
 KEPT = 2     # a checkpoint within an epoch is removed when so many newer ones exist
 
@@ -94,6 +96,11 @@ def remove(prefix, epoch, batch):
         path = file_name(prefix, epoch, kind, batch)
         if os.path.exists(path):
             os.remove(path)
+
+
+def remove_unfinished(folder, model_prefix):
+    """Remove what runs that were killed while writing a checkpoint left of it in `folder`."""
+    remove_leftovers(folder, r'%s-\d{4,}(?:-\d{6,})?' % re.escape(model_prefix))
 
 
 def resume_position(start, batches_per_epoch, report):

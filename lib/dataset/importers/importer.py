@@ -14,6 +14,7 @@ from lib.dataset.importers.model import IMPORTERS, Report
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
 from dff.errors import DataError
+from dff.files import flush_all
 
 STAMP = 'import.json'
 
@@ -76,6 +77,7 @@ def _replacing(dst):
         temporary = tempfile.mkdtemp(prefix='.%s.' % os.path.basename(target), dir=parent)
         os.chmod(temporary, 0o755)
         yield temporary
+        flush_all()
         if os.path.isdir(target):
             shutil.rmtree(target)
         os.rename(temporary, target)

@@ -7,6 +7,7 @@ import signal
 from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
                                    positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
+from lib.utils import signs
 from dff.errors import CheckpointError, Stopped
 from dff.files import remove_leftovers
 
@@ -36,6 +37,7 @@ class Checkpointer:
     def end_batch(self, param):
         """batch_end_callback. Raises Stopped after a signal, CheckpointError, DivergenceError."""
         done, every = param.nbatch + 1, self.config.TRAIN.CHECKPOINT_EVERY
+        signs.progress('batch %d of epoch %d' % (done, param.epoch + 1))
         self._stopping = self.group.any(self.stop.received)
         if done < self.loader.batches_per_epoch:                 # else end_epoch comes at once
             if self._stopping or (every and done % every == 0):

@@ -4,6 +4,7 @@ import sys
 import traceback
 
 from dff.errors import DFFError, Stopped
+from lib.utils import signs
 
 
 def run(main):
@@ -12,6 +13,7 @@ def run(main):
     Exit 0, or 2 with one line for a user's error, or 128 + the signal that stopped it (Ctrl-C: 130).
     """
     worker = os.environ.get('DMLC_ROLE') == 'worker'
+    signs.start()
     try:
         main()
         return

@@ -19,16 +19,16 @@ sys.path.insert(0, ROOT)
 
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DFFError, Stopped  # noqa: E402
-from lib.utils import signs  # noqa: E402
-from lib.utils.job_process import Guard, Process, describe, end  # noqa: E402
-from lib.utils.signs import Listener, Watch  # noqa: E402
+from lib.jobs import signs  # noqa: E402
+from lib.jobs.processes import Guard, Process, describe, end  # noqa: E402
+from lib.jobs.signs import Listener, Watch  # noqa: E402
 from lib.utils.threads import physical_cores  # noqa: E402
 
 STOP_GRACE = 120.0   # seconds for a job that was asked to stop: it writes a checkpoint
 HUNG_GRACE = 3.0     # the same where a process of it gives no answer
 SILENCE = 10.0       # seconds without a sign of life, after which a process that was asked to stop counts as such
 # Servers and the scheduler do their work inside the import of MXNet, and end the process there.
-SERVE = [sys.executable, '-c', 'import lib; from lib.utils import signs; signs.start(); import mxnet']
+SERVE = [sys.executable, '-c', 'import lib; from lib.jobs import signs; signs.start(); import mxnet']
 # A machine that no longer answers ends its connection after 15 seconds.
 RSH = 'ssh -o BatchMode=yes -o ServerAliveInterval=5 -o ServerAliveCountMax=3'
 

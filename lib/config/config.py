@@ -3,7 +3,7 @@ import difflib
 
 import yaml
 
-from dff.errors import ConfigError
+from dff.errors import ConfigError, shown
 from lib.config.checks import validate
 from lib.config.plugins import load_plugins
 from lib.config.without_effect import report_without_effect
@@ -85,7 +85,7 @@ def merge(config, tree, source, prefix=''):
             raise ConfigError("%s: there is no setting '%s'%s" % (source, name, _suggestion(key, config, prefix)))
         if isinstance(config[key], dict):
             if not isinstance(value, dict):
-                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %r" % (source, name, value))
+                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %s" % (source, name, shown(value)))
             merge(config[key], value, source, name + '.')
         else:
             config[key] = _convert(config[key], value, name, source)
@@ -106,7 +106,8 @@ def _convert(default, value, name, source):
         return _scales(value, source)
     if name == 'dataset.CLASSES':
         if value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
-            return value
+            if '\0' not in ''.join(value or ''):
+                return value
         expected = 'a file name or a list of class names'
     elif isinstance(default, list):
         number = name not in NAME_LISTS
@@ -118,7 +119,7 @@ def _convert(default, value, name, source):
         if converted is not None:
             return converted
         expected = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}[type(default)]
-    raise ConfigError("%s: '%s' must be %s, found %r" % (source, name, expected, value))
+    raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, shown(value)))
 
 
 def _scalar(default, value):
@@ -127,15 +128,23 @@ def _scalar(default, value):
     if isinstance(default, bool):
         return value if isinstance(value, bool) else None
     if isinstance(default, int):
-        return int(value) if is_number and float(value).is_integer() else None
+        try:
+            return int(value) if is_number and float(value).is_integer() else None
+        except OverflowError:       # hundreds of digits
+            return None
     if isinstance(default, float):
         try:  # YAML reads 1e-3 (no dot) as text
             return float(value) if is_number or isinstance(value, str) else None
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     if value is None:
         return ''
-    return str(value) if is_number or isinstance(value, str) else None  # gpus: 0, lr_step: 1.333
+    if isinstance(value, str) and '\0' in value:      # no file has such a name
+        return None
+    try:
+        return str(value) if is_number or isinstance(value, str) else None  # gpus: 0, lr_step: 1.333
+    except ValueError:              # more digits than Python writes
+        return None
 
 
 def _scales(value, source):
@@ -143,5 +152,5 @@ def _scales(value, source):
     pair = value[0] if isinstance(value, list) and len(value) == 1 else value
     if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(v, int) and v > 0 for v in pair) and pair[0] <= pair[1]:
         return [tuple(pair)]
-    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %r"
-                      % (source, value))
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %s"
+                      % (source, shown(value)))

@@ -18,7 +18,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.engine.params_file import inspect
-from dff.errors import CheckpointError
+from dff.errors import CheckpointError, shown
 from dff.files import atomic_path, file_sha256, write_json
 
 KINDS = 'params', 'states', 'json'
@@ -74,8 +74,8 @@ def load_params(prefix, epoch, batch=0):
     for key, array in load_arrays(path).items():
         kind, _, name = key.partition(':')
         if kind not in params or not name:
-            raise CheckpointError('%s holds %r, but the names of parameters begin with arg: or aux:; is it a file of '
-                                  'another kind, such as optimizer states?' % (path, key))
+            raise CheckpointError('%s holds %s, but the names of parameters begin with arg: or aux:; is it a file of '
+                                  'another kind, such as optimizer states?' % (path, shown(key)))
         params[kind][name] = array
     if not params['arg']:
         raise CheckpointError('%s holds no parameters' % path)

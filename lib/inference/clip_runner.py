@@ -2,7 +2,7 @@
 import queue
 import threading
 
-from lib.utils import signs
+from lib.jobs import signs
 from lib.utils.progress import progress_bar
 
 

@@ -12,7 +12,7 @@ from lib.engine.distributed import collects, own_part, place
 from lib.inference.clip_runner import run_on_devices
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.log import create_logger, output_folder
-from lib.utils.output_lock import one_writer, wait_for_first
+from lib.jobs.output_lock import one_writer, wait_for_first
 
 
 class TestOptions(NamedTuple):

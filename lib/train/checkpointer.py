@@ -7,7 +7,7 @@ import signal
 from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
                                    positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
-from lib.utils import signs
+from lib.jobs import signs
 from dff.errors import CheckpointError, Stopped
 from dff.files import remove_leftovers
 

@@ -17,7 +17,7 @@ from lib.graph.graph import Graph
 from lib.symbols.registry import get_symbol_instance
 from dff.errors import Stopped
 from lib.utils.log import create_logger
-from lib.utils.output_lock import one_writer
+from lib.jobs.output_lock import one_writer
 from lib.utils.stop import StopRequest
 
 

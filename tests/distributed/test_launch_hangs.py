@@ -11,14 +11,14 @@ import time
 
 import pytest
 
-from lib.utils import signs
-from lib.utils.signs import Listener, Sign, Watch
+from lib.jobs import signs
+from lib.jobs.signs import Listener, Sign, Watch
 from tests.helpers.launch_tools import ENDLESS, Job, comes_true, make_experiment, training
 from tests.helpers.power import Image
 
 WORKER = '''import os, sys, time
 sys.path.insert(0, %r)
-from lib.utils import signs
+from lib.jobs import signs
 signs.start()
 print("up", os.getpid(), flush=True)
 while True:

@@ -7,7 +7,7 @@ import pytest
 
 from lib.engine.checkpoint import find_checkpoint, load_arrays
 from lib.inference import testing
-from lib.utils.output_lock import one_writer
+from lib.jobs.output_lock import one_writer
 from tests.helpers import tiny
 from tests.helpers.launch_tools import ENDLESS, Job, make_experiment, prefix, training
 from tests.helpers.power import Image

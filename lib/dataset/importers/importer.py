@@ -11,6 +11,7 @@ from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.layout import Layout, class_id
 from lib.dataset.importers.model import IMPORTERS, Report
+from lib.dataset.importers.paths import refuse_links_outside
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
 from dff.errors import DataError
@@ -31,9 +32,14 @@ def import_dataset(format_name, src, dst, options):
         raise DataError('%s does not exist' % src)
     if options.frames and not os.path.isdir(options.frames):
         raise DataError('--frames: expected a folder of images, of videos or of folders of images; found none at %s' % options.frames)
-    _check_destination(dst, [src] + ([options.frames] if options.frames else []), options.force)
+    roots = [src] + ([options.frames] if options.frames else [])
+    _check_destination(dst, roots, options.force)
+    for folder in filter(os.path.isdir, roots):
+        refuse_links_outside(folder)
     report = Report()
     source = read(src, options, report)
+    if not os.path.isdir(src):
+        _refuse_media_outside(source.clips, src, options.frames)
     clips = split(source.clips, options, report)
     with _replacing(dst) as folder:
         layout = Layout(folder, options.classes, options.copy, report)
@@ -49,6 +55,16 @@ def import_dataset(format_name, src, dst, options):
         _write_stamp(folder, format_name, src, options, written)
     lines = _summary(dst, clips, written, report, list_lines, yamls)
     return [line.encode('utf-8', 'backslashreplace').decode('utf-8') for line in lines]       # file names may be no Unicode
+
+
+def _refuse_media_outside(clips, file, frames):
+    """DataError where an image or video beside the annotation file `file`, or in `frames`, is a link to somewhere else."""
+    roots = [os.path.dirname(os.path.dirname(os.path.abspath(file)))] + ([frames] if frames else [])
+    roots = [os.path.join(os.path.realpath(root), '') for root in roots]
+    for clip in clips:
+        for path in getattr(clip.media, 'paths', None) or [getattr(clip.media, 'path', None)]:
+            if path and not os.path.realpath(path).startswith(tuple(roots)):
+                raise DataError('%s is refused: it leads to a file outside the data set, by a link' % path)
 
 
 def _check_destination(dst, sources, force):

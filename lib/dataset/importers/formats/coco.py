@@ -4,8 +4,8 @@ import os
 
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import IMPORTERS, Box, Item, Source, number, same_size, whole
-from lib.dataset.importers.paths import files_below, part_of, relative, stem
-from dff.errors import DataError
+from lib.dataset.importers.paths import files_below, merged, part_of, relative, stem
+from dff.errors import DataError, shown
 
 FOREIGN = 'boxes: their category_id or image_id is none of the file'
 
@@ -16,7 +16,7 @@ def read(src, options, report):
     items, classes = [], []
     for file in json_files(src):
         tree = load(file)
-        classes += [name for name in category_names(tree, file).values() if name not in classes]
+        classes = merged(classes, category_names(tree, file).values())
         items += _items(tree, file, options, report)
     return Source(clips_of(items, options, src if os.path.isdir(src) else os.path.dirname(os.path.abspath(src)), report), classes)
 
@@ -63,7 +63,7 @@ def category_names(tree, file):
     names = {}
     for entry in tree['categories']:
         if not isinstance(entry.get('name'), str) or not isinstance(entry.get('id'), (int, str)):
-            raise DataError('%s: a category needs id and name; found %r' % (file, entry))
+            raise DataError('%s: a category needs id and name; found %s' % (file, shown(entry)))
         names[entry['id']] = entry['name']
     return names
 
@@ -102,7 +102,7 @@ def image_folders(file, options):
 def find_image(entry, file, folders):
     """(name without extension, path or None) of an entry of images. Raises DataError for a file name that leads outside."""
     if not isinstance(entry.get('file_name'), str) or not isinstance(entry.get('id'), (int, str)):
-        raise DataError('%s: an image needs id and file_name; found %r' % (file, entry))
+        raise DataError('%s: an image needs id and file_name; found %s' % (file, shown(entry)))
     name = relative(entry['file_name'], file)
     path = next((path for path in (os.path.join(folder, name) for folder in folders) if os.path.isfile(path)), None)
     return os.path.splitext(name)[0], path

@@ -5,8 +5,8 @@ import os
 from lib.dataset.importers.formats import coco
 from lib.dataset.importers.media import Images, find_clip, without_video_suffix
 from lib.dataset.importers.model import IMPORTERS, Clip, Labels, Source, whole
-from lib.dataset.importers.paths import relative
-from dff.errors import DataError
+from lib.dataset.importers.paths import merged, relative
+from dff.errors import DataError, shown
 
 
 @IMPORTERS.register('coco-vid')
@@ -19,7 +19,7 @@ def read(src, options, report):
     clips, classes = [], []
     for file in coco.json_files(src):
         tree = coco.load(file)
-        classes += [name for name in coco.category_names(tree, file).values() if name not in classes]
+        classes = merged(classes, coco.category_names(tree, file).values())
         clips += _clips(tree, file, options, report)
     if not clips:
         raise DataError('%s: none of the images or videos that it lists is there; --frames FOLDER says where they are' % src)
@@ -51,7 +51,7 @@ def _video_names(tree, file):
     names = {}
     for entry in videos:
         if not isinstance(entry.get('id'), (int, str)):
-            raise DataError('%s: a video needs an id; found %r' % (file, entry))
+            raise DataError('%s: a video needs an id; found %s' % (file, shown(entry)))
         names[entry['id']] = relative(entry.get('name') or entry.get('file_name') or 'video_%s' % entry['id'], file)
     return names
 

@@ -10,7 +10,7 @@ from typing import List, NamedTuple, Optional
 
 from lib.dataset.importers.media import Images, find_clip, without_video_suffix
 from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Source, number, whole
-from lib.dataset.importers.paths import files_below, part_of, relative, stem
+from lib.dataset.importers.paths import files_below, merged, part_of, relative, stem
 from lib.dataset.importers.xml_files import children
 from dff.errors import DataError
 
@@ -57,7 +57,7 @@ def read(src, options, report):
     clips, classes = [], []
     for file in xml_files(src):
         task = read_task(file, 'track', 'image')
-        classes += [name for name in task.labels if name not in classes]
+        classes = merged(classes, task.labels)
         name, media = _media(file, task, src, options)
         if media is None:
             report.skip('clips: neither a video nor a folder of frames of their name', file)

@@ -52,8 +52,10 @@ class Process:
 
     def _copy(self):
         for line in self.process.stdout:
-            sys.stdout.write('[%s] %s\n' % (self.name, line.decode('utf-8', 'replace').rstrip('\r\n')))
-            sys.stdout.flush()
+            # Where nobody reads it any more the job goes on: it would wait for ever to write it.
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.write('[%s] %s\n' % (self.name, line.decode('utf-8', 'replace').rstrip('\r\n')))
+                sys.stdout.flush()
 
     def status(self):
         """Exit status, negative for a signal; None while it runs."""

@@ -85,7 +85,8 @@ def merge(config, tree, source, prefix=''):
             raise ConfigError("%s: there is no setting '%s'%s" % (source, name, _suggestion(key, config, prefix)))
         if isinstance(config[key], dict):
             if not isinstance(value, dict):
-                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %s" % (source, name, shown(value)))
+                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %s"
+                                  % (source, name, shown(value)))
             merge(config[key], value, source, name + '.')
         else:
             config[key] = _convert(config[key], value, name, source)
@@ -152,5 +153,6 @@ def _scales(value, source):
     pair = value[0] if isinstance(value, list) and len(value) == 1 else value
     if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(v, int) and v > 0 for v in pair) and pair[0] <= pair[1]:
         return [tuple(pair)]
-    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %s"
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, "
+                      'as in [600, 1000]; found %s'
                       % (source, shown(value)))

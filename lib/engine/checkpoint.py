@@ -142,7 +142,7 @@ def _whole_checkpoint(prefix, epoch, batch=0):
         checksums, num_update = record['sha256'], int(record['num_update'])
         wanted = {params_file: checksums['params'], states_file: checksums['states']}
     except (ValueError, KeyError, TypeError, UnicodeDecodeError, OSError) as error:
-        raise CheckpointError('%s is damaged (%r)' % (record_file, error)) from error
+        raise CheckpointError('%s is damaged (%s)' % (record_file, shown(error))) from error
     for path, checksum in wanted.items():
         if file_sha256(path) != checksum:
             raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))

@@ -59,8 +59,8 @@ class _Reader:
         where = 'array %d' % index
         magic = self._unpack('<I', where)
         if magic == ARRAY_V3:
-            raise CheckpointError("%s was saved with NumPy's shapes (mx.npx.set_np()), which the networks here are not made "
-                                  'with: save it again without them' % self.path)
+            raise CheckpointError("%s was saved with NumPy's shapes (mx.npx.set_np()), which the networks here are "
+                                  'not made with: save it again without them' % self.path)
         if magic == ARRAY_V2:
             if self._unpack('<i', where) != 0:
                 raise self._damaged('%s is sparse, which no parameter is' % where)

@@ -1,4 +1,5 @@
 """Trainings and tests that share an output folder, and what is left of a training's disk when the power goes."""
+import os
 import re
 import signal
 import time
@@ -81,15 +82,17 @@ def test_two_tests_of_one_kind_do_not_mix_and_training_goes_beside_a_test(experi
 
 
 def test_a_disk_without_power_holds_a_usable_checkpoint(experiment, tmp_path):
-    """Copies of the disk while a training writes to it; slower than a loss of power, but no less abrupt for the files."""
+    """Copies of the disk while a training writes to it. It is stopped for each: a copy is of one moment."""
     image = Image(tmp_path, megabytes=64)
     try:
         job = Job(['-n', '1'], training(experiment, image.place, 'TRAIN.end_epoch=%d' % ENDLESS,
                                         'TRAIN.CHECKPOINT_EVERY=2'))
         job.read_until('epoch 2 batch 1/8')
         for number in range(4):
+            os.kill(job.pid('worker 0'), signal.SIGSTOP)
             before = find_checkpoint(prefix(experiment, image.place))
             place = image.after_power_loss('copy%d' % number)
+            os.kill(job.pid('worker 0'), signal.SIGCONT)
             found = find_checkpoint(prefix(experiment, place))
             assert found is not None and (found.epoch, found.batch) >= (before.epoch, before.batch)
             assert load_arrays(found.states_file)

@@ -61,7 +61,8 @@ def _check_image(source: Source, decode, report):
 def _check_objects(source: Source, parsed, names, report):
     height, width, boxes, classes, tracks, unknown = parsed
     for name, count in sorted(collections.Counter(unknown).items()):
-        report('unknown class', source.where, "%s has %d x '%s', which is not in the class list" % (source.xml, count, name))
+        report('unknown class', source.where,
+               "%s has %d x '%s', which is not in the class list" % (source.xml, count, name))
     known = [(index, track) for index, track in zip(classes, tracks) if track]
     for (index, track), count in collections.Counter(known).items():
         if count > 1:

@@ -150,7 +150,8 @@ def _parse_line(kind, text, where, number, report):
 
 
 def _malformed(kind, text, where, report, remark=''):
-    report('list syntax', where, "expected '%s', fields split by one space%s; found %s" % (FORMATS[kind], remark, shown(text)))
+    report('list syntax', where, "expected '%s', fields split by one space%s; found %s"
+           % (FORMATS[kind], remark, shown(text)))
     return []
 
 

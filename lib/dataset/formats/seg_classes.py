@@ -50,7 +50,8 @@ def load_seg_classes(setting: ClassSetting) -> SegClassList:
         if name in taken:
             raise error("%s, line %d: the class '%s' stands there twice" % (source, number, name))
         if colour[0] is not None and any(len(value) > 9 or int(value) > 255 for value in colour):
-            raise error('%s, line %d: red, green and blue are 0 to 255; found %s' % (source, number, shown(text.strip())))
+            raise error('%s, line %d: red, green and blue are 0 to 255; found %s'
+                        % (source, number, shown(text.strip())))
         names.append(name)
         taken.add(name)
         colours.append(None if colour[0] is None else [int(value) for value in colour])

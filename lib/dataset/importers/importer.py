@@ -58,7 +58,7 @@ def import_dataset(format_name, src, dst, options):
 
 
 def _refuse_media_outside(clips, file, frames):
-    """DataError where an image or video beside the annotation file `file`, or in `frames`, is a link to somewhere else."""
+    """DataError where an image or video beside the file `file`, or in `frames`, is a link to somewhere else."""
     roots = [os.path.dirname(os.path.dirname(os.path.abspath(file)))] + ([frames] if frames else [])
     roots = [os.path.join(os.path.realpath(root), '') for root in roots]
     for clip in clips:

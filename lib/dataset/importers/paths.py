@@ -16,7 +16,8 @@ def relative(name, where):
     text = str(name).replace('\\', '/')
     parts = [part for part in text.split('/') if part not in ('', '.')]
     if text.startswith('/') or _DRIVE.match(text) or '..' in parts or '\0' in text or not parts:
-        raise DataError('%s: the file name %s is refused: it must be a relative path that stays inside the data set' % (where, shown(name)))
+        raise DataError('%s: the file name %s is refused: it must be a relative path that stays inside the data set'
+                        % (where, shown(name)))
     return '/'.join(parts)
 
 
@@ -83,8 +84,9 @@ def refuse_links_outside(folder):
     for place, folders, names in os.walk(folder):
         for path in (os.path.join(place, name) for name in folders + names):
             if os.path.islink(path) and not (os.path.realpath(path) + os.sep).startswith(inside):
-                raise DataError('%s is refused: it is a link to %s, outside %s. Import the folder that it leads to, or put '
-                                'what it leads to into the data set' % (path, shown(os.readlink(path)), folder))
+                raise DataError('%s is refused: it is a link to %s, outside %s. Import the folder that it leads to, '
+                                'or put what it leads to into the data set'
+                                % (path, shown(os.readlink(path)), folder))
 
 
 def read_text(path):

@@ -68,7 +68,8 @@ def _read(path, names, report):
         values, place = text.split(','), '%s, line %d' % (path, line)
         frame, track = (whole(value) for value in (values + ['', ''])[:2])
         if len(values) < 6 or frame is None or track is None:
-            raise DataError("%s: expected 'frame,track,left,top,width,height,considered,class,visibility', found %s" % (place, shown(text)))
+            raise DataError("%s: expected 'frame,track,left,top,width,height,considered,class,visibility', found %s"
+                            % (place, shown(text)))
         values += ('1', '-1', '1')[len(values) - 6:] if len(values) < 9 else ()
         left, top, width, height, considered, class_number, visibility = (number(value) for value in values[2:9])
         name = names.get(1 if class_number == -1 else whole(class_number))     # -1: a list of 2015, of pedestrians only

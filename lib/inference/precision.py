@@ -49,8 +49,9 @@ class Int8(Float32):
 
     def __init__(self, arg_params, source):
         path = source[:-len('.params')] + '.int8.json' if source.endswith('.params') else None
-        method = dict(method='smallest and largest value of every tensor', frames=FRAMES, key_frame_interval=KEY_INTERVAL,
-                      headroom=HEADROOM, largest_error=LARGEST_ERROR, mxnet=mx.__version__)
+        method = dict(method='smallest and largest value of every tensor', frames=FRAMES,
+                      key_frame_interval=KEY_INTERVAL, headroom=HEADROOM,
+                      largest_error=LARGEST_ERROR, mxnet=mx.__version__)
         self._record = Int8Record(path, _digest(arg_params), method, LARGEST_ERROR)
         self._open, self._given_up = {}, set()
 

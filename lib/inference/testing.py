@@ -106,7 +106,8 @@ def _complete(run, results, devices, parameters, report):
     own = own_part(run.jobs, options.ignore_cache)
     pending = [job for job in own if not results.finished(job, options.vis)]
     if len(pending) < len(own):
-        report('%d of %d clips are finished and kept; --ignore_cache runs them again', len(own) - len(pending), len(own))
+        report('%d of %d clips are finished and kept; --ignore_cache runs them again',
+               len(own) - len(pending), len(own))
     if pending:
         params = run.load_params(prefix, config.TEST.test_epoch, report)
         run_on_devices(pending, devices, lambda device: run.make_work(device, params, file, pending, results))

@@ -1,9 +1,10 @@
 """One writer for each output folder, on whatever machine: a file in it that says who writes.
 
-The file is locked by flock, which ends with its process, however that ends. Linux passes such locks on to the server of
-NFS and of most cluster file systems, so that they hold between machines. Where a file system keeps them to each machine,
-or has none, a second sign holds: the writer touches the file every few seconds, and whoever finds the file of another
-machine watches it before he believes the writer to be gone.
+The file is locked by flock, which ends with its process, however that ends. Linux passes such locks
+on to the server of NFS and of most cluster file systems, so that they hold between machines. Where
+a file system keeps them to each machine, or has none, a second sign holds: the writer touches the
+file every few seconds, and whoever finds the file of another machine watches it before he believes
+the writer to be gone.
 """
 import contextlib
 import errno

@@ -53,8 +53,8 @@ def run(main):
     sys.exit(status)
 
 
-_REMEDY = ('cannot be used: it is not UTF-8, or the locale is not. Set PYTHONUTF8=1 or LC_ALL=C.UTF-8, or rename the file '
-           'or folder')
+_REMEDY = ('cannot be used: it is not UTF-8, or the locale is not. Set PYTHONUTF8=1 or LC_ALL=C.UTF-8, '
+           'or rename the file or folder')
 
 
 def silence(stream):

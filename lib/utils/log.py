@@ -38,7 +38,8 @@ class _Terminal(logging.StreamHandler):
     def handleError(self, record):
         if not self.failed:
             self.failed = True
-            print('cannot write to the terminal any more: %s; the log file goes on' % sys.exc_info()[1], file=sys.stderr)
+            print('cannot write to the terminal any more: %s; the log file goes on' % sys.exc_info()[1],
+                  file=sys.stderr)
             silence(self.stream)
 
 

@@ -46,8 +46,8 @@ def pids_of(job):
 @in_proc
 def test_a_killed_launcher_takes_all_with_it(root):
     """Even what a worker has started, as a script around it does."""
-    code = 'import subprocess, sys; print("up", flush=True); subprocess.call([sys.executable, "-c", "import time, os; ' \
-           'print(\'child\', os.getpid(), flush=True); time.sleep(300)"])'
+    child = 'import os, time; print("child", os.getpid(), flush=True); time.sleep(300)'
+    code = 'import subprocess, sys; subprocess.call([sys.executable, "-c", %r])' % child
     job = Job(['-n', '1'], [sys.executable, '-c', code])
     job.read_until('child')
     pids = pids_of(job) + [int(job.text.split()[-1])]

@@ -1,4 +1,4 @@
-"""Checkpoints when the power goes, or the process is killed while it writes: nothing older goes before the newer is safe."""
+"""Files when the power goes, or a process is killed while it writes: nothing older goes before the newer is safe."""
 import os
 import shutil
 import signal
@@ -14,6 +14,9 @@ from lib.engine.checkpoint import find_checkpoint, load_arrays, positions, save_
 from lib.inference.clip_results import RunFolder
 from lib.train.checkpointer import remove_old, remove_unfinished
 from tests.helpers.power import Image
+
+in_proc = pytest.mark.skipif(not os.path.exists('/proc/self/fd'),
+                             reason='names of open files are read in /proc, which Linux has')
 
 
 def write_checkpoints(prefix, numbers):
@@ -47,7 +50,7 @@ def calls(monkeypatch):
     return found
 
 
-@pytest.mark.skipif(not os.path.exists('/proc/self/fd'), reason='names of open files are read in /proc, which Linux has')
+@in_proc
 def test_a_checkpoint_is_on_the_disk_before_an_older_one_goes(tmp_path, calls):
     write_checkpoints(str(tmp_path / 'm'), (1, 2, 3))
     for kind in ('params', 'states', 'json'):
@@ -61,7 +64,7 @@ def test_a_checkpoint_is_on_the_disk_before_an_older_one_goes(tmp_path, calls):
     assert min(removed) > replaced + 1
 
 
-@pytest.mark.skipif(not os.path.exists('/proc/self/fd'), reason='names of open files are read in /proc, which Linux has')
+@in_proc
 def test_new_folders_are_on_the_disk_and_pictures_need_not_be(tmp_path, calls):
     write_json(str(tmp_path / 'a' / 'b' / 'x.json'), {})
     folders = [path for what, *path in calls if what == 'folder']

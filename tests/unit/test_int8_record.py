@@ -47,7 +47,10 @@ def record(tmp_path, whole):
 
 
 def rewrite(path, change, sealed):
-    """Change the record at `path` by change(its tree, its networks); sealed: with a checksum that fits, as a forger would."""
+    """Change the record at `path` by change(its tree, its networks).
+
+    sealed: with a checksum that fits, as a forger would.
+    """
     tree = json.loads(path.read_text())
     change(tree, tree['networks'])
     if sealed:
@@ -58,6 +61,11 @@ def rewrite(path, change, sealed):
 def each(networks, name, value):
     for network in networks.values():
         network[name] = value
+
+
+def data_is(networks, ends):
+    for network in networks.values():
+        network['ranges']['data'] = ends
 
 
 def same_networks(one, two):
@@ -77,15 +85,15 @@ FORMS = {
     'no ranges': lambda tree, networks: [network.pop('ranges') for network in networks.values()],
     'ranges of text': lambda tree, networks: [each(networks, 'ranges', {'data': ['a', 'b']})],
     'one end': lambda tree, networks: [each(networks, 'ranges', {'data': [1.0]})],
-    'ends the wrong way round': lambda tree, networks: [network['ranges'].update(data=[3.0, -3.0]) for network in networks.values()],
-    'a number of 400 digits': lambda tree, networks: [network['ranges'].update(data=[-1, 10 ** 400]) for network in networks.values()],
-    'no number': lambda tree, networks: [network['ranges'].update(data=[float('nan'), 1]) for network in networks.values()],
+    'ends the wrong way round': lambda tree, networks: data_is(networks, [3.0, -3.0]),
+    'a number of 400 digits': lambda tree, networks: data_is(networks, [-1, 10 ** 400]),
+    'no number': lambda tree, networks: data_is(networks, [float('nan'), 1]),
     'layers as a list': lambda tree, networks: each(networks, 'float_layers', ['conv1']),
     'layers that are none': lambda tree, networks: each(networks, 'float_layers', {'there is none': 'x'}),
     'no inputs': lambda tree, networks: [network.pop('inputs') for network in networks.values()],
     'inputs of numbers': lambda tree, networks: each(networks, 'inputs', [1, 2]),
     'times of text': lambda tree, networks: each(networks, 'milliseconds', {'cpu': 'fast'}),
-    'half of the times': lambda tree, networks: [network['milliseconds'].update(x={'int8': 1}) for network in networks.values()],
+    'half of the times': lambda tree, networks: each(networks, 'milliseconds', {'x': {'int8': 1}}),
     'errors of text': lambda tree, networks: [network['errors'].update(conv1='small') for network in networks.values()],
     'another headroom': lambda tree, networks: tree.update(headroom=1.0),
     'another version': lambda tree, networks: tree.pop('method'),
@@ -130,7 +138,7 @@ def test_what_does_not_fit_the_network_is_made_anew(record, whole, change, caplo
 
 @pytest.mark.slow
 def test_a_changed_record_is_made_anew_and_written(record, whole, caplog, int8_is_faster):
-    rewrite(record, lambda tree, networks: [network['ranges'].update(data=[-1, 1]) for network in networks.values()], False)
+    rewrite(record, lambda tree, networks: data_is(networks, [-1, 1]), False)
     run(record.parent / 'm-0001.params')
     assert 'was changed, or is of an older version: int8 is calibrated anew' in caplog.text
     same_networks(record, whole[0])
@@ -141,6 +149,6 @@ def test_where_nothing_can_be_written_int8_runs_without_a_record(tmp_path, monke
         raise PermissionError(13, 'Permission denied')
     monkeypatch.setattr(int8_record, 'write_json', refuse)      # root may write everywhere
     assert len(run(tmp_path / 'm-0001.params')) == 4
-    assert caplog.text.count('cannot write %s (Permission denied): int8 runs all the same, and is calibrated again in the '
-                             'next run' % (tmp_path / 'm-0001.int8.json')) == 1
+    assert caplog.text.count('cannot write %s (Permission denied): int8 runs all the same, and is '
+                             'calibrated again in the next run' % (tmp_path / 'm-0001.int8.json')) == 1
     assert os.listdir(str(tmp_path)) == []

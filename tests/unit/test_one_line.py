@@ -83,7 +83,8 @@ def test_yaml_that_grows_is_cut_in_messages(tmp_path, key, message):
     assert message in str(error.value) and len(str(error.value)) < 1500
 
 
-@pytest.mark.parametrize('key', ['TRAIN.end_epoch', 'TRAIN.lr', 'gpus', 'TRAIN.MAX_LOSS', 'network.ANCHOR_SCALES', 'SCALES'])
+@pytest.mark.parametrize('key', ['TRAIN.end_epoch', 'TRAIN.lr', 'gpus', 'TRAIN.MAX_LOSS',
+                                 'network.ANCHOR_SCALES', 'SCALES'])
 def test_numbers_of_400_digits(key):
     number = '9' * 400
     value = '[%s]' % number if 'SCALES' in key else number
@@ -130,8 +131,8 @@ def xml(tmp_path, size='', objects=''):
 @pytest.mark.parametrize('digits', [20, 400, 5000])
 def test_a_width_of_20_digits_is_refused(tmp_path, digits):
     source = xml(tmp_path, '<size><width>%s</width><height>3</height></size>' % ('9' * digits))
-    with pytest.raises(DataError, match='list, line 1: .*x.xml(: a side of <size> has at most 134217728 pixels, found 9+'
-                                        '| has no usable <size>)'):
+    with pytest.raises(DataError, match='list, line 1: .*x.xml(: a side of <size> has at most 134217728 '
+                                        'pixels, found 9+| has no usable <size>)'):
         parse_annotation(source)
 
 
@@ -169,7 +170,8 @@ def params(array, name=b'arg:w'):
     (params(struct.pack('<IIIiii', 2, 3, 0, 1, 0, 0)), r'shape \(3, 0\)'),
     (params(struct.pack('<Iii', 0xF993fac9, 0, 0)), 'array 0 would have 0 dimensions'),
     (params(struct.pack('<Iiiqiii', 0xF993fac9, 0, 1, 1, 1, 0, 0) + b'\0' * 4, b'arg:w\0x'), 'name 0 is no text'),
-], ids=['version 3', 'version 3, none', 'zero side', 'zero side, version 1', 'zero side, version 0', 'no values', 'NUL'])
+], ids=['version 3', 'version 3, none', 'zero side', 'zero side, version 1', 'zero side, version 0',
+        'no values', 'NUL'])
 def test_parameters_that_mxnet_reads_otherwise_are_refused(tmp_path, content, message):
     (tmp_path / 'x.params').write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
@@ -183,8 +185,9 @@ def test_links_that_lead_out_of_a_data_set_are_refused(tmp_path, target):
     src = tmp_path / 'src'
     (src / 'images').mkdir(parents=True)
     os.symlink(target, str(src / 'images' / 'x'))
-    with pytest.raises(DataError, match='images/x is refused: it is a link to %r, outside %s. Import the folder that it leads '
-                                        'to, or put what it leads to into the data set' % (target, src)):
+    with pytest.raises(DataError, match='images/x is refused: it is a link to %r, outside %s. Import the folder '
+                                        'that it leads to, or put what it leads to into the data set'
+                       % (target, src)):
         import_dataset('yolo', str(src), str(tmp_path / 'out'), Options())
     assert not (tmp_path / 'out').exists()
 
@@ -221,7 +224,8 @@ def test_output_that_nobody_reads_is_one_line(root):
 
 def test_closed_streams_are_no_trouble(root, tmp_path):
     code = ('import os, sys; sys.path.insert(0, %r)\nfrom lib.utils.cli import run\n'
-            'def main():\n    stream = open("x", "w")\n    print("lost")\n    os.write(1, b"lost")\n    stream.write("kept")\n'
+            'def main():\n    stream = open("x", "w")\n    print("lost")\n    os.write(1, b"lost")\n'
+            '    stream.write("kept")\n'
             'run(main)' % str(root))
     status = subprocess.call('exec %s -c \'%s\' >&- <&-' % (sys.executable, code.replace("'", '"')), shell=True,
                              cwd=str(tmp_path))
@@ -229,11 +233,13 @@ def test_closed_streams_are_no_trouble(root, tmp_path):
 
 
 def test_a_log_goes_on_when_nobody_reads_the_terminal(root, tmp_path):
-    code = ('import sys; sys.path.insert(0, %r)\nfrom lib.utils.cli import run\nfrom lib.utils.log import create_logger\n'
+    code = ('import sys; sys.path.insert(0, %r)\n'
+            'from lib.utils.cli import run\nfrom lib.utils.log import create_logger\n'
             'from lib.config.defaults import detection_defaults\n'
             'def main():\n    config = detection_defaults()\n    config.output_path = %r\n'
             '    logger, _ = create_logger(config, "x.yaml", "VID_a")\n    sys.stdin.readline()\n'
-            '    for i in range(5000): logger.info("line %%d \\udcff \u4e2d", i)\nrun(main)' % (str(root), str(tmp_path)))
+            '    for i in range(5000): logger.info("line %%d \\udcff \u4e2d", i)\nrun(main)'
+            % (str(root), str(tmp_path)))
     process = subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, universal_newlines=True)
     process.stdout.close()

@@ -61,8 +61,8 @@ def test_the_folder_of_a_killed_process_is_taken_over_with_a_line(tmp_path, hold
     lines = []
     with one_writer(str(tmp_path), lines.append):
         pass
-    assert len(lines) == 1 and re.search(r'^process %d on .* has gone without giving back %s: this run takes the folder '
-                                         'over$' % (holder.pid, re.escape(str(tmp_path))), lines[0])
+    assert len(lines) == 1 and re.search('^process %d on .* has gone without giving back %s: this run takes '
+                                         'the folder over$' % (holder.pid, re.escape(str(tmp_path))), lines[0])
 
 
 def test_a_writer_of_another_machine_that_is_at_work_keeps_the_folder(tmp_path, patient):

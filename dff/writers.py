@@ -91,7 +91,7 @@ def _make_folder(folder, path):
 def _write_image(path, frame):
     _, data = cv2.imencode('.jpg', frame, [cv2.IMWRITE_JPEG_QUALITY, 92])
     try:
-        with atomic_path(path) as temporary:
+        with atomic_path(path, durable=False) as temporary:
             data.tofile(temporary)
     except OSError as error:
         raise DataError('cannot write %s: %s' % (path, error.strerror or error)) from None

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from dff.errors import ConfigError
+from dff.errors import ConfigError, shown
 from lib.config.checks import validate
 from lib.config.plugins import load_plugins
 from lib.config.without_effect import report_without_effect
@@ -70,7 +70,7 @@ def update_from_settings(config, settings):
     """Apply `section.key=value` strings (values in YAML syntax) to `config`, in place."""
     for setting in settings:
         name, equals, text = setting.partition('=')
-        source = '--set %s' % setting
+        source = '--set %.200s' % setting
         if not equals:
             raise ConfigError('%s: expected section.key=value, as in TRAIN.lr=0.001' % source)
         try:
@@ -101,7 +101,7 @@ def merge(config, tree, source, prefix=''):
         if isinstance(config[key], dict):
             if not isinstance(value, dict):
                 raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, "
-                                  'found %s' % (source, name, _shown(value)))
+                                  'found %s' % (source, name, shown(value)))
             merge(config[key], value, source, name + '.')
         else:
             config[key] = _convert(config[key], value, name, source)
@@ -121,9 +121,9 @@ def _convert(default, value, name, source):
     if name == 'SCALES':
         return _scales(value, source)
     if name == 'dataset.CLASSES':
-        if value is None or isinstance(value, str):
+        if value is None or isinstance(value, str) and '\0' not in value:
             return value
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        if isinstance(value, list) and all(isinstance(item, str) and '\0' not in item for item in value):
             return value
         expected = 'a file name or a list of class names'
     elif isinstance(default, (list, tuple)):
@@ -140,20 +140,12 @@ def _convert(default, value, name, source):
             return converted
         kinds = {bool: 'true or false', int: 'a whole number', float: 'a number'}
         expected = NUMBER_TEXTS.get(name) or kinds.get(type(default), 'text')
-    raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, _shown(value)))
+    raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, shown(value)))
 
 
 def _is_number(value: Any) -> bool:
     """Whether `value` is a number that MXNet can hold, which one of hundreds of digits is not."""
     return isinstance(value, float) or type(value) is int and value.bit_length() <= 63
-
-
-def _shown(value: Any) -> str:
-    """`value` for a message."""
-    try:
-        return '%.200r' % (value,)
-    except ValueError:      # Python writes no number of thousands of digits
-        return 'a number of thousands of digits'
 
 
 def _scalar(default, value):
@@ -170,6 +162,8 @@ def _scalar(default, value):
             return None
     if value is None:
         return ''
+    if isinstance(value, str) and '\0' in value:      # no file has such a name
+        return None
     # gpus: 0, lr_step: 1.333
     return str(value) if _is_number(value) or isinstance(value, str) else None
 
@@ -181,4 +175,4 @@ def _scales(value, source):
     if whole and len(pair) == 2 and pair[0] <= pair[1]:
         return [tuple(pair)]
     raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as "
-                      'in [600, 1000]; found %s' % (source, _shown(value)))
+                      'in [600, 1000]; found %s' % (source, shown(value)))

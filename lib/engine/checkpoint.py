@@ -18,7 +18,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.engine.params_file import inspect
-from dff.errors import CheckpointError
+from dff.errors import CheckpointError, shown
 from dff.files import atomic_path, file_sha256, write_json
 
 KINDS = 'params', 'states', 'json'
@@ -80,9 +80,8 @@ def load_params(prefix, epoch, batch=0):
     for key, array in load_arrays(path).items():
         kind, _, name = key.partition(':')
         if kind not in params or not name:
-            raise CheckpointError('%s holds %r, but the names of parameters begin with arg: or '
-                                  'aux:; is it a file of another kind, such as optimizer '
-                                  'states?' % (path, key))
+            raise CheckpointError('%s holds %s, but the names of parameters begin with arg: or aux:; is it a file of '
+                                  'another kind, such as optimizer states?' % (path, shown(key)))
         params[kind][name] = array
     if not params['arg']:
         raise CheckpointError('%s holds no parameters' % path)
@@ -175,7 +174,7 @@ def _whole_checkpoint(prefix, epoch, batch=0):
         checksums, num_update = record['sha256'], int(record['num_update'])
         wanted = {params_file: checksums['params'], states_file: checksums['states']}
     except (ValueError, KeyError, TypeError, UnicodeDecodeError, OSError) as error:
-        raise CheckpointError('%s is damaged (%r)' % (record_file, error)) from error
+        raise CheckpointError('%s is damaged (%s)' % (record_file, shown(error))) from error
     for path, checksum in wanted.items():
         if file_sha256(path) != checksum:
             raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))

@@ -22,7 +22,7 @@ from lib.inference.exported_check import largest_input as largest_of
 from lib.inference.key_frames import input_format
 from lib.operator_cxx import loader
 from lib.graph.graph import Graph
-from dff.errors import CheckpointError
+from dff.errors import CheckpointError, shown
 from dff.files import atomic_path
 from dff.frames import largest_input
 
@@ -148,7 +148,7 @@ def _index(folder):
         known = (index['format'] == FORMAT and isinstance(index['settings']['symbol'], str)
                  and BUILT_IN in index['operators'] and index['networks'] in (['frame'], ['current', 'key']))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError('%s is damaged (%r); export the model again' % (path, error)) from error
+        raise CheckpointError('%s is damaged (%s); export the model again' % (path, shown(error))) from error
     if not known:
         raise CheckpointError('%s is of another version of this project; export the model again' % path)
     check_settings(index['settings'], path)

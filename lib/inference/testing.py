@@ -12,6 +12,7 @@ from lib.engine.distributed import collects, own_part, place
 from lib.inference.clip_runner import run_on_devices
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.log import create_logger, output_folder
+from lib.jobs.output_lock import one_writer, wait_for_first
 
 
 class TestOptions(NamedTuple):
@@ -90,29 +91,40 @@ def test_net(task, config, cfg_path, **options):
     name = '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], run.interval, run.variant())
     if config.TEST.PRECISION == 'int8':
         name += '_int8'
-    origin = run.origin(file)
-    results = run.open_results(os.path.join(folder, name), origin, logger.info,
-                               options.ignore_cache)
+    results = run.open_results(os.path.join(folder, name), run.origin(file), logger.info, options.ignore_cache)
+
+    def complete():
+        return _complete(run, results, devices, (file, prefix, epoch), logger.info)
+    if place()[0] == 0:
+        with one_writer(results.folder, logger.info, results.begin):
+            return complete()
+    wait_for_first(results.folder, lambda: all(results.finished(job, options.vis) for job in run.jobs))
+    return complete()
+
+
+test_net.__test__ = False
+
+
+def _complete(run, results, devices, parameters, report):
+    """Run what is missing in `results` and evaluate; as test_net. parameters: (file, prefix, epoch)."""
+    (file, prefix, epoch), options = parameters, run.options
     own = own_part(run.jobs, options.ignore_cache)
     pending = [job for job in own if not results.finished(job, options.vis)]
     if len(pending) < len(own):
-        logger.info('%d of %d clips are finished and kept: an earlier test had the same parameters '
-                    '(sha256 %s...), settings and frames; --ignore_cache runs them again',
-                    len(own) - len(pending), len(own), origin['parameters'][:12])
+        report('%d of %d clips are finished and kept: an earlier test had the same parameters (sha256 %s...), '
+               'settings and frames; --ignore_cache runs them again'
+               % (len(own) - len(pending), len(own), results.origin['parameters'][:12]))
     if pending:
-        params = run.load_params(prefix, epoch, logger.info)
+        params = run.load_params(prefix, epoch, report)
         run_on_devices(pending, devices, lambda device: run.make_work(device, params, file, pending, results))
     if not collects(run.jobs, lambda job: results.finished(job, options.vis)):
         return None
     facts = {'parameters': file, 'interval': run.interval, 'image_set': run.image_set}
-    numbers = run.evaluate(results, facts, logger.info)
+    numbers = run.evaluate(results, facts, report)
     path = os.path.join(results.folder, 'results.json')
     write_json(path, numbers)
-    logger.info('all figures: %s', path)
+    report('all figures: %s', path)
     return numbers
-
-
-test_net.__test__ = False
 
 
 def check_test_epoch(config, cfg_path):

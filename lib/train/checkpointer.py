@@ -1,13 +1,16 @@
 """When training writes checkpoints, which of them it keeps, and where it goes on from one."""
 import json
 import os
+import re
 import signal
 
 from lib.boxes.transform import target_normalisation
 from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
                                    positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
+from lib.jobs import signs
 from dff.errors import CheckpointError, Stopped
+from dff.files import remove_leftovers
 
 KEPT = 2     # a checkpoint within an epoch is removed when so many newer ones exist
 
@@ -38,6 +41,7 @@ class Checkpointer:
     def end_batch(self, param):
         """batch_end_callback. Raises Stopped after a signal, CheckpointError, DivergenceError."""
         done, every = param.nbatch + 1, self.config.TRAIN.CHECKPOINT_EVERY
+        signs.progress('batch %d of epoch %d' % (done, param.epoch + 1))
         self._stopping = self.group.any(self.stop.received)
         if done < self.loader.batches_per_epoch:                 # else end_epoch comes at once
             if self._stopping or (every and done % every == 0):
@@ -114,6 +118,11 @@ def remove(prefix, epoch, batch):
         path = file_name(prefix, epoch, kind, batch)
         if os.path.exists(path):
             os.remove(path)
+
+
+def remove_unfinished(folder, model_prefix):
+    """Remove what runs that were killed while writing a checkpoint left of it in `folder`."""
+    remove_leftovers(folder, r'%s-\d{4,}(?:-\d{6,})?' % re.escape(model_prefix))
 
 
 def resume_position(start, batches_per_epoch, report):

@@ -7,7 +7,7 @@ from lib.utils.paths import resolve
 from lib.engine.devices import contexts
 from lib.train.callback import Progress
 from lib.engine.checkpoint import load_arrays, load_params, seed_epoch
-from lib.train.checkpointer import Checkpointer, resume_position
+from lib.train.checkpointer import Checkpointer, remove_unfinished, resume_position
 from lib.engine.distributed import connect
 from lib.train.divergence import LossWatch
 from lib.train.fine_tuning import drop_class_layers, report_new
@@ -18,6 +18,7 @@ from lib.graph.graph import Graph
 from lib.symbols.registry import get_symbol_instance
 from dff.errors import Stopped
 from lib.utils.log import create_logger
+from lib.jobs.output_lock import one_writer
 from lib.utils.stop import StopRequest
 
 
@@ -33,6 +34,14 @@ def train_net(task, config, cfg_path):
     """
     group = connect(config.default.kvstore)
     logger, folder = create_logger(config, cfg_path, config.dataset.image_set, quiet=group.rank > 0)
+    if group.rank:
+        return _train(task, config, cfg_path, group, logger, folder)
+    with one_writer(folder, logger.info, lambda: remove_unfinished(folder, config.TRAIN.model_prefix)):
+        return _train(task, config, cfg_path, group, logger, folder)
+
+
+def _train(task, config, cfg_path, group, logger, folder):
+    """Train with the workers of `group`, in the output folder; as train_net."""
     prefix = os.path.join(folder, config.TRAIN.model_prefix)
     logger.debug('settings of %s:\n%s', cfg_path, pprint.pformat(config))
     devices = contexts(config.gpus, logger.info)

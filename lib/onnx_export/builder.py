@@ -48,7 +48,7 @@ class Builder:
         """Append a node with several `outputs` and return their names; operator, inputs, attributes: as of `op`."""
         given = [self.value(each) for each in inputs]
         name = self._unique('%s/%s' % (self.layer, operator))
-        made = [each or self._unique(name) for each in outputs]
+        made = [each or (name if len(outputs) == 1 else self._unique(name)) for each in outputs]
         self.operations.append(Operation(operator, given, made, attributes, name))
         return made
 
@@ -83,8 +83,9 @@ class Builder:
 
     def count(self, size: str) -> str:
         """Return 0, 1, ... below `size`, an int64 [1], as float32 [size]."""
-        scalar = self.op('Squeeze', size, [0])
-        return self.op('Cast', self.op('Range', 0, scalar, 1), to=FLOAT)
+        # Not Range, whose ends are scalars: with sizes that are fixed, onnxruntime 1.32 takes them for lists.
+        ones = self.op('ConstantOfShape', size, value=np.ones(1, np.float32))
+        return self.op('CumSum', ones, 0, exclusive=1)
 
     def part(self, value: str, axis: int, begin: int, end: int) -> str:
         """Return what lies from `begin` to before `end` along `axis` of `value`."""

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 
-from dff.errors import ConfigError
+from dff.errors import ExportError
 from lib.graph.graph import Graph, Node
 from lib.onnx_export.builder import Builder
 
@@ -23,9 +23,9 @@ def converts(*operators: str) -> Callable:
     return add
 
 
-def unsupported(node: Node, what: str) -> ConfigError:
+def unsupported(node: Node, what: str) -> ExportError:
     """Return the error that says that `node` has a setting, `what`, for which there is no conversion."""
-    return ConfigError('layer %s: %s with %s has no form in ONNX here; lib/onnx_export holds the conversions'
+    return ExportError('layer %s: %s with %s has no form in ONNX here; lib/onnx_export holds the conversions'
                        % (node.name, node.op, what))
 
 
@@ -38,7 +38,7 @@ def convert(graph: Graph, build: Builder, inputs: Dict[str, str], parameters: Di
         inputs: {variable: name of the value that it is}.
         parameters: {variable: array} of all others.
 
-    Raises ConfigError, which names the layer, for an operator without a converter.
+    Raises ExportError, which names the layer, for an operator without a converter.
     """
     values: Dict[Node, str] = {}
     for node in graph.nodes():
@@ -49,10 +49,10 @@ def convert(graph: Graph, build: Builder, inputs: Dict[str, str], parameters: Di
             elif node.name in parameters:
                 values[node] = build.constant(node.name, np.asarray(parameters[node.name], np.float32))
             else:
-                raise ConfigError('%s is neither an input of the network nor a parameter' % node.name)
+                raise ExportError('%s is neither an input of the network nor a parameter' % node.name)
             continue
         if node.op not in CONVERTERS:
-            raise ConfigError('layer %s: there is no conversion of the operator %s to ONNX; it knows %s'
+            raise ExportError('layer %s: there is no conversion of the operator %s to ONNX; it knows %s'
                               % (node.name, node.op, ', '.join(sorted(CONVERTERS))))
         values[node] = CONVERTERS[node.op](build, node, [values[source] for source, _ in node.inputs])
     return [values[node] for node, _ in graph.heads]

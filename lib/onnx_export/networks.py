@@ -4,7 +4,7 @@ import json
 import mxnet as mx
 import numpy as np
 
-from dff.errors import ConfigError
+from dff.errors import ExportError
 from dff.frames import largest_input
 from lib.graph.graph import Graph
 from lib.inference.key_frames import input_format
@@ -29,10 +29,10 @@ def network_models(task, instance, symbols, parameters, classes, size=None):
         classes: what dataset.CLASSES lists.
         size: (height, width) of all images; None: any.
 
-    Raises ConfigError where something has no form in ONNX.
+    Raises ExportError where something has no form in ONNX.
     """
     if task.recognises not in HEADS:
-        raise ConfigError('task %s: there is no ONNX form of what finds %s; there is one for %s'
+        raise ExportError('task %s: there is no ONNX form of what finds %s; there is one for %s'
                           % (task.name, task.recognises, ', '.join(sorted(HEADS))))
     feature = instance.key_feature(symbols['key']) if instance.propagates else None
     tensors = _image_tensors(task.config, feature, size)

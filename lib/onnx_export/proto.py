@@ -5,7 +5,7 @@ from typing import Dict, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
-from dff.errors import CheckpointError, ConfigError, SetupError
+from dff.errors import CheckpointError, ExportError, SetupError
 from dff.files import atomic_path
 from lib.onnx_export.builder import Builder
 
@@ -41,11 +41,12 @@ def make_model(build: Builder, name: str, inputs: Sequence[Tensor], outputs: Seq
         inputs, outputs: Tensors.
         metadata: {key: text}.
 
-    Raises ConfigError where the checker of the standard, or its inference of shapes, refuses it.
+    Raises ExportError where the checker of the standard, or its inference of shapes, refuses it.
     """
     import onnx
     from onnx import helper, numpy_helper
-    nodes = [helper.make_node(each.operator, each.inputs, each.outputs, name=each.name, **each.attributes)
+    nodes = [helper.make_node(each.operator, each.inputs, each.outputs, name=each.name, **{
+        key: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value for key, value in each.attributes.items()})
              for each in build.operations]
     used = {value for each in build.operations for value in each.inputs}
     constants = [numpy_helper.from_array(np.ascontiguousarray(value), key) for key, value in build.constants.items() if key in used]
@@ -59,7 +60,7 @@ def make_model(build: Builder, name: str, inputs: Sequence[Tensor], outputs: Seq
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConfigError('%s is no valid ONNX graph: %s' % (name, error)) from error
+        raise ExportError('%s is no valid ONNX graph: %s' % (name, error)) from error
     return model
 
 

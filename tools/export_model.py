@@ -34,9 +34,12 @@ def parse_arguments():
     parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in their name, with --model (default 0)')
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--output', required=True, metavar='FOLDER', help='the folder to write')
-    parser.add_argument('--format', choices=('mxnet', 'onnx'), default='mxnet', help='onnx: ONNX files beside those of MXNet')
-    parser.add_argument('--size', type=image_size, metavar='HxW', help='with --format onnx: the one size of all images (default any)')
-    parser.add_argument('--frames', metavar='PATH', help='with --format onnx: folder or video to compare both with (default made up)')
+    parser.add_argument('--format', choices=('mxnet', 'onnx'), default='mxnet',
+                        help='onnx: ONNX files beside those of MXNet')
+    parser.add_argument('--size', type=image_size, metavar='HxW',
+                        help='with --format onnx: the one size of all images (default any)')
+    parser.add_argument('--frames', metavar='PATH',
+                        help='with --format onnx: folder or video to compare both with (default made up)')
     args = parser.parse_args()
     if args.format != 'onnx' and (args.size or args.frames):
         parser.error('--size and --frames are for --format onnx')

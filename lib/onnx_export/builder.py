@@ -1,4 +1,5 @@
 """The nodes of an ONNX graph while it is written, as plain data: needs no package of ONNX."""
+
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
@@ -10,8 +11,8 @@ Value = Union[str, int, float, Sequence[Any], np.ndarray]
 class Operation(NamedTuple):
     """One node."""
 
-    operator: str                    # of the ONNX standard
-    inputs: List[str]                # names of values; '' where an optional one is left out
+    operator: str  # of the ONNX standard
+    inputs: List[str]  # names of values; '' where an optional one is left out
     outputs: List[str]
     attributes: Dict[str, Any]
     name: str
@@ -31,7 +32,7 @@ class Builder:
         self.constants: Dict[str, np.ndarray] = {}
         self.layer = 'graph'
         self._names = set()
-        self._shared: Dict[Tuple, str] = {}       # equal constants, and shapes asked for before
+        self._shared: Dict[Tuple, str] = {}  # equal constants, and shapes asked for before
 
     def op(self, operator: str, *inputs: Value, output: str = '', **attributes: Any) -> str:
         """Append a node and return the name of its output.
@@ -44,8 +45,12 @@ class Builder:
         """
         return self.ops(operator, *inputs, outputs=[output], **attributes)[0]
 
-    def ops(self, operator: str, *inputs: Value, outputs: Sequence[str], **attributes: Any) -> List[str]:
-        """Append a node with several `outputs` and return their names; operator, inputs, attributes: as of `op`."""
+    def ops(
+        self, operator: str, *inputs: Value, outputs: Sequence[str], **attributes: Any
+    ) -> List[str]:
+        """Append a node with several `outputs` and return their names; operator, inputs,
+        attributes: as of `op`.
+        """
         given = [self.value(each) for each in inputs]
         name = self._unique('%s/%s' % (self.layer, operator))
         made = [each or (name if len(outputs) == 1 else self._unique(name)) for each in outputs]
@@ -83,7 +88,8 @@ class Builder:
 
     def count(self, size: str) -> str:
         """Return 0, 1, ... below `size`, an int64 [1], as float32 [size]."""
-        # Not Range, whose ends are scalars: with sizes that are fixed, onnxruntime 1.32 takes them for lists.
+        # Not Range, whose ends are scalars: with sizes that are fixed, onnxruntime 1.32 takes them
+        # for lists.
         ones = self.op('ConstantOfShape', size, value=np.ones(1, np.float32))
         return self.op('CumSum', ones, 0, exclusive=1)
 
@@ -93,7 +99,9 @@ class Builder:
 
     def join(self, *parts: Value) -> str:
         """Return one int64 [n] of sizes: numbers, and values [1] as `size` gives them."""
-        return self.op('Concat', *([each] if isinstance(each, int) else each for each in parts), axis=0)
+        return self.op(
+            'Concat', *([each] if isinstance(each, int) else each for each in parts), axis=0
+        )
 
     def _shape(self, value: str) -> str:
         key = (value, 'shape')
@@ -110,4 +118,4 @@ class Builder:
         return found
 
 
-FLOAT, UINT8, INT64 = 1, 2, 7        # types, as Cast's `to` numbers them
+FLOAT, UINT8, INT64 = 1, 2, 7  # types, as Cast's `to` numbers them

@@ -1,10 +1,19 @@
-"""Conversions of layers: convolutions, poolings, activations, arithmetic, and what only moves values."""
+"""Conversions of layers: convolutions, poolings, activations, arithmetic, and what only moves
+values.
+"""
+
 import numpy as np
 
 from lib.onnx_export.converter import converts, unsupported
 
-ELEMENTWISE = {'elemwise_add': 'Add', 'elemwise_mul': 'Mul', 'elemwise_sub': 'Sub', 'broadcast_add': 'Add',
-               'broadcast_mul': 'Mul', 'broadcast_sub': 'Sub'}
+ELEMENTWISE = {
+    'elemwise_add': 'Add',
+    'elemwise_mul': 'Mul',
+    'elemwise_sub': 'Sub',
+    'broadcast_add': 'Add',
+    'broadcast_mul': 'Mul',
+    'broadcast_sub': 'Sub',
+}
 ACTIVATIONS = {'relu': 'Relu', 'sigmoid': 'Sigmoid', 'tanh': 'Tanh', 'softrelu': 'Softplus'}
 
 
@@ -16,9 +25,15 @@ def _both_ends(pad):
 @converts('Convolution')
 def convolution(build, node, inputs):
     """Return Conv; see lib.onnx_export.converter for build, node, inputs."""
-    return build.op('Conv', *inputs, kernel_shape=list(node.get('kernel')), strides=list(node.get('stride', (1, 1))),
-                    pads=_both_ends(node.get('pad', (0, 0))), dilations=list(node.get('dilate', (1, 1))),
-                    group=node.get('num_group', 1))
+    return build.op(
+        'Conv',
+        *inputs,
+        kernel_shape=list(node.get('kernel')),
+        strides=list(node.get('stride', (1, 1))),
+        pads=_both_ends(node.get('pad', (0, 0))),
+        dilations=list(node.get('dilate', (1, 1))),
+        group=node.get('num_group', 1),
+    )
 
 
 @converts('Deconvolution')
@@ -26,9 +41,16 @@ def deconvolution(build, node, inputs):
     """Return ConvTranspose; see lib.onnx_export.converter for build, node, inputs."""
     if node.get('target_shape'):
         raise unsupported(node, 'a target_shape')
-    return build.op('ConvTranspose', *inputs, kernel_shape=list(node.get('kernel')), strides=list(node.get('stride', (1, 1))),
-                    pads=_both_ends(node.get('pad', (0, 0))), output_padding=list(node.get('adj', (0, 0))),
-                    dilations=list(node.get('dilate', (1, 1))), group=node.get('num_group', 1))
+    return build.op(
+        'ConvTranspose',
+        *inputs,
+        kernel_shape=list(node.get('kernel')),
+        strides=list(node.get('stride', (1, 1))),
+        pads=_both_ends(node.get('pad', (0, 0))),
+        output_padding=list(node.get('adj', (0, 0))),
+        dilations=list(node.get('dilate', (1, 1))),
+        group=node.get('num_group', 1),
+    )
 
 
 @converts('Pooling')
@@ -43,13 +65,18 @@ def pooling(build, node, inputs):
     if kind == 'max':
         return build.op('MaxPool', value, pads=_both_ends(pad), ceil_mode=int(rounds_up), **window)
     if rounds_up:
-        # Runtimes divide a window that hangs over the edge by different counts. Where it hangs over by one cell of two, that
+        # Runtimes divide a window that hangs over the edge by different counts. Where it hangs
+        # over by one cell of two, that
         # cell can be a copy of its neighbour: the mean is the same.
         if (kind, kernel, stride, pad) != ('avg', (2, 2), (2, 2), (0, 0)):
-            raise unsupported(node, 'pooling_convention full and other settings than a mean of 2x2')
+            raise unsupported(
+                node, 'pooling_convention full and other settings than a mean of 2x2'
+            )
         value = build.op('Pad', value, [0, 0, 0, 0, 0, 0, 1, 1], mode='edge')
     counts = kind == 'sum' or node.get('count_include_pad', True)
-    mean = build.op('AveragePool', value, pads=_both_ends(pad), count_include_pad=int(counts), **window)
+    mean = build.op(
+        'AveragePool', value, pads=_both_ends(pad), count_include_pad=int(counts), **window
+    )
     return build.op('Mul', mean, float(np.prod(kernel))) if kind == 'sum' else mean
 
 
@@ -115,14 +142,20 @@ def concat(build, node, inputs):
 
 @converts('stack')
 def stack(build, node, inputs):
-    """Return Concat along an axis that is made for it; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Concat along an axis that is made for it; see lib.onnx_export.converter for build,
+    node, inputs.
+    """
     axis = node.get('axis', 0)
-    return build.op('Concat', *(build.op('Unsqueeze', value, [axis]) for value in inputs), axis=axis)
+    return build.op(
+        'Concat', *(build.op('Unsqueeze', value, [axis]) for value in inputs), axis=axis
+    )
 
 
 @converts('tile')
 def tile(build, node, inputs):
-    """Return Tile, of values with as many axes as it has factors; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Tile, of values with as many axes as it has factors; see lib.onnx_export.converter
+    for build, node, inputs.
+    """
     return build.op('Tile', inputs[0], list(node.get('reps')))
 
 
@@ -141,30 +174,46 @@ def pad(build, node, inputs):
 def slice_axis(build, node, inputs):
     """Return Slice; see lib.onnx_export.converter for build, node, inputs."""
     end = node.get('end')
-    return build.part(inputs[0], node.get('axis'), node.get('begin'), np.iinfo(np.int64).max if end in (None, 'None') else end)
+    return build.part(
+        inputs[0],
+        node.get('axis'),
+        node.get('begin'),
+        np.iinfo(np.int64).max if end in (None, 'None') else end,
+    )
 
 
 @converts('slice_like')
 def slice_like(build, node, inputs):
-    """Return Slice to the size of another value; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Slice to the size of another value; see lib.onnx_export.converter for build, node,
+    inputs.
+    """
     axes = list(node.get('axes', ()))
     if not axes:
         raise unsupported(node, 'no axes')
-    return build.op('Slice', inputs[0], [0] * len(axes), build.join(*(build.size(inputs[1], axis) for axis in axes)), axes)
+    return build.op(
+        'Slice',
+        inputs[0],
+        [0] * len(axes),
+        build.join(*(build.size(inputs[1], axis) for axis in axes)),
+        axes,
+    )
 
 
 @converts('Reshape')
 def reshape(build, node, inputs):
     """Return Reshape; see lib.onnx_export.converter for build, node, inputs.
 
-    MXNet's 0 keeps an axis, -3 makes one of two; each number but -1 uses up one axis of the input, -3 two.
+    MXNet's 0 keeps an axis, -3 makes one of two; each number but -1 uses up one axis of the input,
+    -3 two.
     """
     sizes, axis, known = [], 0, True
     for place, size in enumerate(node.get('shape')):
         if size < -3 or size == -2 or node.get('reverse', False):
             raise unsupported(node, 'shape %s' % (node.get('shape'),))
         if size == -3:
-            sizes.append(build.op('Mul', build.size(inputs[0], axis), build.size(inputs[0], axis + 1)))
+            sizes.append(
+                build.op('Mul', build.size(inputs[0], axis), build.size(inputs[0], axis + 1))
+            )
             known = False
         elif size == 0 and axis != place:
             sizes.append(build.size(inputs[0], axis))
@@ -175,5 +224,13 @@ def reshape(build, node, inputs):
     if known:
         return build.op('Reshape', inputs[0], sizes)
     # Once an axis has moved, ONNX's 0 would keep another one.
-    return build.op('Reshape', inputs[0], build.join(*(
-        build.size(inputs[0], place) if size == 0 else size for place, size in enumerate(sizes))))
+    return build.op(
+        'Reshape',
+        inputs[0],
+        build.join(
+            *(
+                build.size(inputs[0], place) if size == 0 else size
+                for place, size in enumerate(sizes)
+            )
+        ),
+    )

@@ -87,22 +87,26 @@ class Model:
         if self._policy == 'flow':
             raise ConfigError(
                 'this model chooses its key frames by the flow (TEST.KEY_FRAME_POLICY), '
-                'which ONNX models do not '
-                'measure; export it with --set TEST.KEY_FRAME_POLICY=fixed'
+                'which ONNX models do not measure; export it with '
+                '--set TEST.KEY_FRAME_POLICY=fixed'
             )
         return make_schedule(self._policy, interval, 0.0)
 
 
 def load(
-    folder: str, threads: int = 0, providers: Sequence[str] = ('CPUExecutionProvider',)
+    folder: str,
+    threads: int = 0,
+    providers: Sequence[str] = ('CPUExecutionProvider',),
+    precision: str = 'float32',
 ) -> Model:
     """Return the Model in `folder`, which tools/export_model.py --format onnx wrote.
 
     Args:
         folder: with frame.onnx, or key.onnx and current.onnx.
         threads, providers: of onnxruntime, as of OnnxNetworks.
+        precision: float32, or float16 or int8 where it was exported so too.
 
     Raises SetupError where onnxruntime is missing, CheckpointError where a file is missing or
     cannot be used.
     """
-    return Model(open_networks(folder, threads, providers))
+    return Model(open_networks(folder, threads, providers, precision))

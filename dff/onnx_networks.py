@@ -11,6 +11,8 @@ from dff.frames import Frame, InputFormat
 from dff.networks import Outputs
 
 NAMES = ('key', 'current'), ('frame',)  # the networks that a folder holds
+# How their files' names end, by precision.
+ENDINGS = {'float32': '.onnx', 'float16': '.float16.onnx', 'int8': '.int8.onnx'}
 
 
 class Key(NamedTuple):
@@ -113,7 +115,11 @@ def open_networks(
         threads, providers: of onnxruntime, as of OnnxNetworks.
         precision: float16 or int8: the files of that, which --precision writes.
     """
-    ending = '.onnx' if precision == 'float32' else '.%s.onnx' % precision
+    if precision not in ENDINGS:
+        raise ConfigError(
+            "there is no precision '%s'; choose from %s" % (precision, ', '.join(ENDINGS))
+        )
+    ending = ENDINGS[precision]
     for names in NAMES:
         paths = {name: os.path.join(folder, name + ending) for name in names}
         if all(os.path.isfile(path) for path in paths.values()):

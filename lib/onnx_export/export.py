@@ -15,7 +15,7 @@ import mxnet as mx
 
 from dff.errors import ConfigError
 from dff.frames import prepare
-from dff.onnx_networks import OnnxNetworks
+from dff.onnx_networks import ENDINGS, NAMES, OnnxNetworks
 from dff.sources import open_frames
 from lib.inference.exported import BUILT_IN, load_exported
 from lib.inference.key_frames import input_format
@@ -47,26 +47,33 @@ def export_onnx(task, folder, size=None, frames=None, precision='float32'):
     Raises SetupError, ConfigError, ExportError, CheckpointError, DataError.
     """
     require_packages()
-    instance, clips = (
-        get_symbol_instance(task.config),
-        _clips(task.config, size, frames, precision),
-    )
+    instance = get_symbol_instance(task.config)
+    clips = _clips(task.config, size, frames, precision)
     models = _models(task, instance, folder, size)
     network, params, _ = load_exported(folder, instance)
 
-    def write(files, name, ending):
+    def write(files, name):
         networks = OnnxNetworks({kind: file.SerializeToString() for kind, file in files.items()})
         comparison = compare(task, network, params, networks, clips, name)
         require_equal(comparison, name)
         for kind, file in files.items():
-            write_model(file, os.path.join(folder, kind + ending))
+            write_model(file, os.path.join(folder, kind + ENDINGS[name]))
         return networks, '%s: %s' % (name, comparison.line)
 
-    networks, line = write(models, 'float32', '.onnx')
+    networks, line = write(models, 'float32')
     if precision == 'float32':
         return [line]
     small = _reduced(models, precision, networks, clips, instance.class_layers)
-    return [line, write(small, precision, '.%s.onnx' % precision)[1]]
+    return [line, write(small, precision)[1]]
+
+
+def remove_onnx(folder):
+    """Remove the ONNX files of an exported folder, which is to hold another model."""
+    for kind in sum(NAMES, ()):
+        for ending in ENDINGS.values():
+            path = os.path.join(folder, kind + ending)
+            if os.path.isfile(path):
+                os.remove(path)
 
 
 def require_frames(frames, precision):

@@ -248,10 +248,12 @@ def test_the_command(tmp_path):
     path = tiny.write_experiment(tmp_path, 'rfcn', clips=1, length=2)
     words = 'tools/export_model.py', 'rfcn', '--cfg', path, '--output', tmp_path / 'out'
     status, printed, errors = tiny.run_script(*words, '--format', 'onnx')
-    assert status == 0 and 'onnxruntime against MXNet: largest relative difference' in printed, (
+    assert status == 0 and 'onnxruntime against MXNet, float32: largest relative difference' in printed, (
         errors
     )
     assert (tmp_path / 'out' / 'frame.onnx').is_file()
+    # Without --format onnx the folder holds another model, and no ONNX file of the one before.
+    assert tiny.run_script(*words)[0] == 0 and not (tmp_path / 'out' / 'frame.onnx').exists()
     for more, message in (
         (
             ('--format', 'onnx', '--size', '60x90'),

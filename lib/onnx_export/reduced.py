@@ -71,10 +71,11 @@ def to_int8(model, feeds, float_layers):
     if not any(node.op_type == 'Conv' for node in wide):
         raise ExportError('no convolution of this network has %d channels' % LEAST_CHANNELS)
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        path = os.path.join(folder, 'int8.onnx')
+        path, out = (os.path.join(folder, name + '.onnx') for name in ('float32', 'int8'))
+        onnx.save(model, path)
         quantize_static(
-            model,
             path,
+            out,
             _Feeds(feeds),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
@@ -84,7 +85,7 @@ def to_int8(model, feeds, float_layers):
             weight_type=QuantType.QInt8,
             nodes_to_quantize=[node.name for node in wide],
         )
-        return onnx.load(path)
+        return onnx.load(out)
 
 
 @contextlib.contextmanager

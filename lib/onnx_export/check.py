@@ -129,8 +129,7 @@ def detection_differences(wanted, found, frame, nms, tolerance):
 
 
 def map_differences(wanted, found, _frame, _nms, _tolerance):
-    """Return the share of pixels whose classes differ in the class maps `wanted` and `found`: [1].
-    """
+    """Return the share of pixels whose classes differ in the class maps `wanted` and `found`: [1]."""
     return np.array([np.mean(wanted != found)])
 
 
@@ -142,18 +141,20 @@ def _judge_detections(differences, tolerance):
             % (tolerance.least, len(differences)),
             False,
         )
-    spared = int(tolerance.spared * len(ordered))
+    alone, may = int(np.sum(ordered > tolerance.limit)), int(tolerance.spared * len(ordered))
     line = (
         'largest relative difference of scores and boxes %.1e '
         'in %d detections of %d frames (limit %g)'
-        % (ordered[spared], len(ordered), len(differences), tolerance.limit)
-    )
-    if ordered[0] > tolerance.limit:
-        line += ', but for %d that have no counterpart there (up to %d may)' % (
-            np.sum(ordered > tolerance.limit),
-            spared,
+        % (
+            ordered[min(alone, len(ordered) - 1)],
+            len(ordered) - alone,
+            len(differences),
+            tolerance.limit,
         )
-    return Comparison(line, bool(ordered[spared] <= tolerance.limit))
+    )
+    if alone:
+        line += ', and %d without a counterpart (up to %d may be)' % (alone, may)
+    return Comparison(line, alone <= may)
 
 
 def _judge_maps(differences, tolerance):

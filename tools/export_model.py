@@ -39,9 +39,9 @@ def parse_arguments():
     parser.add_argument('--size', type=image_size, metavar='HxW',
                         help='with --format onnx: the one size of all images (default any)')
     parser.add_argument('--frames', metavar='PATH',
-                        help='with --format onnx: folder or video to compare both with (default made up)')
+                        help='with --format onnx: folder or video to compare with (default made up)')
     parser.add_argument('--precision', choices=('float32', 'float16', 'int8'), default='float32',
-                        help='with --format onnx: write files of that precision too; int8 needs --frames')
+                        help='with --format onnx: also write these; int8 needs --frames')
     args = parser.parse_args()
     if args.format != 'onnx' and (args.size or args.frames or args.precision != 'float32'):
         parser.error('--size, --frames and --precision are for --format onnx')

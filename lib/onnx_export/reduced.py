@@ -19,8 +19,7 @@ LEAST_CHANNELS = 8
 
 
 def layers_of(model):
-    """Return the names of the nodes of a ModelProto that are layers, and no arithmetic of boxes.
-    """
+    """Return the names of the nodes of a ModelProto that are layers, and no arithmetic of boxes."""
     constants = {each.name for each in model.graph.initializer}
     inside, names = set(), []
     for node in model.graph.node:

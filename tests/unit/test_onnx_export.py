@@ -126,7 +126,7 @@ def test_a_fixed_size_and_frames_of_the_users(exported, tmp_path):
 
 @pytest.mark.parametrize('name', ['dff_rfcn', 'deeplab'])
 def test_fewer_bits(exported, tmp_path, monkeypatch, name):
-    """Tiny networks of random numbers are worse in int8 than any trained one: the limits are lifted."""
+    """Tiny networks of random numbers are worse in int8 than trained ones: without limits."""
     loose = {key: check.Tolerance(1, 0, 0, 0.5) for key in ('float16', 'int8')}
     monkeypatch.setattr(check, 'TOLERANCES', dict(check.TOLERANCES, **loose))
     task, folder = copy_of(exported, name, tmp_path)

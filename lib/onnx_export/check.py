@@ -142,15 +142,11 @@ def _judge_detections(differences, tolerance):
             False,
         )
     alone, may = int(np.sum(ordered > tolerance.limit)), int(tolerance.spared * len(ordered))
+    near = ordered[alone:] if alone < len(ordered) else ordered
     line = (
-        'largest relative difference of scores and boxes %.1e '
+        'largest relative difference of scores and boxes %.1e, in 99 of 100 at most %.1e, '
         'in %d detections of %d frames (limit %g)'
-        % (
-            ordered[min(alone, len(ordered) - 1)],
-            len(ordered) - alone,
-            len(differences),
-            tolerance.limit,
-        )
+        % (near[0], near[len(near) // 100], len(near), len(differences), tolerance.limit)
     )
     if alone:
         line += ', and %d without a counterpart (up to %d may be)' % (alone, may)

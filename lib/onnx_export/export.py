@@ -88,11 +88,9 @@ def require_frames(frames, precision):
 def _clips(config, size, frames, precision):
     """Lists of images, of one size in each, to compare on."""
     if frames:
-        return [
-            list(
-                itertools.islice(open_frames(frames), CALIBRATION if precision == 'int8' else CLIP)
-            )
-        ]
+        most = CALIBRATION if precision == 'int8' else CLIP
+        images = list(itertools.islice(open_frames(frames), most))
+        return [[image for image in images if image.shape == images[0].shape]]
     sizes = checked_sizes(size, input_format(config))
     return [made_up_clip(each, CLIP if number == 0 else 2) for number, each in enumerate(sizes)]
 

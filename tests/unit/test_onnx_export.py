@@ -72,6 +72,7 @@ def test_the_networks_compute_the_same_and_explain_themselves(exported, tmp_path
         assert all(each.doc_string for each in list(model.graph.input) + list(model.graph.output))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('flow', ['flownet_correlation', 'flownet_inception'])
 def test_other_flow_networks(tmp_path, flow):
     from lib.symbols.registry import get_symbol_instance
@@ -124,6 +125,7 @@ def test_a_fixed_size_and_frames_of_the_users(exported, tmp_path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['dff_rfcn', 'deeplab'])
 def test_fewer_bits(exported, tmp_path, monkeypatch, name):
     """Tiny networks of random numbers are worse in int8 than trained ones: without limits."""
@@ -152,6 +154,7 @@ def test_fewer_bits(exported, tmp_path, monkeypatch, name):
             assert ('Cast' if precision == 'float16' else 'QuantizeLinear') in types
 
 
+@pytest.mark.slow
 def test_int8_that_computes_something_else(exported, tmp_path, monkeypatch):
     monkeypatch.setattr(
         check, 'TOLERANCES', dict(check.TOLERANCES, int8=check.Tolerance(1e-9, 0, 0, 1))
@@ -196,7 +199,7 @@ def test_a_difference_above_the_limit_is_refused(exported, tmp_path, monkeypatch
 def test_the_judgement_spares_one_in_a_hundred_detections():
     good, bad = np.full(198, 1e-6), np.full(2, 0.5)
     verdict = check._judge_detections([good, bad], FLOAT32)
-    assert verdict.good and '1.0e-06 in 198 detections of 2 frames' in verdict.line
+    assert verdict.good and '1.0e-06, in 198 detections of 2 frames' in verdict.line
     assert verdict.line.endswith('and 2 without a counterpart (up to 2 may be)')
     assert not check._judge_detections([good[:100], bad], FLOAT32).good
     assert not check._judge_detections([bad], FLOAT32).good

@@ -68,7 +68,8 @@ class Model:
 
     def _run(self, images, schedule, thresh):
         def detections(values: Any, frame: Frame):
-            return best_detections(*values, thresh, self._nms, self._most)
+            found, scores = values
+            return best_detections(found, scores, thresh, self._nms, self._most)
 
         def labels(values: Any, frame: Frame):
             return values

@@ -25,6 +25,10 @@ class CheckpointError(DFFError):
     """A parameter file is missing, damaged, or does not fit the network."""
 
 
+class ExportError(DFFError):
+    """A network has no form for other runtimes, or computes something else there."""
+
+
 class DivergenceError(DFFError):
     """Training went astray: a loss or a parameter is no longer a usable number."""
 

@@ -27,6 +27,7 @@ class Detected(NamedTuple):
     detections: np.ndarray
     is_key: bool
     seconds: Seconds
+    track_ids: Optional[np.ndarray] = None     # int64 [n], the object of each detection; None: not asked for
 
 
 class Segmented(NamedTuple):

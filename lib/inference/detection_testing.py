@@ -30,7 +30,9 @@ class DetectionTest(TestRun):
     def settings(self):
         """See TestRun."""
         config = self.config
-        test = {key: value for key, value in config.TEST.items() if key not in ('KEY_FRAME_INTERVAL', 'test_epoch')}
+        # Results of runs without tracks stay valid where they were made before there was such a key.
+        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch'} | (set() if config.TEST.TRACK else {'TRACK'})
+        test = {key: value for key, value in config.TEST.items() if key not in left_out}
         return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC, 'TEST': test,
                 'dataset': {key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
                 'thresh': self.options.thresh, 'interval': self.interval}

@@ -53,6 +53,12 @@ class OnnxNetworks:
             tuple(self.about['scales']), self.about['image_stride'], self.about['pixel_means']
         )
 
+    def providers(self) -> Sequence[str]:
+        """Return the providers that onnxruntime uses, the first first: one that fails to start is
+        left out by it.
+        """
+        return self._sessions[self._key].get_providers()
+
     def key(self, frame: Frame) -> Tuple[Outputs, Key]:
         """See dff.networks.Networks."""
         found = self._run(self._key, frame, {})
@@ -63,13 +69,11 @@ class OnnxNetworks:
         """See dff.networks.Networks. Raises ValueError where there are no such networks."""
         if not self.propagates:
             raise ValueError('the frame baseline has no network for other frames than key frames')
-        return Outputs(
-            _values(
-                self._run(
-                    'current', frame, {'key_image': state.tensor, 'key_feature': state.feature}
-                )
-            )
+        found = self._run(
+            'current', frame, {'key_image': state.tensor, 'key_feature': state.feature}
         )
+        flow = found.pop('flow', None)
+        return Outputs(_values(found), flow=None if flow is None else flow[0])
 
     def _run(self, name: str, frame: Frame, more: Dict[str, Any]) -> Dict[str, np.ndarray]:
         """{output: array} of the network `name`; more: inputs beside those of every frame."""

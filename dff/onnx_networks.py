@@ -27,7 +27,8 @@ class OnnxNetworks:
     segmentation a class map, uint8 [H, W]; both in the frame's own pixels.
 
     Args:
-        models: {'frame': path or bytes of the file}, or {'key': ..., 'current': ...}.
+        models: {'frame': path or bytes of the file}, or {'key': ..., 'current': ...}; in their place
+            may stand what answers as onnxruntime.InferenceSession does.
         threads: of onnxruntime; 0: one for each core.
         providers: of onnxruntime, the best first.
 
@@ -39,12 +40,15 @@ class OnnxNetworks:
 
     def __init__(
         self,
-        models: Mapping[str, Union[str, bytes]],
+        models: Mapping[str, Any],
         threads: int = 0,
         providers: Sequence[str] = ('CPUExecutionProvider',),
     ):
         self._sessions = {
-            name: _session(name, model, threads, providers) for name, model in models.items()
+            name: _session(name, model, threads, providers)
+            if isinstance(model, (str, bytes))
+            else model
+            for name, model in models.items()
         }
         self._key = 'key' if 'key' in self._sessions else 'frame'
         self.propagates = self._key == 'key'

@@ -8,6 +8,7 @@ import numpy as np
 from dff.drawing import draw_detections
 from dff.labels import draw_legend, overlay
 from dff.results import Seconds
+from dff.tracking.mot import mot_lines
 
 CSV_COLUMNS = 'frame,name,class,score,x1,y1,x2,y2,track'
 CLASS_COLUMNS = 'frame,name,class,pixels'
@@ -91,9 +92,8 @@ class Detections(FrameResult):
 
         Frames and pixels count from 1 there, as the benchmark has it; an id of -1: not tracked.
         """
-        return ''.join('%d,%d,%.2f,%.2f,%.2f,%.2f,%.4f,%d,-1\n'
-                       % (self.index + 1, track, x1 + 1, y1 + 1, x2 - x1 + 1, y2 - y1 + 1, score, label)
-                       for label, score, x1, y1, x2, y2, track in self._rows())
+        ids = np.full(len(self.detections), -1) if self.track_ids is None else self.track_ids
+        return mot_lines(self.index + 1, self.detections, ids)
 
     def to_csv(self) -> str:
         """Return a line of CSV for each detection; the columns are CSV_COLUMNS, the last is empty

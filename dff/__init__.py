@@ -31,7 +31,8 @@ __version__ = '1.0.0'
 
 
 def load(model: Any, cfg: Optional[str] = None, epoch: int = 0, backend: Optional[str] = None,
-         providers: Optional[Sequence[str]] = None, threads: int = 0) -> 'Model':
+         providers: Optional[Sequence[str]] = None, threads: int = 0,
+         precision: str = 'float32') -> 'Model':
     """Return the Model in a folder or a checkpoint.
 
     Args:
@@ -42,12 +43,13 @@ def load(model: Any, cfg: Optional[str] = None, epoch: int = 0, backend: Optiona
         providers: for onnxruntime CPU, CUDA, TensorRT, CoreML or DirectML, the first that is
             available is used (None: CUDA, DirectML, CPU); for OpenVINO its devices; for MXNet
             'cpu' or the number of a GPU.
-        threads: of the engine's computations; 0: as it likes.
+        threads: of the engine's computations; 0: as it likes. MXNet takes OMP_NUM_THREADS instead.
+        precision: float32; float16 or int8 of ONNX files, where they were exported so too.
 
     Raises SetupError where an engine is missing, CheckpointError where a file is missing or cannot be
     used, ConfigError for an unknown name.
     """
     # Not at the top, where whoever imports a part of dff would import all this and OpenCV too.
-    from dff.runtime.backends import open_backend
+    from dff.runtime.backends import Options, open_backend
     from dff.runtime.model import Model
-    return Model(open_backend(model, cfg, epoch, backend, providers, threads))
+    return Model(open_backend(model, backend, Options(cfg, epoch, providers, threads, precision)))

@@ -11,6 +11,8 @@ from dff.frames import Frame, InputFormat
 from dff.networks import Outputs
 
 NAMES = ('key', 'current'), ('frame',)  # the networks that a folder holds
+# How their files' names end, by precision.
+ENDINGS = {'float32': '.onnx', 'float16': '.float16.onnx', 'int8': '.int8.onnx'}
 
 
 class Key(NamedTuple):
@@ -65,7 +67,7 @@ class OnnxNetworks:
 
     def key(self, frame: Frame) -> Tuple[Outputs, Key]:
         """See dff.networks.Networks."""
-        found = self._run(self._key, frame, {})
+        found = self._run(self._key, self.feed(self._key, frame))
         feature = found.pop('feature', None)
         return Outputs(_values(found)), Key(frame.tensor, feature)
 
@@ -73,48 +75,71 @@ class OnnxNetworks:
         """See dff.networks.Networks. Raises ValueError where there are no such networks."""
         if not self.propagates:
             raise ValueError('the frame baseline has no network for other frames than key frames')
-        found = self._run(
-            'current', frame, {'key_image': state.tensor, 'key_feature': state.feature}
-        )
+        found = self._run('current', self.feed('current', frame, state))
         flow = found.pop('flow', None)
         return Outputs(_values(found), flow=None if flow is None else flow[0])
 
-    def _run(self, name: str, frame: Frame, more: Dict[str, Any]) -> Dict[str, np.ndarray]:
-        """{output: array} of the network `name`; more: inputs beside those of every frame."""
-        session = self._sessions[name]
-        given = dict(
-            more,
-            image=frame.tensor,
-            scale=frame.im_info[0, 2:],
-            frame_size=np.array(frame.image.shape[:2], np.int64),
-        )
-        inputs = session.get_inputs()
+    def feed(self, name: str, frame: Frame, state: Optional[Key] = None) -> Dict[str, np.ndarray]:
+        """Return {input: array} of a network.
+
+        Args:
+            name: 'key', 'current' or 'frame'.
+            frame: a Frame.
+            state: of its key frame, where the network is for other frames.
+
+        Raises DataError where the model takes images of another size only.
+        """
+        inputs = self._sessions[name].get_inputs()
         wanted = next(each.shape for each in inputs if each.name == 'image')
-        for size, own in zip(wanted, frame.tensor.shape):
-            if isinstance(size, int) and size != own:
-                raise DataError(
-                    '%s.onnx was exported for images of %sx%s, this frame becomes one of %dx%d: '
-                    'export the model with '
-                    'another --size, or without one'
-                    % ((name,) + tuple(wanted[2:]) + frame.tensor.shape[2:])
-                )
-        found = session.run(None, {each.name: given[each.name] for each in inputs})
-        return dict(zip((each.name for each in session.get_outputs()), found))
+        if any(
+            isinstance(size, int) and size != own for size, own in zip(wanted, frame.tensor.shape)
+        ):
+            raise DataError(
+                '%s.onnx was exported for images of %sx%s, this frame becomes one of %dx%d: '
+                'export the model with another --size, or without one'
+                % ((name,) + tuple(wanted[2:]) + frame.tensor.shape[2:])
+            )
+        given: Dict[str, Any] = {
+            'image': frame.tensor,
+            'scale': frame.im_info[0, 2:],
+            'frame_size': np.array(frame.image.shape[:2], np.int64),
+        }
+        if state is not None:
+            given.update(key_image=state.tensor, key_feature=state.feature)
+        return {each.name: given[each.name] for each in inputs}
+
+    def _run(self, name: str, feed: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """{output: array} of the network `name`."""
+        session = self._sessions[name]
+        return dict(zip((each.name for each in session.get_outputs()), session.run(None, feed)))
 
 
 def open_networks(
-    folder: str, threads: int = 0, providers: Sequence[str] = ('CPUExecutionProvider',)
+    folder: str,
+    threads: int = 0,
+    providers: Sequence[str] = ('CPUExecutionProvider',),
+    precision: str = 'float32',
 ) -> OnnxNetworks:
-    """Return the OnnxNetworks of an exported folder; threads, providers: as there. Raises its
-    errors.
+    """Return the OnnxNetworks of an exported folder, with their errors.
+
+    Args:
+        folder: that tools/export_model.py wrote.
+        threads, providers: of onnxruntime, as of OnnxNetworks.
+        precision: float16 or int8: the files of that, which --precision writes.
     """
+    if precision not in ENDINGS:
+        raise ConfigError(
+            "there is no precision '%s'; choose from %s" % (precision, ', '.join(ENDINGS))
+        )
+    ending = ENDINGS[precision]
     for names in NAMES:
-        paths = {name: os.path.join(folder, name + '.onnx') for name in names}
+        paths = {name: os.path.join(folder, name + ending) for name in names}
         if all(os.path.isfile(path) for path in paths.values()):
             return OnnxNetworks(paths, threads, providers)
     raise CheckpointError(
-        '%s holds neither frame.onnx nor key.onnx and current.onnx; write them with: '
-        'python tools/export_model.py TASK --format onnx --output FOLDER' % folder
+        '%s holds neither frame%s nor key%s and current%s; write them with: '
+        'python tools/export_model.py TASK --format onnx --precision %s --output FOLDER'
+        % (folder, ending, ending, ending, precision)
     )
 
 

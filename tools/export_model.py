@@ -18,7 +18,7 @@ from lib.inference.testing import parameter_file  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.tasks.task import TASKS, open_task  # noqa: E402
 from lib.utils.argument_types import INTERVAL, positive  # noqa: E402
-from lib.onnx_export.export import export_onnx  # noqa: E402
+from lib.onnx_export.export import export_onnx, remove_onnx, require_frames  # noqa: E402
 from lib.onnx_export.proto import require_packages  # noqa: E402
 from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
 from lib.inference.key_frames import input_format  # noqa: E402
@@ -41,10 +41,12 @@ def parse_arguments():
     parser.add_argument('--size', type=image_size, metavar='HxW',
                         help='with --format onnx: the one size of all images (default any)')
     parser.add_argument('--frames', metavar='PATH',
-                        help='with --format onnx: folder or video to compare both with (default made up)')
+                        help='with --format onnx: folder or video to compare with (default made up)')
+    parser.add_argument('--precision', choices=('float32', 'float16', 'int8'), default='float32',
+                        help='with --format onnx: also write these; int8 needs --frames')
     args = parser.parse_args()
-    if args.format != 'onnx' and (args.size or args.frames):
-        parser.error('--size and --frames are for --format onnx')
+    if args.format != 'onnx' and (args.size or args.frames or args.precision != 'float32'):
+        parser.error('--size, --frames and --precision are for --format onnx')
     return args
 
 
@@ -57,15 +59,18 @@ def main():
     config.TEST.KEY_FRAME_INTERVAL = args.interval or config.TEST.KEY_FRAME_INTERVAL
     if args.format == 'onnx':       # before minutes of work
         require_packages()
+        require_frames(args.frames, args.precision)
         checked_sizes(args.size, input_format(config))
     prefix, epoch = args.model, args.epoch
     if prefix is None:
         prefix, epoch = parameter_file(config, cfg_path, task)[1], config.TEST.test_epoch
     params = task.kind.load_params(prefix, epoch, print)
+    remove_onnx(args.output)
     export_model(config, get_symbol_instance(config), *params, task.kind.class_lines(config), args.output,
                  file_name(os.path.basename(prefix), epoch))
     if args.format == 'onnx':
-        print('onnxruntime against MXNet: %s' % export_onnx(task, args.output, args.size, args.frames))
+        for line in export_onnx(task, args.output, args.size, args.frames, args.precision):
+            print('onnxruntime against MXNet, %s' % line)
     print('written: %s. Run it: python %s/demo.py --model %s --input VIDEO_OR_FOLDER'
           % (args.output, task.name, args.output))
 

@@ -2,7 +2,7 @@
 import importlib
 import importlib.util
 import os
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -22,21 +22,32 @@ ONNX_FILES = ('frame.onnx', 'key.onnx')
 INDEX = 'model.json'        # what makes a folder an exported model of MXNet
 
 
-def open_backend(model: str, cfg: Optional[str] = None, epoch: int = 0,
-                 backend: Optional[str] = None, providers: Optional[Sequence[str]] = None,
-                 threads: int = 0) -> Backend:
-    """Return the Backend for a model; the arguments model, cfg, epoch, backend, providers, threads
-    are those of dff.load.
+class Options(NamedTuple):
+    """What dff.load takes beside the model; see there."""
+
+    cfg: Optional[str] = None
+    epoch: int = 0
+    providers: Optional[Sequence[str]] = None
+    threads: int = 0
+    precision: str = 'float32'
+
+
+def open_backend(model: Any, backend: Optional[str] = None, options: Options = Options()) -> Backend:  # noqa: B008
+    """Return the Backend for a model.
+
+    Args:
+        model, backend: as of dff.load.
+        options: an Options.
 
     Raises SetupError where the engine is missing, CheckpointError for a path that holds no model,
-    ConfigError for an unknown engine or provider.
+    ConfigError for an unknown engine, provider or precision.
     """
     if backend is not None and backend not in OPENERS:
         raise ConfigError("there is no backend '%s'; choose from %s" % (backend, ', '.join(OPENERS)))
-    return OPENERS[backend or _fitting(str(model), cfg)](str(model), cfg, epoch, providers, threads)
+    return OPENERS[backend or _fitting(str(model), options)](str(model), options)
 
 
-def _fitting(model: str, cfg: Optional[str]) -> str:
+def _fitting(model: str, options: Options) -> str:
     """The name of the engine for `model`, by what lies there."""
     if os.path.isdir(model):
         if any(os.path.isfile(os.path.join(model, name)) for name in ONNX_FILES):
@@ -45,18 +56,21 @@ def _fitting(model: str, cfg: Optional[str]) -> str:
             return 'mxnet'
         raise CheckpointError('%s holds no model: expected model.json, frame.onnx or key.onnx, as '
                               'tools/export_model.py writes them' % model)
-    if cfg is None:
+    if options.cfg is None:
         raise CheckpointError('no model at %s: expected a folder of tools/export_model.py, or the '
                               'prefix of a checkpoint with cfg, its settings file' % model)
     return 'mxnet'
 
 
-def _open_onnx(model: str, cfg: Optional[str], epoch: int, providers: Optional[Sequence[str]],
-               threads: int) -> Backend:
-    networks = open_networks(model, threads, _provider_names(providers))
+def _open_onnx(model: str, options: Options) -> Backend:
+    networks = open_networks(model, options.threads, _provider_names(options.providers), options.precision)
     used = networks.providers()[0]
     short = {long: name for name, long in PROVIDERS.items()}
-    return onnx_backend(networks, 'onnxruntime (%s)' % short.get(used, used))
+    return onnx_backend(networks, _described('onnxruntime', short.get(used, used), options))
+
+
+def _described(engine: str, device: str, options: Options) -> str:
+    return '%s (%s)' % (engine, device if options.precision == 'float32' else '%s, %s' % (device, options.precision))
 
 
 def _provider_names(providers: Optional[Sequence[str]]) -> List[str]:
@@ -102,22 +116,24 @@ def onnx_backend(networks: OnnxNetworks, engine: str) -> Backend:
                    detections if about['recognises'] == 'detection' else labels, engine)
 
 
-def _open_openvino(model: str, cfg: Optional[str], epoch: int, providers: Optional[Sequence[str]],
-                   threads: int) -> Backend:
+def _open_openvino(model: str, options: Options) -> Backend:
     from dff.runtime.openvino_session import open_sessions
-    networks, device = open_sessions(model, threads, providers)
-    return onnx_backend(networks, 'OpenVINO (%s)' % device)
+    networks, device = open_sessions(model, options.threads, options.providers, options.precision)
+    return onnx_backend(networks, _described('OpenVINO', device, options))
 
 
-def _open_mxnet(model: str, cfg: Optional[str], epoch: int, providers: Optional[Sequence[str]],
-                threads: int) -> Backend:
+def _open_mxnet(model: str, options: Options) -> Backend:
     # By name: this package runs without lib, which is no part of it.
     for name in ('lib', 'mxnet'):
         if importlib.util.find_spec(name) is None:
             raise SetupError('%s runs in MXNet, and %s is missing: run this from a checkout of Deep Feature Flow '
                              'with MXNet (sh init.sh), or export the model with tools/export_model.py '
                              '--format onnx' % (model, name))
-    return importlib.import_module('lib.apps.backend').open_mxnet(model, cfg, epoch, providers)
+    if options.precision != 'float32':
+        raise ConfigError('in MXNet dff.load computes in float32; %s is for ONNX files, or for the demo.py of the task'
+                          % options.precision)
+    opener = importlib.import_module('lib.apps.backend').open_mxnet
+    return opener(model, options.cfg, options.epoch, options.providers)
 
 
 OPENERS: Dict[str, Callable[..., Backend]] = {

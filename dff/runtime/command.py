@@ -10,6 +10,7 @@ import dff
 from dff.errors import ConfigError, DataError, DFFError
 from dff.live.live import to_stderr
 from dff.live.open import Clip, open_clip
+from dff.onnx_networks import ENDINGS
 from dff.runtime.backends import OPENERS, PROVIDERS
 from dff.runtime.outputs import Write, writing
 from dff.runtime.window import Window, why_no_window
@@ -47,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument('--backend', choices=sorted(OPENERS), help='engine (default: what fits the model)')
     run.add_argument('--provider', action='append', metavar='NAME',
                      help='of onnxruntime: %s; may be repeated, the first available is used' % ', '.join(PROVIDERS))
+    run.add_argument('--precision', choices=sorted(ENDINGS), default='float32',
+                     help='of ONNX files that were exported so (default float32)')
     run.add_argument('--threads', type=int, default=0, metavar='N', help='of the engine (default: its own choice)')
     return top
 
@@ -62,7 +65,8 @@ def run_model(args: argparse.Namespace) -> None:
     if missing:
         to_stderr('--show has no effect: %s' % missing)
     window = Window('dff') if args.show and not missing else None
-    model = dff.load(args.model, args.cfg, args.epoch, args.backend, args.provider, args.threads)
+    model = dff.load(args.model, args.cfg, args.epoch, args.backend, args.provider, args.threads,
+                     args.precision)
     if args.mot and model.recognises != 'detection':
         raise ConfigError('--mot is for detections; this model finds classes of pixels: use --csv or --json')
     schedule = model.schedule(args.interval, args.policy)

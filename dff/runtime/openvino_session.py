@@ -5,8 +5,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 
-from dff.errors import CheckpointError, SetupError
-from dff.onnx_networks import NAMES, OnnxNetworks
+from dff.errors import CheckpointError, ConfigError, SetupError
+from dff.onnx_networks import ENDINGS, NAMES, OnnxNetworks
 
 OUTPUTS = ('feature', 'flow', 'boxes', 'scores', 'class_map')
 METADATA = 14           # the field of ModelProto with pairs of strings (onnx.proto)
@@ -73,13 +73,15 @@ class OpenVinoSession:
         return [request.get_output_tensor(place).data.copy() for place in range(len(self._model.outputs))]
 
 
-def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]]) -> Tuple[OnnxNetworks, str]:
+def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
+                  precision: str = 'float32') -> Tuple[OnnxNetworks, str]:
     """Return (networks, the device that computes them) of an exported folder.
 
     Args:
         folder: with frame.onnx, or key.onnx and current.onnx.
         threads: as of OpenVinoSession.
         devices: of OpenVINO; the first that is here is used; None: the CPU.
+        precision: of dff.onnx_networks.ENDINGS, of the files.
 
     Raises SetupError where OpenVINO or the device is missing, CheckpointError.
     """
@@ -87,18 +89,21 @@ def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]]) -
         core = importlib.import_module('openvino').Core()
     except ImportError as error:
         raise SetupError('this backend needs OpenVINO (%s); install it with: pip install openvino' % error) from None
+    if precision not in ENDINGS:
+        raise ConfigError("there is no precision '%s'; choose from %s" % (precision, ', '.join(ENDINGS)))
     wanted = [devices] if isinstance(devices, str) else list(devices or ['CPU'])
     device = next((name for name in wanted if name in core.available_devices), None)
     if device is None:
         raise SetupError('OpenVINO has no device %s here; it has %s'
                          % (' or '.join(wanted), ', '.join(core.available_devices)))
     for names in NAMES:
-        paths = {name: os.path.join(folder, name + '.onnx') for name in names}
+        paths = {name: os.path.join(folder, name + ENDINGS[precision]) for name in names}
         if all(os.path.isfile(path) for path in paths.values()):
             sessions = {name: OpenVinoSession(core, path, device, threads) for name, path in paths.items()}
             return OnnxNetworks(sessions), device
-    raise CheckpointError('%s holds neither frame.onnx nor key.onnx and current.onnx, which OpenVINO reads; write them '
-                          'with tools/export_model.py --format onnx' % folder)
+    ending = ENDINGS[precision]
+    raise CheckpointError('%s holds neither frame%s nor key%s and current%s, which OpenVINO reads; write them '
+                          'with tools/export_model.py --format onnx' % (folder, ending, ending, ending))
 
 
 def metadata_pairs(data: bytes) -> Iterator[Tuple[str, str]]:

@@ -11,11 +11,23 @@ from dff import boxes
 from dff.errors import ExportError
 from dff.frames import prepare
 
-LIMIT = 1e-3  # of scores (0 to 1), and of boxes relative to the frame's longer side
-EQUAL = 0.999  # share of a class map's pixels
-# Rounding in pooling and in non-maximum suppression lets a last bit choose another region now and
-# then, in any two runtimes.
-SPARED = 0.01  # share of detections
+
+class Tolerance(NamedTuple):
+    """How far two results may be apart."""
+
+    limit: float  # of scores (0 to 1), and of boxes relative to the frame's longer side
+    spared: float  # share of detections without a counterpart
+    least: float  # score of the detections that count
+    equal: float  # share of a class map's pixels
+
+
+# By precision. Rounding in pooling and in non-maximum suppression lets a last bit choose another
+# region now and then, in any two runtimes; and more bits choose more often.
+TOLERANCES = {
+    'float32': Tolerance(1e-3, 0.01, 0.0, 0.999),
+    'float16': Tolerance(2e-2, 0.05, 0.1, 0.99),
+    'int8': Tolerance(0.1, 0.2, 0.1, 0.9),
+}
 
 
 class Comparison(NamedTuple):
@@ -46,7 +58,7 @@ def made_up_clip(size, length, seed=0):
     ]
 
 
-def compare(task, network, params, networks, clips):
+def compare(task, network, params, networks, clips, precision):
     """Return the Comparison of the networks' results, the first frame of each clip being the key
     frame of the others.
 
@@ -56,12 +68,14 @@ def compare(task, network, params, networks, clips):
         params: (arg_params, aux_params).
         networks: OnnxNetworks.
         clips: lists of BGR uint8 images, of one size in each.
+        precision: of `networks`, one of TOLERANCES.
     """
     config = copy.deepcopy(task.config)
     config.TEST.PRECISION = 'float32'
     theirs = task.kind.predictor(
         config, network, params, mx.cpu(), 2, 'the exported model'
     ).networks
+    tolerance, measure = TOLERANCES[precision], MEASURES[task.recognises]
     differences = []
     for clip in clips:
         state, own_state = None, None
@@ -70,80 +84,85 @@ def compare(task, network, params, networks, clips):
             if state is None or not networks.propagates:
                 (wanted, state), (found, own_state) = theirs.key(frame), networks.key(frame)
             else:
-                wanted, found = theirs.current(frame, state), networks.current(frame, own_state)
+                wanted = theirs.current(frame, state)
+                found = networks.current(frame, own_state)
             differences.append(
-                MEASURES[task.recognises](wanted.values, found.values, frame, config.TEST.NMS)
+                measure(wanted.values, found.values, frame, config.TEST.NMS, tolerance)
             )
-    return JUDGES[task.recognises](differences)
+    return JUDGES[task.recognises](differences, tolerance)
 
 
-def require_equal(comparison):
-    """Raise ExportError unless the Comparison `comparison` is good."""
+def require_equal(comparison, precision):
+    """Raise ExportError unless the Comparison `comparison` of models of `precision` is good."""
     if not comparison.good:
         raise ExportError(
-            'onnxruntime computes something else than MXNet, nothing is written: %s'
-            % comparison.line
+            'in %s, onnxruntime computes something else than MXNet; no such file is written: %s'
+            % (precision, comparison.line)
         )
 
 
-def detection_differences(wanted, found, frame, nms):
-    """Return how far each detection of either is from the nearest one of its class in the other:
-    float64 [n].
+def detection_differences(wanted, found, frame, nms, tolerance):
+    """Return how far each detection of either is from the nearest one of its class in the other.
 
     Args:
         wanted: rois, cls_prob and bbox_pred of a Frame.
         found: boxes and scores.
         frame: the Frame.
         nms: threshold of the last suppression.
+        tolerance: a Tolerance.
+
+    Returns:
+        float64 [n]
     """
-    rois, probability, deltas = wanted
     sides = [
-        boxes.frame_detections(rois, probability, deltas, frame.im_info, 0.0, nms, 0),
+        boxes.frame_detections(*wanted, frame.im_info, 0.0, nms, 0),
         boxes.best_detections(*found, 0.0, nms, 0),
     ]
     longer, differences = max(frame.image.shape[:2]), []
     for side, other in (sides, sides[::-1]):
         best = side[np.argsort(-side[:, 1], kind='stable')[:300]]
-        for detection in best:
+        for detection in best[best[:, 1] >= tolerance.least]:
             rivals = other[other[:, 0] == detection[0]]
             apart = np.abs(rivals[:, 1:] - detection[1:]) / ([1] + [longer] * 4)
             differences.append(apart.max(axis=1).min() if len(rivals) else 1.0)
     return np.array(differences)
 
 
-def map_differences(wanted, found, _frame, _nms):
-    """Return the share of pixels whose classes differ in two class maps, `wanted` and `found`:
-    [1].
-    """
+def map_differences(wanted, found, _frame, _nms, _tolerance):
+    """Return the share of pixels whose classes differ in the class maps `wanted` and `found`: [1]."""
     return np.array([np.mean(wanted != found)])
 
 
-def _judge_detections(differences):
+def _judge_detections(differences, tolerance):
     ordered = np.sort(np.concatenate(differences))[::-1]
     if not len(ordered):
         return Comparison(
-            'no detection in any of %d frames; name others with --frames' % len(differences), False
+            'no detection of score %g or more in any of %d frames; name others with --frames'
+            % (tolerance.least, len(differences)),
+            False,
         )
-    spared = int(SPARED * len(ordered))
+    alone, may = int(np.sum(ordered > tolerance.limit)), int(tolerance.spared * len(ordered))
     line = (
         'largest relative difference of scores and boxes %.1e '
         'in %d detections of %d frames (limit %g)'
-        % (ordered[spared], len(ordered), len(differences), LIMIT)
-    )
-    if ordered[0] > LIMIT:
-        line += ', but for %d that have no counterpart there (up to %d may)' % (
-            np.sum(ordered > LIMIT),
-            spared,
+        % (
+            ordered[min(alone, len(ordered) - 1)],
+            len(ordered) - alone,
+            len(differences),
+            tolerance.limit,
         )
-    return Comparison(line, bool(ordered[spared] <= LIMIT))
+    )
+    if alone:
+        line += ', and %d without a counterpart (up to %d may be)' % (alone, may)
+    return Comparison(line, alone <= may)
 
 
-def _judge_maps(differences):
+def _judge_maps(differences, tolerance):
     equal = 1 - max(each.max() for each in differences)
     return Comparison(
         '%.3f %% of the pixels have the same class in the worst of %d frames (limit %g %%)'
-        % (100 * equal, len(differences), 100 * EQUAL),
-        bool(equal >= EQUAL),
+        % (100 * equal, len(differences), 100 * tolerance.equal),
+        bool(equal >= tolerance.equal),
     )
 
 

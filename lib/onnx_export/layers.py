@@ -24,7 +24,7 @@ def _both_ends(pad):
 
 @converts('Convolution')
 def convolution(build, node, inputs):
-    """Return Conv; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Conv; build, node, inputs: see converter.py."""
     return build.op(
         'Conv',
         *inputs,
@@ -38,7 +38,7 @@ def convolution(build, node, inputs):
 
 @converts('Deconvolution')
 def deconvolution(build, node, inputs):
-    """Return ConvTranspose; see lib.onnx_export.converter for build, node, inputs."""
+    """Return ConvTranspose; build, node, inputs: see converter.py."""
     if node.get('target_shape'):
         raise unsupported(node, 'a target_shape')
     return build.op(
@@ -55,7 +55,7 @@ def deconvolution(build, node, inputs):
 
 @converts('Pooling')
 def pooling(build, node, inputs):
-    """Return MaxPool or AveragePool; see lib.onnx_export.converter for build, node, inputs."""
+    """Return MaxPool or AveragePool; build, node, inputs: see converter.py."""
     kind, kernel, pad = node.get('pool_type', 'max'), node.get('kernel'), node.get('pad', (0, 0))
     stride, value = node.get('stride', (1, 1)), inputs[0]
     rounds_up = node.get('pooling_convention', 'valid') == 'full'
@@ -82,7 +82,7 @@ def pooling(build, node, inputs):
 
 @converts('Activation')
 def activation(build, node, inputs):
-    """Return Relu and the like; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Relu and the like; build, node, inputs: see converter.py."""
     if node.get('act_type') not in ACTIVATIONS:
         raise unsupported(node, 'act_type %s' % node.get('act_type'))
     return build.op(ACTIVATIONS[node.get('act_type')], *inputs)
@@ -90,7 +90,7 @@ def activation(build, node, inputs):
 
 @converts('LeakyReLU')
 def leaky_relu(build, node, inputs):
-    """Return LeakyRelu; see lib.onnx_export.converter for build, node, inputs."""
+    """Return LeakyRelu; build, node, inputs: see converter.py."""
     if node.get('act_type', 'leaky') != 'leaky':
         raise unsupported(node, 'act_type %s' % node.get('act_type'))
     return build.op('LeakyRelu', *inputs, alpha=float(node.get('slope', 0.25)))
@@ -98,25 +98,25 @@ def leaky_relu(build, node, inputs):
 
 @converts('softmax')
 def softmax(build, node, inputs):
-    """Return Softmax; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Softmax; build, node, inputs: see converter.py."""
     return build.op('Softmax', inputs[0], axis=node.get('axis', -1))
 
 
 @converts(*ELEMENTWISE)
 def elementwise(build, node, inputs):
-    """Return Add, Sub or Mul; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Add, Sub or Mul; build, node, inputs: see converter.py."""
     return build.op(ELEMENTWISE[node.op], *inputs)
 
 
 @converts('_mul_scalar')
 def times_number(build, node, inputs):
-    """Return Mul with a number; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Mul with a number; build, node, inputs: see converter.py."""
     return build.op('Mul', inputs[0], float(node.get('scalar')))
 
 
 @converts('dot')
 def dot(build, node, inputs):
-    """Return MatMul; see lib.onnx_export.converter for build, node, inputs."""
+    """Return MatMul; build, node, inputs: see converter.py."""
     if node.get('transpose_a', False) or node.get('transpose_b', False):
         raise unsupported(node, 'transpose_a or transpose_b')
     return build.op('MatMul', *inputs)
@@ -124,27 +124,25 @@ def dot(build, node, inputs):
 
 @converts('BlockGrad', '_copy')
 def same(build, node, inputs):
-    """Return the input itself; see lib.onnx_export.converter for build, node, inputs."""
+    """Return the input itself; build, node, inputs: see converter.py."""
     return inputs[0]
 
 
 @converts('_full')
 def full(build, node, inputs):
-    """Return a constant; see lib.onnx_export.converter for build, node, inputs."""
+    """Return a constant; build, node, inputs: see converter.py."""
     return build.value(np.full(node.get('shape'), node.get('value'), np.float32))
 
 
 @converts('Concat')
 def concat(build, node, inputs):
-    """Return Concat; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Concat; build, node, inputs: see converter.py."""
     return build.op('Concat', *inputs, axis=node.get('dim', 1))
 
 
 @converts('stack')
 def stack(build, node, inputs):
-    """Return Concat along an axis that is made for it; see lib.onnx_export.converter for build,
-    node, inputs.
-    """
+    """Return Concat along an axis that is made for it; build, node, inputs: see converter.py."""
     axis = node.get('axis', 0)
     return build.op(
         'Concat', *(build.op('Unsqueeze', value, [axis]) for value in inputs), axis=axis
@@ -153,15 +151,15 @@ def stack(build, node, inputs):
 
 @converts('tile')
 def tile(build, node, inputs):
-    """Return Tile, of values with as many axes as it has factors; see lib.onnx_export.converter
-    for build, node, inputs.
+    """Return Tile, of values with as many axes as it has factors; build, node, inputs: see
+    converter.py.
     """
     return build.op('Tile', inputs[0], list(node.get('reps')))
 
 
 @converts('Pad')
 def pad(build, node, inputs):
-    """Return Pad; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Pad; build, node, inputs: see converter.py."""
     width, mode = node.get('pad_width'), node.get('mode')
     if mode not in ('edge', 'constant'):
         raise unsupported(node, 'mode %s' % mode)
@@ -172,7 +170,7 @@ def pad(build, node, inputs):
 
 @converts('slice_axis')
 def slice_axis(build, node, inputs):
-    """Return Slice; see lib.onnx_export.converter for build, node, inputs."""
+    """Return Slice; build, node, inputs: see converter.py."""
     end = node.get('end')
     return build.part(
         inputs[0],
@@ -184,9 +182,7 @@ def slice_axis(build, node, inputs):
 
 @converts('slice_like')
 def slice_like(build, node, inputs):
-    """Return Slice to the size of another value; see lib.onnx_export.converter for build, node,
-    inputs.
-    """
+    """Return Slice to the size of another value; build, node, inputs: see converter.py."""
     axes = list(node.get('axes', ()))
     if not axes:
         raise unsupported(node, 'no axes')
@@ -201,7 +197,7 @@ def slice_like(build, node, inputs):
 
 @converts('Reshape')
 def reshape(build, node, inputs):
-    """Return Reshape; see lib.onnx_export.converter for build, node, inputs.
+    """Return Reshape; build, node, inputs: see converter.py.
 
     MXNet's 0 keeps an axis, -3 makes one of two; each number but -1 uses up one axis of the input,
     -3 two.

@@ -7,8 +7,8 @@ from lib.onnx_export.converter import converts, unsupported
 
 @converts('GridGenerator')
 def flow_grid(build, node, inputs):
-    """Return where each cell of a map fetches from, [N, h, w, 2]; see lib.onnx_export.converter
-    for build, node, inputs.
+    """Return where each cell of a map fetches from, [N, h, w, 2]; build, node, inputs: see
+    converter.py.
 
     Cell x lies at (2 x + 1) / w - 1, which is GridSample with align_corners=0: the form that
     runtimes have fast code for.
@@ -27,7 +27,7 @@ def flow_grid(build, node, inputs):
 
 @converts('BilinearSampler')
 def bilinear_sampler(build, node, inputs):
-    """Return GridSample; see lib.onnx_export.converter for build, node, inputs."""
+    """Return GridSample; build, node, inputs: see converter.py."""
     if node.input(1).op != 'GridGenerator':
         raise unsupported(node, 'a grid of %s' % node.input(1).op)
     return build.op('GridSample', *inputs, mode='bilinear', padding_mode='zeros', align_corners=0)
@@ -35,8 +35,8 @@ def bilinear_sampler(build, node, inputs):
 
 @converts('Correlation')
 def correlation(build, node, inputs):
-    """Return the mean product of each cell with those around it; see lib.onnx_export.converter for
-    build, node, inputs.
+    """Return the mean product of each cell with those around it; build, node, inputs: see
+    converter.py.
     """
     reach = node.get('max_displacement', 1)
     others = {

@@ -9,8 +9,7 @@ from lib.onnx_export.converter import converts, unsupported
 
 @converts('_contrib_Proposal')
 def proposal(build, node, inputs):
-    """Return the regions [R, 5] of one image; see lib.onnx_export.converter for build, node,
-    inputs.
+    """Return the regions [R, 5] of one image; build, node, inputs: see converter.py.
 
     Faster R-CNN (arXiv 1506.01497, section 3.1), as lib/operator_cxx/proposal describes it.
     """
@@ -138,8 +137,7 @@ def _chosen(build, boxes, score, node):
 
 @converts('_contrib_PSROIPooling')
 def psroi_pooling(build, node, inputs):
-    """Return position-sensitive pooling, [R, D, P, P]; see lib.onnx_export.converter for build,
-    node, inputs.
+    """Return position-sensitive pooling, [R, D, P, P]; build, node, inputs: see converter.py.
 
     R-FCN (arXiv 1605.06409, eq. 1), as lib/operator_cxx/psroi_pooling describes it, of one image.
     Each bin is four look-ups

@@ -1,4 +1,4 @@
-"""The package `dff` as users install it: a wheel, in an environment of its own, without MXNet and without a checkout."""
+"""The package `dff` as users install it: a wheel in an empty environment, without MXNet or a checkout."""
 import glob
 import json
 import os

@@ -5,18 +5,19 @@ import shutil
 import numpy as np
 import pytest
 
-from dff.errors import ExportError, SetupError
+from dff.errors import ConfigError, ExportError, SetupError
 from lib.onnx_export import check, networks, proto, sizes
 from dff.frames import InputFormat
 from dff.image import read_image
 from dff.writers import open_writer
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import TASKS, export_tiny
-from lib.onnx_export.export import export_onnx
+from lib.onnx_export.export import export_onnx, require_frames
 
 import onnx  # noqa: E402  (onnx_tools skips where it is missing)
 
 DETECTION = 'image', 'scale'
+FLOAT32 = check.TOLERANCES['float32']
 INPUTS = {
     ('rfcn', 'frame'): DETECTION,
     ('dff_rfcn', 'key'): DETECTION,
@@ -43,7 +44,7 @@ def copy_of(exported, name, tmp_path):
 @pytest.mark.parametrize('name', TASKS)
 def test_the_networks_compute_the_same_and_explain_themselves(exported, tmp_path, name):
     task, folder = copy_of(exported, name, tmp_path)
-    line = export_onnx(task, str(folder))
+    (line,) = export_onnx(task, str(folder))
     assert (
         'largest relative difference' in line
         if 'rfcn' in name
@@ -91,7 +92,7 @@ def test_other_flow_networks(tmp_path, flow):
     )
     params = [{name: mx.nd.array(value) for name, value in each.items()} for each in values]
     export_model(task.config, instance, *params, ['a', 'b', 'c'], str(tmp_path), 'tiny')
-    assert 'largest relative difference' in export_onnx(task, str(tmp_path))
+    assert 'largest relative difference' in export_onnx(task, str(tmp_path))[0]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_other_flow_networks(tmp_path, flow):
 )
 def test_other_settings(tmp_path, changes):
     task = export_tiny('rfcn', tmp_path, **changes)
-    assert 'largest relative difference' in export_onnx(task, str(tmp_path))
+    assert 'largest relative difference' in export_onnx(task, str(tmp_path))[0]
 
 
 def test_a_fixed_size_and_frames_of_the_users(exported, tmp_path):
@@ -109,7 +110,7 @@ def test_a_fixed_size_and_frames_of_the_users(exported, tmp_path):
         for t, image in enumerate(tiny.clip(3, 64, 90)):
             write(image, 'f%d' % t)
     assert read_image(tmp_path / 'frames' / 'f0.jpg').shape == (64, 90, 3)
-    assert 'of 3 frames' in export_onnx(task, str(folder), (64, 90), str(tmp_path / 'frames'))
+    assert 'of 3 frames' in export_onnx(task, str(folder), (64, 90), str(tmp_path / 'frames'))[0]
     model = onnx.load(str(folder / 'current.onnx'))
     shapes = {
         each.name: [side.dim_value for side in each.type.tensor_type.shape.dim]
@@ -121,6 +122,54 @@ def test_a_fixed_size_and_frames_of_the_users(exported, tmp_path):
         4,
         6,
     ]
+
+
+@pytest.mark.parametrize('name', ['dff_rfcn', 'deeplab'])
+def test_fewer_bits(exported, tmp_path, monkeypatch, name):
+    """Tiny networks of random numbers are worse in int8 than trained ones: without limits."""
+    loose = {key: check.Tolerance(1, 0, 0, 0.5) for key in ('float16', 'int8')}
+    monkeypatch.setattr(check, 'TOLERANCES', dict(check.TOLERANCES, **loose))
+    task, folder = copy_of(exported, name, tmp_path)
+    with open_writer(tmp_path / 'frames') as write:
+        for t, image in enumerate(tiny.clip(6)):
+            write(image, 'f%d' % t)
+    kinds = ('key', 'current') if 'dff' in name else ('frame',)
+    for precision in ('float16', 'int8'):
+        lines = export_onnx(task, str(folder), None, str(tmp_path / 'frames'), precision)
+        assert [line.split(':')[0] for line in lines] == ['float32', precision]
+        for kind in kinds:
+            whole, small = (
+                onnx.load(str(folder / (kind + ending)))
+                for ending in ('.onnx', '.%s.onnx' % precision)
+            )
+            assert [each.name for each in small.graph.input] == [
+                each.name for each in whole.graph.input
+            ]
+            kept = {each.key: each.value for each in small.metadata_props}
+            assert all(kept[each.key] == each.value for each in whole.metadata_props)
+            assert small.ByteSize() < 0.9 * whole.ByteSize()
+            types = {node.op_type for node in small.graph.node}
+            assert ('Cast' if precision == 'float16' else 'QuantizeLinear') in types
+
+
+def test_int8_that_computes_something_else(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        check, 'TOLERANCES', dict(check.TOLERANCES, int8=check.Tolerance(1e-9, 0, 0, 1))
+    )
+    task, folder = copy_of(exported, 'rfcn', tmp_path)
+    with open_writer(tmp_path / 'frames') as write:
+        write(tiny.frame(0), 'f')
+    with pytest.raises(
+        ExportError,
+        match='in int8, onnxruntime computes something else than MXNet; no such file is ',
+    ):
+        export_onnx(task, str(folder), None, str(tmp_path / 'frames'), 'int8')
+    assert (folder / 'frame.onnx').exists() and not (folder / 'frame.int8.onnx').exists()
+    with pytest.raises(
+        ConfigError,
+        match='--precision int8 measures the ranges of all values on frames of yours: name some',
+    ):
+        require_frames(None, 'int8')
 
 
 @pytest.mark.parametrize('name', ['rfcn', 'deeplab'])
@@ -137,7 +186,8 @@ def test_a_difference_above_the_limit_is_refused(exported, tmp_path, monkeypatch
 
     monkeypatch.setattr(networks, 'convert', wrong)
     with pytest.raises(
-        ExportError, match='onnxruntime computes something else than MXNet, nothing is written: '
+        ExportError,
+        match='in float32, onnxruntime computes something else than MXNet; no such file is ',
     ) as error:
         export_onnx(task, str(folder))
     assert 'limit' in str(error.value) and not (folder / 'frame.onnx').exists()
@@ -145,17 +195,14 @@ def test_a_difference_above_the_limit_is_refused(exported, tmp_path, monkeypatch
 
 def test_the_judgement_spares_one_in_a_hundred_detections():
     good, bad = np.full(198, 1e-6), np.full(2, 0.5)
-    verdict = check._judge_detections([good, bad])
-    assert (
-        verdict.good
-        and '1.0e-06 in 200 detections of 2 frames' in verdict.line
-        and 'but for 2 that' in verdict.line
-    )
-    assert not check._judge_detections([good[:100], bad]).good
-    verdict = check._judge_detections([np.array([])])
-    assert (
-        not verdict.good
-        and verdict.line == 'no detection in any of 1 frames; name others with --frames'
+    verdict = check._judge_detections([good, bad], FLOAT32)
+    assert verdict.good and '1.0e-06 in 198 detections of 2 frames' in verdict.line
+    assert verdict.line.endswith('and 2 without a counterpart (up to 2 may be)')
+    assert not check._judge_detections([good[:100], bad], FLOAT32).good
+    assert not check._judge_detections([bad], FLOAT32).good
+    verdict = check._judge_detections([np.array([])], FLOAT32)
+    assert not verdict.good and verdict.line == (
+        'no detection of score 0 or more in any of 1 frames; name others with --frames'
     )
 
 
@@ -197,10 +244,13 @@ def test_the_command(tmp_path):
     path = tiny.write_experiment(tmp_path, 'rfcn', clips=1, length=2)
     words = 'tools/export_model.py', 'rfcn', '--cfg', path, '--output', tmp_path / 'out'
     status, printed, errors = tiny.run_script(*words, '--format', 'onnx')
-    assert status == 0 and 'onnxruntime against MXNet: largest relative difference' in printed, (
-        errors
-    )
+    assert (
+        status == 0
+        and 'onnxruntime against MXNet, float32: largest relative difference' in printed
+    ), errors
     assert (tmp_path / 'out' / 'frame.onnx').is_file()
+    # Without --format onnx the folder holds another model, and no ONNX file of the one before.
+    assert tiny.run_script(*words)[0] == 0 and not (tmp_path / 'out' / 'frame.onnx').exists()
     for more, message in (
         (
             ('--format', 'onnx', '--size', '60x90'),
@@ -212,7 +262,7 @@ def test_the_command(tmp_path):
             ('--format', 'onnx', '--size', '60'),
             "expected HEIGHTxWIDTH in pixels, as 562x1000, found '60'",
         ),
-        (('--size', '64x96'), '--size and --frames are for --format onnx'),
+        (('--size', '64x96'), '--size, --frames and --precision are for --format onnx'),
     ):
         status, _, errors = tiny.run_script(*words, *more)
         assert status == 2 and message in errors and 'Traceback' not in errors

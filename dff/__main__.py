@@ -1,4 +1,5 @@
 """python -m dff: the command `dff`."""
 from dff.runtime.command import main
 
-main()
+if __name__ == '__main__':
+    main()

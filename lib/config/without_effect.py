@@ -3,6 +3,8 @@ not done.
 """
 import logging
 
+from dff.errors import shown
+
 _SHARED = ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta']
 # key: (values that describe what is done anyway, what that is)
 WITHOUT_EFFECT = {
@@ -30,6 +32,6 @@ def report_without_effect(tree, source):
         for section in sections:
             node = node.get(section) if isinstance(node, dict) else None
         if isinstance(node, dict) and key in node and node[key] not in values:
-            idle.append('%s: %.60r (%s)' % (name, node[key], instead))
+            idle.append('%s: %.60s (%s)' % (name, shown(node[key]), instead))
     if idle:
         _log.warning('%s: settings without effect: %s', source, '; '.join(idle))

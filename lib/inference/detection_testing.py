@@ -7,7 +7,7 @@ from dff.drawing import draw_detections
 from dff.sources import image_frames
 from dff.timing import Timing
 from dff.tracking.tracker import TrackRules
-from dff.writers import open_writer
+from dff.writers import open_folder
 from lib.evaluation.track_eval import evaluate_tracks
 from lib.evaluation.tracks_file import read_tracks
 from lib.inference.clip_results import ClipResults
@@ -105,7 +105,7 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None):
             timing.add(result)
             write(clip.first_number + result.index, result.detections, result.track_ids)
             if drawn:
-                with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
+                with open_folder(os.path.join(results.folder, 'vis', clip.name)) as draw:
                     draw(draw_detections(result.image, result.detections, class_names, VISIBLE, result.track_ids),
                          source.name(result.index))
             tick()

@@ -38,7 +38,8 @@ def test_one_line_names_them_all(tmp_path, caplog):
     update_from_file(config, str(path))
     assert [record.message for record in caplog.records] == [
         '%s: settings without effect: TRAIN.END2END: False (training is end to end); '
-        'TRAIN.RPN_POSITIVE_WEIGHT: 0.5 (all anchors of a batch have one weight); TEST.HAS_RPN: False (proposals come from the RPN)' % path]
+        'TRAIN.RPN_POSITIVE_WEIGHT: 0.5 (all anchors of a batch have one weight); '
+        'TEST.HAS_RPN: False (proposals come from the RPN)' % path]
 
 
 def test_shipped_settings_are_quiet(root, caplog):

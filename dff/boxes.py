@@ -83,15 +83,14 @@ def best_detections(boxes: np.ndarray, scores: np.ndarray, score_thresh: float, 
         scores: float32 [R, C + 1]; column 0 is the background.
         score_thresh, nms_thresh, max_per_image: as of frame_detections.
     """
-    least = np.float32(score_thresh)
     parts = []
     for label in range(1, scores.shape[1]):
         own_scores = scores[:, label]
         own_boxes = boxes if boxes.ndim == 2 else boxes[:, label]
-        chosen = np.where((own_scores > least) & np.isfinite(own_scores)
+        chosen = np.where((own_scores > np.float32(score_thresh)) & np.isfinite(own_scores)
                           & np.isfinite(own_boxes).all(axis=1))[0]
         order = chosen[np.argsort(-own_scores[chosen], kind='stable')]
-        keep = order[greedy_nms(own_boxes[order], float(np.float32(nms_thresh)))]
+        keep = order[greedy_nms(own_boxes[order], nms_thresh)]
         labels = np.full(len(keep), label, dtype=np.float32)
         parts.append(np.column_stack((labels, own_scores[keep], own_boxes[keep])))
     detections = np.concatenate(parts) if parts else np.empty((0, 6))

@@ -29,7 +29,8 @@ class OnnxNetworks:
     segmentation a class map, uint8 [H, W]; both in the frame's own pixels.
 
     Args:
-        models: {'frame': path or bytes of the file}, or {'key': ..., 'current': ...}.
+        models: {'frame': path or bytes of the file}, or {'key': ..., 'current': ...}; in their place
+            may stand what answers as onnxruntime.InferenceSession does.
         threads: of onnxruntime; 0: one for each core.
         providers: of onnxruntime, the best first.
 
@@ -41,12 +42,15 @@ class OnnxNetworks:
 
     def __init__(
         self,
-        models: Mapping[str, Union[str, bytes]],
+        models: Mapping[str, Any],
         threads: int = 0,
         providers: Sequence[str] = ('CPUExecutionProvider',),
     ):
         self._sessions = {
-            name: _session(name, model, threads, providers) for name, model in models.items()
+            name: _session(name, model, threads, providers)
+            if isinstance(model, (str, bytes))
+            else model
+            for name, model in models.items()
         }
         self._key = 'key' if 'key' in self._sessions else 'frame'
         self.propagates = self._key == 'key'
@@ -54,6 +58,12 @@ class OnnxNetworks:
         self.form = InputFormat(
             tuple(self.about['scales']), self.about['image_stride'], self.about['pixel_means']
         )
+
+    def providers(self) -> Sequence[str]:
+        """Return the providers that onnxruntime uses, the first first: one that fails to start is
+        left out by it.
+        """
+        return self._sessions[self._key].get_providers()
 
     def key(self, frame: Frame) -> Tuple[Outputs, Key]:
         """See dff.networks.Networks."""
@@ -65,7 +75,9 @@ class OnnxNetworks:
         """See dff.networks.Networks. Raises ValueError where there are no such networks."""
         if not self.propagates:
             raise ValueError('the frame baseline has no network for other frames than key frames')
-        return Outputs(_values(self._run('current', self.feed('current', frame, state))))
+        found = self._run('current', self.feed('current', frame, state))
+        flow = found.pop('flow', None)
+        return Outputs(_values(found), flow=None if flow is None else flow[0])
 
     def feed(self, name: str, frame: Frame, state: Optional[Key] = None) -> Dict[str, np.ndarray]:
         """Return {input: array} of a network.

@@ -127,6 +127,7 @@ def _test():
         'KEY_FRAME_POLICY': 'fixed',
         # with flow: how far the moved key frame is off, grey levels, summed
         'KEY_FRAME_MISMATCH': 80.0,
+        'TRACK': False,                              # True: an id for every detection, followed along the flow
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300,
         'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch

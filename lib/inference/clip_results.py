@@ -7,6 +7,7 @@ import json
 import os
 
 from dff.timing import Timing
+from dff.tracking.mot import mot_lines
 from dff.files import (atomic_path, file_size, flush_all, make_folder, read_json, remove_leftovers,
                        write_json)
 
@@ -88,7 +89,9 @@ class RunFolder:
 
 
 class ClipResults(RunFolder):
-    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took."""
+    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took; with TEST.TRACK
+    <clip>.tracks.txt holds the tracks.
+    """
 
     CONTENT = 'detections'
 
@@ -98,13 +101,21 @@ class ClipResults(RunFolder):
 
     @contextlib.contextmanager
     def writing(self, clip, timing, drawn=False):
-        """Yield write(frame_number, detections). The clip is finished when the block ends well.
+        """Yield write(frame_number, detections, track ids or None). The clip is finished when the block ends well.
 
         clip: a Clip; timing: its Timing, filled in the block; drawn: its images are written, too.
         """
-        path = self._path(clip, '.txt')
+        path, lines = self._path(clip, '.txt'), []
         with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as stream:
-            yield lambda number, detections: stream.write(format_detections(number, detections))
+            def write(number, detections, ids=None):
+                stream.write(format_detections(number, detections))
+                if ids is not None:
+                    lines.append(mot_lines(number, detections, ids))
+            yield write
+        if lines:
+            with atomic_path(self._path(clip, '.tracks.txt')) as temporary, \
+                    open(temporary, 'w', encoding='ascii') as stream:
+                stream.writelines(lines)
         self.finish(clip, drawn, timing=timing.as_dict())
 
     def merge(self, clips):
@@ -117,6 +128,19 @@ class ClipResults(RunFolder):
                         merged.write(line)
                 timing.merge(self.record(clip)['timing'])
         return path, timing
+
+    def merge_tracks(self, clips):
+        """Join the clips' tracks, in order, into one file, ids counted on from clip to clip; returns its path."""
+        path, most = os.path.join(self.folder, 'tracks.txt'), 0
+        with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as merged:
+            for clip in clips:
+                before = most
+                with open(self._path(clip, '.tracks.txt'), encoding='ascii') as stream:
+                    for line in stream:
+                        frame, number, rest = line.split(',', 2)
+                        most = max(most, before + int(number))
+                        merged.write('%s,%d,%s' % (frame, before + int(number), rest))
+        return path
 
     def _name(self, clip):
         # The number makes it unique: a list of frames may cut one folder into several clips.

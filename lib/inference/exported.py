@@ -163,7 +163,7 @@ class _Exported:
         self.check_size, self.guard = check_size, functools.partial(mxnet_refusing, source)
         self.propagates, self.recognises = network.propagates, network.recognises
         self.key_feature, self.head_outputs = network.key_feature, network.head_outputs
-        self.flow_mismatch = network.flow_mismatch
+        self.flow_mismatch, self.flow = network.flow_mismatch, network.flow
 
     def test_networks(self, cfg):
         """Return {name: symbol}, as NetworkOutputs does; `cfg` changes nothing."""

@@ -28,6 +28,7 @@ class VideoPredictor:
     """
 
     head = result = None
+    with_flow = False      # whether results need the flow of other frames than key frames
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, source='the parameters given'):
         self.cfg, self.form, self._instance = cfg, input_format(cfg), symbol_instance
@@ -46,7 +47,7 @@ class VideoPredictor:
     def _bind(self):
         if self._instance.propagates:
             self.networks = PropagatingNetworks(self.cfg, self._instance, self._binder, self.head, self.interval > 1,
-                                                self.schedule().needs_mismatch)
+                                                self.schedule().needs_mismatch, self.with_flow)
         else:
             self.interval = 1
             self.networks = FrameNetworks(self.cfg, self._instance, self._binder, self.head)

@@ -46,7 +46,7 @@ def network_models(task, instance, symbols, parameters, classes, size=None):
             task,
             instance,
             symbol,
-            feature if name == 'key' else None,
+            _extra(name, task, instance, symbol, feature, tensors),
             tensors,
             parameters,
             texts,
@@ -75,11 +75,23 @@ def _image_tensors(config, feature, size):
     }
 
 
-def _model(name, task, instance, symbol, feature, tensors, parameters, texts):
-    """The ModelProto of one network; feature: what it hands out as `feature`, or None."""
+def _extra(name, task, instance, symbol, feature, tensors):
+    """(Tensor, symbol) of what a network hands out beside its results; None where there is nothing."""
+    if name == 'key':
+        meaning = 'for current.onnx'
+        return tensors['key_feature']._replace(name='feature', meaning=meaning), feature
+    if name == 'current' and task.recognises == 'detection':
+        meaning = 'cells from each cell of the feature map to its place in the key frame: right, down'
+        shape = (1, 2) + tuple(tensors['key_feature'].shape[2:])
+        return Tensor('flow', np.float32, shape, meaning), instance.flow(symbol)
+    return None
+
+
+def _model(name, task, instance, symbol, extra, tensors, parameters, texts):
+    """The ModelProto of one network; extra: of _extra."""
     build, head, config = Builder(), HEADS[task.recognises], task.config
     found = instance.head_outputs(symbol)
-    graph = Graph(mx.sym.Group(([feature] if feature is not None else []) + found))
+    graph = Graph(mx.sym.Group(([extra[1]] if extra else []) + found))
     variables = {node.name for node in graph.nodes() if node.op == 'null'}
     needed = {variable: value for variable, value in VARIABLES.items() if variable in variables}
     inputs = [tensors[value] for value in needed.values()] + head.inputs
@@ -89,11 +101,9 @@ def _model(name, task, instance, symbol, feature, tensors, parameters, texts):
     values = convert(graph, build, needed, parameters)
     outputs = head.outputs(config)
     head.append(build, values[-len(found) :], names, config)
-    if feature is not None:
-        build.op('Identity', values[0], output='feature')
-        outputs = [
-            tensors['key_feature']._replace(name='feature', meaning='for current.onnx')
-        ] + outputs
+    if extra:
+        build.op('Identity', values[0], output=extra[0].name)
+        outputs = [extra[0]] + outputs
     return make_model(
         build, '%s_%s' % (task.name, name), inputs, outputs, dict(texts, network=name)
     )

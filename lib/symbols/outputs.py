@@ -4,7 +4,7 @@ Those who run networks, export them or measure them ask here, and know no layer'
 """
 import contextlib
 
-from lib.symbols.warp import mismatch
+from lib.symbols.warp import cell_flow, mismatch
 
 
 def own_outputs(symbol):
@@ -69,6 +69,13 @@ class NetworkOutputs:
         symbol: the test network for other frames.
         """
         return mismatch(symbol, cfg.network.RCNN_FEAT_STRIDE)
+
+    def flow(self, symbol):
+        """Return the flow from the current frame to its key frame, in cells of the feature map: [1, 2, h, w].
+
+        symbol: the test network for other frames.
+        """
+        return cell_flow(symbol)
 
 
 class DetectionOutputs(NetworkOutputs):

@@ -9,6 +9,8 @@ import pytest
 import dff
 from dff.errors import CheckpointError, ConfigError, DataError, SetupError
 from dff.onnx_networks import OnnxNetworks
+from dff.runtime.backends import onnx_backend
+from dff.runtime.model import Model
 from dff.writers import open_writer
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny
@@ -70,17 +72,16 @@ def test_a_model_of_one_size(folders):
 def test_what_cannot_be_loaded(folders, tmp_path, monkeypatch):
     with pytest.raises(
         CheckpointError,
-        match='holds neither frame.onnx nor key.onnx and current.onnx; write them with',
+        match='holds no model: expected model.json, frame.onnx or key.onnx, as tools/export_model.py',
     ):
         dff.load(str(tmp_path))
     (tmp_path / 'frame.onnx').write_bytes(b'x')
     with pytest.raises(CheckpointError, match='frame.onnx cannot be used'):
         dff.load(str(tmp_path))
-    with pytest.raises(
-        ConfigError,
-        match='onnxruntime has no provider NoSuchProvider here; it has .*CPUExecutionProvider',
-    ):
+    with pytest.raises(ConfigError, match="no provider 'NoSuchProvider'; choose from CPU, CUDA, "):
         dff.load(folders['rfcn'], providers=['NoSuchProvider'])
+    with pytest.raises(SetupError, match='has no provider CoreML; it has .*CPU'):
+        dff.load(folders['rfcn'], providers=['CoreML'])
     with pytest.raises(ConfigError, match="there is no precision 'int4'; choose from float32, fl"):
         dff.load(folders['rfcn'], precision='int4')
     with pytest.raises(CheckpointError, match='holds neither frame.int8.onnx nor key.int8.onnx'):
@@ -89,7 +90,7 @@ def test_what_cannot_be_loaded(folders, tmp_path, monkeypatch):
         dff.load(folders['dff_rfcn'])(tiny.clip(1), interval=0)
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(
-        SetupError, match='running ONNX models needs onnxruntime .*pip install onnxruntime'
+        SetupError, match='running ONNX models needs onnxruntime.*pip install onnxruntime'
     ):
         dff.load(folders['rfcn'])
 
@@ -117,12 +118,10 @@ def test_key_frames_by_the_flow(folders):
         {name: '%s/%s.onnx' % (folders['dff_rfcn'], name) for name in ('key', 'current')}
     )
     networks.about['key_frame_policy'] = 'flow'
-    from dff.model import Model
-
-    with pytest.raises(
-        ConfigError, match='chooses its key frames by the flow .*--set TEST.KEY_FRAME_POLICY=fixed'
-    ):
-        Model(networks)(tiny.clip(1))
+    model = Model(onnx_backend(networks, 'onnxruntime'))
+    with pytest.raises(ConfigError, match="by the flow .* pass policy='fixed', or export it with --set"):
+        model(tiny.clip(1))
+    assert [result.is_key for result in model(tiny.clip(2), policy='fixed')] == [True, False]
 
 
 def test_it_runs_without_mxnet(folders, root):

@@ -41,7 +41,7 @@ def origins(clips: Sequence[Counted], asked: Optional[int], usual: int, report: 
         clip = unclear[0]
         report.assume('frames are counted from %d in %s, %s (labels of frames %d to %d of %s); --first_frame %d if not'
                       % (rest, _some([clip.name for clip in unclear]),
-                         'as in the others' if agreed and rest != usual else 'which nothing contradicts',
+                         'as in the others' if len(agreed) == 1 else 'which nothing contradicts',
                          min(clip.labels), max(clip.labels), clip.media.length or 'unknown', 1 - rest))
     return [0 if named else (rest if seen is None else seen) - clip.media.first
             for clip, seen, named in zip(clips, shown, by_name)]

@@ -138,15 +138,21 @@ def boxes_by_image(tree: Tree, file: str, report: Report) -> Dict[Id, List[Box]]
 class ImageFolders:
     """Where the images of a JSON file may be."""
 
-    def __init__(self, file: str, frames: Optional[str]) -> None:
-        """Look in the folder `frames` or, where that is None, about the JSON file `file`."""
+    def __init__(self, file: str, src: str, frames: Optional[str]) -> None:
+        """Look in the folder `frames` or, where that is None, in the data set.
+
+        file: the JSON file; src: the data set, a folder or the file itself, beside which images are
+        then, or beside the folder annotations/ that it lies in.
+        """
         folder = os.path.dirname(os.path.abspath(file))
-        outer = os.path.dirname(folder)
+        root = os.path.abspath(src) if os.path.isdir(src) else folder
+        if root == folder and os.path.basename(folder) in ('annotations', 'labels'):
+            root = os.path.dirname(folder)
+        around = [folder] if root == folder else [folder, os.path.dirname(folder)]
         split = stem(file).rpartition('_')[2]         # instances_train2017.json: train2017
         self.places = [frames] if frames else [
-            os.path.join(base, below) for base in (folder, outer) for below in (split, 'images/' + split, '', 'images')]
-        # Only what is below the folder of the data set is searched through.
-        self.library = Library([frames or (outer if os.path.basename(folder) in ('annotations', 'labels') else folder)])
+            os.path.join(base, below) for base in around for below in (split, 'images/' + split, '', 'images')]
+        self.library = Library([frames or root])
 
     def find(self, name: object, file: str) -> Optional[str]:
         """Return the path of the image `name` of the JSON file `file`, or None.
@@ -158,9 +164,11 @@ class ImageFolders:
         return next(filter(os.path.isfile, direct), None) or self.library.images.find(name, file)
 
 
-def image_folders(file: str, options: Options) -> ImageFolders:
-    """Return where the images of the JSON file `file` may be: in options.frames, or about it."""
-    return ImageFolders(file, options.frames)
+def image_folders(file: str, src: str, options: Options) -> ImageFolders:
+    """Return where the images of the JSON file `file` of the data set `src` may be: in
+    options.frames, or in the data set.
+    """
+    return ImageFolders(file, src, options.frames)
 
 
 def find_image(entry: Tree, file: str, folders: ImageFolders) -> Tuple[str, Optional[str]]:
@@ -213,7 +221,7 @@ def part_of_file(file: str, src: Optional[str] = None) -> Optional[str]:
 
 
 def _items(tree: Tree, file: str, src: str, options: Options, report: Report) -> List[Item]:
-    boxes, folders = boxes_by_image(tree, file, report), image_folders(file, options)
+    boxes, folders = boxes_by_image(tree, file, report), image_folders(file, src, options)
     part, items = part_of_file(file, src), []
     for entry in tree['images']:
         name, path = find_image(entry, file, folders)

@@ -64,7 +64,7 @@ def _find(tree: Tree, file: str, src: str, options: Options, report: Report) -> 
     names, part = _video_names(tree, file), coco.part_of_file(file, src)
     boxes = coco.boxes_by_image(tree, file, report)
     frames: Dict[Id, _Listed] = {}
-    folders = coco.image_folders(file, options)
+    folders = coco.image_folders(file, src, options)
     for index, entry in enumerate(tree['images']):
         video = entry.get('video_id')
         place = whole(entry.get('frame_id', entry.get('frame_index')))

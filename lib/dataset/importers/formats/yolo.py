@@ -59,12 +59,12 @@ def read(src: str, options: Options, report: Report) -> Source:
     reader = LineReader(labels.values(), len(classes), description.key_points, report)
     items = []
     for name in sorted(set(labels) | set(images)):
-        path: Optional[str] = images.get(name)
-        if parts and path and path not in parts and part_of(name) is None:
+        image = images.get(name)
+        if parts and image and image not in parts and part_of(name) is None:
             report.skip('images: in none of the parts that %s names' % description.file, name)
             continue
-        items.append(Item(name.strip('/'), path, _labels(labels.get(name), classes, reader, report),
-                          parts.get(path or '') or part_of(name)))
+        items.append(Item(name.strip('/'), image, _labels(labels.get(name), classes, reader, report),
+                          parts.get(image or '') or part_of(name)))
     if not items:
         raise DataError('%s: found neither images nor *.txt in it' % src)
     return Source(clips_of(items, options, src, report), classes)

@@ -121,8 +121,10 @@ def _images_of(entry: str, src: str, images: List[str], file: str) -> Optional[L
     found: Dict[int, List[str]] = {}
     for image in images:
         folders = list(map(same_letters, parts_of(os.path.relpath(image, src), file)[:-1]))
-        # The longest beginning of the image's folders that the entry ends with.
-        length = next((n for n in range(len(folders), 0, -1) if folders[:n] == wanted[-n:]), 0)
+        # The longest beginning of the image's folders that the entry ends with; test/images is not
+        # the folder images.
+        length = next((n for n in range(len(folders), 0, -1)
+                       if folders[:n] == wanted[-n:] and not part_named((['', *wanted])[-n - 1])), 0)
         if length:
             found.setdefault(length, []).append(image)
     return found[max(found)] if found else None

@@ -75,6 +75,14 @@ def test_lists_told_by_their_columns(tmp_path, columns, name, corner, occluded):
     assert '<occluded>%d</occluded>' % occluded in xml and '<trackid>5</trackid>' in xml
 
 
+def test_what_seqinfo_says(tmp_path):
+    """The rate, and the size of the frames that were labelled."""
+    write(tmp_path / 'src/seq/seqinfo.ini', '[Sequence]\nframeRate=14\nimWidth = 120\nimHeight = 80\n')
+    boxes, data = mot(tmp_path, '1,5,21,11,40,60,1,1,1\n')
+    assert boxes == {0: [('pedestrian', 10, 5, 29, 34)]} and data.said('frames a second: 14 (1 clips)')
+    assert data.said('gt.txt, frame 1: from 120x80 to 60x40')
+
+
 def test_regions_to_ignore_of_visdrone(tmp_path):
     boxes, data = mot(tmp_path, '1,0,1,1,9,9,0,0,0,0\n1,1,11,6,20,30,1,11,1,0\n')
     assert boxes == {0: [('others', 11, 6, 30, 35)]} and data.said('1 boxes: marked as not to be considered')

@@ -135,3 +135,35 @@ def test_tracks_of_cvat(cases, tmp_path):
     assert data.said('tracks:     2') and data.xml('VID/train/train/000003').count('<trackid>2</trackid>') == 1
     data = run_import('coco', cases / 'B-20/k9', tmp_path / 'two', clips=True, val=0)
     assert data.said('tracks:     1') and '<trackid>7</trackid>' in data.xml('VID/train/k9/000001')
+
+
+@pytest.mark.slow
+def test_pedestrians_of_fixed_cameras(tmp_path):
+    """Videos and lists as they lie there, one command: as many boxes as lines, split by stretches."""
+    src = shared_folder('video') / 'person'
+    data = run_import('mot', src, tmp_path / 'out', val_frames=['PETS09-S2L1:501-795', 'ADL-Rundle-6:401-525'])
+    rows = {name: [line.split(',') for line in (src / (name + '.txt')).read_text().split()]
+            for name in ('PETS09-S2L1', 'ADL-Rundle-6')}
+    first = {'PETS09-S2L1': 501, 'ADL-Rundle-6': 401}
+    validated = data.boxes('VID_val_frames')
+    assert data.clips() == [('val/ADL-Rundle-6', 125), ('val/PETS09-S2L1', 295)]
+    for name, lines in rows.items():
+        for at in (first[name], first[name] + 37):
+            expected = [tuple(map(float, row[2:6])) for row in lines if int(row[0]) == at]
+            found = validated['val/%s/%06d' % (name, at - first[name])]
+            assert [box[1:3] for box in found] == [pytest.approx((max(x - 1, 0), max(y - 1, 0)), abs=0.01)
+                                                   for x, y, _, _ in expected]
+    total = sum(map(len, rows.values()))
+    assert data.said('training:   clips 2, frames 900') and sum(map(len, validated.values())) == sum(
+        int(row[0]) >= first[name] for name, lines in rows.items() for row in lines)
+    assert data.said('pedestrian (boxes %d + ' % (total - sum(map(len, validated.values()))))
+
+
+@pytest.mark.slow
+def test_airspace_in_one_command(tmp_path):
+    """gt/ and videos/ apart, class names in a column, train.txt and val.txt beside."""
+    data = run_import('mot', shared_folder('video') / 'airspace', tmp_path / 'out')
+    assert set(data.classes) == {'airplane', 'bird', 'drone', 'helicopter'}
+    val = (shared_folder('video') / 'airspace/val.txt').read_text().split()
+    assert [name for name, _ in data.clips()] == ['val/' + name for name in sorted(val)]
+    assert data.said('training:   clips 71') and data.said('frames a second: 30 (89 clips)')

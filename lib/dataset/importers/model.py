@@ -172,7 +172,7 @@ def fitted(boxes: List[Box], declared: Tuple[Optional[int], ...], actual: Tuple[
         report: where to count what is scaled, and what does not fit, for which the import fails.
     """
     height, width = declared
-    if not height or not width or (height, width) == actual:
+    if not boxes or not height or not width or (height, width) == actual:
         return boxes
     down, across = actual[0] / height, actual[1] / width
     # Encoders round sides, to even numbers or to multiples of 8; with one side kept it is a border.

@@ -187,8 +187,9 @@ def find_image(entry: Tree, file: str, folders: ImageFolders) -> Tuple[str, Opti
     parts = parts_of(entry['file_name'], file)
     path = folders.find(entry['file_name'], file)
     if path and len(parts) > 1 and re.match(r'[A-Za-z]:|[\\/]|\.\.', entry['file_name']):
-        # The folders are those of another machine; of them the last, where images of clips lie.
-        parts = [*owner(os.path.relpath(path, folders.library.roots[0]).split(os.sep)[:-1]), parts[-1]]
+        # The folders are those of another machine; here, those that say whose the image is.
+        here = os.path.relpath(path, folders.library.roots[0]).split(os.sep)[:-1]
+        parts = [folder for folder in here if owner([folder])] + parts[-1:]
     return os.path.splitext('/'.join(parts))[0], path
 
 

@@ -171,10 +171,12 @@ def _media(file: str, task: Task, src: str, options: Options,
     names = [name] if task.identity is not None else ['.', name] if alone else [stem(file), name]
     if task.source:
         plain = task.source.replace('\\', '/')
-        names += [plain, os.path.basename(plain), without_video_suffix(plain)]
+        own = os.path.basename(plain)
+        # Of walk.avi and walk.mp4, that which was labelled.
+        names = [own] * (stem(own) == stem(file)) + names + [plain, own, without_video_suffix(plain)]
     media: Optional[Media] = None
     if options.frames:
-        media = library.clip(names[1:] if alone else names, [options.frames], file)
+        media = library.clip([each for each in names if each != '.'], [options.frames], file)
     media = media or library.clip(names, [folder], file)
     if isinstance(media, Images) and media.length == task.size:
         # All frames of the task: they may be named anyhow, or be numbered from 1.

@@ -8,11 +8,11 @@ counted from 0.
 """
 import os
 import re
-from typing import Callable, Dict, List, NamedTuple, Optional, Set
+from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import Media
-from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, number, whole
+from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, fitted, number, whole
 from lib.dataset.importers.numbering import Counted, origins
 from lib.dataset.importers.paths import files_below, part_of, read_text
 from dff.errors import DataError
@@ -39,6 +39,7 @@ class _Sequence(NamedTuple):
     visdrone: bool             # whether it has VisDrone's columns
     names: Dict[int, str]      # classes
     part: Optional[str]
+    size: Tuple[Optional[int], Optional[int]]      # height, width of the frames that were labelled
 
 
 @IMPORTERS.register('mot')
@@ -80,10 +81,12 @@ def read(src: str, options: Options, report: Report) -> Source:
             continue
         own = os.path.basename(os.path.abspath(src)) if not name else _plain_name(name)
         part = parts.of.get(name) or parts.of.get(os.path.basename(name)) or part_of(name)
-        lines = _lines(path)
+        lines, info = _lines(path), _info(path)
         visdrone = _is_visdrone(lines)
+        media.rate = media.rate or info.get('frameRate')
         found.append(_Sequence(own, path, media, {line.frame for line in lines}, visdrone,
-                               dict(enumerate(VISDRONE, 1)) if visdrone else _class_names(path), part))
+                               dict(enumerate(VISDRONE, 1)) if visdrone else _class_names(path), part,
+                               (whole(info.get('imHeight')), whole(info.get('imWidth')))))
     if not found:
         raise DataError('%s: found no sequence; expected <name>/gt/gt.txt with <name>/img1, or <name>.txt with a '
                         'video <name>.mp4; --frames FOLDER says where frames or videos are' % src)
@@ -136,11 +139,25 @@ def _class_names(path: str) -> Dict[int, str]:
     return {i: name for i, name in enumerate(names, 1) if name}
 
 
+def _info(path: str) -> Dict[str, float]:
+    """The numbers in seqinfo.ini about a gt.txt, such as imWidth and frameRate; {} where it is not."""
+    file = os.path.join(os.path.dirname(os.path.dirname(path)), 'seqinfo.ini')
+    if os.path.basename(path) != 'gt.txt' or not os.path.isfile(file):
+        return {}
+    pairs = (line.partition('=') for line in read_text(file))
+    values = {key.strip(): number(value) for key, _, value in pairs}
+    return {key: value for key, value in values.items() if value > 0}
+
+
 def _opener(sequence: _Sequence, first: int, report: Report) -> Callable[[], Labels]:
     def open_labels() -> Labels:
         frames = _boxes(sequence, report)
-        return Labels(lambda number, height, width: frames.get(number + first, []),
-                      [frame - first for frame in frames])
+
+        def boxes(position: int, height: int, width: int) -> Optional[List[Box]]:
+            frame = position + first
+            return fitted(frames.get(frame, []), sequence.size, (height, width),
+                          '%s, frame %d' % (sequence.path, frame), report)
+        return Labels(boxes, [frame - first for frame in frames])
     return open_labels
 
 

@@ -24,38 +24,68 @@ def write(path, text):
 
 def coco(path, names, height=40, width=60, **more):
     """Write a COCO file of images with one box (10, 5, 29, 34) each, at the size that it states."""
-    images = [{'id': i, 'file_name': name, 'height': height, 'width': width} for i, name in enumerate(names)]
-    boxes = [dict({'id': i, 'image_id': i, 'category_id': 1, 'bbox': [10, 5, 20, 30]}, **more) for i in range(len(names))]
-    return write(path, json.dumps({'images': images, 'annotations': boxes, 'categories': [{'id': 1, 'name': 'cat'}]}))
+    images = [{
+        'id': i,
+        'file_name': name,
+        'height': height,
+        'width': width
+    } for i, name in enumerate(names)]
+    boxes = [
+        dict({
+            'id': i,
+            'image_id': i,
+            'category_id': 1,
+            'bbox': [10, 5, 20, 30]
+        }, **more) for i in range(len(names))
+    ]
+    categories = [{'id': 1, 'name': 'cat'}]
+    return write(path, json.dumps(dict(images=images, annotations=boxes, categories=categories)))
 
 
 def cvat(path, source, width=96, height=64, subset=''):
     """Write the XML of a video of 5 frames with a box in each."""
-    boxes = ''.join('<box frame="%d" outside="0" xtl="10" ytl="20" xbr="30" ybr="40"/>' % i for i in range(5))
-    return write(path, '<annotations><meta><task><size>5</size><labels><label><name>cat</name></label></labels>%s'
-                 '<original_size><width>%d</width><height>%d</height></original_size></task><source>%s</source></meta>'
-                 '<track id="1" label="cat">%s</track></annotations>' % (subset, width, height, source, boxes))
+    boxes = ''.join('<box frame="%d" outside="0" xtl="10" ytl="20" xbr="30" ybr="40"/>' % i
+                    for i in range(5))
+    return write(
+        path,
+        '<annotations><meta><task><size>5</size><labels><label><name>cat</name></label></labels>%s'
+        '<original_size><width>%d</width><height>%d</height></original_size></task>'
+        '<source>%s</source></meta>'
+        '<track id="1" label="cat">%s</track></annotations>'
+        % (subset, width, height, source, boxes))
 
 
 # ---- resolution
 
-@pytest.mark.parametrize('size, expected', [((80, 120), ('cat', 4.5, 2, 14.5, 17)), ((20, 30), ('cat', 20, 10, 59, 39)),
+
+@pytest.mark.parametrize('size, expected', [((80, 120), ('cat', 4.5, 2, 14.5, 17)),
+                                            ((20, 30), ('cat', 20, 10, 59, 39)),
                                             ((40, 60), ('cat', 10, 5, 29, 34))])
 def test_labels_of_another_size_are_scaled(tmp_path, size, expected):
     image(tmp_path / 'src/a.jpg')
-    data = run_import('coco', coco(tmp_path / 'src/x.json', ['a.jpg'], *size), tmp_path / 'out', val=0)
+    data = run_import('coco',
+                      coco(tmp_path / 'src/x.json', ['a.jpg'], *size),
+                      tmp_path / 'out',
+                      val=0)
     (found,) = data.boxes('DET_train_all')['train/a']
-    assert found == pytest.approx(expected, abs=0.51) and data.said('labelled at another size') == (size != (40, 60))
+    assert found == pytest.approx(
+        expected, abs=0.51) and data.said('labelled at another size') == (size != (40, 60))
 
 
 @pytest.mark.parametrize('size, turned', [((4000, 60), False), ((60, 40), True), ((44, 60), False)])
 def test_labels_of_another_picture_are_an_error(tmp_path, size, turned):
     for name in ('a', 'b'):
         image(tmp_path / ('src/%s.jpg' % name))
-    with pytest.raises(DataError, match='2 images: their size is not the one that the annotation states') as error:
-        run_import('coco', coco(tmp_path / 'src/x.json', ['a.jpg', 'b.jpg'], *size), tmp_path / 'out', val=0)
+    with pytest.raises(
+            DataError,
+            match='2 images: their size is not the one that the annotation states') as error:
+        run_import('coco',
+                   coco(tmp_path / 'src/x.json', ['a.jpg', 'b.jpg'], *size),
+                   tmp_path / 'out',
+                   val=0)
     assert 'x.json, b.jpg: %dx%d instead of 60x40' % size[::-1] in str(error.value)
-    assert ('turned by 90 degrees' in str(error.value)) == turned and not (tmp_path / 'out').exists()
+    assert ('turned by 90 degrees' in str(
+        error.value)) == turned and not (tmp_path / 'out').exists()
 
 
 def test_a_video_of_another_shape_is_an_error(tmp_path):
@@ -71,8 +101,12 @@ NAME = 'café münchen'
 
 
 @pytest.mark.parametrize('listed', [
-    NAME + '.jpg', unicodedata.normalize('NFD', NAME) + '.jpg', 'caf%C3%A9%20m%C3%BCnchen.jpg', 'CAFÉ München.JPG',
-    'D:\\data\\Images\\%s.jpg' % NAME, '/data/upload/1/%s.jpg' % NAME, '../Images/%s.jpg' % NAME])
+    NAME + '.jpg',
+    unicodedata.normalize('NFD', NAME) + '.jpg', 'caf%C3%A9%20m%C3%BCnchen.jpg', 'CAFÉ München.JPG',
+    'D:\\data\\Images\\%s.jpg' % NAME,
+    '/data/upload/1/%s.jpg' % NAME,
+    '../Images/%s.jpg' % NAME
+])
 def test_names_as_other_machines_write_them(tmp_path, listed):
     image(tmp_path / 'src/Images' / (NAME + '.jpg'))
     coco(tmp_path / 'src/annotations/x.json', [listed])
@@ -100,15 +134,27 @@ def test_nothing_outside_the_data_set_is_read(tmp_path):
 
 
 def test_folders_must_not_contradict(tmp_path):
-    for path in ('images/clip_a/0.jpg', 'images/clip_b/1.jpg', 'png_c/2.png', '3.jpg', 'x/4.jpg', 'y/4.jpg'):
+    for path in ('images/clip_a/0.jpg', 'images/clip_b/1.jpg', 'png_c/2.png', '3.jpg', 'x/4.jpg',
+                 'y/4.jpg'):
         image(tmp_path / path)
     files = Files([str(tmp_path)], IMAGE_SUFFIXES)
-    found = {name: files.find(name, 'x') for name in ('labels/clip_a/0', 'labels/clip_b/0', 'xml_c/2', 'any/3', '3.png')}
-    assert {name: path and path[len(str(tmp_path)) + 1:] for name, path in found.items()} == {
-        'labels/clip_a/0': 'images/clip_a/0.jpg', 'labels/clip_b/0': None, 'xml_c/2': 'png_c/2.png', 'any/3': '3.jpg',
-        '3.png': None}
+    found = {
+        name: files.find(name, 'x')
+        for name in ('labels/clip_a/0', 'labels/clip_b/0', 'xml_c/2', 'any/3', '3.png')
+    }
+    assert {
+        name: path and path[len(str(tmp_path)) + 1:]
+        for name, path in found.items()
+    } == {
+        'labels/clip_a/0': 'images/clip_a/0.jpg',
+        'labels/clip_b/0': None,
+        'xml_c/2': 'png_c/2.png',
+        'any/3': '3.jpg',
+        '3.png': None
+    }
     assert files.find('x/4', 'x').endswith('x/4.jpg')
-    with pytest.raises(DataError, match="a.json: the file name '4' fits several files: .*x/4.jpg, .*y/4.jpg"):
+    with pytest.raises(DataError,
+                       match="a.json: the file name '4' fits several files: .*x/4.jpg, .*y/4.jpg"):
         files.find('4', 'a.json')
 
 
@@ -148,20 +194,25 @@ def test_labels_and_videos_in_folders_of_their_own(tmp_path):
 
 # ---- counting
 
-@pytest.mark.parametrize('labels, length, usual, expected', [
-    ([{0, 3}], 5, 1, [0]), ([{1, 5}], 5, 0, [1]), ([{1, 4}], 5, 0, [0]), ([{1, 4}], 5, 1, [1]),
-    ([{1, 5}, {2, 3}], 5, 0, [1, 1]), ([{0, 3}, {2, 3}], 5, 1, [0, 0]), ([{0, 3}, {1, 5}, {2}], 5, 1, [0, 1, 1]),
-    ([set()], 5, 0, [0]), ([{1, 9}], 5, 1, [1])])
+@pytest.mark.parametrize('labels, length, usual, expected',
+                         [([{0, 3}], 5, 1, [0]), ([{1, 5}], 5, 0, [1]), ([{1, 4}], 5, 0, [0]),
+                          ([{1, 4}], 5, 1, [1]), ([{1, 5}, {2, 3}], 5, 0, [1, 1]),
+                          ([{0, 3}, {2, 3}], 5, 1, [0, 0]),
+                          ([{0, 3}, {1, 5}, {2}], 5, 1, [0, 1, 1]), ([set()], 5, 0, [0]),
+                          ([{1, 9}], 5, 1, [1])])
 def test_what_labels_show(tmp_path, labels, length, usual, expected):
     media = Video(str(video(tmp_path / 'a.mp4', length)))
     report = Report()
-    assert origins([Counted('clip', each, media) for each in labels], None, usual, report) == expected
+    assert origins([Counted('clip', each, media) for each in labels], None, usual,
+                   report) == expected
     assert bool(report.lines()) == any(labels)
-    assert origins([Counted('clip', each, media) for each in labels], 7, usual, Report()) == [7] * len(labels)
+    assert origins([Counted('clip', each, media) for each in labels], 7, usual,
+                   Report()) == [7] * len(labels)
 
 
-@pytest.mark.parametrize('first, labels, usual, expected', [
-    (1, {1, 2}, 1, 0), (1, {0, 2}, 1, -1), (0, {1, 3}, 1, 1), (0, {0, 1}, 1, 0), (5, {5, 7}, 1, 0), (0, {1, 2}, 0, 0)])
+@pytest.mark.parametrize('first, labels, usual, expected', [(1, {1, 2}, 1, 0), (1, {0, 2}, 1, -1),
+                                                            (0, {1, 3}, 1, 1), (0, {0, 1}, 1, 0),
+                                                            (5, {5, 7}, 1, 0), (0, {1, 2}, 0, 0)])
 def test_what_labels_of_image_files_show(first, labels, usual, expected):
     media = Images(['%06d.jpg' % i for i in range(first, first + 3)])
     assert origins([Counted('clip', labels, media)], None, usual, Report()) == [expected]
@@ -186,7 +237,8 @@ def test_pictures_of_more_than_8_bits(tmp_path, suffix, colour, bits):
     write(tmp_path / 'src/labels/a.txt', '0 0.5 0.5 0.5 0.5\n')
     write(tmp_path / 'src/classes.txt', 'cat\n')
     data = run_import('yolo', tmp_path / 'src', tmp_path / 'out', val=0)
-    assert grey_levels(data.path / 'Data/DET/train/a.JPEG') == pytest.approx([0, 64, 128, 255], abs=4)
+    assert grey_levels(data.path / 'Data/DET/train/a.JPEG') == pytest.approx([0, 64, 128, 255],
+                                                                             abs=4)
 
 
 @pytest.mark.parametrize('suffix', ['.bmp', '.webp', '.tif', '.TIFF'])
@@ -203,7 +255,8 @@ def test_more_kinds_of_images(tmp_path, suffix):
 @pytest.mark.parametrize('suffix, code', [('.flv', 'FLV1'), ('.3gp', 'mp4v'), ('.mts', 'MPEG')])
 def test_more_kinds_of_videos(tmp_path, suffix, code):
     (tmp_path / 'src').mkdir()
-    writer = cv2.VideoWriter(str(tmp_path / 'src' / ('walk' + suffix)), cv2.VideoWriter_fourcc(*code), 25, (96, 64))
+    writer = cv2.VideoWriter(str(tmp_path / 'src' / ('walk' + suffix)),
+                             cv2.VideoWriter_fourcc(*code), 25, (96, 64))
     if not writer.isOpened():
         pytest.skip('this OpenCV writes no %s' % suffix)
     for i in range(5):
@@ -216,9 +269,11 @@ def test_more_kinds_of_videos(tmp_path, suffix, code):
 
 def test_a_rate_below_one_frame_a_second(tmp_path):
     (tmp_path / 'src').mkdir()
-    writer = cv2.VideoWriter(str(tmp_path / 'src/walk.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 0.25, (96, 64))
+    writer = cv2.VideoWriter(str(tmp_path / 'src/walk.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 0.25,
+                             (96, 64))
     for _ in range(5):
         writer.write(np.zeros((64, 96, 3), np.uint8))
     writer.release()
     cvat(tmp_path / 'src/walk.xml', 'walk.avi')
-    assert run_import('cvat', tmp_path / 'src', tmp_path / 'out', val=0).said('frames a second: 0.25 (1 clips)')
+    assert run_import('cvat', tmp_path / 'src', tmp_path / 'out',
+                      val=0).said('frames a second: 0.25 (1 clips)')

@@ -206,11 +206,14 @@ def test_coco_vid_with_videos(tmp_path):
     (lambda t: t.update(images=[1]), "'images' is not there"),
     (lambda t: t['images'].append({'id': 9}), 'an image needs id and file_name'),
     (lambda t: t['images'].append(entry([1], 'a.jpg')), 'an image needs id and file_name'),
-    (lambda t: t.update(images=[entry(9, '../../etc/passwd')]), 'none of the 1 images that it lists is there'),
-    (lambda t: t.update(images=[entry(9, '/etc/passwd')]), 'none of the 1 images that it lists is there'),
+    (lambda t: t.update(images=[entry(9, '../../etc/passwd')]),
+     'none of the 1 images that it lists is there'),
+    (lambda t: t.update(images=[entry(9, '/etc/passwd')]),
+     'none of the 1 images that it lists is there'),
     (lambda t: t['images'].append(entry(9, 'a\0.jpg')), 'is refused'),
     (lambda t: t['categories'].append({'id': 5}), 'a category needs id and name'),
-    (lambda t: t.update(images=[entry(1, 'none.jpg')]), 'none of the 1 images that it lists is there'),
+    (lambda t: t.update(images=[entry(1, 'none.jpg')]),
+     'none of the 1 images that it lists is there'),
 ])
 def test_what_is_refused(tmp_path, change, expected):
     tree = coco([entry(0, 'a.jpg'), entry(1, 'b.jpg')], [{'image_id': 0, 'category_id': 1, 'bbox': [1, 1, 9, 9]}])
@@ -246,8 +249,10 @@ def test_unusable_boxes_are_counted(tmp_path):
     for name in 'abc':
         image(tmp_path / (name + '.jpg'))
     data = run_import('coco', write(tmp_path / 'x.json', tree), tmp_path / 'out', val=0)
-    assert data.boxes('DET_train_all') == {'train/a': [('person', 50, 30, 59, 39), ('person', 2, 2, 6, 6)],
-                                           'train/b': [('person', 1, 1, 9, 9)]}
+    assert data.boxes('DET_train_all') == {
+        'train/a': [('person', 50, 30, 59, 39), ('person', 2, 2, 6, 6)],
+        'train/b': [('person', 1, 1, 9, 9)]
+    }
     for line in ('5 boxes: a coordinate is no number', '2 boxes: smaller than a pixel', '2 boxes: outside their image',
                  '2 boxes: bbox is not [x, y, width, height]',
                  '3 boxes: their category_id or image_id is none of the file',

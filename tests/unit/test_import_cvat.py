@@ -229,13 +229,16 @@ def test_cvat_for_images_of_the_frames_of_videos(tmp_path):
 
 
 @pytest.mark.parametrize('text, expected', [
-    (images_document(image_element('../secret.jpg')), 'none of the 1 images that it lists is there'),
+    (images_document(
+        image_element('../secret.jpg')), 'none of the 1 images that it lists is there'),
     (images_document(image_element('/etc/passwd')), 'none of the 1 images that it lists is there'),
     (images_document(image_element('')), 'an <image> has no name'),
-    (document(track(1, 'person', box(0, 1, 2, 3, 4))), 'is CVAT for video 1.1: import it with the format cvat, or'),
+    (document(track(1, 'person', box(
+        0, 1, 2, 3, 4))), 'is CVAT for video 1.1: import it with the format cvat, or'),
     ('<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;">]><annotations>&z;</annotations>',
      'is refused: entity definitions'),
-    ('<annotations/>', 'expected CVAT for images 1.1'), ('', 'is not valid XML'),
+    ('<annotations/>', 'expected CVAT for images 1.1'),
+    ('', 'is not valid XML'),
 ])
 def test_what_is_no_cvat_for_images(tmp_path, text, expected):
     (tmp_path / 'src').mkdir()

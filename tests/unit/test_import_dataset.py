@@ -48,8 +48,9 @@ def test_command_line(src, tmp_path):
         '            clips a', 'classes:    car (boxes 2 + 1), pedestrian (boxes 2 + 1)', 'tracks:     3',
         'images:     9 linked']
     assert sorted(path.name for path in out.iterdir()) == [
-        'Annotations', 'Data', 'ImageSets', 'classes.txt', 'contact_sheet.png', 'import.json', 'my data_dff_rfcn.yaml',
-        'my data_rfcn.yaml']
+        'Annotations', 'Data', 'ImageSets', 'classes.txt', 'contact_sheet.png', 'import.json',
+        'my data_dff_rfcn.yaml', 'my data_rfcn.yaml'
+    ]
     assert (out / 'classes.txt').read_text() == 'car\npedestrian\n'
     stamp = json.loads((out / 'import.json').read_text())
     assert (stamp['format'], stamp['source'], stamp['frames']) == ('mot', str(src), {'train': 6, 'val': 3})
@@ -148,7 +149,9 @@ def test_a_data_set_inside_the_checkout_has_relative_paths(src, tmp_path, monkey
                         lambda path: load_yaml(path.replace(str(tmp_path), ROOT)))
     data = run_import('mot', src, tmp_path / 'data' / 'own')
     assert load_yaml(str(data.path / 'own_rfcn.yaml'))['dataset']['dataset_path'] == './data/own'
-    assert data.lines[-2:] == ['settings:   data/own/own_dff_rfcn.yaml', 'look at:    data/own/contact_sheet.png']
+    assert data.lines[-2:] == [
+        'settings:   data/own/own_dff_rfcn.yaml', 'look at:    data/own/contact_sheet.png'
+    ]
 
 
 # ---- round trip

@@ -1,4 +1,6 @@
-"""A picture of six imported frames with their boxes, to see at a glance that they belong together."""
+"""A picture of six imported frames with their boxes, to see at a glance that they belong
+together.
+"""
 import random
 from typing import List, NamedTuple, Sequence
 
@@ -82,11 +84,13 @@ def _tile(sample: Sample, names: List[str]) -> np.ndarray:
     for box in sample.boxes:
         colour = class_colour(names.index(box.name) + 1)
         corner = round(box.x1 * scale), round(box.y1 * down)
-        cv2.rectangle(tile, corner, (round((box.x2 + 1) * scale) - 1, round((box.y2 + 1) * down) - 1), colour, 2)
+        opposite = round((box.x2 + 1) * scale) - 1, round((box.y2 + 1) * down) - 1
+        cv2.rectangle(tile, corner, opposite, colour, 2)
         label = box.name if box.track is None else '%s %d' % (box.name, box.track)
         for shade, thickness in (((0, 0, 0), 3), (colour, 1)):         # readable on any ground
-            cv2.putText(tile, label, (corner[0], max(10, corner[1] - 4)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade,
-                        thickness, cv2.LINE_AA)
+            cv2.putText(tile, label, (corner[0], max(10, corner[1] - 4)), cv2.FONT_HERSHEY_SIMPLEX,
+                        0.4, shade, thickness, cv2.LINE_AA)
     strip = np.full((_STRIP, _WIDTH, 3), 255, np.uint8)
-    cv2.putText(strip, sample.caption, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(strip, sample.caption, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1,
+                cv2.LINE_AA)
     return np.concatenate([tile, strip])

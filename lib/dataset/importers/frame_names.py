@@ -29,7 +29,9 @@ def split_name(name: str) -> Optional[Tuple[str, int]]:
 
 
 def source_name(name: str) -> str:
-    """Return the name of the picture that an image of Roboflow was made of; other names as they are."""
+    """Return the name of the picture that an image of Roboflow was made of; other names as they
+    are.
+    """
     return _ROBOFLOW.sub('', name)
 
 

@@ -1,6 +1,7 @@
 """Sources that list images: as stills, or as frames of clips, in image files or in videos."""
 import os
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import (Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set,
+                    Tuple)
 
 from lib.dataset.importers.frame_names import split_name, without_prefixes
 from lib.dataset.importers.library import Library
@@ -54,10 +55,14 @@ def _check_claims(items: Iterable[Item]) -> None:
         if other is item:
             continue
         if item.part != other.part and 'test' not in (item.part, other.part):
-            raise DataError('%s is in two parts, %s and %s: what is trained on must not be validated with; take it '
-                            'out of one' % (item.path, other.part or 'none', item.part or 'none'))
-        raise DataError('%s is annotated twice, as %s and as %s: the labels of one are of another image; put each '
-                        'clip\'s images into a folder of its name' % (item.path, other.name, item.name))
+            raise DataError(
+                '%s is in two parts, %s and %s: what is trained on must not be validated with; '
+                'take it '
+                'out of one' % (item.path, other.part or 'none', item.part or 'none'))
+        raise DataError(
+            '%s is annotated twice, as %s and as %s: the labels of one are of another image; put '
+            'each '
+            'clip\'s images into a folder of its name' % (item.path, other.name, item.name))
 
 
 def _present(items: Iterable[Item], report: Report) -> Iterator[Tuple[Item, str]]:
@@ -88,20 +93,33 @@ def _grouped(items: Sequence[Item], options: Options, root: str, report: Report)
     library = Library(([options.frames] if options.frames else []) + [root])
     own = {item.path for item in items if item.path}
     groups = []
-    for (clip, part), frames in sorted(found.items(), key=lambda entry: (entry[0][0], entry[0][1] or '')):
+    for (clip, part), frames in sorted(found.items(), key=_order):
         media = _media(clip, frames, library, own, len(found) == 1, report)
         if media is not None:
             groups.append(_Group(clip, part, frames, media))
     return _counted(groups, options, report)
 
 
+def _order(entry: Tuple[Tuple[str, Optional[str]], Dict[int, Item]]) -> Tuple[str, str]:
+    """By the name of the clip, then by its part."""
+    (clip, part), _ = entry
+    return clip, part or ''
+
+
 def _counted(groups: Sequence[_Group], options: Options, report: Report) -> List[Clip]:
-    """The Clip of each group; frames of videos are found by their numbers, images by their names."""
+    """The Clip of each group; frames of videos are found by their numbers, images by their
+    names.
+    """
     videos = [group for group in groups if isinstance(group.media, Video)]
     counted = [Counted(group.name, group.frames.keys(), group.media) for group in videos]
-    firsts = {id(group): first for group, first in zip(videos, origins(counted, options.first_frame, 0, report))}
-    return [Clip(group.name, group.media, _labels(group.frames, firsts.get(id(group), 0)), group.part,
-                 origin=firsts.get(id(group), 0)) for group in groups]
+    found = origins(counted, options.first_frame, 0, report)
+    firsts = {id(group): first for group, first in zip(videos, found)}
+    clips = []
+    for group in groups:
+        first = firsts.get(id(group), 0)
+        labels = _labels(group.frames, first)
+        clips.append(Clip(group.name, group.media, labels, group.part, origin=first))
+    return clips
 
 
 def _media(name: str, frames: Dict[int, Item], library: Library, own: Set[str], alone: bool,
@@ -114,7 +132,7 @@ def _media(name: str, frames: Dict[int, Item], library: Library, own: Set[str], 
     if not any(item.path for item in frames.values()):
         names = [name, os.path.basename(name)]
         video = library.clip(names, library.roots, root)
-        if not isinstance(video, Video) and alone:            # one clip and one video need no common name
+        if not isinstance(video, Video) and alone:    # one clip and one video need no common name
             video = library.only_clip('the clip %s of %s' % (name, root), report)
         if isinstance(video, Video):
             return video

@@ -71,15 +71,18 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
         training = [name for name in reversed(lists) if '_train_' in name]         # stills first, as in the original
         images = sum(len(read_image_set(os.path.join(folder, 'ImageSets'), name).entries) for name in training)
         if not training and written.frames['train']:
-            raise DataError('%s: there is nothing to train on: none of the %d frames for training has a box; choose '
-                            'other clips for validation (--val_clips), or say --val 1 (testing only)'
-                            % (src, written.frames['train']))
+            raise DataError(
+                '%s: there is nothing to train on: none of the %d frames for training has a box; '
+                'choose '
+                'other clips for validation (--val_clips), or say --val 1 (testing only)'
+                % (src, written.frames['train']))
         training = training or ['VID_train_%dframes' % options.per_clip]
         yamls = write_settings(folder, os.path.abspath(dst), len(classes), training, images, options.devices,
                                options.small)
         write_contact_sheet(os.path.join(folder, SHEET), written.samples.chosen())
         _write_stamp(folder, format_name, src, options, written)
-    return summary(dst, clips, written, report, Lists(list_lines, images, options.per_clip), yamls + [SHEET])
+    return summary(dst, clips, written, report, Lists(list_lines, images, options.per_clip),
+                   yamls + [SHEET])
 
 
 def _printable(text: str) -> str:

@@ -84,7 +84,8 @@ class Layout:
             except DataError as error:
                 self.report.skip(UNREADABLE, str(error))
                 continue
-            kept = self._usable(found or [], image, '%s, frame %d' % (clip.name, number + clip.origin))
+            place = '%s, frame %d' % (clip.name, number + clip.origin)
+            kept = self._usable(found or [], image, place)
             self.written.samples.offer(Sample(path, file, kept))
             self.written.sizes['%dx%d' % (image.width, image.height)] += 1
             self.written.labelled[clip.part] += found is not None
@@ -99,7 +100,8 @@ class Layout:
                              '%s, frame %d' % (clip.name, number + clip.origin))
         if position:
             if not clip.still:
-                self.written.rates['%g' % round(clip.media.rate, 3) if clip.media.rate else 'unknown'] += 1
+                rate = clip.media.rate
+                self.written.rates['%g' % round(rate, 3) if rate else 'unknown'] += 1
             (self.written.stills if clip.still else self.written.clips)[clip.part] += 1
             self.written.frames[clip.part] += position
             self.written.tracks += len(tracks)
@@ -128,7 +130,8 @@ class Layout:
             else:
                 inside = (max(box.x1, 0), max(box.y1, 0), min(box.x2, image.width - 1), min(box.y2, image.height - 1))
                 if inside != corners:
-                    self.report.change('boxes reached over the edge of their image and were clipped', place)
+                    self.report.change(
+                        'boxes reached over the edge of their image and were clipped', place)
                 self.written.names.setdefault(identifier, class_name(box.name))
                 kept.append(box._replace(x1=inside[0], y1=inside[1], x2=inside[2], y2=inside[3]))
         return kept

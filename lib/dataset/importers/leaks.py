@@ -26,8 +26,10 @@ def check_leaks(clips: Sequence[Clip]) -> None:
             for val in validated:
                 if _is_same(name, train.media, val.media):
                     raise DataError(
-                        'frames of %s are both for training and for validation, as %s and as %s: neighbouring '
-                        'frames look alike, and a figure measured on them means nothing; --clips --val_clips NAME '
+                        'frames of %s are both for training and for validation, as %s and as %s: '
+                        'neighbouring '
+                        'frames look alike, and a figure measured on them means nothing; --clips '
+                        '--val_clips NAME '
                         'splits by whole clips, --val_frames NAME:FIRST-LAST by stretches'
                         % (name or 'a clip', _of(train), _of(val)))
 
@@ -52,7 +54,8 @@ def _is_same(name: str, train: Media, val: Media) -> bool:
     if len(train.paths) == len(val.paths) == 1:
         return _alike(train.paths[0], val.paths[0])
     files = dict(zip(train.numbers, train.paths))
-    common = [(files[number], path) for number, path in zip(val.numbers, val.paths) if number in files]
+    common = [(files[number], path) for number, path in zip(val.numbers, val.paths)
+              if number in files]
     if common:
         return _alike(*common[0])
     a, b = train.numbers, val.numbers
@@ -62,6 +65,7 @@ def _is_same(name: str, train: Media, val: Media) -> bool:
 def _alike(one: str, other: str) -> bool:
     """Whether two files hold the same bytes."""
     try:
-        return os.path.getsize(one) == os.path.getsize(other) and file_sha256(one) == file_sha256(other)
+        same = os.path.getsize(one) == os.path.getsize(other)
+        return same and file_sha256(one) == file_sha256(other)
     except OSError:
         return False

@@ -5,8 +5,8 @@ import os
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import unquote
 
-from lib.dataset.importers.media import (IMAGE_SUFFIXES, VIDEO_SUFFIXES, Images, Media, Video, find_clip, images_in,
-                                         without_video_suffix)
+from lib.dataset.importers.media import (IMAGE_SUFFIXES, VIDEO_SUFFIXES, Images, Media, Video,
+                                         find_clip, images_in, without_video_suffix)
 from lib.dataset.importers.model import Report
 from lib.dataset.importers.paths import files_below, owner, parts_of, same_letters
 from dff.errors import DataError
@@ -27,7 +27,9 @@ class Files:
     """The files of some kind below some folders, found by names of any origin."""
 
     def __init__(self, roots: Sequence[str], suffixes: Tuple[str, ...]) -> None:
-        """Look below `roots`, once something is asked for, for files that end in one of `suffixes`."""
+        """Look below `roots`, once something is asked for, for files that end in one of
+        `suffixes`.
+        """
         self.roots, self.suffixes = roots, suffixes
         self._by_stem: Optional[Dict[str, List[_File]]] = None
 
@@ -41,8 +43,10 @@ class Files:
             for root in self.roots:
                 for file in files_below(root, self.suffixes):
                     *folders, name = file.split('/')
-                    found = _File(os.path.join(root, file), list(map(same_letters, folders)), owner(folders), name)
-                    self._by_stem.setdefault(same_letters(os.path.splitext(name)[0]), []).append(found)
+                    found = _File(os.path.join(root, file), list(map(same_letters, folders)),
+                                  owner(folders), name)
+                    key = same_letters(os.path.splitext(name)[0])
+                    self._by_stem.setdefault(key, []).append(found)
         return self._by_stem
 
     def find(self, name: object, where: str) -> Optional[str]:
@@ -72,7 +76,8 @@ class Files:
         return None
 
     @staticmethod
-    def _best(candidates: Iterable[_File], folders: List[str], own: str, what: str) -> Optional[str]:
+    def _best(candidates: Iterable[_File], folders: List[str], own: str,
+              what: str) -> Optional[str]:
         spelled, whose = list(map(same_letters, folders)), owner(folders)
         ranked: Dict[_Rank, List[str]] = {}
         for file in candidates:
@@ -88,8 +93,10 @@ class Files:
             ranked.setdefault(rank, []).append(file.path)
         best = sorted(set(ranked[max(ranked)])) if ranked else []
         if len(best) > 1:
-            raise DataError('%s fits several files: %s; give the folders that belong together one name, or take '
-                            'the others away' % (what, ', '.join(best[:3]) + ', ...' * (len(best) > 3)))
+            raise DataError(
+                '%s fits several files: %s; give the folders that belong together one name, or '
+                'take '
+                'the others away' % (what, ', '.join(best[:3]) + ', ...' * (len(best) > 3)))
         return best[0] if best else None
 
 
@@ -129,8 +136,10 @@ class Library:
             whose = owner(without_video_suffix(name).split('/'))
             folders = [folder for folder, own in self._folders() if _answers(own, whose)]
             if len(folders) > 1:
-                raise DataError('%s: frames of %s may be in %s: give the folder the name of the annotations, or take '
-                                'the others away' % (where, name, ', '.join(folders[:3])))
+                raise DataError(
+                    '%s: frames of %s may be in %s: give the folder the name of the annotations, '
+                    'or take '
+                    'the others away' % (where, name, ', '.join(folders[:3])))
             if folders:
                 return Images(images_in(folders[0]))
         return media
@@ -144,7 +153,8 @@ class Library:
         if len(videos) + len(folders) != 1:
             return None
         found = (videos + folders)[0]
-        report.assume('%s belongs to %s, the only video or folder of images there is' % (where, found))
+        report.assume('%s belongs to %s, the only video or folder of images there is'
+                      % (where, found))
         return Video(found) if videos else Images(images_in(found))
 
     def _folders(self) -> List[Tuple[str, Tuple[str, ...]]]:
@@ -154,7 +164,8 @@ class Library:
             for root in self.roots:
                 for file in files_below(root, IMAGE_SUFFIXES):
                     folder = os.path.dirname(file)
-                    self._image_folders.setdefault(os.path.join(root, folder), owner(folder.split('/')))
+                    self._image_folders.setdefault(os.path.join(root, folder),
+                                                   owner(folder.split('/')))
         return list(self._image_folders.items())
 
 

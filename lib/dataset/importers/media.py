@@ -15,8 +15,8 @@ from dff.files import natural_key
 from dff.image import read_image
 
 IMAGE_SUFFIXES = tuple(dict.fromkeys(FRAME_SUFFIXES + ('.bmp', '.webp', '.tif', '.tiff')))
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.mpg', '.mpeg', '.webm', '.wmv', '.ts', '.mts', '.m2ts',
-                  '.flv', '.3gp')
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.mpg', '.mpeg', '.webm', '.wmv', '.ts',
+                  '.mts', '.m2ts', '.flv', '.3gp')
 FRAME_FOLDERS = ('', 'img1', 'images', 'frames')     # where the frames of a clip's folder may be
 LARGEST_IMAGE = 100 * 10 ** 6                        # pixels; what declares more is refused, unread
 JPEG_QUALITY = 95
@@ -68,7 +68,8 @@ class Stretch:
     """The frames `first` to `last` of a video, with the numbers that they have there."""
 
     def __init__(self, video: Video, first: int, last: int) -> None:
-        self.video, self.path, self.first, self.last, self.rate = video, video.path, first, last, video.rate
+        self.video, self.first, self.last = video, first, last
+        self.path, self.rate = video.path, video.rate
         self.length = last - first + 1
 
     def __iter__(self) -> Iterator[Tuple[int, 'Decoded']]:
@@ -122,7 +123,9 @@ class ImageFile:
 
 
 def _is_deep(image: Image.Image, path: str) -> bool:
-    """Whether an open image has more than 8 bits a sample, which Pillow does not show for colour."""
+    """Whether an open image has more than 8 bits a sample, which Pillow does not show for
+    colour.
+    """
     if image.format == 'PNG':
         with open(path, 'rb') as stream:
             return stream.read(25)[24:] == b'\x10'
@@ -139,7 +142,9 @@ def _read_deep(path: str) -> np.ndarray:
     pixels = cv2.imdecode(np.fromfile(path, np.uint8),
                           cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
-        raise DataError('cannot decode image %s: not a whole file, or of a kind that OpenCV does not know' % path)
+        raise DataError(
+            'cannot decode image %s: not a whole file, or of a kind that OpenCV does not know'
+            % path)
     if pixels.dtype == np.uint16:
         return (pixels >> max(0, int(pixels.max()).bit_length() - 8)).astype(np.uint8)
     if pixels.dtype != np.uint8:
@@ -205,7 +210,10 @@ def images_in(folder: str) -> List[str]:
     """
     if not os.path.isdir(folder):
         return []
-    names = [name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')]
+    names = [
+        name for name in os.listdir(folder)
+        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')
+    ]
     return [os.path.join(folder, name) for name in sorted(names, key=natural_key)]
 
 

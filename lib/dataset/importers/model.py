@@ -42,7 +42,7 @@ class Clip:
     open_labels: Callable[[], Labels]    # called when the clip is written, so that one clip's labels are held at a time
     part: Optional[str] = None           # 'train', 'val' or 'test' where the source says so
     still: bool = False
-    origin: int = 0                      # what the annotations call the frame with the number 0 in `media`
+    origin: int = 0    # what the annotations call the frame with the number 0 in `media`
 
 
 class Item(NamedTuple):
@@ -68,11 +68,13 @@ class Options:
 
     frames: Optional[str] = None      # folder of images or videos, where they are not in the source
     clips: bool = False               # images are frames of clips, by their names
-    first_frame: Optional[int] = None    # number that a video's first frame has in the annotations; None: find out
+    # Number that a video's first frame has in the annotations; None: find out.
+    first_frame: Optional[int] = None
     classes: List[str] = field(default_factory=list)       # the only ones to import, in this order; [] for all
     val: float = 0.2                  # share of the clips for validation
     val_clips: List[str] = field(default_factory=list)     # the clips for validation, by name
-    val_frames: List[str] = field(default_factory=list)    # CLIP:FIRST-LAST, stretches of clips for validation
+    # CLIP:FIRST-LAST each, stretches of clips for validation.
+    val_frames: List[str] = field(default_factory=list)
     seed: int = 0                     # of the choice of clips
     per_clip: int = 15                # training frames listed of each clip; 0: all
     copy: bool = False                # copy JPEG files, do not link them
@@ -118,11 +120,15 @@ class Report:
         self._skipped.add(reason, place, number)
 
     def change(self, what: str, place: str, number: int = 1) -> None:
-        """Count `number` things that are not imported as they stand; `what` says how, `place` where."""
+        """Count `number` things that are not imported as they stand; `what` says how, `place`
+        where.
+        """
         self._changed.add(what, place, number)
 
     def fail(self, reason: str, place: str, number: int = 1) -> None:
-        """Count `number` things at `place` for whose `reason` the import will fail, all told at once."""
+        """Count `number` things at `place` for whose `reason` the import will fail, all told at
+        once.
+        """
         self._failed.add(reason, place, number)
 
     def assume(self, text: str) -> None:
@@ -179,10 +185,13 @@ def fitted(boxes: List[Box], declared: Tuple[Optional[int], ...], actual: Tuple[
     rounding = 2 if 1 in (down, across) else 7
     if abs(height * across - actual[0]) > rounding or abs(down / across - 1) > 0.02:
         turned = abs(height / width - actual[1] / actual[0]) < 0.02
-        report.fail('images: their size is not the one that the annotation states, nor the same picture scaled, so '
-                    'its boxes are of another image%s; give the images that were labelled, or take these out'
-                    % (' (or of this one turned by 90 degrees)' if turned else ''),
-                    '%s: %sx%s instead of %dx%d' % (place, width, height, actual[1], actual[0]))
+        report.fail(
+            'images: their size is not the one that the annotation states, nor the same picture '
+            'scaled, so '
+            'its boxes are of another image%s; give the images that were labelled, or take these '
+            'out'
+            % (' (or of this one turned by 90 degrees)' if turned else ''),
+            '%s: %sx%s instead of %dx%d' % (place, width, height, actual[1], actual[0]))
         return None
     report.change('frames: labelled at another size, their boxes were scaled',
                   '%s: from %dx%d to %dx%d' % (place, width, height, actual[1], actual[0]))

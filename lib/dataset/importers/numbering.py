@@ -13,7 +13,8 @@ class Counted(NamedTuple):
     media: Media
 
 
-def origins(clips: Sequence[Counted], asked: Optional[int], usual: int, report: Report) -> List[int]:
+def origins(clips: Sequence[Counted], asked: Optional[int], usual: int,
+            report: Report) -> List[int]:
     """Return for each clip what its labels call the frame that has the number 0 in its media.
 
     A label of frame 0 shows that they count from 0, one of frame n of n frames that they count from
@@ -31,18 +32,24 @@ def origins(clips: Sequence[Counted], asked: Optional[int], usual: int, report: 
     by_name = [_is_by_name(clip, usual) for clip in clips]
     shown = [None if named else _shown(clip) for named, clip in zip(by_name, clips)]
     agreed = set(shown) - {None}
-    rest: int = max(number for number in agreed if number is not None) if len(agreed) == 1 else usual
+    rest = usual if len(agreed) != 1 else 0 if 0 in agreed else 1
     for first, why in ((0, 'a label of frame 0'), (1, 'the last label, of frame n of n frames,')):
         names = [clip.name for clip, seen in zip(clips, shown) if seen == first]
         if names:
-            report.assume('frames are counted from %d in %s, as %s shows' % (first, _some(names), why))
-    unclear = [clip for clip, seen, named in zip(clips, shown, by_name) if seen is None and clip.labels and not named]
+            report.assume('frames are counted from %d in %s, as %s shows'
+                          % (first, _some(names), why))
+    unclear = [
+        clip for clip, seen, named in zip(clips, shown, by_name)
+        if seen is None and clip.labels and not named
+    ]
     if unclear:
         clip = unclear[0]
-        report.assume('frames are counted from %d in %s, %s (labels of frames %d to %d of %s); --first_frame %d if not'
-                      % (rest, _some([clip.name for clip in unclear]),
-                         'as in the others' if len(agreed) == 1 else 'which nothing contradicts',
-                         min(clip.labels), max(clip.labels), clip.media.length or 'unknown', 1 - rest))
+        report.assume(
+            'frames are counted from %d in %s, %s (labels of frames %d to %d of %s); '
+            '--first_frame %d if not'
+            % (rest, _some([clip.name for clip in unclear]),
+               'as in the others' if len(agreed) == 1 else 'which nothing contradicts',
+               min(clip.labels), max(clip.labels), clip.media.length or 'unknown', 1 - rest))
     return [0 if named else (rest if seen is None else seen) - clip.media.first
             for clip, seen, named in zip(clips, shown, by_name)]
 

@@ -98,8 +98,8 @@ def part_named(word: Optional[str]) -> Optional[str]:
 
 
 def part_of(path: str) -> Optional[str]:
-    """Return 'train', 'val' or 'test' where a folder of the relative path is named so, as part_named
-    has it, else None.
+    """Return 'train', 'val' or 'test' where a folder of the relative path is named so, as
+    part_named has it, else None.
     """
     return next(filter(None, map(part_named, path.split('/'))), None)
 

@@ -1,4 +1,6 @@
-"""Training and validation: whole clips go to one or the other; some of their frames only if asked."""
+"""Training and validation: whole clips go to one or the other; some of their frames only if
+asked.
+"""
 import random
 from typing import List
 
@@ -39,21 +41,27 @@ def split(clips: List[Clip], options: Options, report: Report) -> List[Clip]:
         if unknown:
             raise DataError('--val_clips: there is no clip %s; there are %s'
                             % (', '.join(unknown), _some(sorted(names))))
-        chosen = {id(clip) for clip in clips if clip.name in options.val_clips} | set(map(id, stretches))
+        named = [clip for clip in clips if clip.name in options.val_clips]
+        chosen = set(map(id, named + stretches))
     elif any(clip.part == 'val' for clip in clips):
         report.parts = 'as the data set has them'
         check_leaks(clips)
         chosen = {id(clip) for clip in clips if clip.part == 'val'}
     else:
-        report.parts = ('the data set names none; those for validation were drawn (--val %g --seed %d)'
-                        % (options.val, options.seed))
+        report.parts = (
+            'the data set names none; those for validation were drawn (--val %g --seed %d)'
+            % (options.val, options.seed))
         chosen = set()
         for kind in (False, True):
             chosen.update(_draw([clip for clip in clips if clip.still == kind], options))
         if options.val and not chosen:
-            raise DataError('there is only one clip (%s), and frames of one clip must not be parted into training and '
-                            'validation: add a clip, name a long stretch of it (--val_frames %s:FIRST-LAST), or say '
-                            '--val 0 (training only) or --val 1 (testing only)' % (clips[0].name, clips[0].name))
+            raise DataError(
+                'there is only one clip (%s), and frames of one clip must not be parted into '
+                'training and '
+                'validation: add a clip, name a long stretch of it (--val_frames %s:FIRST-LAST), '
+                'or say '
+                '--val 0 (training only) or --val 1 (testing only)'
+                % (clips[0].name, clips[0].name))
     for clip in clips:
         clip.part = 'val' if id(clip) in chosen else 'train'
     return clips

@@ -28,12 +28,14 @@ def cut(clips: Sequence[Clip], wanted: Sequence[str]) -> Tuple[List[Clip], List[
     for text in wanted:
         match = _WANTED.fullmatch(text)
         if not match or int(match.group(2)) > int(match.group(3)):
-            raise ConfigError('--val_frames: expected CLIP:FIRST-LAST, such as walk:501-795; found %r' % text)
+            raise ConfigError(
+                '--val_frames: expected CLIP:FIRST-LAST, such as walk:501-795; found %r' % text)
         ranges.setdefault(match.group(1), []).append((int(match.group(2)), int(match.group(3))))
     names = sorted(clip.name for clip in clips if not clip.still)
     unknown = sorted(set(ranges) - set(names))
     if unknown:
-        raise DataError('--val_frames: there is no clip %s; there are %s' % (', '.join(unknown), ', '.join(names[:10])))
+        raise DataError('--val_frames: there is no clip %s; there are %s'
+                        % (', '.join(unknown), ', '.join(names[:10])))
     kept: List[Clip] = []
     stretches: List[Clip] = []
     for clip in clips:
@@ -56,9 +58,11 @@ def _bounds(clip: Clip, wanted: Sequence[_Range]) -> List[Tuple[str, _Range]]:
     for first, last in wanted:
         low, high = first - clip.origin, last - clip.origin
         if low < begin or high > end:
-            raise DataError('--val_frames %s:%d-%d: expected frames from %d to %d, which the clip has; or there is '
-                            'another stretch among these'
-                            % (clip.name, first, last, begin + clip.origin, numbers[-1] + clip.origin))
+            raise DataError(
+                '--val_frames %s:%d-%d: expected frames from %d to %d, which the clip has; or '
+                'there is '
+                'another stretch among these'
+                % (clip.name, first, last, begin + clip.origin, numbers[-1] + clip.origin))
         if low > begin:
             found.append(('train', (begin, low - 1)))
         found.append(('val', (low, high)))
@@ -88,5 +92,6 @@ def _piece(clip: Clip, bounds: _Range) -> Clip:
 def _within(open_labels: Callable[[], Labels], first: int, last: int) -> Callable[[], Labels]:
     def open_some() -> Labels:
         labels = open_labels()
-        return Labels(labels.boxes, [number for number in labels.numbers if first <= number <= last])
+        return Labels(labels.boxes,
+                      [number for number in labels.numbers if first <= number <= last])
     return open_some

@@ -9,7 +9,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
-from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, fitted, number, whole
+from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
+                                         number, whole)
 from lib.dataset.importers.paths import files_below, owner, part_of, parts_of, stem
 from dff.errors import DataError
 
@@ -127,10 +128,12 @@ def boxes_by_image(tree: Tree, file: str, report: Report) -> Dict[Id, List[Box]]
             x, y, width, height = map(number, bbox)
             # CVAT writes what it has no place for into attributes.
             more = entry.get('attributes') if isinstance(entry.get('attributes'), dict) else {}
-            tracks = (whole(of.get(key)) for of in (entry, more) for key in ('instance_id', 'track_id'))
+            tracks = (whole(of.get(key)) for of in (entry, more)
+                      for key in ('instance_id', 'track_id'))
             track = next((found for found in tracks if found is not None), None)
             box = Box(names[category], x, y, x + width - 1, y + height - 1, track,
-                      bool(entry.get('occluded', more.get('occluded'))), bool(entry.get('generated')))
+                      bool(entry.get('occluded', more.get('occluded'))),
+                      bool(entry.get('generated')))
             found.setdefault(image, []).append(box)
     return found
 
@@ -151,7 +154,9 @@ class ImageFolders:
         around = [folder] if root == folder else [folder, os.path.dirname(folder)]
         split = stem(file).rpartition('_')[2]         # instances_train2017.json: train2017
         self.places = [frames] if frames else [
-            os.path.join(base, below) for base in around for below in (split, 'images/' + split, '', 'images')]
+            os.path.join(base, below) for base in around
+            for below in (split, 'images/' + split, '', 'images')
+        ]
         self.library = Library([frames or root])
 
     def find(self, name: object, file: str) -> Optional[str]:

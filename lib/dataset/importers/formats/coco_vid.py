@@ -53,8 +53,8 @@ def read(src: str, options: Options, report: Report) -> Source:
         raise DataError('%s: none of the images or videos that it lists is there; --frames FOLDER says where they are'
                         % src)
     others = [clip for clip in found if not clip.by_image]
-    firsts = origins([Counted(clip.name, clip.listed.keys(), clip.media) for clip in others], options.first_frame, 0,
-                     report)
+    firsts = origins([Counted(clip.name, clip.listed.keys(), clip.media) for clip in others],
+                     options.first_frame, 0, report)
     return Source([_clip(clip, 0) for clip in found if clip.by_image]
                   + [_clip(clip, first) for clip, first in zip(others, firsts)], classes)
 

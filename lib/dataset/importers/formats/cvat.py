@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element
 
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import Images, Media, without_video_suffix
-from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, fitted, number, whole
+from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Labels, Options, Report, Source,
+                                         fitted, number, whole)
 from lib.dataset.importers.paths import files_below, part_named, part_of, parts_of, stem
 from lib.dataset.importers.xml_files import children
 from dff.errors import DataError
@@ -82,10 +83,12 @@ def read(src: str, options: Options, report: Report) -> Source:
         if media is None and len(tasks) == 1:
             media = library.only_clip(file, report)
         if media is None:
+            tried = ' and '.join(dict.fromkeys([name, task.source or name]))
             report.skip('clips: neither a video nor a folder of frames of their name',
-                        '%s, looked for %s' % (file, ' and '.join(dict.fromkeys([name, task.source or name]))))
+                        '%s, looked for %s' % (file, tried))
             continue
-        clips.append(Clip(name, media, _opener(file, task, report), part_named(task.subset) or part_of(name)))
+        part = part_named(task.subset) or part_of(name)
+        clips.append(Clip(name, media, _opener(file, task, report), part))
     if not clips:
         raise DataError('%s: found no frames of any annotated video; --frames FOLDER says where videos or folders of '
                         'frames are' % src)
@@ -127,14 +130,17 @@ def read_tasks(file: str, wanted: str, other: str) -> List[Task]:
 
 
 def _tasks_of(file: str, meta: Element) -> List[Task]:
-    one = next((task for task in (meta.find(kind) for kind in ('task', 'job')) if task is not None), None)
+    one = next((task for task in (meta.find(kind) for kind in ('task', 'job')) if task is not None),
+               None)
     if one is not None:
         return [_task_of(one, meta, one, None)]
     project = meta.find('project')
     found = [] if project is None else project.findall('tasks/task')
     if project is None or not found:
-        raise DataError('%s: <meta> holds no <task>, no <job> and no <project> of tasks; export each task by itself'
-                        % file)
+        raise DataError(
+            '%s: <meta> holds no <task>, no <job> and no <project> of tasks; export each task by '
+            'itself'
+            % file)
     return [_task_of(task, task, project, task.findtext('id') or '') for task in found]
 
 
@@ -153,11 +159,16 @@ def _task_of(task: Element, meta: Element, labels: Element, identity: Optional[s
         stop=whole(task.findtext('stop_frame')),
         step=max(1, int(filtered.group(1))) if filtered else 1,
         subset=task.findtext('subset'),
-        # In <meta> itself in the export of a job.
-        height=whole(task.findtext('original_size/height') or meta.findtext('original_size/height')),
-        width=whole(task.findtext('original_size/width') or meta.findtext('original_size/width')),
+        height=_side(task, meta, 'height'),
+        width=_side(task, meta, 'width'),
         identity=identity,
         name=task.findtext('name'))
+
+
+def _side(task: Element, meta: Element, side: str) -> Optional[int]:
+    """The height or width of the frames, which stands in <meta> itself in the export of a job."""
+    tag = 'original_size/' + side
+    return whole(task.findtext(tag) or meta.findtext(tag))
 
 
 def _media(file: str, task: Task, src: str, options: Options,
@@ -173,7 +184,8 @@ def _media(file: str, task: Task, src: str, options: Options,
         plain = task.source.replace('\\', '/')
         own = os.path.basename(plain)
         # Of walk.avi and walk.mp4, that which was labelled.
-        names = [own] * (stem(own) == stem(file)) + names + [plain, own, without_video_suffix(plain)]
+        names += [plain, own, without_video_suffix(plain)]
+        names = [own] * (stem(own) == stem(file)) + names
     media: Optional[Media] = None
     if options.frames:
         media = library.clip([each for each in names if each != '.'], [options.frames], file)

@@ -6,8 +6,8 @@ import os
 from typing import Dict, List, NamedTuple, Optional
 from xml.etree.ElementTree import Element
 
-from lib.dataset.importers.formats.cvat import (OTHER_SHAPES, Task, box_of, clip_name, corners_of, is_upright_box,
-                                                read_tasks, xml_files)
+from lib.dataset.importers.formats.cvat import (OTHER_SHAPES, Task, box_of, clip_name, corners_of,
+                                                is_upright_box, read_tasks, xml_files)
 from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
@@ -46,7 +46,8 @@ def read(src: str, options: Options, report: Report) -> Source:
     for file in files:
         tasks = read_tasks(file, 'image', 'track')
         classes += [name for task in tasks for name in task.labels if name not in classes]
-        source = _Source(file, clip_name(file, src), {task.identity: task for task in tasks}, library, len(files) == 1)
+        by_id = {task.identity: task for task in tasks}
+        source = _Source(file, clip_name(file, src), by_id, library, len(files) == 1)
         items += [_item(element, source, options, report) for element in children(file, ('image',))]
     return Source(clips_of(items, options, root, report), classes)
 
@@ -77,7 +78,8 @@ def _item(element: Element, source: _Source, options: Options, report: Report) -
     task = source.tasks.get(element.get('task_id')) or source.tasks.get(None)
     clip = task.name if task and task.identity and task.name else source.clip
     subset = element.get('subset') or (task.subset if task else None)
-    item = os.path.splitext(name)[0] if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES else name
+    item, suffix = os.path.splitext(name)
+    item = item if suffix.lower() in IMAGE_SUFFIXES else name
     # Frames of every video task have the same names: the clip is what the file is of.
     frame = split_name(item)
     bare = options.clips and frame is not None and not frame[0]
@@ -98,6 +100,7 @@ def _path(name: str, clip: str, subset: Optional[str], source: _Source,
               for below in ([os.path.basename(clip)] + ([subset] if subset else []) + [''])
               if '..' not in below.split('/')]
     direct = (os.path.join(place, name + suffix) for place in places for suffix in SUFFIXES)
-    path = next(filter(os.path.isfile, direct), None) or images.find('%s/%s' % (clip, name), source.file)
+    path = next(filter(os.path.isfile, direct), None)
+    path = path or images.find('%s/%s' % (clip, name), source.file)
     # Where there are others, frame_000000 alone might be a frame of theirs.
     return path or (images.find(name, source.file) if source.alone else None)

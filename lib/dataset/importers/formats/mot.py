@@ -1,6 +1,7 @@
 """MOT Challenge ground truth (arXiv 1504.01942 and 1603.00831), and what others write in its form.
 
-gt.txt lines, frames and pixels counted from 1, told apart by the number of columns and their values:
+gt.txt lines, frames and pixels counted from 1, told apart by the number of columns and their
+values:
 `frame,track,left,top,width,height,considered,class,visibility` of MOT16 and later;
 `frame,track,left,top,width,height,considered,x,y,z` of 2015, with places in the world or -1;
 `frame,track,left,top,width,height,considered,category,truncation,occlusion` of VisDrone, pixels
@@ -12,7 +13,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import Media
-from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, fitted, number, whole
+from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Labels, Options, Report, Source,
+                                         fitted, number, whole)
 from lib.dataset.importers.numbering import Counted, origins
 from lib.dataset.importers.paths import files_below, part_of, read_text
 from dff.errors import DataError
@@ -21,8 +23,8 @@ from dff.errors import DataError
 CLASSES = ('pedestrian', 'person_on_vehicle', 'car', 'bicycle', 'motorbike', 'non_motorized_vehicle', 'static_person',
            'distractor', 'occluder', 'occluder_on_ground', 'occluder_full', 'reflection', 'crowd')
 # Categories 1 to 11 of VisDrone; 0 are regions to ignore, which are not considered.
-VISDRONE = ('pedestrian', 'people', 'bicycle', 'car', 'van', 'truck', 'tricycle', 'awning-tricycle', 'bus', 'motor',
-            'others')
+VISDRONE = ('pedestrian', 'people', 'bicycle', 'car', 'van', 'truck', 'tricycle', 'awning-tricycle',
+            'bus', 'motor', 'others')
 OCCLUDED_BELOW = 0.5      # visibility
 HEAVILY = 2               # VisDrone's occlusion: more than half
 _DETECTOR = re.compile(r'-(DPM|FRCNN|SDP)$')
@@ -84,19 +86,22 @@ def read(src: str, options: Options, report: Report) -> Source:
         lines, info = _lines(path), _info(path)
         visdrone = _is_visdrone(lines)
         media.rate = media.rate or info.get('frameRate')
-        found.append(_Sequence(own, path, media, {line.frame for line in lines}, visdrone,
-                               dict(enumerate(VISDRONE, 1)) if visdrone else _class_names(path), part,
-                               (whole(info.get('imHeight')), whole(info.get('imWidth')))))
+        names = dict(enumerate(VISDRONE, 1)) if visdrone else _class_names(path)
+        size = whole(info.get('imHeight')), whole(info.get('imWidth'))
+        found.append(_Sequence(own, path, media, {line.frame for line in lines}, visdrone, names,
+                               part, size))
     if not found:
         raise DataError('%s: found no sequence; expected <name>/gt/gt.txt with <name>/img1, or <name>.txt with a '
                         'video <name>.mp4; --frames FOLDER says where frames or videos are' % src)
     if any(each.visdrone for each in found):
-        report.assume('the lists with columns as VisDrone has them, such as %s, have its categories too'
-                      % next(each.path for each in found if each.visdrone))
+        report.assume(
+            'the lists with columns as VisDrone has them, such as %s, have its categories too'
+            % next(each.path for each in found if each.visdrone))
     counted = [Counted(each.name, each.frames, each.media) for each in found]
     clips = [Clip(each.name, each.media, _opener(each, first, report), each.part, origin=first)
              for each, first in zip(found, origins(counted, options.first_frame, 1, report))]
-    return Source(clips, list(dict.fromkeys(name for each in found for name in each.names.values())))
+    classes = dict.fromkeys(name for each in found for name in each.names.values())
+    return Source(clips, list(classes))
 
 
 class _Parts(NamedTuple):
@@ -114,15 +119,18 @@ def _listed_parts(src: str, files: List[str]) -> _Parts:
     for part in _LISTS:
         if part + '.txt' not in files:
             continue
-        listed = [line.strip() for line in read_text(os.path.join(src, part + '.txt')) if line.strip()]
+        lines = map(str.strip, read_text(os.path.join(src, part + '.txt')))
+        listed = [line for line in lines if line]
         if not any(os.path.basename(name) in names for name in listed):
             continue                     # a sequence of this name
         parts.files.add(part + '.txt')
         for name in listed:
             own = {'valid': 'val'}.get(part, part)
             if parts.of.setdefault(name, own) != own:
-                raise DataError('%s is in two parts, %s.txt and %s.txt: what is trained on must not be validated with'
-                                % (name, parts.of[name], part))
+                raise DataError(
+                    '%s is in two parts, %s.txt and %s.txt: what is trained on must not be '
+                    'validated with'
+                    % (name, parts.of[name], part))
     return parts
 
 
@@ -140,7 +148,9 @@ def _class_names(path: str) -> Dict[int, str]:
 
 
 def _info(path: str) -> Dict[str, float]:
-    """The numbers in seqinfo.ini about a gt.txt, such as imWidth and frameRate; {} where it is not."""
+    """The numbers in seqinfo.ini about a gt.txt, such as imWidth and frameRate; {} where it is
+    not.
+    """
     file = os.path.join(os.path.dirname(os.path.dirname(path)), 'seqinfo.ini')
     if os.path.basename(path) != 'gt.txt' or not os.path.isfile(file):
         return {}
@@ -179,8 +189,10 @@ def _lines(path: str) -> List[_Line]:
         values = [value.strip() for value in text.split(',')]
         frame, track = (whole(value) for value in (values + ['', ''])[:2])
         if len(values) < 6 or frame is None or track is None:
-            raise DataError("%s, line %d: expected 'frame,track,left,top,width,height,considered,class,visibility', "
-                            "found %r" % (path, at, text[:100]))
+            raise DataError(
+                "%s, line %d: expected "
+                "'frame,track,left,top,width,height,considered,class,visibility', "
+                "found %r" % (path, at, text[:100]))
         found.append(_Line(at, frame, track, values[2:]))
     return found
 
@@ -201,7 +213,8 @@ def _boxes(sequence: _Sequence, report: Report) -> Dict[int, List[Box]]:
     for line in _lines(sequence.path):
         place = '%s, line %d' % (sequence.path, line.at)
         left, top, width, height = map(number, line.values[:4])
-        considered, label, visibility = (line.values[4:7] + ['1', '-1', '1'][len(line.values[4:7]):])
+        given = line.values[4:7]
+        considered, label, visibility = given + ['1', '-1', '1'][len(given):]
         occluded = 0 <= number(visibility) < OCCLUDED_BELOW
         if len(line.values) > 7:               # no class and no visibility: 2015, or VisDrone
             occluded = sequence.visdrone and whole(line.values[7]) == HEAVILY
@@ -212,8 +225,8 @@ def _boxes(sequence: _Sequence, report: Report) -> Dict[int, List[Box]]:
         elif name is None:
             report.skip('boxes: the class number is none of the class names', place)
         else:
-            box = Box(name, left - start, top - start, left + width - 1 - start, top + height - 1 - start, line.track,
-                      occluded)
+            box = Box(name, left - start, top - start, left + width - 1 - start,
+                      top + height - 1 - start, line.track, occluded)
             frames.setdefault(line.frame, []).append(box)
     return frames
 
@@ -223,4 +236,5 @@ def _name(label: str, names: Dict[int, str]) -> Optional[str]:
     index = whole(label)
     if index is not None:
         return names.get(1 if index == -1 else index)
-    return label if re.match(r'[^\W\d]', label) and label.lower() not in ('nan', 'inf', 'infinity') else None
+    is_name = re.match(r'[^\W\d]', label) and label.lower() not in ('nan', 'inf', 'infinity')
+    return label if is_name else None

@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element
 
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
-from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, fitted, number, whole
+from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
+                                         number, whole)
 from lib.dataset.importers.paths import files_below, part_of, read_text
 from lib.dataset.importers.xml_files import parse
 from dff.errors import DataError
@@ -41,8 +42,9 @@ def read(src: str, options: Options, report: Report) -> Source:
     for file in files:
         name = _ANNOTATIONS.sub('', os.path.splitext(file)[0])
         plain = os.path.splitext(file)[0]
-        items.append(Item(name, library.images.find(plain, os.path.join(src, file)),
-                          _labels(os.path.join(src, file), report), _part(name, parts) or part_of(file)))
+        path = os.path.join(src, file)
+        items.append(Item(name, library.images.find(plain, path), _labels(path, report),
+                          _part(name, parts) or part_of(file)))
     if not options.clips:
         for path in set(library.images.paths()) - {item.path for item in items}:
             report.skip('images: no annotation', path)
@@ -62,7 +64,8 @@ def _listed_parts(src: str) -> Dict[str, str]:
 def _part(name: str, parts: Dict[str, str]) -> Optional[str]:
     """The part of an image: as the lists name it, with all its folders or the last of them."""
     words = name.split('/')
-    return next((parts[text] for text in ('/'.join(words[i:]) for i in range(len(words))) if text in parts), None)
+    endings = ('/'.join(words[i:]) for i in range(len(words)))
+    return next((parts[text] for text in endings if text in parts), None)
 
 
 def _labels(path: str, report: Report) -> Callable[[int, int], Optional[List[Box]]]:

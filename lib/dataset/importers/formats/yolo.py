@@ -49,7 +49,8 @@ def read(src: str, options: Options, report: Report) -> Source:
             path = os.path.join(root, file)
             other = images.setdefault(_key(file), path)
             if os.path.realpath(other) != os.path.realpath(path):
-                raise DataError('%s and %s: one label file would be of both; take one away' % (other, path))
+                raise DataError('%s and %s: one label file would be of both; take one away'
+                                % (other, path))
     parts = listed_parts(src, description, list(images.values()), report)
     labels = {_key(file): os.path.join(src, file) for file in files_below(src, ('.txt',))
               if _key(file) in images or _may_be_labels(src, file)}
@@ -63,15 +64,17 @@ def read(src: str, options: Options, report: Report) -> Source:
         if parts and image and image not in parts and part_of(name) is None:
             report.skip('images: in none of the parts that %s names' % description.file, name)
             continue
-        items.append(Item(name.strip('/'), image, _labels(labels.get(name), classes, reader, report),
-                          parts.get(image or '') or part_of(name)))
+        boxes = _labels(labels.get(name), classes, reader, report)
+        items.append(Item(name.strip('/'), image, boxes, parts.get(image or '') or part_of(name)))
     if not items:
         raise DataError('%s: found neither images nor *.txt in it' % src)
     return Source(clips_of(items, options, src, report), classes)
 
 
 def _may_be_labels(src: str, file: str) -> bool:
-    """Whether a text file without image may hold the labels of a frame, or is a list or a README."""
+    """Whether a text file without image may hold the labels of a frame, or is a list or a
+    README.
+    """
     if stem(file) in NO_LABELS or file in CLASS_FILES:
         return False
     words = (line.split() for line in read_text(os.path.join(src, file)))
@@ -115,6 +118,8 @@ def _labels(path: Optional[str], classes: List[str], reader: LineReader,
             except Unreadable as error:
                 report.skip('boxes: %s' % error, place)
                 continue
-            found.append(Box(classes[index], x1 * width, y1 * height, x2 * width - 1, y2 * height - 1, track))
+            found.append(
+                Box(classes[index], x1 * width, y1 * height, x2 * width - 1, y2 * height - 1,
+                    track))
         return found
     return boxes

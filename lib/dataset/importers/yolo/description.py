@@ -33,10 +33,12 @@ def read_description(src: str) -> Description:
         if isinstance(names, dict) and set(names) == set(range(len(names))):
             names = [names[i] for i in range(len(names))]
         if isinstance(names, list) and names:
-            return Description(file, [str(name) for name in names], _key_points(tree.get('kpt_shape')), _parts(tree))
+            return Description(file, [str(name) for name in names],
+                               _key_points(tree.get('kpt_shape')), _parts(tree))
     if os.path.isfile(os.path.join(src, 'obj.data')):
         pairs = (line.partition('=') for line in read_text(os.path.join(src, 'obj.data')))
-        return Description('obj.data', [], 0, _parts({key.strip(): value.strip() for key, _, value in pairs}))
+        values = {key.strip(): value.strip() for key, _, value in pairs}
+        return Description('obj.data', [], 0, _parts(values))
     lists = [name for name in _LISTS if os.path.isfile(os.path.join(src, name))]
     return Description(' and '.join(lists), [], 0, _parts({name[:-4]: name for name in lists}))
 
@@ -52,7 +54,8 @@ def _load(path: str) -> Dict[Any, Any]:
 
 
 def _key_points(shape: Any) -> int:
-    if isinstance(shape, list) and len(shape) == 2 and all(isinstance(n, int) and 0 < n < 1000 for n in shape):
+    if isinstance(shape, list) and len(shape) == 2 and all(
+            isinstance(n, int) and 0 < n < 1000 for n in shape):
         return shape[0] * shape[1]
     return 0
 
@@ -64,7 +67,8 @@ def _parts(tree: Dict[Any, Any]) -> Dict[str, List[str]]:
         part = part_named(key) if key in ('train', 'val', 'valid', 'test') else None
         entries = value if isinstance(value, list) else [value]
         if part:
-            found.setdefault(part, []).extend(entry for entry in entries if isinstance(entry, str) and entry)
+            found.setdefault(part, []).extend(entry for entry in entries
+                                              if isinstance(entry, str) and entry)
     return {part: entries for part, entries in found.items() if entries}
 
 
@@ -97,8 +101,10 @@ def listed_parts(src: str, description: Description, images: List[str],
     for part, paths in by_part.items():
         for path in paths:
             if parts.setdefault(path, part) != part and 'test' not in (part, parts[path]):
-                raise DataError('%s: %s is in two parts, %s and %s: what is trained on must not be validated with; '
-                                'take it out of one' % (description.file, path, parts[path], part))
+                raise DataError(
+                    '%s: %s is in two parts, %s and %s: what is trained on must not be validated '
+                    'with; '
+                    'take it out of one' % (description.file, path, parts[path], part))
     return parts
 
 
@@ -115,7 +121,10 @@ def _images_of(entry: str, src: str, images: List[str], file: str) -> Optional[L
         index = Files([src], IMAGE_SUFFIXES)
         listed = (index.find(line.strip(), path) for line in read_text(path) if line.strip())
         return [image for image in listed if image]
-    wanted = [same_letters(part) for part in entry.replace('\\', '/').split('/') if part not in ('', '.', '..')]
+    wanted = [
+        same_letters(part) for part in entry.replace('\\', '/').split('/')
+        if part not in ('', '.', '..')
+    ]
     if not wanted:
         return list(images)
     found: Dict[int, List[str]] = {}
@@ -124,7 +133,8 @@ def _images_of(entry: str, src: str, images: List[str], file: str) -> Optional[L
         # The longest beginning of the image's folders that the entry ends with; test/images is not
         # the folder images.
         length = next((n for n in range(len(folders), 0, -1)
-                       if folders[:n] == wanted[-n:] and not part_named((['', *wanted])[-n - 1])), 0)
+                       if folders[:n] == wanted[-n:] and not part_named((['', *wanted])[-n - 1])),
+                      0)
         if length:
             found.setdefault(length, []).append(image)
     return found[max(found)] if found else None

@@ -1,4 +1,6 @@
-"""Lines of YOLO's text files: boxes, with what trackers add; key points; outlines; oriented boxes."""
+"""Lines of YOLO's text files: boxes, with what trackers add; key points; outlines; oriented
+boxes.
+"""
 import collections
 import math
 import re
@@ -34,12 +36,15 @@ class LineReader:
             files: all text files.
             classes: how many there are; lines of other classes do not count.
             key_points: numbers of the key points of a line as data.yaml states them; 0: not stated.
-            report: where to note what was told from the numbers alone, and count what becomes a box.
+            report: where to note what was told from the numbers alone, and count what becomes a
+                box.
         """
         self._report, self._key_points = report, key_points
         self._columns: Counter[int] = collections.Counter()
-        # By number of columns, whether every line has a whole number in the last, and in the last but one.
-        self._last_whole, self._before_whole = collections.Counter[int](), collections.Counter[int]()
+        # By number of columns, whether every line has a whole number in the last, and in the last
+        # but one.
+        self._last_whole: Counter[int] = collections.Counter()
+        self._before_whole: Counter[int] = collections.Counter()
         self._above_one: Counter[int] = collections.Counter()
         self._poses: Counter[int] = collections.Counter()
         for file in files:
@@ -51,15 +56,18 @@ class LineReader:
         # Lines of outlines differ in length.
         self._oriented = set(self._columns) == {_CORNERS}
         if self._tracked(_BOX + 1):
-            report.assume('the sixth column of the text files is a track id: it holds whole numbers only')
+            report.assume(
+                'the sixth column of the text files is a track id: it holds whole numbers only')
         if self._tracked(_BOX + 2):
-            report.assume('the sixth and seventh columns of the text files are a confidence and a track id')
+            report.assume(
+                'the sixth and seventh columns of the text files are a confidence and a track id')
 
     def _count(self, values: Sequence[str]) -> None:
         columns = len(values)
         self._columns[columns] += 1
         self._last_whole[columns] += _WHOLE.fullmatch(values[-1]) is not None
-        self._before_whole[columns] += _WHOLE.fullmatch(values[-2]) is not None if columns > 1 else 0
+        self._before_whole[columns] += _WHOLE.fullmatch(
+            values[-2]) is not None if columns > 1 else 0
         numbers = [number(value) for value in values[1:]]
         self._above_one[columns] += any(value > _PAST for value in numbers)
         rest = numbers[4:]
@@ -70,7 +78,9 @@ class LineReader:
         return 0 < self._columns[columns] == counter[columns]
 
     def _tracked(self, columns: int) -> bool:
-        """Whether the last column holds track ids, in lines of a box and one or two columns more."""
+        """Whether the last column holds track ids, in lines of a box and one or two columns
+        more.
+        """
         if not self._all(self._last_whole, columns):
             return False
         return columns == _BOX + 1 or not self._all(self._before_whole, columns)
@@ -106,8 +116,9 @@ class LineReader:
             raise Unreadable('the line is not `class x_centre y_centre width height`')
         if any(value > _PAST or value < 1 - _PAST for value in corners):
             raise Unreadable('the line is no outline, a coordinate is not within 0 and 1')
-        self._report.change('oriented boxes became the upright boxes around them' if extra or self._oriented
-                            else 'outlines became the boxes around them', place)
+        self._report.change(
+            'oriented boxes became the upright boxes around them'
+            if extra or self._oriented else 'outlines became the boxes around them', place)
         track = whole(values[-1]) if extra == 2 else None
         if any(math.isnan(value) for value in corners):       # min and max would pass some over
             return (math.nan,) * 4, None                      # type: ignore[return-value]
@@ -118,5 +129,6 @@ def _edges(values: List[float]) -> Edges:
     """Left, top, right and bottom of `x_centre y_centre width height`. Raises Unreadable."""
     x, y, width, height = values
     if any(math.isfinite(value) and value > _PIXELS for value in values):
-        raise Unreadable('coordinates above 1: these are pixels, expected parts of the image\'s sides')
+        raise Unreadable(
+            'coordinates above 1: these are pixels, expected parts of the image\'s sides')
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2

@@ -33,27 +33,22 @@ def test_boxes_with_confidence_and_track(tmp_path, lines, tracks):
     assert data.said('tracks:     %d' % len(tracks))
 
 
-@pytest.mark.parametrize('points, yaml', [(' 0.1 0.2 2 0.3 0.9 1 0 0 0', {
-    'kpt_shape': '[3, 3]'
-}), (' 0.1 0.2 0.3 0.9', {
-    'kpt_shape': '[2, 2]'
-}), (' 0.1 0.2 2 0.3 0.9 1 0 0 0', {}),
-                                          (' 0.1 0.2 2 0.3 0.9 1 0 0 0 0.91 4', {
-                                              'kpt_shape': '[3, 3]'
-                                          })])
-def test_boxes_with_key_points(tmp_path, points, yaml):
-    assert yolo(tmp_path, '0 0.5 0.5 0.2 0.3' + points, **yaml).boxes('DET_train_all') == {
-        'train/0': [BOX]
-    }
+@pytest.mark.parametrize('points, shape', [
+    (' 0.1 0.2 2 0.3 0.9 1 0 0 0', '[3, 3]'), (' 0.1 0.2 0.3 0.9', '[2, 2]'),
+    (' 0.1 0.2 2 0.3 0.9 1 0 0 0', None), (' 0.1 0.2 2 0.3 0.9 1 0 0 0 0.91 4', '[3, 3]')])
+def test_boxes_with_key_points(tmp_path, points, shape):
+    data = yolo(tmp_path, '0 0.5 0.5 0.2 0.3' + points, **({'kpt_shape': shape} if shape else {}))
+    assert data.boxes('DET_train_all') == {'train/0': [BOX]}
 
 
-@pytest.mark.parametrize(
-    'lines, said',
-    [(['0 0.4 0.35 0.6 0.35 0.6 0.65 0.4 0.65'], 'oriented boxes became'),
-     (['0 0.4 0.5 0.5 0.35 0.6 0.5 0.5 0.65 0.88', '0 0.4 0.5 0.5 0.35 0.6 0.5 0.5 0.65 0.7'
-       ], 'oriented boxes became'),
-     (['0 0.4 0.35 0.6 0.35 0.6 0.65 0.4 0.65', '0 0.4 0.35 0.6 0.35 0.6 0.65 0.5 0.6 0.4 0.6'
-       ], 'outlines became'), (['0 0.4 0.35 0.6 0.35 0.6 0.65'], 'outlines became')])
+ORIENTED = '0 0.4 0.5 0.5 0.35 0.6 0.5 0.5 0.65'
+
+
+@pytest.mark.parametrize('lines, said', [
+    ([ORIENTED], 'oriented boxes became'),
+    ([ORIENTED + ' 0.88', ORIENTED + ' 0.7'], 'oriented boxes became'),
+    ([ORIENTED, '0 0.4 0.35 0.6 0.35 0.6 0.65 0.5 0.6 0.4 0.6'], 'outlines became'),
+    (['0 0.4 0.35 0.6 0.35 0.6 0.65'], 'outlines became')])
 def test_outlines_and_oriented_boxes(tmp_path, lines, said):
     data = yolo(tmp_path, *lines)
     assert data.boxes('DET_train_all')['train/0'] == [BOX]
@@ -61,12 +56,12 @@ def test_outlines_and_oriented_boxes(tmp_path, lines, said):
 
 
 def test_what_is_no_outline(tmp_path):
-    data = yolo(
-        tmp_path, '0 0.5 0.5 0.2 0.3\n0 0.4 0.35 0.6 0.35 0.6 1.5\n0 0.4 0.35 0.6 0.35 0.6 -0.5\n'
-        '0 100 60 40 50\n0 0.1 0.2\n')
+    lines = ['0 0.5 0.5 0.2 0.3', '0 0.4 0.35 0.6 0.35 0.6 1.5', '0 0.4 0.35 0.6 0.35 0.6 -0.5',
+             '0 100 60 40 50', '0 0.1 0.2']
+    data = yolo(tmp_path, '\n'.join(lines))
     assert data.boxes('DET_train_all') == {'train/0': [BOX]}
-    assert data.said('2 boxes: the line is no outline') and data.said(
-        '1 boxes: coordinates above 1: these are pixels')
+    assert data.said('2 boxes: the line is no outline')
+    assert data.said('1 boxes: coordinates above 1: these are pixels')
     assert data.said('1 boxes: the line is not `class x_centre')
 
 
@@ -81,15 +76,11 @@ def mot(tmp_path, text, **options):
     return {int(path[-1]): boxes for path, boxes in data.boxes('VID_train_15frames').items()}, data
 
 
-@pytest.mark.parametrize('columns, name, corner, occluded', [('1', 'pedestrian', 10, 0),
-                                                             ('1,3,0.2', 'car', 10, 1),
-                                                             ('1,3,0.8', 'car', 10, 0),
-                                                             ('1,3,-1', 'car', 10, 0),
-                                                             ('1,-1,-1,-1', 'pedestrian', 10, 0),
-                                                             ('1,4.3,5.1,0', 'pedestrian', 10, 0),
-                                                             ('1,4,0,2', 'car', 11, 1),
-                                                             ('1,4,0,1', 'car', 11, 0),
-                                                             ('1,drone,1', 'drone', 10, 0)])
+@pytest.mark.parametrize('columns, name, corner, occluded', [
+    ('1', 'pedestrian', 10, 0), ('1,3,0.2', 'car', 10, 1), ('1,3,0.8', 'car', 10, 0),
+    ('1,3,-1', 'car', 10, 0), ('1,-1,-1,-1', 'pedestrian', 10, 0),
+    ('1,4.3,5.1,0', 'pedestrian', 10, 0), ('1,4,0,2', 'car', 11, 1), ('1,4,0,1', 'car', 11, 0),
+    ('1,drone,1', 'drone', 10, 0)])
 def test_lists_told_by_their_columns(tmp_path, columns, name, corner, occluded):
     boxes, data = mot(tmp_path, '1,5,11,6,20,30,%s\n2,5,11,6,20,30,%s\n' % (columns, columns))
     assert boxes == {i: [(name, corner, corner - 5, corner + 19, corner + 24)] for i in (0, 1)}
@@ -102,17 +93,15 @@ def test_what_seqinfo_says(tmp_path):
     write(tmp_path / 'src/seq/seqinfo.ini',
           '[Sequence]\nframeRate=14\nimWidth = 120\nimHeight = 80\n')
     boxes, data = mot(tmp_path, '1,5,21,11,40,60,1,1,1\n')
-    assert boxes == {
-        0: [('pedestrian', 10, 5, 29, 34)]
-    } and data.said('frames a second: 14 (1 clips)')
+    assert boxes == {0: [('pedestrian', 10, 5, 29, 34)]}
+    assert data.said('frames a second: 14 (1 clips)')
     assert data.said('gt.txt, frame 1: from 120x80 to 60x40')
 
 
 def test_regions_to_ignore_of_visdrone(tmp_path):
     boxes, data = mot(tmp_path, '1,0,1,1,9,9,0,0,0,0\n1,1,11,6,20,30,1,11,1,0\n')
-    assert boxes == {
-        0: [('others', 11, 6, 30, 35)]
-    } and data.said('1 boxes: marked as not to be considered')
+    assert boxes == {0: [('others', 11, 6, 30, 35)]}
+    assert data.said('1 boxes: marked as not to be considered')
 
 
 def test_the_first_frame_can_be_stated(tmp_path):
@@ -120,21 +109,10 @@ def test_the_first_frame_can_be_stated(tmp_path):
     assert list(boxes) == [1]
 
 
-@pytest.mark.parametrize('attributes, track', [({
-    'attributes': {
-        'track_id': 7,
-        'occluded': True
-    }
-}, 7), ({
-    'instance_id': 3,
-    'attributes': {
-        'track_id': 7
-    }
-}, 3), ({
-    'track_id': 4
-}, 4), ({
-    'attributes': []
-}, None)])
+@pytest.mark.parametrize('attributes, track', [
+    (dict(attributes=dict(track_id=7, occluded=True)), 7),
+    (dict(instance_id=3, attributes=dict(track_id=7)), 3), (dict(track_id=4), 4),
+    (dict(attributes=[]), None)])
 def test_tracks_of_coco(tmp_path, attributes, track):
     image(tmp_path / 'src/walk_0.jpg')
     coco(tmp_path / 'src/x.json', ['walk_0.jpg'], **attributes)

@@ -47,8 +47,8 @@ def test_parts_of_data_yaml(tmp_path, yaml, lists):
     for name, line in lists.items():
         write(src / name, '\n'.join(line % i for i in range(2)))
     data = run_import('yolo', src, tmp_path / 'out', val=0.9)
-    assert trained(data) == ['one/0', 'one/1'] and data.clips() == [('val/two/0', 1),
-                                                                    ('val/two/1', 1)]
+    assert trained(data) == ['one/0', 'one/1']
+    assert data.clips() == [('val/two/0', 1), ('val/two/1', 1)]
     assert data.said('parts:      as the data set has them')
 
 
@@ -70,8 +70,8 @@ def test_images_that_no_part_names_are_left_out(tmp_path):
     write(src / 'train.txt', 'images/0.jpg\n')
     write(src / 'val.txt', 'images/1.jpg\n')
     data = run_import('yolo', src, tmp_path / 'out')
-    assert trained(data) == ['0'
-                             ] and data.said('2 images: in none of the parts that data.yaml names')
+    assert trained(data) == ['0']
+    assert data.said('2 images: in none of the parts that data.yaml names')
     assert data.said('test of data.yaml names ../test/images, which is not in')
 
 
@@ -109,8 +109,8 @@ def test_frames_of_one_clip_in_two_parts(tmp_path, train, val, leaks):
         data = run_import('yolo', src, tmp_path / 'out', clips=True, val_frames=['walk:3-4'])
         assert data.clips() == [('val/walk', 2)] and len(data.boxes('VID_train_15frames')) == 3
     else:
-        assert run_import('yolo', src, tmp_path / 'out',
-                          clips=True).clips() == [('val/walk', len(val))]
+        data = run_import('yolo', src, tmp_path / 'out', clips=True)
+        assert data.clips() == [('val/walk', len(val))]
 
 
 def test_unlabelled_frames_are_not_those_of_another_part(tmp_path):
@@ -157,8 +157,7 @@ def test_a_project_of_cvat(tmp_path, format_name):
     if format_name == 'cvat':
         shapes = ''.join(
             '<track id="0" label="cat" task_id="%d"><box frame="1" outside="0" xtl="%d" ytl="1" '
-            'xbr="30" '
-            'ybr="30"/></track>' % (task, task) for task in (3, 4))
+            'xbr="30" ybr="30"/></track>' % (task, task) for task in (3, 4))
     else:
         shapes = ''.join(
             '<image id="%d" name="frame_%06d" subset="%s" task_id="%d" width="96" height="64">'
@@ -170,8 +169,8 @@ def test_a_project_of_cvat(tmp_path, format_name):
         video(tmp_path / 'src' / (name + '.mp4'), 3)
     data = run_import(format_name, tmp_path / 'src', tmp_path / 'out', clips=True)
     assert data.boxes('VID_train_15frames')['train/walk/000001'] == [('cat', 3, 1, 29, 29)]
-    assert data.boxes('VID_val_frames')['val/run/000001'] == [('cat', 4, 1, 29, 29)
-                                                              ] and data.clips() == [('val/run', 3)]
+    assert data.boxes('VID_val_frames')['val/run/000001'] == [('cat', 4, 1, 29, 29)]
+    assert data.clips() == [('val/run', 3)]
 
 
 # ---- stretches
@@ -182,35 +181,22 @@ def test_stretches_of_a_video(tmp_path):
     write(tmp_path / 'src/a.txt',
           ''.join('%d,1,%d,6,20,30,1,1,1\n' % (i, i + 10) for i in range(1, 9)))
     data = run_import('mot', tmp_path / 'src', tmp_path / 'out', val_frames=['a:4-5'])
-    assert {
-        path: boxes[0][1]
-        for path, boxes in data.boxes('VID_train_15frames').items()
-    } == {
-        'train/a/000000': 10,
-        'train/a/000001': 11,
-        'train/a/000002': 12,
-        'train/a_2/000000': 15,
-        'train/a_2/000001': 16,
-        'train/a_2/000002': 17
-    }
+    lefts = {path: boxes[0][1] for path, boxes in data.boxes('VID_train_15frames').items()}
+    assert lefts == {'train/%s/00000%d' % (clip, i): first + i
+                     for clip, first in (('a', 10), ('a_2', 15)) for i in range(3)}
     assert {path: boxes[0][1] for path, boxes in data.boxes('VID_val_frames').items()} == {
         'val/a/000000': 13, 'val/a/000001': 14}
-    assert data.said(
-        'parts:      as --val_clips and --val_frames say') and not data.said('left out')
+    assert data.said('parts:      as --val_clips and --val_frames say')
+    assert not data.said('left out')
 
 
 def test_stretches_of_images_beside_whole_clips(tmp_path):
     src = yolo(tmp_path / 'src', *('%%s/%s_%d' % (clip, i) for clip in 'abc' for i in range(4)))
-    data = run_import('yolo',
-                      src,
-                      tmp_path / 'out',
-                      clips=True,
-                      val_frames=['a:2-3'],
-                      val_clips=['b'])
+    out = tmp_path / 'out'
+    data = run_import('yolo', src, out, clips=True, val_frames=['a:2-3'], val_clips=['b'])
     assert data.clips() == [('val/a', 2), ('val/b', 4)]
-    assert trained(
-        data,
-        'VID_train_15frames') == ['a/000000', 'a/000001'] + ['c/00000%d' % i for i in range(4)]
+    assert trained(data, 'VID_train_15frames') == [
+        'a/000000', 'a/000001', 'c/000000', 'c/000001', 'c/000002', 'c/000003']
 
 
 @pytest.mark.parametrize(

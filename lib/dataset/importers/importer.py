@@ -76,7 +76,7 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
                 'choose '
                 'other clips for validation (--val_clips), or say --val 1 (testing only)'
                 % (src, written.frames['train']))
-        training = training or ['VID_train_%dframes' % options.per_clip]
+        training = training or ['VID_train_%sframes' % (options.per_clip or 'all')]
         yamls = write_settings(folder, os.path.abspath(dst), len(classes), training, images, options.devices,
                                options.small)
         write_contact_sheet(os.path.join(folder, SHEET), written.samples.chosen())

@@ -7,7 +7,8 @@ import json
 import os
 
 from dff.timing import Timing
-from dff.files import atomic_path, read_json, write_json
+from dff.files import (atomic_path, file_size, flush_all, make_folder, read_json, remove_leftovers,
+                       write_json)
 
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
@@ -24,7 +25,7 @@ class RunFolder:
     Args:
         folder: made if needed.
         origin: dict of everything that the results depend on; finished clips are kept only if theirs is equal.
-        report: called with one line where results of another origin are found.
+        report: called with one line where `begin` finds results of another origin.
         ignore: keep no finished clip.
 
     A subclass gives `_name(clip)`, a file name without extension, and `_identity(clip)`, what makes two clips the same.
@@ -33,17 +34,23 @@ class RunFolder:
     CONTENT = 'results'
 
     def __init__(self, folder, origin, report, ignore=False):
-        self.folder, self._ignore = folder, ignore
-        origin = json.loads(json.dumps(origin))      # as it will be read back: lists for tuples
-        self._digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
-        os.makedirs(folder, exist_ok=True)
-        path = os.path.join(folder, 'made_with.json')
+        self.folder, self._report, self._ignore = folder, report, ignore
+        self._known_sizes = {}
+        self.origin = json.loads(json.dumps(origin))      # as it will be read back: lists for tuples
+        self._digest = hashlib.sha256(json.dumps(self.origin, sort_keys=True).encode()).hexdigest()
+        make_folder(os.path.abspath(folder))
+
+    def begin(self):
+        """Write made_with.json and remove what killed runs left half written: for the one that holds the folder."""
+        path, origin = os.path.join(self.folder, 'made_with.json'), self.origin
         before = read_json(path)
         if before is not None and before != origin:
             old, new = (dict(_leaves(tree)) for tree in (before, origin))
             changed = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
-            report('%s in %s were made with other settings (%s): all clips run again'
-                   % (self.CONTENT, folder, ', '.join(changed)))
+            self._report('%s in %s were made with other settings (%s): all clips run again'
+                         % (self.CONTENT, self.folder, ', '.join(changed)))
+        for folder in (self.folder, os.path.join(self.folder, 'clips')):
+            remove_leftovers(folder)
         write_json(path, origin)
 
     def finished(self, clip, drawn=False):
@@ -60,8 +67,21 @@ class RunFolder:
         """Write the record that makes `clip` a finished one; drawn: its images are written, too; content:
         goes with it.
         """
+        if drawn:
+            flush_all()      # pictures are many and small; the record says that they are there
         write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest,
                                                    drawn=drawn))
+
+    def _sizes(self, frames):
+        """A digest of the sizes of a list of image files, which are looked at once.
+
+        Sizes, no times: workers on several machines may have copies of the images.
+        """
+        key = frames[0], len(frames)
+        if key not in self._known_sizes:
+            sizes = ' '.join(str(file_size(frame)) for frame in frames)
+            self._known_sizes[key] = hashlib.sha256(sizes.encode()).hexdigest()
+        return self._known_sizes[key]
 
     def _path(self, clip, extension):
         return os.path.join(self.folder, 'clips', self._name(clip) + extension)
@@ -103,7 +123,8 @@ class ClipResults(RunFolder):
         return '%06d_%s' % (clip.first_number, os.path.basename(clip.name))
 
     def _identity(self, clip):
-        return [clip.name, clip.first_number, clip.length, clip.frame_path(0)]
+        return [clip.name, clip.first_number, clip.length, clip.frame_path(0),
+                self._sizes([clip.frame_path(i) for i in range(clip.length)])]
 
 
 def _leaves(tree, prefix=''):

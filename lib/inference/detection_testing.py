@@ -6,7 +6,7 @@ from collections import Counter
 from dff.drawing import draw_detections
 from dff.sources import image_frames
 from dff.timing import Timing
-from dff.writers import open_writer
+from dff.writers import open_folder
 from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
@@ -79,7 +79,7 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None):
             timing.add(result)
             write(clip.first_number + result.index, result.detections)
             if drawn:
-                with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
+                with open_folder(os.path.join(results.folder, 'vis', clip.name)) as draw:
                     draw(draw_detections(result.image, result.detections, class_names, VISIBLE),
                          source.name(result.index))
             tick()

@@ -36,7 +36,8 @@ class VideoPredictor:
         self.warm_up = {'key': 1, 'current': 1}
         self._precision = make_precision(cfg.TEST.PRECISION, arg_params, source)
         self._binder = Binder(ctx, arg_params, aux_params, source, self._precision)
-        self._bind()
+        with symbol_instance.guard():
+            self._bind()
 
     def schedule(self):
         """Return a new Schedule of key frames, for one clip."""
@@ -54,9 +55,17 @@ class VideoPredictor:
         """Yield a `result` for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
         frames = read_ahead(prepare(image, self.form) for image in images)
         try:
-            yield from self._loop(self._calibrated(frames) if self._precision.to_calibrate() else frames)
+            fitting = self._fitting(frames)
+            with self._instance.guard():
+                yield from self._loop(self._calibrated(fitting) if self._precision.to_calibrate() else fitting)
         finally:
             frames.close()
+
+    def _fitting(self, frames):
+        """The frames, each of a size that the networks can take."""
+        for frame in frames:
+            self._instance.check_size(*frame.tensor.shape[2:])
+            yield frame
 
     def arithmetic(self):
         """Return {'key' and, where other frames exist, 'current': 'float32' or 'int8'}, what the networks

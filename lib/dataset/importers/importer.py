@@ -6,18 +6,20 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Callable, Iterator, List, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 from lib.dataset.formats import image_set_maker
 from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.contact_sheet import write_contact_sheet
 from lib.dataset.importers.layout import Layout, Written, class_id
-from lib.dataset.importers.model import IMPORTERS, Options, Report, Source
+from lib.dataset.importers.model import IMPORTERS, Clip, Options, Report, Source
+from lib.dataset.importers.paths import refuse_links_outside
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
 from lib.dataset.importers.summary import Lists, summary
 from dff.errors import DataError
+from dff.files import flush_all
 
 STAMP, SHEET = 'import.json', 'contact_sheet.png'
 
@@ -44,7 +46,10 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
     if options.frames and not os.path.isdir(options.frames):
         raise DataError('--frames: expected a folder of images, of videos or of folders of images; found none at %s'
                         % options.frames)
-    _check_destination(dst, [src] + ([options.frames] if options.frames else []), options.force)
+    roots = [src] + ([options.frames] if options.frames else [])
+    _check_destination(dst, roots, options.force)
+    for folder in filter(os.path.isdir, roots):
+        refuse_links_outside(folder)
     report = Report()
     try:
         lines = _import(read, format_name, src, dst, options, report)
@@ -58,6 +63,8 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
             options: Options, report: Report) -> List[str]:
     """Import what `read` reads; return the lines of the summary."""
     source = read(src, options, report)
+    if not os.path.isdir(src):
+        _refuse_media_outside(source.clips, src, options.frames)
     clips = split(source.clips, options, report)
     with _replacing(dst) as folder:
         layout = Layout(folder, options.classes, options.copy, report)
@@ -73,8 +80,7 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
         if not training and written.frames['train']:
             raise DataError(
                 '%s: there is nothing to train on: none of the %d frames for training has a box; '
-                'choose '
-                'other clips for validation (--val_clips), or say --val 1 (testing only)'
+                'choose other clips for validation (--val_clips), or say --val 1 (testing only)'
                 % (src, written.frames['train']))
         training = training or ['VID_train_%sframes' % (options.per_clip or 'all')]
         yamls = write_settings(folder, os.path.abspath(dst), len(classes), training, images, options.devices,
@@ -88,6 +94,16 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
 def _printable(text: str) -> str:
     """Return `text` as it can be printed: file names may be no Unicode."""
     return text.encode('utf-8', 'backslashreplace').decode('utf-8')
+
+
+def _refuse_media_outside(clips: Sequence[Clip], file: str, frames: Optional[str]) -> None:
+    """DataError where an image or video beside the file `file`, or in `frames`, is a link to somewhere else."""
+    roots = [os.path.dirname(os.path.dirname(os.path.abspath(file)))] + ([frames] if frames else [])
+    roots = [os.path.join(os.path.realpath(root), '') for root in roots]
+    for clip in clips:
+        for path in getattr(clip.media, 'paths', None) or [getattr(clip.media, 'path', None)]:
+            if path and not os.path.realpath(path).startswith(tuple(roots)):
+                raise DataError('%s is refused: it leads to a file outside the data set, by a link' % path)
 
 
 def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
@@ -121,6 +137,7 @@ def _replacing(dst: str) -> Iterator[str]:
         temporary = tempfile.mkdtemp(prefix='.%s.' % os.path.basename(target), dir=parent)
         os.chmod(temporary, 0o755)
         yield temporary
+        flush_all()
         if os.path.isdir(target):
             shutil.rmtree(target)
         os.rename(temporary, target)

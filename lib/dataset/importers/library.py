@@ -9,7 +9,7 @@ from lib.dataset.importers.media import (IMAGE_SUFFIXES, VIDEO_SUFFIXES, Images,
                                          find_clip, images_in, without_video_suffix)
 from lib.dataset.importers.model import Report
 from lib.dataset.importers.paths import files_below, owner, parts_of, same_letters
-from dff.errors import DataError
+from dff.errors import DataError, shown
 
 _Rank = Tuple[int, bool, bool, bool]
 
@@ -70,7 +70,7 @@ class Files:
             candidates = self._index().get(same_letters(stem if known else own), [])
             if known:
                 candidates = [file for file in candidates if _kind(file.name) == _kind(own)]
-            path = self._best(candidates, folders, own, '%s: the file name %r' % (where, name))
+            path = self._best(candidates, folders, own, '%s: the file name %s' % (where, shown(name)))
             if path:
                 return path
         return None

@@ -8,7 +8,7 @@ from lib.dataset.roidb import load_roidb
 from lib.inference.detection_testing import DetectionTest
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.tasks.task import KINDS
-from lib.train.detection_loader import DetectionLoader
+from lib.train.loaders.detection_loader import DetectionLoader
 from lib.train.lr_scheduler import PAPER_RATE
 from lib.train.metric import detection_metrics
 from lib.utils.argument_types import score

@@ -11,8 +11,8 @@ from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
                                          number, whole)
-from lib.dataset.importers.paths import files_below, owner, part_of, parts_of, stem
-from dff.errors import DataError
+from lib.dataset.importers.paths import files_below, merged, owner, part_of, parts_of, stem
+from dff.errors import DataError, shown
 
 FOREIGN = 'boxes: their category_id or image_id is none of the file'
 
@@ -37,7 +37,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     classes: List[str] = []
     for file in json_files(src):
         tree = load(file)
-        classes += [name for name in category_names(tree, file).values() if name not in classes]
+        classes = merged(classes, category_names(tree, file).values())
         items += _items(tree, file, src, options, report)
     root = src if os.path.isdir(src) else os.path.dirname(os.path.abspath(src))
     return Source(clips_of(items, options, root, report), classes)
@@ -96,7 +96,7 @@ def category_names(tree: Tree, file: str) -> Dict[Id, str]:
     names = {}
     for entry in tree['categories']:
         if not isinstance(entry.get('name'), str) or not isinstance(entry.get('id'), (int, str)):
-            raise DataError('%s: a category needs id and name; found %r' % (file, entry))
+            raise DataError('%s: a category needs id and name; found %s' % (file, shown(entry)))
         names[entry['id']] = entry['name']
     return names
 
@@ -188,7 +188,7 @@ def find_image(entry: Tree, file: str, folders: ImageFolders) -> Tuple[str, Opti
         DataError: the entry has no id or file name, or several files answer to the file name.
     """
     if not isinstance(entry.get('file_name'), str) or not isinstance(entry.get('id'), (int, str)):
-        raise DataError('%s: an image needs id and file_name; found %r' % (file, entry))
+        raise DataError('%s: an image needs id and file_name; found %s' % (file, shown(entry)))
     parts = parts_of(entry['file_name'], file)
     path = folders.find(entry['file_name'], file)
     if path and len(parts) > 1 and re.match(r'[A-Za-z]:|[\\/]|\.\.', entry['file_name']):

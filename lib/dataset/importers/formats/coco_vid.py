@@ -10,8 +10,8 @@ from lib.dataset.importers.formats.coco import Id, Tree
 from lib.dataset.importers.media import Images, Media, without_video_suffix
 from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, whole
 from lib.dataset.importers.numbering import Counted, origins
-from lib.dataset.importers.paths import parts_of
-from dff.errors import DataError
+from lib.dataset.importers.paths import merged, parts_of
+from dff.errors import DataError, shown
 
 
 # {frame_id: (path of the image or None, boxes(height, width))} of a video.
@@ -47,7 +47,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     classes: List[str] = []
     for file in coco.json_files(src):
         tree = coco.load(file)
-        classes += [name for name in coco.category_names(tree, file).values() if name not in classes]
+        classes = merged(classes, coco.category_names(tree, file).values())
         found += _find(tree, file, src, options, report)
     if not found:
         raise DataError('%s: none of the images or videos that it lists is there; --frames FOLDER says where they are'
@@ -93,7 +93,7 @@ def _video_names(tree: Tree, file: str) -> Dict[Id, str]:
     names = {}
     for entry in videos:
         if not isinstance(entry.get('id'), (int, str)):
-            raise DataError('%s: a video needs an id; found %r' % (file, entry))
+            raise DataError('%s: a video needs an id; found %s' % (file, shown(entry)))
         name = entry.get('name') or entry.get('file_name') or 'video_%s' % entry['id']
         names[entry['id']] = '/'.join(parts_of(name, file))
     return names

@@ -14,7 +14,7 @@ from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import Images, Media, without_video_suffix
 from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Labels, Options, Report, Source,
                                          fitted, number, whole)
-from lib.dataset.importers.paths import files_below, part_named, part_of, parts_of, stem
+from lib.dataset.importers.paths import files_below, merged, part_named, part_of, parts_of, stem
 from lib.dataset.importers.xml_files import children
 from dff.errors import DataError
 
@@ -78,7 +78,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     library = Library(([options.frames] if options.frames else []) + [root])
     tasks = [(file, task) for file in files for task in read_tasks(file, 'track', 'image')]
     for file, task in tasks:
-        classes += [name for name in task.labels if name not in classes]
+        classes = merged(classes, task.labels)
         name, media = _media(file, task, src, options, library)
         if media is None and len(tasks) == 1:
             media = library.only_clip(file, report)

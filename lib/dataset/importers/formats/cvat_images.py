@@ -13,7 +13,7 @@ from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import IMAGE_SUFFIXES
 from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, fitted, whole
-from lib.dataset.importers.paths import part_named, part_of, parts_of
+from lib.dataset.importers.paths import merged, part_named, part_of, parts_of
 from lib.dataset.importers.xml_files import children
 from dff.errors import DataError
 
@@ -45,7 +45,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     files = xml_files(src)
     for file in files:
         tasks = read_tasks(file, 'image', 'track')
-        classes += [name for task in tasks for name in task.labels if name not in classes]
+        classes = merged(classes, [name for task in tasks for name in task.labels])
         by_id = {task.identity: task for task in tasks}
         source = _Source(file, clip_name(file, src), by_id, library, len(files) == 1)
         items += [_item(element, source, options, report) for element in children(file, ('image',))]

@@ -17,7 +17,7 @@ from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Labels, Options, 
                                          fitted, number, whole)
 from lib.dataset.importers.numbering import Counted, origins
 from lib.dataset.importers.paths import files_below, part_of, read_text
-from dff.errors import DataError
+from dff.errors import DataError, shown
 
 # Class numbers 1 to 13 of MOT16, MOT17 and MOT20; other data sets list theirs in labels.txt beside gt.txt.
 CLASSES = ('pedestrian', 'person_on_vehicle', 'car', 'bicycle', 'motorbike', 'non_motorized_vehicle', 'static_person',
@@ -192,7 +192,7 @@ def _lines(path: str) -> List[_Line]:
             raise DataError(
                 "%s, line %d: expected "
                 "'frame,track,left,top,width,height,considered,class,visibility', "
-                "found %r" % (path, at, text[:100]))
+                "found %s" % (path, at, shown(text)))
         found.append(_Line(at, frame, track, values[2:]))
     return found
 

@@ -8,7 +8,7 @@ from lib.dataset.importers.library import Files
 from lib.dataset.importers.media import IMAGE_SUFFIXES
 from lib.dataset.importers.model import Report
 from lib.dataset.importers.paths import part_named, parts_of, read_text, same_letters
-from dff.errors import DataError
+from dff.errors import DataError, shown
 
 _LISTS = ('train.txt', 'val.txt', 'valid.txt', 'test.txt')
 
@@ -33,6 +33,11 @@ def read_description(src: str) -> Description:
         if isinstance(names, dict) and set(names) == set(range(len(names))):
             names = [names[i] for i in range(len(names))]
         if isinstance(names, list) and names:
+            # What stands in it may be lists of lists, each many times over.
+            if not all(isinstance(name, (str, int, float)) for name in names):
+                raise DataError('%s: expected the names of classes in `names`, found %s'
+                                % (os.path.join(src, file), shown(names)))
+            names = [shown(name) if isinstance(name, int) else str(name) for name in names]
             return Description(file, [str(name) for name in names],
                                _key_points(tree.get('kpt_shape')), _parts(tree))
     if os.path.isfile(os.path.join(src, 'obj.data')):

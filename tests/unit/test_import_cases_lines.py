@@ -48,7 +48,8 @@ ORIENTED = '0 0.4 0.5 0.5 0.35 0.6 0.5 0.5 0.65'
     ([ORIENTED], 'oriented boxes became'),
     ([ORIENTED + ' 0.88', ORIENTED + ' 0.7'], 'oriented boxes became'),
     ([ORIENTED, '0 0.4 0.35 0.6 0.35 0.6 0.65 0.5 0.6 0.4 0.6'], 'outlines became'),
-    (['0 0.4 0.35 0.6 0.35 0.6 0.65'], 'outlines became')])
+    (['0 0.4 0.35 0.6 0.35 0.6 0.65'], 'outlines became'),
+    (['0 0.4 0.35 0.6 0.35 0.4 0.65', '0 0 0.5 0.5 0.2 1 1', ORIENTED], 'outlines became')])
 def test_outlines_and_oriented_boxes(tmp_path, lines, said):
     data = yolo(tmp_path, *lines)
     assert data.boxes('DET_train_all')['train/0'] == [BOX]

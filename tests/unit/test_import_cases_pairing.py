@@ -142,6 +142,15 @@ def test_folders_must_not_contradict(tmp_path):
         files.find('4', 'a.json')
 
 
+def test_a_folder_of_frames_inside_the_data_set(tmp_path):
+    image(tmp_path / 'src/images/a.jpg')
+    write(tmp_path / 'src/xml/a.xml', '<annotation><object><name>cat</name><bndbox><xmin>1</xmin>'
+          '<ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>')
+    frames = str(tmp_path / 'src/../src/images')
+    data = run_import('voc', tmp_path / 'src', tmp_path / 'out', val=0, frames=frames)
+    assert list(data.boxes('DET_train_all').values()) == [[('cat', 0, 0, 8, 8)]]
+
+
 def test_one_image_is_of_one_annotation(tmp_path):
     image(tmp_path / 'src/0.jpg')
     for clip in 'ab':

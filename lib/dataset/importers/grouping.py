@@ -57,12 +57,10 @@ def _check_claims(items: Iterable[Item]) -> None:
         if item.part != other.part and 'test' not in (item.part, other.part):
             raise DataError(
                 '%s is in two parts, %s and %s: what is trained on must not be validated with; '
-                'take it '
-                'out of one' % (item.path, other.part or 'none', item.part or 'none'))
+                'take it out of one' % (item.path, other.part or 'none', item.part or 'none'))
         raise DataError(
             '%s is annotated twice, as %s and as %s: the labels of one are of another image; put '
-            'each '
-            'clip\'s images into a folder of its name' % (item.path, other.name, item.name))
+            'each clip\'s images into a folder of its name' % (item.path, other.name, item.name))
 
 
 def _present(items: Iterable[Item], report: Report) -> Iterator[Tuple[Item, str]]:

@@ -27,8 +27,8 @@ def check_leaks(clips: Sequence[Clip]) -> None:
                 if _is_same(name, train.media, val.media):
                     raise DataError(
                         'frames of %s are both for training and for validation, as %s and as %s: '
-                        'neighbouring '
-                        'frames look alike, and a figure measured on them means nothing; --clips '
+                        'neighbouring frames look alike, and a figure measured on them means '
+                        'nothing; --clips '
                         '--val_clips NAME '
                         'splits by whole clips, --val_frames NAME:FIRST-LAST by stretches'
                         % (name or 'a clip', _of(train), _of(val)))

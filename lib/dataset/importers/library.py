@@ -70,7 +70,8 @@ class Files:
             candidates = self._index().get(same_letters(stem if known else own), [])
             if known:
                 candidates = [file for file in candidates if _kind(file.name) == _kind(own)]
-            path = self._best(candidates, folders, own, '%s: the file name %s' % (where, shown(name)))
+            what = '%s: the file name %s' % (where, shown(name))
+            path = self._best(candidates, folders, own, what)
             if path:
                 return path
         return None
@@ -91,12 +92,13 @@ class Files:
                 shared += 1
             rank = shared, whose == file.owner, spelled == file.folders, file.name.startswith(own)
             ranked.setdefault(rank, []).append(file.path)
-        best = sorted(set(ranked[max(ranked)])) if ranked else []
+        # A file may be found below two roots, one inside the other.
+        best = list({os.path.realpath(path): path
+                     for path in sorted(ranked[max(ranked)])}.values()) if ranked else []
         if len(best) > 1:
             raise DataError(
                 '%s fits several files: %s; give the folders that belong together one name, or '
-                'take '
-                'the others away' % (what, ', '.join(best[:3]) + ', ...' * (len(best) > 3)))
+                'take the others away' % (what, ', '.join(best[:3]) + ', ...' * (len(best) > 3)))
         return best[0] if best else None
 
 
@@ -138,8 +140,7 @@ class Library:
             if len(folders) > 1:
                 raise DataError(
                     '%s: frames of %s may be in %s: give the folder the name of the annotations, '
-                    'or take '
-                    'the others away' % (where, name, ', '.join(folders[:3])))
+                    'or take the others away' % (where, name, ', '.join(folders[:3])))
             if folders:
                 return Images(images_in(folders[0]))
         return media

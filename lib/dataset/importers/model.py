@@ -187,8 +187,8 @@ def fitted(boxes: List[Box], declared: Tuple[Optional[int], ...], actual: Tuple[
         turned = abs(height / width - actual[1] / actual[0]) < 0.02
         report.fail(
             'images: their size is not the one that the annotation states, nor the same picture '
-            'scaled, so '
-            'its boxes are of another image%s; give the images that were labelled, or take these '
+            'scaled, so its boxes are of another image%s; give the images that were labelled, or '
+            'take these '
             'out'
             % (' (or of this one turned by 90 degrees)' if turned else ''),
             '%s: %sx%s instead of %dx%d' % (place, width, height, actual[1], actual[0]))

@@ -57,10 +57,8 @@ def split(clips: List[Clip], options: Options, report: Report) -> List[Clip]:
         if options.val and not chosen:
             raise DataError(
                 'there is only one clip (%s), and frames of one clip must not be parted into '
-                'training and '
-                'validation: add a clip, name a long stretch of it (--val_frames %s:FIRST-LAST), '
-                'or say '
-                '--val 0 (training only) or --val 1 (testing only)'
+                'training and validation: add a clip, name a long stretch of it (--val_frames '
+                '%s:FIRST-LAST), or say --val 0 (training only) or --val 1 (testing only)'
                 % (clips[0].name, clips[0].name))
     for clip in clips:
         clip.part = 'val' if id(clip) in chosen else 'train'

@@ -60,8 +60,7 @@ def _bounds(clip: Clip, wanted: Sequence[_Range]) -> List[Tuple[str, _Range]]:
         if low < begin or high > end:
             raise DataError(
                 '--val_frames %s:%d-%d: expected frames from %d to %d, which the clip has; or '
-                'there is '
-                'another stretch among these'
+                'there is another stretch among these'
                 % (clip.name, first, last, begin + clip.origin, numbers[-1] + clip.origin))
         if low > begin:
             found.append(('train', (begin, low - 1)))

@@ -54,8 +54,7 @@ def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, l
     if written.stills['train'] and not written.clips['train']:
         lines.append(
             'warning:    there are only stills to train on, which do not train the flow of DFF '
-            'R-FCN; are '
-            'they frames of clips (--clips)?')
+            'R-FCN; are they frames of clips (--clips)?')
     if unlabelled:
         lines.append(
             'warning:    %d frames for validation are not labelled and count as frames without '

@@ -108,8 +108,7 @@ def listed_parts(src: str, description: Description, images: List[str],
             if parts.setdefault(path, part) != part and 'test' not in (part, parts[path]):
                 raise DataError(
                     '%s: %s is in two parts, %s and %s: what is trained on must not be validated '
-                    'with; '
-                    'take it out of one' % (description.file, path, parts[path], part))
+                    'with; take it out of one' % (description.file, path, parts[path], part))
     return parts
 
 

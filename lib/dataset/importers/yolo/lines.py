@@ -66,8 +66,7 @@ class LineReader:
         columns = len(values)
         self._columns[columns] += 1
         self._last_whole[columns] += _WHOLE.fullmatch(values[-1]) is not None
-        self._before_whole[columns] += _WHOLE.fullmatch(
-            values[-2]) is not None if columns > 1 else 0
+        self._before_whole[columns] += _WHOLE.fullmatch((['', *values])[-2]) is not None
         numbers = [number(value) for value in values[1:]]
         self._above_one[columns] += any(value > _PAST for value in numbers)
         rest = numbers[4:]
@@ -83,7 +82,9 @@ class LineReader:
         """
         if not self._all(self._last_whole, columns):
             return False
-        return columns == _BOX + 1 or not self._all(self._before_whole, columns)
+        # A triangle among longer outlines is one of them.
+        return columns == _BOX + 1 or (not self._all(self._before_whole, columns)
+                                       and max(self._columns) <= columns)
 
     def _posed(self, columns: int) -> bool:
         """Whether lines hold key points behind the box."""
@@ -116,9 +117,9 @@ class LineReader:
             raise Unreadable('the line is not `class x_centre y_centre width height`')
         if any(value > _PAST or value < 1 - _PAST for value in corners):
             raise Unreadable('the line is no outline, a coordinate is not within 0 and 1')
-        self._report.change(
-            'oriented boxes became the upright boxes around them'
-            if extra or self._oriented else 'outlines became the boxes around them', place)
+        oriented = extra or self._oriented
+        self._report.change('oriented boxes became the upright boxes around them' if oriented
+                            else 'outlines became the boxes around them', place)
         track = whole(values[-1]) if extra == 2 else None
         if any(math.isnan(value) for value in corners):       # min and max would pass some over
             return (math.nan,) * 4, None                      # type: ignore[return-value]

@@ -32,15 +32,27 @@ def parse_arguments():
         help='coco, cvat-images, voc, yolo: the images are frames of clips, named like '
              'walk/frame_000012; without it they are stills')
     parser.add_argument(
-        '--first_frame', type=int, default=0, metavar='N',
-        help='all but cvat and mot, with videos: the number that their first frame has in the '
-             'annotations (default 0)')
+        '--first_frame',
+        type=int,
+        metavar='N',
+        help=
+        'all but cvat: the number that the first frame of a clip has in the annotations (default: '
+        'as the labels show, else 0, of mot 1; a line says which)')
     parser.add_argument('--classes', nargs='+', default=[], metavar='NAME',
                         help='import these classes only, in this order')
-    parser.add_argument('--val', type=float, default=0.2, metavar='SHARE',
-                        help='share of the clips for validation (default 0.2)')
+    parser.add_argument(
+        '--val',
+        type=float,
+        default=0.2,
+        metavar='SHARE',
+        help='share of the clips for validation, where the data set has no parts (default '
+        '0.2)')
     parser.add_argument('--val_clips', nargs='+', default=[], metavar='NAME',
                         help='these clips for validation, all others for training')
+    parser.add_argument(
+        '--val_frames', nargs='+', default=[], metavar='CLIP:FIRST-LAST',
+        help='these frames of clips for validation, as the annotations number them, all others for '
+             'training: for fixed cameras, in long stretches')
     parser.add_argument('--seed', type=int, default=0, help='of the choice of clips for validation (default 0)')
     parser.add_argument('--per_clip', type=int, default=15, metavar='N',
                         help='training frames listed of each clip; 0: all (default 15)')

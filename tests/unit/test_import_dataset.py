@@ -11,7 +11,7 @@ from dff.errors import ConfigError, DataError
 from lib.config.config import load_yaml
 from lib.config.defaults import detection_defaults
 from lib.dataset.importers import layout
-from lib.dataset.importers.grouping import split_name
+from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.paths import output_name, relative, unique
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.sets.toy_vid import ToyVID
@@ -48,8 +48,10 @@ def test_command_line(src, tmp_path):
         'training:   clips 2, frames 6, labelled 6, boxes 4', 'validation: clips 1, frames 3, labelled 3, boxes 2',
         '            clips a', 'classes:    car (boxes 2 + 1), pedestrian (boxes 2 + 1)', 'tracks:     3',
         'images:     9 linked']
-    assert sorted(path.name for path in out.iterdir()) == ['Annotations', 'Data', 'ImageSets', 'classes.txt',
-                                                           'import.json', 'my data_dff_rfcn.yaml', 'my data_rfcn.yaml']
+    assert sorted(path.name for path in out.iterdir()) == [
+        'Annotations', 'Data', 'ImageSets', 'classes.txt', 'contact_sheet.png', 'import.json',
+        'my data_dff_rfcn.yaml', 'my data_rfcn.yaml'
+    ]
     assert (out / 'classes.txt').read_text() == 'car\npedestrian\n'
     stamp = json.loads((out / 'import.json').read_text())
     assert (stamp['format'], stamp['source'], stamp['frames']) == ('mot', str(src), {'train': 6, 'val': 3})
@@ -142,13 +144,15 @@ def test_small_settings_start_from_the_demo(src, tmp_path):
 
 
 def test_a_data_set_inside_the_checkout_has_relative_paths(src, tmp_path, monkeypatch):
-    for module in ('importer', 'settings'):
+    for module in ('summary', 'settings'):
         monkeypatch.setattr('lib.dataset.importers.%s.ROOT' % module, str(tmp_path))
     monkeypatch.setattr('lib.dataset.importers.settings.load_yaml',
                         lambda path: load_yaml(path.replace(str(tmp_path), ROOT)))
     data = run_import('mot', src, tmp_path / 'data' / 'own')
     assert load_yaml(str(data.path / 'own_rfcn.yaml'))['dataset']['dataset_path'] == './data/own'
-    assert data.lines[-1] == 'settings:   data/own/own_dff_rfcn.yaml'
+    assert data.lines[-2:] == [
+        'settings:   data/own/own_dff_rfcn.yaml', 'look at:    data/own/contact_sheet.png'
+    ]
 
 
 # ---- round trip

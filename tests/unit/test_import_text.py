@@ -220,13 +220,12 @@ def test_voc_values_that_cannot_be(tmp_path):
     src = tmp_path / 'src'
     objects = [('cat', 'nan', 1, 9, 9), ('cat', '', 1, 9, 9), ('', 1, 1, 9, 9), ('__background__', 1, 1, 9, 9),
                ('cat', 9, 1, 5, 9), ('cat', 1, 1, 9, 9)]
-    for name, size in (('a', (60, 40)), ('b', (10 ** 9, 10 ** 9)), ('c', (60, 40))):
+    for name, size in (('a', (60, 40)), ('c', (60, 40))):
         image(src / (name + '.jpg'))
         lines(src / (name + '.xml'), voc(*objects, size=size))
     (src / 'c.jpg').write_bytes(b'no image')
     data = run_import('voc', src, tmp_path / 'out', val=0)
     assert data.boxes('DET_train_all') == {'train/a': [('cat', 0, 0, 8, 8)]}
     for line in ('2 boxes: a coordinate is no number', '2 boxes: no class name, or the name of the background',
-                 '1 boxes: smaller than a pixel', '1 images: their size is not',
-                 '1 images: unreadable (cannot read image'):
+                 '1 boxes: smaller than a pixel', '1 images: unreadable (cannot read image'):
         assert data.said(line), line

@@ -19,7 +19,7 @@ from lib.dataset.formats import cache
 from lib.dataset.formats.annotations import Source, make_table, parse_annotation, parse_indexed
 from lib.dataset.formats.classes import load_classes
 from lib.dataset.formats.image_sets import read_image_set
-from lib.dataset.importers.formats.yolo import class_names
+from lib.dataset.importers.yolo.description import read_description
 from lib.dataset.importers.importer import import_dataset
 from lib.dataset.importers.model import Options
 from lib.engine.params_file import inspect
@@ -206,7 +206,7 @@ def test_class_names_that_are_lists_of_lists_are_refused(tmp_path):
     text = growing().splitlines()
     (tmp_path / 'data.yaml').write_text('\n'.join(text[:-1] + ['names: ' + text[-1].split(' ', 2)[2]]))
     with pytest.raises(DataError, match=r'data.yaml: expected the names of classes in `names`, found \[\['):
-        class_names(str(tmp_path))
+        read_description(str(tmp_path))
 
 
 # ---- output and locale

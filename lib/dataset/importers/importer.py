@@ -6,21 +6,22 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
-from lib.utils.paths import ROOT
 from lib.dataset.formats import image_set_maker
 from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
+from lib.dataset.importers.contact_sheet import write_contact_sheet
 from lib.dataset.importers.layout import Layout, Written, class_id
-from lib.dataset.importers.model import IMPORTERS, Clip, Options, Report
+from lib.dataset.importers.model import IMPORTERS, Clip, Options, Report, Source
 from lib.dataset.importers.paths import refuse_links_outside
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
+from lib.dataset.importers.summary import Lists, summary
 from dff.errors import DataError
 from dff.files import flush_all
 
-STAMP = 'import.json'
+STAMP, SHEET = 'import.json', 'contact_sheet.png'
 
 
 def import_dataset(format_name: str, src: str, dst: str, options: Options) -> List[str]:
@@ -30,8 +31,9 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
         format_name: one of IMPORTERS.
         src: the data set, a file or a folder.
         dst: the folder that gets Data, Annotations, ImageSets, classes.txt, <name>_rfcn.yaml,
-            <name>_dff_rfcn.yaml and import.json, which says what it was made from. An import that
-            it holds is replaced if options.force is set; anything else is never touched.
+            <name>_dff_rfcn.yaml, contact_sheet.png (six frames with boxes) and import.json, which
+            says what it was made from. An import that it holds is replaced if options.force is set;
+            anything else is never touched.
         options: what the user asked for.
 
     Raises:
@@ -49,6 +51,17 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
     for folder in filter(os.path.isdir, roots):
         refuse_links_outside(folder)
     report = Report()
+    try:
+        lines = _import(read, format_name, src, dst, options, report)
+    except DataError as error:
+        # What was left out is often why; without it the message would send the user the wrong way.
+        raise DataError(_printable('\n'.join([str(error)] + report.lines()))) from None
+    return list(map(_printable, lines))
+
+
+def _import(read: Callable[[str, Options, Report], Source], format_name: str, src: str, dst: str,
+            options: Options, report: Report) -> List[str]:
+    """Import what `read` reads; return the lines of the summary."""
     source = read(src, options, report)
     if not os.path.isdir(src):
         _refuse_media_outside(source.clips, src, options.frames)
@@ -57,18 +70,30 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
         layout = Layout(folder, options.classes, options.copy, report)
         layout.write(clips)
         written = layout.written
-        classes = _class_lines(options.classes or source.classes, written)
+        if report.failures:
+            raise DataError('%s: %s' % (src, '; '.join(report.failures)))
+        classes = _class_lines(options, source.classes, written)
         _write_lines(os.path.join(folder, 'classes.txt'), classes)
         lists, list_lines = make_image_sets(folder, image_set_maker.Options(per_clip=options.per_clip))
         training = [name for name in reversed(lists) if '_train_' in name]         # stills first, as in the original
         images = sum(len(read_image_set(os.path.join(folder, 'ImageSets'), name).entries) for name in training)
-        training = training or ['VID_train_%dframes' % options.per_clip]
+        if not training and written.frames['train']:
+            raise DataError(
+                '%s: there is nothing to train on: none of the %d frames for training has a box; '
+                'choose other clips for validation (--val_clips), or say --val 1 (testing only)'
+                % (src, written.frames['train']))
+        training = training or ['VID_train_%sframes' % (options.per_clip or 'all')]
         yamls = write_settings(folder, os.path.abspath(dst), len(classes), training, images, options.devices,
                                options.small)
+        write_contact_sheet(os.path.join(folder, SHEET), written.samples.chosen())
         _write_stamp(folder, format_name, src, options, written)
-    lines = _summary(dst, clips, written, report, list_lines, yamls)
-    # File names may be no Unicode.
-    return [line.encode('utf-8', 'backslashreplace').decode('utf-8') for line in lines]
+    return summary(dst, clips, written, report, Lists(list_lines, images, options.per_clip),
+                   yamls + [SHEET])
+
+
+def _printable(text: str) -> str:
+    """Return `text` as it can be printed: file names may be no Unicode."""
+    return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 def _refuse_media_outside(clips: Sequence[Clip], file: str, frames: Optional[str]) -> None:
@@ -123,14 +148,18 @@ def _replacing(dst: str) -> Iterator[str]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _class_lines(order: Sequence[str], written: Written) -> List[str]:
-    """Lines `id name` of the classes that have boxes: in the source's order, then by name."""
+def _class_lines(options: Options, listed: Sequence[str], written: Written) -> List[str]:
+    """Lines `id name` of the classes that have boxes: as options.classes has them, else as the
+    source has `listed` them, then by name.
+    """
+    order = options.classes or listed
     ids, names = [class_id(name) for name in order], written.names
     known = [identifier for identifier in dict.fromkeys(ids) if identifier in names]
     known += sorted(identifier for identifier in names if identifier not in ids)
     if not known:
-        raise DataError('no box of any class could be imported%s'
-                        % ('; --classes lists %s' % ', '.join(order) if order else ''))
+        wanted = '; --classes lists %s' % ', '.join(options.classes) if options.classes else ''
+        known_of = '; the classes of the source are %s' % ', '.join(listed[:10]) if listed else ''
+        raise DataError('no box of any class could be imported%s%s' % (wanted, known_of))
     return [identifier if identifier == names[identifier] else '%s %s' % (identifier, names[identifier])
             for identifier in known]
 
@@ -144,40 +173,5 @@ def _write_stamp(folder: str, format_name: str, src: str, options: Options,
                  written: Written) -> None:
     with open(os.path.join(folder, STAMP), 'w', encoding='utf-8') as stream:
         json.dump({'format': format_name, 'source': os.path.abspath(src), 'frames': dict(written.frames),
-                   'val': options.val, 'val_clips': options.val_clips, 'seed': options.seed}, stream, indent=1)
-
-
-def _summary(dst: str, clips: Sequence[Clip], written: Written, report: Report,
-             list_lines: Sequence[str], yamls: Sequence[str]) -> List[str]:
-    lines = []
-    for part, title in (('train', 'training'), ('val', 'validation')):
-        counts = [('clips', written.clips[part]), ('stills', written.stills[part]), ('frames', written.frames[part]),
-                  ('labelled', written.labelled[part]), ('boxes', sum(written.boxes[part].values()))]
-        shown = ('%s %d' % count for count in counts if count[1] or count[0] == 'frames')
-        lines.append('%-11s %s' % (title + ':', ', '.join(shown)))
-    names = [clip.name for clip in clips if clip.part == 'val']
-    if names:
-        lines.append('            clips %s%s' % (', '.join(names[:8]), ', ...' if len(names) > 8 else ''))
-    boxes = written.boxes
-    lines.append('classes:    %s' % ', '.join('%s (boxes %d + %d)' % (name, boxes['train'][name], boxes['val'][name])
-                                              for name in sorted(written.names)))
-    lines.append('tracks:     %d' % written.tracks)
-    lines.append('images:     %s' % ', '.join('%d %s' % (count, _HOW[how]) for how, count in written.how.most_common()))
-    if written.clipped:
-        lines.append('changed:    %d boxes reached over the edge of their image and were clipped' % written.clipped)
-    lines += ['left out:   ' + line for line in report.lines()]
-    lines += ['list:       ' + line for line in list_lines]
-    unlabelled = written.frames['val'] - written.labelled['val']
-    if written.stills['train'] and not written.clips['train']:
-        lines.append('warning:    there are only stills to train on, which do not train the flow of DFF R-FCN; are '
-                     'they frames of clips (--clips)?')
-    if unlabelled:
-        lines.append('warning:    %d frames for validation are not labelled and count as frames without objects'
-                     % unlabelled)
-    inside = os.path.realpath(dst).startswith(os.path.realpath(ROOT) + os.sep)
-    folder = os.path.relpath(dst, ROOT) if inside else dst
-    return lines + ['settings:   ' + os.path.join(folder, name) for name in yamls]
-
-
-_HOW = {'linked': 'linked', 'copied': 'copied', 'converted': 'converted to JPEG (quality 95)',
-        'decoded': 'decoded from video'}
+                   'val': options.val, 'val_clips': options.val_clips,
+                   'val_frames': options.val_frames, 'seed': options.seed}, stream, indent=1)

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 from lib.dataset.formats.classes import BACKGROUND
 from lib.dataset.formats.image_set_maker import EXTENSION
+from lib.dataset.importers.contact_sheet import Sample, Samples
 from lib.dataset.importers.media import Decoded, ImageFile, Images, Media
 from lib.dataset.importers.model import Box, Clip, Report
 from lib.dataset.importers.paths import output_name, unique, without_part
@@ -28,8 +29,10 @@ class Written:
         self.how: Counter[str] = collections.Counter()         # images: linked, copied, converted, decoded
         # By part, then by class id.
         self.boxes: Dict[str, Counter[str]] = {'train': collections.Counter(), 'val': collections.Counter()}
-        self.clipped = 0                         # boxes that reached over an edge
         self.tracks = 0
+        self.sizes: Counter[str] = collections.Counter()       # frames by size, such as 640x480
+        self.rates: Counter[str] = collections.Counter()       # clips by frames a second
+        self.samples = Samples()                               # for the contact sheet
         self.names: Dict[str, str] = {}          # {class id: class name} in order of first occurrence
 
 
@@ -67,6 +70,7 @@ class Layout:
         tree, labels, position = 'DET' if still else 'VID', clip.open_labels(), 0
         tracks: Set[int] = set()
         seen: Set[int] = set()
+        self.written.samples.start()
         for number, image in _readable(clip.media, self.report):
             bar.update()
             seen.add(number)
@@ -74,12 +78,16 @@ class Layout:
             if found is None and clip.still:
                 continue
             path = name if still else '%s/%06d' % (name, position)
+            file = self._file('Data', tree, path + EXTENSION)
             try:
-                self.written.how[image.write(self._file('Data', tree, path + EXTENSION), self.copy)] += 1
+                self.written.how[image.write(file, self.copy)] += 1
             except DataError as error:
                 self.report.skip(UNREADABLE, str(error))
                 continue
-            kept = self._usable(found or [], image, '%s, frame %d' % (clip.name, number))
+            place = '%s, frame %d' % (clip.name, number + clip.origin)
+            kept = self._usable(found or [], image, place)
+            self.written.samples.offer(Sample(path, file, kept))
+            self.written.sizes['%dx%d' % (image.width, image.height)] += 1
             self.written.labelled[clip.part] += found is not None
             # Testing needs an annotation for every frame of a clip; training only for those that are labelled.
             if found is not None or clip.part == 'val':
@@ -88,8 +96,12 @@ class Layout:
             tracks.update(box.track for box in kept if box.track is not None)
             position += 1
         for number in sorted(set(labels.numbers) - seen):
-            self.report.skip('frames: labelled, but the clip does not have them', '%s, frame %d' % (clip.name, number))
+            self.report.skip('frames: labelled, but the clip does not have them',
+                             '%s, frame %d' % (clip.name, number + clip.origin))
         if position:
+            if not clip.still:
+                rate = clip.media.rate
+                self.written.rates['%g' % round(rate, 3) if rate else 'unknown'] += 1
             (self.written.stills if clip.still else self.written.clips)[clip.part] += 1
             self.written.frames[clip.part] += position
             self.written.tracks += len(tracks)
@@ -117,7 +129,9 @@ class Layout:
                 self.report.skip('boxes: not of the --classes: %s' % identifier, place)
             else:
                 inside = (max(box.x1, 0), max(box.y1, 0), min(box.x2, image.width - 1), min(box.y2, image.height - 1))
-                self.written.clipped += inside != corners
+                if inside != corners:
+                    self.report.change(
+                        'boxes reached over the edge of their image and were clipped', place)
                 self.written.names.setdefault(identifier, class_name(box.name))
                 kept.append(box._replace(x1=inside[0], y1=inside[1], x2=inside[2], y2=inside[3]))
         return kept

@@ -10,10 +10,13 @@ from PIL import Image
 
 from dff.sources import open_frames
 from dff.errors import DataError
-from dff.files import image_files
+from dff.files import IMAGE_SUFFIXES as FRAME_SUFFIXES
+from dff.files import natural_key
 from dff.image import read_image
 
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.mpg', '.mpeg', '.webm', '.wmv', '.ts')
+IMAGE_SUFFIXES = tuple(dict.fromkeys(FRAME_SUFFIXES + ('.bmp', '.webp', '.tif', '.tiff')))
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.mpg', '.mpeg', '.webm', '.wmv', '.ts',
+                  '.mts', '.m2ts', '.flv', '.3gp')
 FRAME_FOLDERS = ('', 'img1', 'images', 'frames')     # where the frames of a clip's folder may be
 LARGEST_IMAGE = 100 * 10 ** 6                        # pixels; what declares more is refused, unread
 JPEG_QUALITY = 95
@@ -32,6 +35,7 @@ class Images:
         self.paths = paths
         self.numbers: Sequence[int] = numbers or trailing_numbers(paths) or range(len(paths))
         self.first, self.length = self.numbers[0], len(paths)
+        self.rate: Optional[float] = None        # frames a second, where something says it
 
 
 class Video:
@@ -46,18 +50,38 @@ class Video:
         self.path = path
         capture = cv2.VideoCapture(path)
         pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        rate = capture.get(cv2.CAP_PROP_FPS)
         capture.release()
         if pixels > LARGEST_IMAGE:
             raise DataError('%s declares frames of more than %d megapixels: refused' % (path, LARGEST_IMAGE // 10 ** 6))
         self._source = open_frames(path)
         self.length = self._source.length       # None where the file does not state it
+        # Frames a second; a camera of one frame a minute has less than 1.
+        self.rate: Optional[float] = rate if 0 < rate <= 1000 else None
 
     def __iter__(self) -> Iterator[Tuple[int, 'Decoded']]:
         """Yield (number, frame) for every frame, one in memory at a time."""
         return ((number, Decoded(frame)) for number, frame in enumerate(self._source))
 
 
-Media = Union[Images, Video]
+class Stretch:
+    """The frames `first` to `last` of a video, with the numbers that they have there."""
+
+    def __init__(self, video: Video, first: int, last: int) -> None:
+        self.video, self.first, self.last = video, first, last
+        self.path, self.rate = video.path, video.rate
+        self.length = last - first + 1
+
+    def __iter__(self) -> Iterator[Tuple[int, 'Decoded']]:
+        """Yield (number, frame) for every frame of the stretch; those before it are decoded too."""
+        for number, frame in self.video:
+            if number > self.last:
+                return
+            if number >= self.first:
+                yield number, frame
+
+
+Media = Union[Images, Video, Stretch]
 
 
 class ImageFile:
@@ -71,6 +95,7 @@ class ImageFile:
                 warnings.simplefilter('ignore', Image.DecompressionBombWarning)    # the limit is ours, below
                 with Image.open(path) as image:
                     (self.width, self.height), self.format = image.size, image.format
+                    self._deep = _is_deep(image, path)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError('cannot read image %s: %s' % (path, getattr(error, 'strerror', None) or error)) from None
         if self.width * self.height > LARGEST_IMAGE:
@@ -84,7 +109,7 @@ class ImageFile:
         Raises DataError for an image that cannot be decoded, OSError where the disk refuses.
         """
         if self.format not in ('JPEG', 'MPO'):
-            write_jpeg(target, read_image(self.path))
+            write_jpeg(target, _read_deep(self.path) if self._deep else read_image(self.path))
             return 'converted'
         if not copy:
             try:
@@ -95,6 +120,37 @@ class ImageFile:
         with open(self.path, 'rb') as source, open(target, 'wb') as stream:
             stream.write(source.read())
         return 'copied'
+
+
+def _is_deep(image: Image.Image, path: str) -> bool:
+    """Whether an open image has more than 8 bits a sample, which Pillow does not show for
+    colour.
+    """
+    if image.format == 'PNG':
+        with open(path, 'rb') as stream:
+            return stream.read(25)[24:] == b'\x10'
+    samples = getattr(image, 'tag_v2', {}).get(258, 8)        # TIFF's BitsPerSample
+    return image.mode[0] in 'IF' or max(np.atleast_1d(samples)) > 8
+
+
+def _read_deep(path: str) -> np.ndarray:
+    """Return an image of more than 8 bits as BGR uint8 [H, W, 3].
+
+    Cameras write 10, 12 or 14 bits into 16, often the low ones: the highest bit that is used
+    becomes the highest of 8. Values that are no whole numbers are spread from least to most.
+    """
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8),
+                          cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        raise DataError(
+            'cannot decode image %s: not a whole file, or of a kind that OpenCV does not know'
+            % path)
+    if pixels.dtype == np.uint16:
+        return (pixels >> max(0, int(pixels.max()).bit_length() - 8)).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        least, most = float(np.nanmin(pixels)), float(np.nanmax(pixels))
+        pixels = np.nan_to_num((pixels - least) * (255 / ((most - least) or 1)))
+    return pixels.astype(np.uint8)
 
 
 class Decoded:
@@ -152,7 +208,13 @@ def images_in(folder: str) -> List[str]:
     """Return the paths of the images in a folder, in order of their numbers; [] where there is no
     such folder.
     """
-    return [os.path.join(folder, name) for name in image_files(folder)] if os.path.isdir(folder) else []
+    if not os.path.isdir(folder):
+        return []
+    names = [
+        name for name in os.listdir(folder)
+        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')
+    ]
+    return [os.path.join(folder, name) for name in sorted(names, key=natural_key)]
 
 
 def find_video(path: str) -> Optional[str]:

@@ -42,6 +42,7 @@ class Clip:
     open_labels: Callable[[], Labels]    # called when the clip is written, so that one clip's labels are held at a time
     part: Optional[str] = None           # 'train', 'val' or 'test' where the source says so
     still: bool = False
+    origin: int = 0    # what the annotations call the frame with the number 0 in `media`
 
 
 class Item(NamedTuple):
@@ -67,10 +68,13 @@ class Options:
 
     frames: Optional[str] = None      # folder of images or videos, where they are not in the source
     clips: bool = False               # images are frames of clips, by their names
-    first_frame: int = 0              # number that a video's first frame has in the annotations
+    # Number that a video's first frame has in the annotations; None: find out.
+    first_frame: Optional[int] = None
     classes: List[str] = field(default_factory=list)       # the only ones to import, in this order; [] for all
     val: float = 0.2                  # share of the clips for validation
     val_clips: List[str] = field(default_factory=list)     # the clips for validation, by name
+    # CLIP:FIRST-LAST each, stretches of clips for validation.
+    val_frames: List[str] = field(default_factory=list)
     seed: int = 0                     # of the choice of clips
     per_clip: int = 15                # training frames listed of each clip; 0: all
     copy: bool = False                # copy JPEG files, do not link them
@@ -79,17 +83,15 @@ class Options:
     small: bool = False               # settings of the embedded data set's network
 
 
-class Report:
-    """What was left out and why, counted, with the first places."""
+class _Tally:
+    """Things counted by reason, with the first places."""
 
     def __init__(self) -> None:
         self.count: Counter[str] = collections.Counter()
         self._places: Dict[str, List[str]] = collections.defaultdict(list)
 
-    def skip(self, reason: str, place: str, number: int = 1) -> None:
-        """Count `number` things left out for `reason`, as in 'boxes: smaller than a pixel', at
-        `place`.
-        """
+    def add(self, reason: str, place: str, number: int) -> None:
+        """Count `number` things of a `reason` at `place`."""
         self.count[reason] += number
         if len(self._places[reason]) < EXAMPLES and place not in self._places[reason]:
             self._places[reason].append(place)
@@ -101,6 +103,49 @@ class Report:
             places = self._places[reason]
             lines.append('%d %s (%s%s)' % (number, reason, '; '.join(places), '; ...' if number > len(places) else ''))
         return lines
+
+
+class Report:
+    """What an import left out, changed, took for granted and cannot take, and why."""
+
+    def __init__(self) -> None:
+        self._skipped, self._changed, self._failed = _Tally(), _Tally(), _Tally()
+        self._assumed: Dict[str, None] = {}
+        self.parts = ''           # who said what is for validation
+
+    def skip(self, reason: str, place: str, number: int = 1) -> None:
+        """Count `number` things left out for `reason`, as in 'boxes: smaller than a pixel', at
+        `place`.
+        """
+        self._skipped.add(reason, place, number)
+
+    def change(self, what: str, place: str, number: int = 1) -> None:
+        """Count `number` things that are not imported as they stand; `what` says how, `place`
+        where.
+        """
+        self._changed.add(what, place, number)
+
+    def fail(self, reason: str, place: str, number: int = 1) -> None:
+        """Count `number` things at `place` for whose `reason` the import will fail, all told at
+        once.
+        """
+        self._failed.add(reason, place, number)
+
+    def assume(self, text: str) -> None:
+        """Note what the source does not say and the import took for granted."""
+        self._assumed[text] = None
+
+    @property
+    def failures(self) -> List[str]:
+        """What the import fails for, a line a reason."""
+        return self._failed.lines()
+
+    def lines(self) -> List[str]:
+        """Return the lines of the summary: what was assumed, changed and left out."""
+        return (['parts:      ' + self.parts] * bool(self.parts)
+                + ['assumed:    ' + line for line in self._assumed]
+                + ['changed:    ' + line for line in self._changed.lines()]
+                + ['left out:   ' + line for line in self._skipped.lines()])
 
 
 def number(value: Any) -> float:
@@ -119,22 +164,39 @@ def whole(value: Any) -> Optional[int]:
     return int(value) if math.isfinite(value) and value.is_integer() and abs(value) < 1e18 else None
 
 
-def same_size(declared: Tuple[Optional[int], ...], actual: Tuple[int, int], place: str,
-              report: Report) -> bool:
-    """Return whether the size that an annotation declares fits its image; if not, count the image.
+def fitted(boxes: List[Box], declared: Tuple[Optional[int], ...], actual: Tuple[int, int],
+           place: str, report: Report) -> Optional[List[Box]]:
+    """Return the boxes of an annotation in pixels of its image; None where it is of another image.
+
+    Where the annotation was made on the same picture of another size, boxes are scaled.
 
     Args:
-        declared: (height, width) of the annotation, each None or 0 where it is not stated, which
-            fits every image.
+        boxes: of the annotation.
+        declared: (height, width) that it states, each None or 0 where it does not: any image fits.
         actual: (height, width) of the image.
         place: where the annotation is, for the report.
-        report: where to count it.
+        report: where to count what is scaled, and what does not fit, for which the import fails.
     """
-    if all(declared) and tuple(declared) != tuple(actual):
-        report.skip('images: their size is not the one that the annotation states, so its boxes are of another image',
-                    '%s: %sx%s instead of %dx%d' % (place, declared[1], declared[0], actual[1], actual[0]))
-        return False
-    return True
+    height, width = declared
+    if not boxes or not height or not width or (height, width) == actual:
+        return boxes
+    down, across = actual[0] / height, actual[1] / width
+    # Encoders round sides, to even numbers or to multiples of 8; with one side kept it is a border.
+    rounding = 2 if 1 in (down, across) else 7
+    if abs(height * across - actual[0]) > rounding or abs(down / across - 1) > 0.02:
+        turned = abs(height / width - actual[1] / actual[0]) < 0.02
+        report.fail(
+            'images: their size is not the one that the annotation states, nor the same picture '
+            'scaled, so its boxes are of another image%s; give the images that were labelled, or '
+            'take these '
+            'out'
+            % (' (or of this one turned by 90 degrees)' if turned else ''),
+            '%s: %sx%s instead of %dx%d' % (place, width, height, actual[1], actual[0]))
+        return None
+    report.change('frames: labelled at another size, their boxes were scaled',
+                  '%s: from %dx%d to %dx%d' % (place, width, height, actual[1], actual[0]))
+    return [box._replace(x1=box.x1 * across, y1=box.y1 * down, x2=(box.x2 + 1) * across - 1,
+                         y2=(box.y2 + 1) * down - 1) for box in boxes]
 
 
 def still(item: Item, path: str) -> Clip:

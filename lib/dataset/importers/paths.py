@@ -3,12 +3,21 @@ the destination.
 """
 import os
 import re
+import unicodedata
 from typing import Iterable, List, Optional, Sequence, Set, Tuple
 
 from dff.errors import DataError, shown
 
 _DRIVE = re.compile(r'[A-Za-z]:')
-_PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
+_PARTS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
+          'test': 'test', 'testing': 'test'}
+_PART = re.compile(r'(?:obj_)?([a-z]+?)(?:\d{1,4}|_data)?', re.IGNORECASE)
+_WORDS = re.compile(r'[-_. ]+')
+# Words of folders that say what lies in them, not whose it is: xml_a and jpg_a are both of a.
+_KINDS = frozenset('''
+    annotation annotations ann anns label labels xml xmls txt json gt obj
+    image images img imgs img1 jpegimages jpg jpgs jpeg png photo photos picture pictures
+    frame frames video videos sequence sequences media data dataset datasets'''.split())
 
 
 def relative(name: object, where: str) -> str:
@@ -22,6 +31,36 @@ def relative(name: object, where: str) -> str:
         raise DataError('%s: the file name %s is refused: it must be a relative path that stays inside the data set'
                         % (where, shown(name)))
     return '/'.join(parts)
+
+
+def parts_of(name: object, where: str) -> List[str]:
+    """Return the folders and the file of `name`, a path as some file gives it, of whatever machine.
+
+    Absolute paths lose their root, `.` and `..` are left out: what remains is for matching with
+    files that are known to lie in the data set, never for opening.
+
+    Raises DataError, beginning with `where`, where nothing remains.
+    """
+    text = _DRIVE.sub('', str(name).replace('\\', '/'), count=1)
+    parts = [part for part in text.split('/') if part not in ('', '.', '..')]
+    if not parts or '\0' in text:
+        raise DataError('%s: the file name %s is refused: it names no file' % (where, shown(name)))
+    return parts
+
+
+def same_letters(text: str) -> str:
+    """Return `text` as it is compared: other machines write é in two characters, or change case."""
+    return unicodedata.normalize('NFC', text).casefold()
+
+
+def owner(folders: List[str]) -> Tuple[str, ...]:
+    """Return of the names of folders what says whose files they hold, as it is compared.
+
+    Words such as images, labels and frames fall away: labels/walk and images/walk are both of walk.
+    """
+    kept = ('_'.join(word for word in _WORDS.split(same_letters(folder)) if word not in _KINDS)
+            for folder in folders)
+    return tuple(word for word in kept if word)
 
 
 def output_name(text: str) -> str:
@@ -55,15 +94,25 @@ def stem(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
 
 
+def part_named(word: Optional[str]) -> Optional[str]:
+    """Return the part, 'train', 'val' or 'test', that a word such as Train, valid, val2017 or
+    obj_train_data means, else None.
+    """
+    match = _PART.fullmatch(word or '')
+    return _PARTS.get(match.group(1).lower()) if match else None
+
+
 def part_of(path: str) -> Optional[str]:
-    """Return 'train', 'val' or 'test' where a folder of the relative path is named so, else None."""
-    return next((_PARTS[part.lower()] for part in path.split('/') if part.lower() in _PARTS), None)
+    """Return 'train', 'val' or 'test' where a folder of the relative path is named so, as
+    part_named has it, else None.
+    """
+    return next(filter(None, map(part_named, path.split('/'))), None)
 
 
 def without_part(path: str) -> str:
     """Return a relative path without a first folder that says the part."""
     first, slash, rest = path.partition('/')
-    return rest if slash and first.lower() in _PARTS else path
+    return rest if slash and part_named(first) else path
 
 
 def files_below(folder: str, suffixes: Tuple[str, ...]) -> List[str]:

@@ -4,12 +4,14 @@ images, annotations with bbox [x, y, width, height], categories.
 """
 import json
 import os
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+import re
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from lib.dataset.importers.grouping import clips_of
-from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, number, same_size,
-                                         whole)
-from lib.dataset.importers.paths import files_below, merged, part_of, relative, stem
+from lib.dataset.importers.library import Library
+from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
+                                         number, whole)
+from lib.dataset.importers.paths import files_below, merged, owner, part_of, parts_of, stem
 from dff.errors import DataError, shown
 
 FOREIGN = 'boxes: their category_id or image_id is none of the file'
@@ -23,8 +25,8 @@ def read(src: str, options: Options, report: Report) -> Source:
     """Read a data set of COCO JSON.
 
     Args:
-        src: a JSON file, or a folder with annotations/*.json or *.json; a file named train or val
-            is that part.
+        src: a JSON file, or a folder with annotations/*.json or *.json; a file named train or val,
+            or in a folder named so, is that part, else an image in such a folder.
         options: what the user asked for.
         report: where to count what is left out.
 
@@ -36,7 +38,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     for file in json_files(src):
         tree = load(file)
         classes = merged(classes, category_names(tree, file).values())
-        items += _items(tree, file, options, report)
+        items += _items(tree, file, src, options, report)
     root = src if os.path.isdir(src) else os.path.dirname(os.path.abspath(src))
     return Source(clips_of(items, options, root, report), classes)
 
@@ -124,41 +126,76 @@ def boxes_by_image(tree: Tree, file: str, report: Report) -> Dict[Id, List[Box]]
             report.skip('boxes: iscrowd, one box around many objects', place)
         else:
             x, y, width, height = map(number, bbox)
-            track = whole(entry.get('instance_id', entry.get('track_id')))
-            box = Box(names[category], x, y, x + width - 1, y + height - 1, track, bool(entry.get('occluded')),
+            # CVAT writes what it has no place for into attributes.
+            more = entry.get('attributes') if isinstance(entry.get('attributes'), dict) else {}
+            tracks = (whole(of.get(key)) for of in (entry, more)
+                      for key in ('instance_id', 'track_id'))
+            track = next((found for found in tracks if found is not None), None)
+            box = Box(names[category], x, y, x + width - 1, y + height - 1, track,
+                      bool(entry.get('occluded', more.get('occluded'))),
                       bool(entry.get('generated')))
             found.setdefault(image, []).append(box)
     return found
 
 
-def image_folders(file: str, options: Options) -> List[str]:
-    """Return the folders that file names in the JSON file `file` may start from: options.frames,
-    or those about it.
+class ImageFolders:
+    """Where the images of a JSON file may be."""
+
+    def __init__(self, file: str, src: str, frames: Optional[str]) -> None:
+        """Look in the folder `frames` or, where that is None, in the data set.
+
+        file: the JSON file; src: the data set, a folder or the file itself, beside which images are
+        then, or beside the folder annotations/ that it lies in.
+        """
+        folder = os.path.dirname(os.path.abspath(file))
+        root = os.path.abspath(src) if os.path.isdir(src) else folder
+        if root == folder and os.path.basename(folder) in ('annotations', 'labels'):
+            root = os.path.dirname(folder)
+        around = [folder] if root == folder else [folder, os.path.dirname(folder)]
+        split = stem(file).rpartition('_')[2]         # instances_train2017.json: train2017
+        self.places = [frames] if frames else [
+            os.path.join(base, below) for base in around
+            for below in (split, 'images/' + split, '', 'images')
+        ]
+        self.library = Library([frames or root])
+
+    def find(self, name: object, file: str) -> Optional[str]:
+        """Return the path of the image `name` of the JSON file `file`, or None.
+
+        Raises DataError where several images answer to it, or it is no name.
+        """
+        below = '/'.join(parts_of(name, file))
+        direct = (os.path.join(place, below) for place in self.places)
+        return next(filter(os.path.isfile, direct), None) or self.library.images.find(name, file)
+
+
+def image_folders(file: str, src: str, options: Options) -> ImageFolders:
+    """Return where the images of the JSON file `file` of the data set `src` may be: in
+    options.frames, or in the data set.
     """
-    if options.frames:
-        return [options.frames]
-    folder = os.path.dirname(os.path.abspath(file))
-    split = stem(file).rpartition('_')[2]         # instances_train2017.json: train2017
-    return [os.path.join(base, below) for base in (folder, os.path.dirname(folder))
-            for below in ('', 'images', split, 'images/' + split)]
+    return ImageFolders(file, src, options.frames)
 
 
-def find_image(entry: Tree, file: str, folders: Sequence[str]) -> Tuple[str, Optional[str]]:
+def find_image(entry: Tree, file: str, folders: ImageFolders) -> Tuple[str, Optional[str]]:
     """Return (relative path without extension, path of the file or None) of an image.
 
     Args:
         entry: of the list images.
         file: path of the JSON file, for messages.
-        folders: where to look for it, in this order.
+        folders: as of image_folders.
 
     Raises:
-        DataError: the entry has no id or file name, or the file name leads outside.
+        DataError: the entry has no id or file name, or several files answer to the file name.
     """
     if not isinstance(entry.get('file_name'), str) or not isinstance(entry.get('id'), (int, str)):
         raise DataError('%s: an image needs id and file_name; found %s' % (file, shown(entry)))
-    name = relative(entry['file_name'], file)
-    path = next((path for path in (os.path.join(folder, name) for folder in folders) if os.path.isfile(path)), None)
-    return os.path.splitext(name)[0], path
+    parts = parts_of(entry['file_name'], file)
+    path = folders.find(entry['file_name'], file)
+    if path and len(parts) > 1 and re.match(r'[A-Za-z]:|[\\/]|\.\.', entry['file_name']):
+        # The folders are those of another machine; here, those that say whose the image is.
+        here = os.path.relpath(path, folders.library.roots[0]).split(os.sep)[:-1]
+        parts = [folder for folder in here if owner([folder])] + parts[-1:]
+    return os.path.splitext('/'.join(parts))[0], path
 
 
 def labels_of(entry: Tree, boxes: List[Box], file: str, report: Report
@@ -174,22 +211,28 @@ def labels_of(entry: Tree, boxes: List[Box], file: str, report: Report
     """
     place = '%s, %s' % (os.path.basename(file), entry['file_name'])
     declared = whole(entry.get('height')), whole(entry.get('width'))
-    return lambda height, width: boxes if same_size(declared, (height, width), place, report) else None
+    return lambda height, width: fitted(boxes, declared, (height, width), place, report)
 
 
-def part_of_file(file: str) -> Optional[str]:
-    """Return 'train', 'val' or 'test' where a JSON file is named so, as in instances_val2017.json,
-    else None.
+def part_of_file(file: str, src: Optional[str] = None) -> Optional[str]:
+    """Return the part that a JSON file is of: 'train', 'val' or 'test', or None.
+
+    Args:
+        file: its path; instances_val2017.json and valid/_annotations.coco.json are of val.
+        src: the data set, a folder or the file itself, below which folders say the part.
     """
-    return part_of('/'.join(word.rstrip('0123456789') for word in stem(file).split('_')))
+    named = part_of(stem(file).replace('_', '/'))
+    below = os.path.relpath(os.path.dirname(file), src) if src and os.path.isdir(src) else ''
+    return named or part_of(below.replace(os.sep, '/'))
 
 
-def _items(tree: Tree, file: str, options: Options, report: Report) -> List[Item]:
-    boxes, folders = boxes_by_image(tree, file, report), image_folders(file, options)
-    part, items = part_of_file(file), []
+def _items(tree: Tree, file: str, src: str, options: Options, report: Report) -> List[Item]:
+    boxes, folders = boxes_by_image(tree, file, report), image_folders(file, src, options)
+    part, items = part_of_file(file, src), []
     for entry in tree['images']:
         name, path = find_image(entry, file, folders)
-        items.append(Item(name, path, labels_of(entry, boxes.pop(entry['id'], []), file, report), part))
+        labels = labels_of(entry, boxes.pop(entry['id'], []), file, report)
+        items.append(Item(name, path, labels, part or part_of(os.path.dirname(name))))
     for image, left in boxes.items():
         report.skip(FOREIGN, '%s, image_id %s' % (os.path.basename(file), image), len(left))
     return items

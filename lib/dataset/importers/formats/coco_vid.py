@@ -3,13 +3,14 @@
 COCO with a list of videos, images with video_id and frame_id, annotations with instance_id.
 """
 import os
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from lib.dataset.importers.formats import coco
 from lib.dataset.importers.formats.coco import Id, Tree
-from lib.dataset.importers.media import Images, Media, find_clip, without_video_suffix
+from lib.dataset.importers.media import Images, Media, without_video_suffix
 from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, whole
-from lib.dataset.importers.paths import merged, relative
+from lib.dataset.importers.numbering import Counted, origins
+from lib.dataset.importers.paths import merged, parts_of
 from dff.errors import DataError, shown
 
 
@@ -17,12 +18,22 @@ from dff.errors import DataError, shown
 _Listed = Dict[int, Tuple[Optional[str], Callable[[int, int], Optional[List[Box]]]]]
 
 
+class _Found(NamedTuple):
+    """A video whose frames are there."""
+
+    name: str
+    media: Media
+    listed: _Listed
+    part: Optional[str]
+    by_image: bool         # the frames are the images that the file names
+
+
 @IMPORTERS.register('coco-vid')
 def read(src: str, options: Options, report: Report) -> Source:
     """Read a data set of COCO-VID JSON; each video is a clip.
 
-    Where its images are missing, a video file or a folder of its name stands in, whose frame
-    numbers are frame_id minus options.first_frame.
+    Where its images are missing, a video file or a folder of its name stands in, whose first frame
+    has options.first_frame as frame_id, or what numbering.origins finds.
 
     Args:
         src: a JSON file or a folder of them, as of coco.read.
@@ -32,23 +43,28 @@ def read(src: str, options: Options, report: Report) -> Source:
     Raises:
         DataError: a file is missing or malformed, or neither images nor videos are there.
     """
-    clips: List[Clip] = []
+    found: List[_Found] = []
     classes: List[str] = []
     for file in coco.json_files(src):
         tree = coco.load(file)
         classes = merged(classes, coco.category_names(tree, file).values())
-        clips += _clips(tree, file, options, report)
-    if not clips:
+        found += _find(tree, file, src, options, report)
+    if not found:
         raise DataError('%s: none of the images or videos that it lists is there; --frames FOLDER says where they are'
                         % src)
-    return Source(clips, classes)
+    others = [clip for clip in found if not clip.by_image]
+    firsts = origins([Counted(clip.name, clip.listed.keys(), clip.media) for clip in others],
+                     options.first_frame, 0, report)
+    return Source([_clip(clip, 0) for clip in found if clip.by_image]
+                  + [_clip(clip, first) for clip, first in zip(others, firsts)], classes)
 
 
-def _clips(tree: Tree, file: str, options: Options, report: Report) -> List[Clip]:
-    names, part = _video_names(tree, file), coco.part_of_file(file)
+def _find(tree: Tree, file: str, src: str, options: Options, report: Report) -> List[_Found]:
+    """The videos of a file whose frames are there."""
+    names, part = _video_names(tree, file), coco.part_of_file(file, src)
     boxes = coco.boxes_by_image(tree, file, report)
     frames: Dict[Id, _Listed] = {}
-    folders = coco.image_folders(file, options)
+    folders = coco.image_folders(file, src, options)
     for index, entry in enumerate(tree['images']):
         video = entry.get('video_id')
         place = whole(entry.get('frame_id', entry.get('frame_index')))
@@ -59,8 +75,13 @@ def _clips(tree: Tree, file: str, options: Options, report: Report) -> List[Clip
         _, path = coco.find_image(entry, file, folders)
         labels = coco.labels_of(entry, boxes.get(entry['id'], []), file, report)
         frames.setdefault(video, {})[place] = (path, labels)
-    clips = (_clip(names[video], listed, folders, options, part, report) for video, listed in frames.items())
-    return [clip for clip in clips if clip]
+    found: List[_Found] = []
+    for video, listed in frames.items():
+        media = _media(names[video], listed, file, folders, report)
+        if media is not None:
+            by_image = any(path for path, _ in listed.values())
+            found.append(_Found(without_video_suffix(names[video]), media, listed, part, by_image))
+    return found
 
 
 def _video_names(tree: Tree, file: str) -> Dict[Id, str]:
@@ -73,31 +94,28 @@ def _video_names(tree: Tree, file: str) -> Dict[Id, str]:
     for entry in videos:
         if not isinstance(entry.get('id'), (int, str)):
             raise DataError('%s: a video needs an id; found %s' % (file, shown(entry)))
-        names[entry['id']] = relative(entry.get('name') or entry.get('file_name') or 'video_%s' % entry['id'], file)
+        name = entry.get('name') or entry.get('file_name') or 'video_%s' % entry['id']
+        names[entry['id']] = '/'.join(parts_of(name, file))
     return names
 
 
-def _clip(name: str, listed: _Listed, folders: List[str], options: Options, part: Optional[str],
-          report: Report) -> Optional[Clip]:
-    """The Clip of a video; None where there is neither an image of it nor a video."""
-    paths = {place: listed[place][0] for place in sorted(listed)}
-    present = {place: path for place, path in paths.items() if path}
-    first = 0
-    media: Optional[Media]
-    if present:
-        media = Images(list(present.values()), list(present))
-        for _ in range(len(listed) - len(present)):
-            report.skip('images: the file is missing', name)
-    else:
-        media = find_clip([name, without_video_suffix(name)], folders)
-        first = options.first_frame
-        if media is None:
-            report.skip('images: the file is missing', name, len(listed))
-            return None
+def _media(name: str, listed: _Listed, file: str, folders: coco.ImageFolders,
+           report: Report) -> Optional[Media]:
+    """The images of a video, or where all are missing its file; None where neither is there."""
+    present = {place: path for place, (path, _) in sorted(listed.items()) if path}
+    media: Optional[Media] = Images(list(present.values()), list(present)) if present else None
+    if media is None:
+        media = folders.library.clip([name, without_video_suffix(name)], folders.places, file)
+    if media is None or len(present) not in (0, len(listed)):
+        report.skip('images: the file is missing', name, len(listed) - len(present))
+    return media
 
+
+def _clip(found: _Found, first: int) -> Clip:
+    """The Clip of a video; `first` is what its labels call its first frame, 0 for images."""
     def open_labels() -> Labels:
         def boxes(number: int, height: int, width: int) -> Optional[List[Box]]:
-            found = listed.get(number + first)
-            return found[1](height, width) if found else None
-        return Labels(boxes, [place - first for place in listed])
-    return Clip(without_video_suffix(name), media, open_labels, part)
+            entry = found.listed.get(number + first)
+            return entry[1](height, width) if entry else None
+        return Labels(boxes, [place - first for place in found.listed])
+    return Clip(found.name, found.media, open_labels, found.part, origin=first)

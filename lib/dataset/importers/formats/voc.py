@@ -7,12 +7,12 @@ from typing import Callable, Dict, List, Optional
 from xml.etree.ElementTree import Element
 
 from lib.dataset.importers.grouping import clips_of
-from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, number, same_size,
-                                         whole)
-from lib.dataset.importers.paths import files_below, part_of, read_text, stem
+from lib.dataset.importers.library import Library
+from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
+                                         number, whole)
+from lib.dataset.importers.paths import files_below, part_of, read_text
 from lib.dataset.importers.xml_files import parse
 from dff.errors import DataError
-from dff.files import IMAGE_SUFFIXES
 
 _ANNOTATIONS = re.compile(r'^(annotations|labels|xmls?)/', re.IGNORECASE)
 
@@ -25,8 +25,8 @@ def read(src: str, options: Options, report: Report) -> Source:
     ImageSets/Main/{train,val,test}.txt, or folders named so, say the parts.
 
     Args:
-        src: a folder whose *.xml are read, also those deeper, each with the image of the same name,
-            wherever that is below it or options.frames.
+        src: a folder whose *.xml are read, also those deeper, each with the image of the same name
+            in a folder that answers to its own, below it or options.frames.
         options: what the user asked for.
         report: where to count what is left out.
 
@@ -36,39 +36,23 @@ def read(src: str, options: Options, report: Report) -> Source:
     files = files_below(src, ('.xml',))
     if not files:
         raise DataError('%s: expected PASCAL VOC annotations (*.xml, one an image) in it' % src)
-    images, parts = _index_images(src, options), _listed_parts(src)
+    library = Library([src] + ([options.frames] if options.frames else []))
+    parts = _listed_parts(src)
     items = []
     for file in files:
         name = _ANNOTATIONS.sub('', os.path.splitext(file)[0])
-        items.append(Item(name, _image_of(file, images), _labels(os.path.join(src, file), report),
-                          parts.get(stem(file), part_of(file))))
+        plain = os.path.splitext(file)[0]
+        path = os.path.join(src, file)
+        items.append(Item(name, library.images.find(plain, path), _labels(path, report),
+                          _part(name, parts) or part_of(file)))
     if not options.clips:
-        for path in set(path for paths in images.values() for path in paths) - {item.path for item in items}:
+        for path in set(library.images.paths()) - {item.path for item in items}:
             report.skip('images: no annotation', path)
     return Source(clips_of(items, options, src, report), [])
 
 
-def _index_images(src: str, options: Options) -> Dict[str, List[str]]:
-    """{name without folder and extension: [path]} of all images."""
-    index: Dict[str, List[str]] = {}
-    for root in (src, options.frames) if options.frames else (src,):
-        for file in files_below(root, IMAGE_SUFFIXES):
-            index.setdefault(stem(file), []).append(os.path.join(root, file))
-    return index
-
-
-def _image_of(file: str, images: Dict[str, List[str]]) -> Optional[str]:
-    """The image of an annotation: of those with its name, that whose folders resemble the
-    annotation's most.
-    """
-    def resemblance(path: str) -> int:
-        folders, own = path.replace(os.sep, '/').split('/')[:-1], file.split('/')[:-1]
-        return len(set(folders) & set(own))
-    return max(images.get(stem(file), []), key=resemblance, default=None)
-
-
 def _listed_parts(src: str) -> Dict[str, str]:
-    """{image name: 'train', 'val' or 'test'} of VOC's ImageSets/Main."""
+    """{image name, with folders or without: 'train', 'val' or 'test'} of VOC's ImageSets/Main."""
     parts: Dict[str, str] = {}
     for part in ('train', 'val', 'test'):
         path = os.path.join(src, 'ImageSets', 'Main', part + '.txt')
@@ -77,13 +61,20 @@ def _listed_parts(src: str) -> Dict[str, str]:
     return parts
 
 
+def _part(name: str, parts: Dict[str, str]) -> Optional[str]:
+    """The part of an image: as the lists name it, with all its folders or the last of them."""
+    words = name.split('/')
+    endings = ('/'.join(words[i:]) for i in range(len(words)))
+    return next((parts[text] for text in endings if text in parts), None)
+
+
 def _labels(path: str, report: Report) -> Callable[[int, int], Optional[List[Box]]]:
     def boxes(height: int, width: int) -> Optional[List[Box]]:
         root = parse(path)
         if root.tag != 'annotation':
             raise DataError('%s: expected a PASCAL VOC <annotation>, found <%s>' % (path, root.tag))
         declared = tuple(whole(root.findtext('size/' + side)) or None for side in ('height', 'width'))
-        return _boxes(root) if same_size(declared, (height, width), os.path.basename(path), report) else None
+        return fitted(_boxes(root), declared, (height, width), os.path.basename(path), report)
     return boxes
 
 

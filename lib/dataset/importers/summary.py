@@ -1,0 +1,89 @@
+"""What an import says at its end."""
+import os
+from typing import Counter, List, NamedTuple, Sequence
+
+from lib.dataset.importers.layout import Written
+from lib.dataset.importers.model import Clip, Report
+from lib.utils.paths import ROOT
+
+_HOW = {'linked': 'linked', 'copied': 'copied', 'converted': 'converted to JPEG (quality 95)',
+        'decoded': 'decoded from video'}
+
+
+class Lists(NamedTuple):
+    """The image sets that were made."""
+
+    lines: Sequence[str]     # what is in them
+    images: int              # frames that those for training name
+    per_clip: int            # as of Options
+
+
+def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, lists: Lists,
+            files: Sequence[str]) -> List[str]:
+    """Return the lines that say what was imported.
+
+    Args:
+        dst: the data set.
+        clips: of it.
+        written: what was written, counted.
+        report: what was left out, changed and assumed.
+        lists: the image sets.
+        files: names of the settings and pictures in `dst` that the user may want to open.
+    """
+    lines = _parts(clips, written)
+    boxes = written.boxes
+    lines.append('classes:    %s'
+                 % ', '.join('%s (boxes %d + %d)' % (name, boxes['train'][name], boxes['val'][name])
+                             for name in sorted(written.names)))
+    lines.append('tracks:     %d' % written.tracks)
+    lines.append('images:     %s' % ', '.join('%d %s' % (count, _HOW[how])
+                                              for how, count in written.how.most_common()))
+    rates = ', '.join('%s (%d clips)' % rate for rate in written.rates.most_common(4))
+    lines.append('size:       %s%s'
+                 % (_counts(written.sizes), '; frames a second: %s' % rates if rates else ''))
+    lines += report.lines()
+    lines += ['list:       ' + line for line in lists.lines]
+    if lists.images:
+        labelled = written.labelled['train']
+        more = ''
+        if lists.per_clip and lists.images < labelled:
+            more = '; --per_clip 0 names all with a box'
+        lines.append('            training names %d of %d labelled frames%s'
+                     % (lists.images, labelled, more))
+    unlabelled = written.frames['val'] - written.labelled['val']
+    if written.stills['train'] and not written.clips['train']:
+        lines.append(
+            'warning:    there are only stills to train on, which do not train the flow of DFF '
+            'R-FCN; are they frames of clips (--clips)?')
+    if unlabelled:
+        lines.append(
+            'warning:    %d frames for validation are not labelled and count as frames without '
+            'objects'
+            % unlabelled)
+    inside = os.path.realpath(dst).startswith(os.path.realpath(ROOT) + os.sep)
+    folder = os.path.relpath(dst, ROOT) if inside else dst
+    for name in files:
+        title = 'settings:' if name.endswith('.yaml') else 'look at:'
+        lines.append('%-11s %s' % (title, os.path.join(folder, name)))
+    return lines
+
+
+def _parts(clips: Sequence[Clip], written: Written) -> List[str]:
+    lines = []
+    for part, title in (('train', 'training'), ('val', 'validation')):
+        counts = [('clips', written.clips[part]), ('stills', written.stills[part]),
+                  ('frames', written.frames[part]), ('labelled', written.labelled[part]),
+                  ('boxes', sum(written.boxes[part].values()))]
+        shown = ('%s %d' % count for count in counts if count[1] or count[0] == 'frames')
+        lines.append('%-11s %s' % (title + ':', ', '.join(shown)))
+    names = [clip.name for clip in clips if clip.part == 'val']
+    if names:
+        lines.append('            clips %s%s'
+                     % (', '.join(names[:8]), ', ...' if len(names) > 8 else ''))
+    return lines
+
+
+def _counts(counter: Counter[str]) -> str:
+    """The most frequent entries, `640x480 (12 frames)`, and how many others there are."""
+    shown = ', '.join('%s (%d frames)' % entry for entry in counter.most_common(3))
+    return shown + (' and %d other sizes' % (len(counter) - 3) if len(counter) > 3 else '')

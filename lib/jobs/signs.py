@@ -13,6 +13,7 @@ import time
 import uuid
 
 EVERY = 1.0                  # seconds
+STEM = len('has waited')     # letters by which reasons to name a process are told apart
 VARIABLE = 'DFF_SIGNS'       # in a process's environment: JSON list, [address, port, token, number of the process]
 
 _done = {'count': 0, 'what': ''}
@@ -121,7 +122,7 @@ class Watch:
         running = [process for process in self._processes if process.status() is None]
         for process in running:
             why = self._why(process.sign, now)
-            if why and process not in self._named:
+            if why and self._named.get(process, '')[:STEM] != why[:STEM]:
                 self._report('%s %s. The job waits for it; Ctrl-C or SIGTERM ends the job' % (process.name, why))
             elif process in self._named and not why:
                 self._report('%s goes on' % process.name)

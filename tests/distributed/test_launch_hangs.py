@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -118,9 +119,12 @@ def test_a_disk_that_hangs_is_named(root, tmp_path):
     file = image.place / 'x'
     step = 'open(%r, "a").write("x" * 10000)' % str(file)
     job = Job(['-n', '1', '--patience', '3'], [sys.executable, '-c', WORKER % (str(root), step)])
+    guard = threading.Timer(45, job.process.kill)      # nothing may leave a disk behind that hangs
+    guard.start()
     try:
         job.read_until('up')
         assert comes_true(file.exists, 20)
+        time.sleep(2.5)      # a process is watched from its first sign on
         subprocess.run(['fsfreeze', '-f', str(image.place)], check=True)
         try:
             job.read_until('worker 0 has waited for a disk for 3 s without a step of work')
@@ -132,6 +136,7 @@ def test_a_disk_that_hangs_is_named(root, tmp_path):
             subprocess.run(['fsfreeze', '-u', str(image.place)], check=True)
         assert job.finish()[0] == 143
     finally:
+        guard.cancel()
         image.remove()
 
 
@@ -160,6 +165,21 @@ def test_where_no_process_makes_a_step_it_is_said_once():
     processes[1].sign.progress_at = now
     watch.look()
     assert len(lines) == 1 and watch.hangs(10) == []
+
+
+def test_another_reason_is_another_line():
+    process, lines = Some('worker 0'), []
+    watch, now = Watch([process], 10.0, lines.append), time.monotonic()
+    process.sign.at = now - 11
+    watch.look()
+    process.sign.at, process.sign.disk, process.sign.progress_at = now, 12.0, now - 30
+    watch.look()
+    watch.look()
+    assert [line.split(' for ')[0] for line in lines] == ['worker 0 has given no sign of life',
+                                                          'worker 0 has waited']
+    process.sign.disk = 0.0
+    watch.look()
+    assert lines[2:] == ['worker 0 goes on']
 
 
 def test_signs_of_strangers_are_no_signs(monkeypatch):

@@ -2,6 +2,7 @@
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -27,10 +28,12 @@ class Image:
         return place
 
     def remove(self):
-        """Unmount all."""
+        """Unmount all, as soon as those that had files open there have ended."""
+        deadline = time.monotonic() + 20
         for place in self.folder.iterdir():
-            if os.path.ismount(str(place)):
-                subprocess.run(['umount', str(place)], check=True)
+            while os.path.ismount(str(place)) and subprocess.call(['umount', str(place)]):
+                assert time.monotonic() < deadline, '%s is still in use' % place
+                time.sleep(0.5)
 
 
 def mount(file, place):

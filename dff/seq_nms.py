@@ -1,7 +1,7 @@
 """Seq-NMS (Han et al., arXiv 1602.08465): boxes of a clip that follow each other share their score.
 
-For each class of a clip, on the boxes before NMS. What NumPy computes here is the definition; where the native library
-is built, lib/boxes/seq_nms.py gives the same, faster.
+For each class of a clip, on the boxes before NMS. What NumPy computes here is the definition; where
+the native library is built, lib/boxes/seq_nms.py gives the same, faster.
 """
 from typing import Iterator, List, NamedTuple, Tuple
 
@@ -26,7 +26,9 @@ class Path(NamedTuple):
 
 def seq_nms(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
             rescore: str = 'avg') -> Tuple[np.ndarray, np.ndarray]:
-    """Return which boxes of one class of a clip stay, and their new scores: int64 [k], ascending, and float64 [k].
+    """Return which boxes of one class of a clip stay, and their new scores.
+
+    The first is int64 [k], ascending, the second float64 [k].
 
     Args:
         offsets: int [T + 1]; frame t has the boxes offsets[t] to offsets[t + 1] - 1.
@@ -53,11 +55,12 @@ def paths(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> List[Pa
     return [path for path, _ in _Clip(offsets, boxes, np.array(scores, np.float64)).take()]
 
 
-def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray, thresh: float) -> np.ndarray:
-    """Return the indices, int64, that ordinary NMS keeps in each frame, frame by frame, by falling score.
+def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
+                  thresh: float) -> np.ndarray:
+    """Return the indices, int64, that NMS keeps in each frame, frame by frame, by falling score.
 
-    Equal scores stay in the order of `boxes`. offsets, boxes, scores: as of seq_nms; thresh: a box goes when
-    its overlap with a better one of its frame is greater.
+    Equal scores stay in the order of `boxes`. offsets, boxes, scores: as of seq_nms; thresh: a box
+    goes when its overlap with a better one of its frame is greater.
     """
     kept = [np.empty(0, np.int64)]
     for start, end in zip(offsets[:-1], offsets[1:]):
@@ -67,7 +70,7 @@ def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray, th
 
 
 class _Clip:
-    """The boxes of one class that no path has taken or suppressed yet, and the best paths that end at them."""
+    """The boxes of one class that no path has taken or suppressed, and the best paths to them."""
 
     def __init__(self, offsets, boxes, scores):
         self._offsets = offsets
@@ -78,7 +81,8 @@ class _Clip:
         # [boxes of a frame, boxes of the next]: which follow which.
         self._links = [overlaps(a, b) >= LINK for a, b in zip(self._boxes, self._boxes[1:])]
         self._left = sum(int(np.count_nonzero(links)) for links in self._links)
-        # Of the best path that ends at a box: its sum (-inf where the box is not free), and the place of the box before.
+        # Of the best path that ends at a box: its sum (-inf where the box is not free), and the
+        # place of the box before.
         self._sums = [np.empty(0)] * len(frames)
         self._before = [np.empty(0, np.int64)] * len(frames)
         self._best = np.full(len(frames), -np.inf)      # the largest sum of each frame

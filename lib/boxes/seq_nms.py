@@ -10,7 +10,7 @@ from lib.operator_cxx import loader
 
 def seq_nms(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
             rescore: str = 'avg') -> Tuple[np.ndarray, np.ndarray]:
-    """Return which boxes of one class of a clip stay, and their new scores, as dff.seq_nms.seq_nms defines them.
+    """Return which boxes of one class of a clip stay, and their new scores, as dff.seq_nms.seq_nms.
 
     offsets, boxes, scores, rescore: as there; boxes and scores must be finite. Raises MemoryError.
     """
@@ -29,7 +29,7 @@ def seq_nms(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
 
 def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
                   thresh: float) -> np.ndarray:
-    """Return the indices that NMS keeps in each frame, int64, as dff.seq_nms.nms_of_frames defines them.
+    """Return the indices that NMS keeps in each frame, as dff.seq_nms.nms_of_frames.
 
     offsets, boxes, scores, thresh: as there; boxes and scores must be finite. Raises MemoryError.
     """
@@ -46,10 +46,12 @@ def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
 def _checked(offsets, boxes, scores):
     """The arrays as the kernels read them; ValueError where reading them would leave them."""
     offsets = np.ascontiguousarray(offsets, np.int32)
-    boxes, scores = np.ascontiguousarray(boxes, np.float32), np.ascontiguousarray(scores, np.float64)
+    boxes = np.ascontiguousarray(boxes, np.float32)
+    scores = np.ascontiguousarray(scores, np.float64)
     count = len(boxes)
     if boxes.shape != (count, 4) or scores.shape != (count,):
-        raise ValueError('seq_nms: boxes must be [n, 4] and scores [n], not %s and %s' % (boxes.shape, scores.shape))
+        raise ValueError('seq_nms: boxes must be [n, 4] and scores [n], not %s and %s'
+                         % (boxes.shape, scores.shape))
     if (offsets.ndim != 1 or not len(offsets) or offsets[0] != 0 or offsets[-1] != count
             or (np.diff(offsets) < 0).any()):
         raise ValueError('seq_nms: offsets must rise from 0 to %d, the number of boxes' % count)

@@ -1,5 +1,6 @@
 """What single keys of the settings cannot show: ranges, and keys that contradict each other."""
 from dff.errors import ConfigError
+from dff.seq_nms import RESCORE
 
 
 def validate(config, source):
@@ -25,6 +26,8 @@ def validate(config, source):
         (test.PRECISION in ('float32', 'int8'), 'TEST.PRECISION must be float32 or int8, found %r' % test.PRECISION),
         (test.KEY_FRAME_POLICY in ('fixed', 'middle', 'flow'),
          'TEST.KEY_FRAME_POLICY must be fixed, middle or flow, found %r' % test.KEY_FRAME_POLICY),
+        (test.SEQ_NMS_RESCORE in RESCORE,
+         'TEST.SEQ_NMS_RESCORE must be avg or max, found %r' % test.SEQ_NMS_RESCORE),
         (test.KEY_FRAME_MISMATCH > 0, 'TEST.KEY_FRAME_MISMATCH must be above 0 (grey levels)'),
         (min(train.get('CROP_HEIGHT', 1), train.get('CROP_WIDTH', 1)) >= 1,
          'TRAIN.CROP_HEIGHT and CROP_WIDTH must be at least 1'),

@@ -2,13 +2,16 @@
 file a clip.
 """
 import contextlib
+import glob
 import hashlib
 import json
 import os
 
+from dff.errors import DataError
 from dff.timing import Timing
 from dff.files import atomic_path, read_json, write_json
 
+RAW = '.raw.npy'                               # lib.boxes.clip_boxes says what is in it
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
 
@@ -68,13 +71,31 @@ class RunFolder:
 
 
 class ClipResults(RunFolder):
-    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took."""
+    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took, and
+    <clip>.raw.npy the boxes before NMS, where they are saved.
+
+    Args:
+        folder, origin, report, ignore: as of RunFolder.
+        save_raw: the boxes before NMS are saved, too.
+    """
 
     CONTENT = 'detections'
 
+    def __init__(self, folder, origin, report, ignore=False, save_raw=False):
+        super().__init__(folder, origin, report, ignore)
+        self._save_raw = save_raw
+
     def finished(self, clip, drawn=False):
-        """As RunFolder's; the file of detections must be there, too."""
-        return super().finished(clip, drawn) and os.path.isfile(self._path(clip, '.txt'))
+        """As RunFolder's; the files of detections must be there, too."""
+        if not super().finished(clip, drawn) or not os.path.isfile(self._path(clip, '.txt')):
+            return False
+        # A file alone may be of an earlier run, with other parameters.
+        return not self._save_raw or bool(self.record(clip).get('raw')
+                                          and os.path.isfile(self.raw_path(clip)))
+
+    def raw_path(self, clip):
+        """Return the file for the boxes before NMS; None where they are not saved."""
+        return self._path(clip, RAW) if self._save_raw else None
 
     @contextlib.contextmanager
     def writing(self, clip, timing, drawn=False):
@@ -85,7 +106,7 @@ class ClipResults(RunFolder):
         path = self._path(clip, '.txt')
         with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as stream:
             yield lambda number, detections: stream.write(format_detections(number, detections))
-        self.finish(clip, drawn, timing=timing.as_dict())
+        self.finish(clip, drawn, timing=timing.as_dict(), raw=self._save_raw)
 
     def merge(self, clips):
         """Join the clips' detections, in order, into one file; returns (its path, the Timing of all)."""
@@ -104,6 +125,21 @@ class ClipResults(RunFolder):
 
     def _identity(self, clip):
         return [clip.name, clip.first_number, clip.length, clip.frame_path(0)]
+
+
+def saved_clips(folder):
+    """Yield (number of the first frame, length, file of the boxes before NMS) of each finished clip
+    of a test run in `folder`, in the order of numbers; None for a file that was not saved.
+
+    Raises DataError for a record that is none of a clip.
+    """
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'clips', '*.json'))):
+        record = read_json(path) or {}
+        clip, raw = record.get('clip'), path[:-len('.json')] + RAW
+        if not (isinstance(clip, list) and len(clip) == 4
+                and all(type(number) is int and number >= 0 for number in clip[1:3])):
+            raise DataError('%s is no record of a clip; test again with --ignore_cache' % path)
+        yield clip[1], clip[2], raw if record.get('raw') and os.path.isfile(raw) else None
 
 
 def _leaves(tree, prefix=''):

@@ -2,6 +2,7 @@
 from dff.errors import ConfigError
 from dff.loop import batch_loop
 from dff.results import Detected
+from dff.boxes import boxes_before_nms
 from lib.boxes.frame_detections import frame_detections
 from lib.engine.checkpoint import load_params, use_test_bbox
 from lib.inference.key_frames import require_fixed
@@ -16,13 +17,15 @@ class VideoDetector(VideoPredictor):
         cfg, symbol_instance, arg_params, aux_params, ctx, interval, source: as of VideoPredictor.
         thresh: lowest score of a detection.
         batch: use the batch network, which takes `interval` frames at a time, also of the baseline.
+        whole_clip: a lib.inference.whole_clip.WholeClip: `run` yields boxes before NMS, which
+            `after_clip` makes detections of; `thresh` does not count. None: it yields detections.
     """
 
     head, result = DETECTION, Detected
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
-                 source='the parameters given'):
-        self.thresh, self._batch = thresh, batch
+                 source='the parameters given', whole_clip=None):
+        self.thresh, self._batch, self.whole_clip = thresh, batch, whole_clip
         super().__init__(cfg, symbol_instance, arg_params, aux_params, ctx, interval, source)
 
     def _bind(self):
@@ -40,12 +43,18 @@ class VideoDetector(VideoPredictor):
         """Yield a Detected for each BGR uint8 image of the iterable `images`: another name of `run`."""
         return self.run(images)
 
+    def after_clip(self, results, images):
+        """See VideoPredictor."""
+        return results if self.whole_clip is None else self.whole_clip.finish(results, images)
+
     def _loop(self, frames):
         if self._batch:
             return batch_loop(frames, self.interval, self._run_batch, self._post_process, self._instance.propagates)
         return super()._loop(frames)
 
     def _post_process(self, values, frame):
+        if self.whole_clip is not None:
+            return boxes_before_nms(*values, frame.im_info, self.whole_clip.min_score)
         test = self.cfg.TEST
         return frame_detections(*values, frame.im_info, self.thresh, test.NMS, test.max_per_image)
 

@@ -58,6 +58,13 @@ class VideoPredictor:
         finally:
             frames.close()
 
+    def after_clip(self, results, images):
+        """Return the iterable `results` of `run`, changed where that takes the whole clip.
+
+        images: iterable of the clip's frames, read once more where what comes out needs them.
+        """
+        return results
+
     def arithmetic(self):
         """Return {'key' and, where other frames exist, 'current': 'float32' or 'int8'}, what the networks
         compute with now.

@@ -44,7 +44,7 @@ def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
 
 
 def _checked(offsets, boxes, scores):
-    """The arrays as the kernels read them; ValueError where reading them would leave them."""
+    """The arrays as the kernels read them; ValueError where these would not stay within them."""
     offsets = np.ascontiguousarray(offsets, np.int32)
     boxes = np.ascontiguousarray(boxes, np.float32)
     scores = np.ascontiguousarray(scores, np.float64)
@@ -52,6 +52,8 @@ def _checked(offsets, boxes, scores):
     if boxes.shape != (count, 4) or scores.shape != (count,):
         raise ValueError('seq_nms: boxes must be [n, 4] and scores [n], not %s and %s'
                          % (boxes.shape, scores.shape))
+    if not np.isfinite(scores).all():
+        raise ValueError('seq_nms: scores must be finite')
     if (offsets.ndim != 1 or not len(offsets) or offsets[0] != 0 or offsets[-1] != count
             or (np.diff(offsets) < 0).any()):
         raise ValueError('seq_nms: offsets must rise from 0 to %d, the number of boxes' % count)

@@ -46,6 +46,7 @@ def test_linear_in_the_length():
     ({0: [0, 4, 3]}, 'offsets must rise from 0 to 3'),
     ({0: []}, 'offsets must rise'),
     ({1: np.zeros((3, 5))}, r'boxes must be \[n, 4\] and scores \[n\], not \(3, 5\) and \(3,\)'),
+    ({2: np.array([1, np.nan, 1])}, 'scores must be finite'),
     ({2: np.zeros(2)}, r'not \(3, 4\) and \(2,\)'),
 ])
 def test_wrong_shapes(change, message):

@@ -4,6 +4,7 @@ A file of them, <clip>.raw.npy, is an array of ROW, sorted by class, then by fra
 """
 import os
 import tempfile
+import tokenize
 from typing import IO, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
@@ -130,7 +131,7 @@ class SavedBoxes:
         self.length = length
         try:
             rows: np.ndarray = np.lib.format.open_memmap(path, mode='r')
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError, tokenize.TokenError) as error:
             raise DataError('cannot read the boxes in %s: %s' % (path, error)) from None
         if rows.dtype != ROW or rows.ndim != 1:
             raise DataError('%s holds no boxes before NMS, as a test with TEST.SAVE_RAW writes them'

@@ -10,6 +10,7 @@ import os
 from dff.errors import DataError
 from dff.timing import Timing
 from dff.files import atomic_path, read_json, write_json
+from lib.dataset.formats.image_sets import MAX_CLIP
 
 RAW = '.raw.npy'                               # lib.boxes.clip_boxes says what is in it
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
@@ -136,8 +137,9 @@ def saved_clips(folder):
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'clips', '*.json'))):
         record = read_json(path) or {}
         clip, raw = record.get('clip'), path[:-len('.json')] + RAW
-        if not (isinstance(clip, list) and len(clip) == 4
-                and all(type(number) is int and number >= 0 for number in clip[1:3])):
+        # The numbers are those of an image set, within its limits.
+        if not (isinstance(clip, list) and len(clip) == 4 and type(clip[1]) is type(clip[2]) is int
+                and 0 <= clip[1] < 2 ** 31 - MAX_CLIP and 0 <= clip[2] <= MAX_CLIP):
             raise DataError('%s is no record of a clip; test again with --ignore_cache' % path)
         yield clip[1], clip[2], raw if record.get('raw') and os.path.isfile(raw) else None
 

@@ -12,8 +12,10 @@ namespace {
 
 typedef std::pair<double, int> Sum;  // of the best path that ends at a box, and the box
 
-// Whether a path is taken after another: the smaller sum, of equal ones the later box.
-bool later(const Sum& a, const Sum& b) { return a.first < b.first || (a.first == b.first && a.second > b.second); }
+// Whether the path of `a` is taken after that of `b`: the smaller sum, of equal ones the later box.
+struct Later {
+  bool operator()(const Sum& a, const Sum& b) const { return a.first < b.first || (a.first == b.first && a.second > b.second); }
+};
 
 // The boxes of one class of a clip that no path has taken or suppressed yet, and the best paths that end at them.
 class Clip {
@@ -30,7 +32,7 @@ class Clip {
         heap_.push_back(Sum(sum_[i], i));
       }
     }
-    std::make_heap(heap_.begin(), heap_.end(), later);
+    std::make_heap(heap_.begin(), heap_.end(), Later());
   }
 
   // Finds the next path, its boxes in the order of time, takes it out and clears `stays` of the boxes that it suppresses.
@@ -51,11 +53,11 @@ class Clip {
     while (!heap_.empty()) {
       const Sum top = heap_.front();
       if (free_[top.second] && sum_[top.second] == top.first) return true;
-      std::pop_heap(heap_.begin(), heap_.end(), later);
+      std::pop_heap(heap_.begin(), heap_.end(), Later());
       heap_.pop_back();
       if (!free_[top.second]) continue;
       heap_.push_back(Sum(sum_[top.second], top.second));
-      std::push_heap(heap_.begin(), heap_.end(), later);
+      std::push_heap(heap_.begin(), heap_.end(), Later());
     }
     return false;
   }

@@ -9,20 +9,22 @@ namespace {
 
 const size_t kGroup = 16;
 
-// near[g] is not 0 where a box of group g may overlap `box` by `share`. In float, with room for what rounding does; a pair
-// beyond the range of float, where this makes NaN, is near. exact_overlap decides.
+// Bit k of near[g] says whether box k of group g may overlap `box` by `share`. In float, with room for what rounding does; a
+// pair beyond the range of float, where this makes NaN, is near. exact_overlap decides.
 DFF_CLONES void near_groups(const Box& box, float share, size_t groups, const float* x1, const float* y1, const float* x2,
-                            const float* y2, const float* area, int* near) {
+                            const float* y2, const float* area, unsigned* near) {
   const float box_area = area_of(box);
   for (size_t group = 0; group < groups; ++group) {
-    int hits = 0;
-#pragma omp simd reduction(+ : hits)
-    for (size_t i = group * kGroup; i < (group + 1) * kGroup; ++i) {
+    unsigned hits = 0;
+    const size_t first = group * kGroup;
+#pragma omp simd reduction(| : hits)
+    for (unsigned k = 0; k < kGroup; ++k) {
+      const size_t i = first + k;
       const float left = box.x1 > x1[i] ? box.x1 : x1[i], right = box.x2 < x2[i] ? box.x2 : x2[i];
       const float top = box.y1 > y1[i] ? box.y1 : y1[i], bottom = box.y2 < y2[i] ? box.y2 : y2[i];
       const float width = right - left + 1.0f, height = bottom - top + 1.0f;
       const float shared = (width > 0.0f ? width : 0.0f) * (height > 0.0f ? height : 0.0f);
-      hits += !(shared * 1.001f < share * (box_area + area[i] - shared)) ? 1 : 0;
+      hits |= !(shared * 1.001f < share * (box_area + area[i] - shared)) ? 1u << k : 0u;
     }
     near[group] = hits;
   }
@@ -74,10 +76,10 @@ void FrameBoxes::overlapping(int i, int t, double least, std::vector<int>* found
   near_groups(boxes_[i], static_cast<float>(least), groups, x1_.data() + from, y1_.data() + from, x2_.data() + from,
               y2_.data() + from, area_.data() + from, near_.data());
   for (size_t group = 0; group < groups; ++group) {
-    if (!near_[group]) continue;
-    const int first = offsets_[t] + static_cast<int>(group * kGroup), last = std::min<int>(offsets_[t + 1], first + kGroup);
-    for (int j = first; j < last; ++j) {
-      if (exact_overlap(boxes_[i], boxes_[j]) >= least) found->push_back(j);
+    const int first = offsets_[t] + static_cast<int>(group * kGroup);
+    for (unsigned left = near_[group]; left; left &= left - 1) {
+      const int j = first + __builtin_ctz(left);
+      if (j < offsets_[t + 1] && exact_overlap(boxes_[i], boxes_[j]) >= least) found->push_back(j);
     }
   }
 }

@@ -24,7 +24,7 @@ class FrameBoxes {
   // One array a coordinate, so that several boxes are compared at a time; each frame is filled up to whole groups.
   std::vector<float> x1_, y1_, x2_, y2_, area_;
   std::vector<size_t> groups_;  // where a frame's groups begin
-  std::vector<int> near_;       // of each group of a frame: how many of its boxes may overlap
+  std::vector<unsigned> near_;  // of each group of a frame: which of its boxes may overlap
 };
 
 // Lists of boxes, one for each box, all in one array.

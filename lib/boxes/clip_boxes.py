@@ -138,8 +138,7 @@ class SavedBoxes:
                             % path)
         self._path, self._rows = path, rows
         labels = np.array(rows['label'])
-        if len(rows) and not ((np.diff(labels) >= 0).all() and labels[0] >= 1
-                              and labels[-1] < num_classes):
+        if len(rows) and not (_rises(labels) and labels[0] >= 1 and labels[-1] < num_classes):
             raise DataError('%s: classes must rise from 1 to at most %d' % (path, num_classes - 1))
         self._labels, starts = np.unique(labels, return_index=True)
         self._starts = np.append(starts, len(rows))
@@ -153,7 +152,7 @@ class SavedBoxes:
         place = int(np.searchsorted(self._labels, label))
         rows = np.array(self._rows[self._starts[place]:self._starts[place + 1]])
         frames = rows['frame']
-        if not ((np.diff(frames) >= 0).all() and frames[0] >= 0 and frames[-1] < self.length
+        if not (_rises(frames) and frames[0] >= 0 and frames[-1] < self.length
                 and np.isfinite(rows['score']).all() and np.isfinite(rows['box']).all()):
             raise DataError('%s: the boxes of class %d are not finite, or not of %d frames in '
                             'their order' % (self._path, label, self.length))
@@ -187,6 +186,11 @@ def _select_class(rows: np.ndarray, length: int, selection: Selection) -> np.nda
     keep = nms_of_frames(_offsets(rows, length), rows['box'], scores, selection.nms)
     rows = rows[keep]
     return rows[rows['score'] > np.float32(selection.thresh)]
+
+
+def _rises(numbers: np.ndarray) -> bool:
+    """Whether none is below the one before. Differences could be beyond the range of the type."""
+    return bool((numbers[1:] >= numbers[:-1]).all())
 
 
 def _offsets(rows: np.ndarray, length: int) -> np.ndarray:

@@ -55,7 +55,7 @@ def _checked(offsets, boxes, scores):
     if not np.isfinite(scores).all():
         raise ValueError('seq_nms: scores must be finite')
     if (offsets.ndim != 1 or not len(offsets) or offsets[0] != 0 or offsets[-1] != count
-            or (np.diff(offsets) < 0).any()):
+            or (offsets[1:] < offsets[:-1]).any()):
         raise ValueError('seq_nms: offsets must rise from 0 to %d, the number of boxes' % count)
     return offsets, boxes, scores
 

@@ -166,19 +166,22 @@ def write_rows(path, *rows):
     (lambda path: None, 'cannot read the boxes in .*clip.raw.npy'),
     (lambda path: open(path, 'wb').close(), 'cannot read the boxes in .*clip.raw.npy'),
     (lambda path: np.save(path, np.array([{}], object)), 'cannot read the boxes in .*clip.raw.npy'),
-    (lambda path: open(path, 'wb').write(b"\x93NUMPY\x01\0\x0a\0{'shape': (" + bytes(40)),
+    (lambda path: open(path, 'wb').write(b"\x93NUMPY\x01\0\x0a\0{'shape': ("),
      'cannot read the boxes in .*clip.raw.npy'),
     (lambda path: np.save(path, np.zeros((3, 7))),
      'clip.raw.npy holds no boxes before NMS, as a test with TEST.SAVE_RAW writes them'),
     (lambda path: write_rows(path, (0, 4, .5, ONE)),
      'clip.raw.npy: classes must rise from 1 to at most 3'),
     (lambda path: write_rows(path, (0, 2, .5, ONE), (0, 1, .5, ONE)), 'classes must rise from 1'),
+    (lambda path: write_rows(path, (0, 3, .5, ONE), (0, -2 ** 31, .5, ONE), (0, 3, .5, ONE)),
+     'classes must rise from 1'),
     (lambda path: write_rows(path, (5, 1, .5, ONE)),
      'boxes of class 1 are not finite, or not of 5 frames in their order'),
     (lambda path: write_rows(path, (1, 1, .5, ONE), (0, 1, .5, ONE)),
      'not of 5 frames in their order'),
     (lambda path: write_rows(path, (0, 1, np.nan, ONE)), 'are not finite'),
-], ids=['absent', 'empty', 'pickle', 'header', 'other', 'class', 'order', 'frame', 'frames', 'nan'])
+], ids=['absent', 'empty', 'pickle', 'header', 'other', 'class', 'order', 'wrap', 'frame',
+        'frames', 'nan'])
 def test_damaged_files(tmp_path, write, message):
     path = str(tmp_path / 'clip.raw.npy')
     write(path)

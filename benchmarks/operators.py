@@ -5,6 +5,7 @@ ratios, so that a busy machine slows both sides alike. --steps adds a whole trai
 whole current-frame step of DFF R-FCN at 600x1000, before and after.
 """
 import argparse
+import functools
 import os
 import sys
 import time
@@ -19,7 +20,8 @@ from benchmarks import python_operators  # noqa: E402,F401  (registers)
 from lib.config.defaults import detection_defaults  # noqa: E402
 from lib.train import native_sgd  # noqa: E402
 from lib.graph.inference_graph import for_inference  # noqa: E402
-from dff import boxes as frame_nms  # noqa: E402
+from dff.boxes import frame_detections as plain_detections  # noqa: E402
+from lib.boxes.frame_detections import frame_detections as native_detections  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
 from lib.symbols import operators, rcnn_targets  # noqa: E402
 from lib.utils.cli import run as run_main  # noqa: E402
@@ -198,9 +200,10 @@ def time_targets(rng, repeats):
 def time_post_processing(rng, repeats):
     """Row of the detections of one frame, the native kernel against NumPy class by class."""
     rois, scores = random_boxes(rng, 300), rng.dirichlet(np.full(31, 0.1), 300)
-    arguments = frame_nms._checked(rois, scores, 0.2 * rng.randn(300, 8), (562, 1000, 1.6)) + (1e-3, 0.3, 300)
-    compare('post-processing, 300 boxes, 30 classes', '>= 10x', lambda: frame_nms._frame_detections_numpy(*arguments),
-            lambda: frame_nms._frame_detections_native(loader.c_library(), *arguments), repeats)
+    arguments = rois, scores, 0.2 * rng.randn(300, 8), (562, 1000, 1.6), 1e-3, 0.3, 300
+    compare('post-processing, 300 boxes, 30 classes', '>= 10x',
+            functools.partial(plain_detections, *arguments),
+            functools.partial(native_detections, *arguments), repeats)
 
 
 def network_inputs(rng, phase):

@@ -1,6 +1,7 @@
 """Proposal targets and OHEM as Python CustomOps on NumPy, the way that DFF's networks had them:
 what the benchmark compares with.
 """
+import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 

@@ -19,7 +19,7 @@ import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.job import Job  # noqa: E402
-from dff import seq_nms as plain  # noqa: E402
+from dff.tracking import seq_nms as plain  # noqa: E402
 from dff.sources import open_frames  # noqa: E402
 from dff.timing import Timing  # noqa: E402
 from lib.boxes import seq_nms as native  # noqa: E402

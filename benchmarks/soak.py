@@ -33,7 +33,7 @@ from lib.config.config import update_from_file, update_from_settings  # noqa: E4
 from lib.config.defaults import detection_defaults  # noqa: E402
 from dff.files import file_sha256  # noqa: E402
 from lib.engine.checkpoint import find_checkpoint  # noqa: E402
-from lib.inference.predictor import VideoDetector, load_test_params  # noqa: E402
+from lib.inference.detector import VideoDetector, load_test_params  # noqa: E402
 from lib.dataset.toy.toy_generator import Size, generate  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.utils.cli import run  # noqa: E402

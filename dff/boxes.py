@@ -66,17 +66,33 @@ def frame_detections(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarr
         ValueError: shapes that do not fit each other, or a scale that is not positive.
     """
     rois, cls_prob, bbox_pred, im_info = checked_outputs(rois, cls_prob, bbox_pred, im_info)
-    agnostic = bbox_pred.shape[1] == 8
+    if bbox_pred.shape[1] == 8:
+        boxes = decode_boxes(rois, bbox_pred[:, 4:8], im_info)
+    else:
+        boxes = np.stack([decode_boxes(rois, deltas, im_info)
+                          for deltas in np.split(bbox_pred, cls_prob.shape[1], axis=1)], axis=1)
+    return best_detections(boxes, cls_prob, score_thresh, nms_thresh, max_per_image)
+
+
+def best_detections(boxes: np.ndarray, scores: np.ndarray, score_thresh: float, nms_thresh: float,
+                    max_per_image: int = 300) -> np.ndarray:
+    """Return the detections among boxes that are decoded already, as frame_detections does.
+
+    Args:
+        boxes: float32 [R, 4], of all classes, or [R, C + 1, 4], in pixels of the original image.
+        scores: float32 [R, C + 1]; column 0 is the background.
+        score_thresh, nms_thresh, max_per_image: as of frame_detections.
+    """
     parts = []
-    for label in range(1, cls_prob.shape[1]):
-        scores = cls_prob[:, label]
-        if label == 1 or not agnostic:
-            boxes = decode_boxes(rois, bbox_pred[:, 4 * label:4 * label + 4], im_info)
-        chosen = np.where((scores > np.float32(score_thresh)) & np.isfinite(scores) & np.isfinite(boxes).all(axis=1))[0]
-        order = chosen[np.argsort(-scores[chosen], kind='stable')]
-        keep = order[greedy_nms(boxes[order], nms_thresh)]
+    for label in range(1, scores.shape[1]):
+        own_scores = scores[:, label]
+        own_boxes = boxes if boxes.ndim == 2 else boxes[:, label]
+        chosen = np.where((own_scores > np.float32(score_thresh)) & np.isfinite(own_scores)
+                          & np.isfinite(own_boxes).all(axis=1))[0]
+        order = chosen[np.argsort(-own_scores[chosen], kind='stable')]
+        keep = order[greedy_nms(own_boxes[order], nms_thresh)]
         labels = np.full(len(keep), label, dtype=np.float32)
-        parts.append(np.column_stack((labels, scores[keep], boxes[keep])))
+        parts.append(np.column_stack((labels, own_scores[keep], own_boxes[keep])))
     detections = np.concatenate(parts) if parts else np.empty((0, 6))
     return best_of_frame(detections, max_per_image).astype(np.float32)
 

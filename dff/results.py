@@ -27,6 +27,7 @@ class Detected(NamedTuple):
     detections: np.ndarray
     is_key: bool
     seconds: Seconds
+    track_ids: Optional[np.ndarray] = None     # int64 [n], the object of each detection; None: not asked for
 
 
 class Segmented(NamedTuple):
@@ -39,6 +40,17 @@ class Segmented(NamedTuple):
     seconds: Seconds
 
 
+def check_writable(path: str) -> None:
+    """Make the folder of a file `path`. Raises DataError where it cannot be written."""
+    try:
+        folder = os.path.dirname(os.path.abspath(path))
+        os.makedirs(folder, exist_ok=True)
+        if os.path.isdir(path) or not os.access(folder, os.W_OK):
+            raise PermissionError(13, 'it is a folder, or its folder is read-only')
+    except OSError as error:
+        raise DataError('cannot write %s: %s' % (path, error.strerror)) from None
+
+
 @contextlib.contextmanager
 def json_writer(path: Optional[str], class_names: Sequence[str]) -> Iterator[Callable[[Detected, str], Any]]:
     """Yield record(result, name), which writes a Detected to the JSON file `path`, a frame a line, in constant memory.
@@ -49,13 +61,7 @@ def json_writer(path: Optional[str], class_names: Sequence[str]) -> Iterator[Cal
     if path is None:
         yield lambda result, name: None
         return
-    try:
-        folder = os.path.dirname(os.path.abspath(path))
-        os.makedirs(folder, exist_ok=True)
-        if os.path.isdir(path) or not os.access(folder, os.W_OK):
-            raise PermissionError(13, 'it is a folder, or its folder is read-only')
-    except OSError as error:
-        raise DataError('cannot write %s: %s' % (path, error.strerror)) from None
+    check_writable(path)
     with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
         stream.write('{"classes": %s,\n "frames": [' % json.dumps(class_names))
         separator = '\n  '
@@ -64,6 +70,8 @@ def json_writer(path: Optional[str], class_names: Sequence[str]) -> Iterator[Cal
             nonlocal separator
             boxes = [{'class': class_names[int(row[0])], 'score': round(row[1], 4),
                       'box': [round(value, 2) for value in row[2:]]} for row in result.detections.tolist()]
+            for each, track in zip(boxes, [] if result.track_ids is None else result.track_ids.tolist()):
+                each['track'] = track
             stream.write(separator + json.dumps({'frame': result.index, 'name': name, 'key': result.is_key,
                                                  'detections': boxes}))
             separator = ',\n  '

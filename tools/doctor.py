@@ -270,8 +270,8 @@ def main():
         print(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:
         for finding in findings:
-            print('%-8s %s: %s' % ({'ok': 'ok', 'note': 'note', 'problem': 'PROBLEM'
-                                    }[finding.state], finding.subject, finding.text))
+            state = 'PROBLEM' if finding.state == 'problem' else finding.state
+            print('%-8s %s: %s' % (state, finding.subject, finding.text))
             if finding.remedy:
                 print('%-8s    -> %s' % ('', finding.remedy))
         print('%s' % ('everything that is needed is there' if not problems else '%d to mend' % problems))

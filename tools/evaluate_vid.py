@@ -5,6 +5,10 @@
     python tools/evaluate_vid.py --dataset FOLDER --classes FILE --image_set VID_val_videos
         --detections FILE
     python tools/evaluate_vid.py --cfg FILE.yaml --detections FOLDER [--seq-nms] [--rescore max]
+    python tools/evaluate_vid.py --cfg FILE.yaml --tracks FILE
+
+--tracks, alone or beside --detections, evaluates ids: IDF1, MOTA, ID switches and fragments of what
+a test with TEST.TRACK, or `dff run --mot`, wrote.
 
 --numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists
 only some frames does too. Speeds need track ids in the annotations: the mean IoU of an object's
@@ -28,13 +32,15 @@ from lib.dataset.formats.classes import load_classes  # noqa: E402
 from lib.evaluation.coco_eval import coco_ap  # noqa: E402
 from lib.dataset.sets.imagenet_vid import ImageNetVID  # noqa: E402
 from lib.dataset.registry import get_dataset  # noqa: E402
+from lib.evaluation.track_eval import evaluate_tracks  # noqa: E402
+from lib.evaluation.tracks_file import read_tracks  # noqa: E402
 from lib.evaluation.vid_eval import evaluate  # noqa: E402
 from lib.evaluation.vid_eval_files import write_csv, write_plots  # noqa: E402
 from lib.inference.whole_clip import selection_of, write_saved  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError  # noqa: E402
 from dff.files import write_json  # noqa: E402
-from dff.seq_nms import RESCORE  # noqa: E402
+from dff.tracking.seq_nms import RESCORE  # noqa: E402
 
 
 def parse_arguments(arguments=None):
@@ -49,7 +55,9 @@ def parse_arguments(arguments=None):
     parser.add_argument(
         '--image_set', metavar='SET',
         help='as in ImageSets/SET.txt; with --cfg by default its dataset.test_image_set')
-    parser.add_argument('--detections', required=True, metavar='FILE',
+    parser.add_argument('--tracks', metavar='FILE',
+                        help='tracks, lines of `frame_number,id,left,top,width,height,score,class`')
+    parser.add_argument('--detections', metavar='FILE',
                         help='lines of `frame_number class_index score x1 y1 x2 y2`, or the folder '
                              'of a test run with TEST.SAVE_RAW')
     parser.add_argument('--seq-nms', action='store_true',
@@ -76,6 +84,11 @@ def parse_arguments(arguments=None):
         raise ConfigError('--dataset needs --image_set, for instance VID_val_videos')
     if args.rescore is not None and not args.seq_nms:
         raise ConfigError('--rescore goes with --seq-nms')
+    if args.detections is None:
+        given = [flag for flag in ('numbers', 'csv', 'plots', 'coco', 'seq_nms') if getattr(args, flag)]
+        if args.tracks is None or given:
+            raise ConfigError('%s --detections FILE' % (
+                '--%s needs' % given[0].replace('_', '-') if given else 'give --tracks FILE or'))
     args.numbers = _numbers(args.numbers)
     return args
 
@@ -134,20 +147,35 @@ def main():
     cfg = load_settings(args)
     dataset = open_dataset(args, cfg)
     truth = dataset.ground_truth()
+    tracks = None
+    if args.tracks:
+        tracks = evaluate_tracks(truth, read_tracks(args.tracks, len(dataset.classes)), dataset.classes)
+        print('\n'.join(tracks.lines()))
+    written = {'tracks': tracks.as_dict()} if tracks else {}
+    if args.detections is None:
+        _write_json(args.json, written)
+        return
     with detections_file(args, cfg, len(dataset.classes)) as path:
         coco = coco_ap(truth, path, dataset.classes, args.numbers) if args.coco else None
         result = evaluate(truth, path, dataset.classes, args.numbers)
     result.coco = coco
     print('\n'.join(result.lines()))
+    _write_json(args.json, dict(result.as_dict(), **written))
     try:
-        if args.json:
-            write_json(args.json, result.as_dict())
         if args.csv:
             write_csv(result, args.csv)
         if args.plots:
             print('%d plots in %s' % (len(write_plots(result, args.plots)), args.plots), file=sys.stderr)
     except OSError as error:
         raise DataError('cannot write %s: %s' % (error.filename, error.strerror)) from None
+
+
+def _write_json(path, content):
+    if path:
+        try:
+            write_json(path, content)
+        except OSError as error:
+            raise DataError('cannot write %s: %s' % (path, error.strerror)) from None
 
 
 if __name__ == '__main__':

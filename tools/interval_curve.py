@@ -64,14 +64,16 @@ def measure(cfg_path, policy, interval, limit, ignore_cache):
         limit: TEST.KEY_FRAME_MISMATCH, or None.
         ignore_cache: test again where there are results.
     """
-    settings = ['TEST.KEY_FRAME_POLICY=%s' % policy
-                ] + (['TEST.KEY_FRAME_MISMATCH=%r' % limit] if limit is not None else [])
+    settings = ['TEST.KEY_FRAME_POLICY=%s' % policy]
+    if limit is not None:
+        settings.append('TEST.KEY_FRAME_MISMATCH=%r' % limit)
     update_from_settings(TASK.config, settings)
     numbers = test_net(TASK, TASK.config, cfg_path, interval=interval, ignore_cache=ignore_cache)
     return {
-        'policy': policy, 'interval': interval, 'mismatch': limit, 'mAP': numbers['mAP'], 'ms':
-        numbers['ms']['frame'], 'frames_a_key_frame': numbers['frames'] / numbers['key_frames'],
-        'detections': numbers['detections']
+        'policy': policy, 'interval': interval, 'mismatch': limit, 'mAP': numbers['mAP'],
+        'ms': numbers['ms']['frame'],
+        'frames_a_key_frame': numbers['frames'] / numbers['key_frames'],
+        'detections': numbers['detections'],
     }
 
 

@@ -23,7 +23,7 @@ from lib.dataset.formats.seg_labels import open_png  # noqa: E402
 from dff.labels import IGNORE_LABEL  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import DataError  # noqa: E402
-from dff.files import atomic_path  # noqa: E402
+from dff.files import atomic_path, flush_all  # noqa: E402
 from lib.utils.progress import progress_bar  # noqa: E402
 
 
@@ -100,10 +100,12 @@ def convert_folder(source, target, classes=None, ignore=False):
     for file in progress_bar(files, desc='labels', unit='file', disable=len(files) < 200):
         ids = ids_of(os.path.join(source, file), classes, ignore)
         try:
-            with atomic_path(os.path.join(target, os.path.splitext(file)[0] + '.png')) as temporary:
+            path = os.path.join(target, os.path.splitext(file)[0] + '.png')
+            with atomic_path(path, durable=False) as temporary:
                 Image.fromarray(ids).save(temporary)
         except OSError as error:
             raise DataError('cannot write to %s: %s' % (target, error.strerror or error)) from None
+    flush_all()
     return len(files)
 
 

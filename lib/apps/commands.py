@@ -3,7 +3,7 @@ only name their task.
 """
 from lib.apps.demo import demo_parser, run_demo
 from lib.config.cli import apply_arguments, base_parser, train_parser
-from lib.inference.testing import test_net
+from lib.inference.testing import check_test_epoch, test_net
 from lib.train.trainer import train_net
 from lib.utils.argument_types import INTERVAL, positive
 from lib.utils.cli import run
@@ -11,13 +11,19 @@ from lib.utils.cli import run
 
 def train(task, description):
     """Train `task` with the settings on the command line; description: of the script, for --help."""
-    run(lambda: _train(task, train_parser(description).parse_args()))
+    def only():
+        cfg_path = _configure(task, train_parser(description).parse_args())
+        train_net(task, task.config, cfg_path)
+    run(only)
 
 
 def train_and_test(task, description):
     """Train `task`, then test what came out; description: of the script, for --help."""
     def both():
-        test_net(task, task.config, _train(task, train_parser(description).parse_args()))
+        cfg_path = _configure(task, train_parser(description).parse_args())
+        check_test_epoch(task.config, cfg_path)
+        train_net(task, task.config, cfg_path)
+        test_net(task, task.config, cfg_path)
     run(both)
 
 
@@ -43,16 +49,13 @@ def test_parser(task, description):
     return parser
 
 
-def _train(task, args):
-    """Train; returns the path of the settings."""
+def _configure(task, args):
+    """Load the settings that `args` name into task.config; returns the path of their file."""
     task.load_symbols()
-    cfg_path = apply_arguments(task.config, task.update_config, args)
-    train_net(task, task.config, cfg_path)
-    return cfg_path
+    return apply_arguments(task.config, task.update_config, args)
 
 
 def _test(task, args):
-    task.load_symbols()
-    cfg_path = apply_arguments(task.config, task.update_config, args)
+    cfg_path = _configure(task, args)
     test_net(task, task.config, cfg_path, interval=args.interval, vis=args.vis, ignore_cache=args.ignore_cache,
              **task.kind.test_options(args))

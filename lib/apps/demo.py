@@ -8,7 +8,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 from dff.errors import ConfigError, DataError
 from dff.sources import open_frames
 from dff.timing import Timing
-from dff.writers import open_writer
+from dff.writers import CODECS, check_output, open_writer
 from lib.config.checks import validate
 from lib.config.cli import apply_arguments, base_parser
 from lib.config.config import merge
@@ -26,8 +26,9 @@ def demo_parser(task, description, batch=False):
     defaults, kind = task.demo, task.kind
     parser = base_parser(description, default_cfg=defaults.cfg)
     parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default %s)' % defaults.input)
-    parser.add_argument('--output', metavar='PATH', help=(
-        'folder, or .mp4 file, for the frames with %s (default %s)' % (kind.drawn, defaults.output)))
+    parser.add_argument('--output', metavar='PATH',
+                        help='folder, or video file (%s), for the frames with %s (default %s)'
+                             % (', '.join(CODECS), kind.drawn, defaults.output))
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%%%04d.params (default %s); or a folder of tools/export_model.py' % defaults.model))
     parser.add_argument('--epoch', type=int, default=0, metavar='N',
@@ -86,6 +87,7 @@ def open_demo(task, args):
                         'for them' % missing)
     source = open_frames(source_path)
     output = args.output or resolve(defaults.output)
+    check_output(output)
     for flag, path, _ in [('--output', output, '')] + task.kind.demo_outputs(args):
         if path and os.path.realpath(path) == os.path.realpath(source_path):
             raise DataError('%s is the same as --input (%s): the frames would be overwritten' % (flag, path))
@@ -125,7 +127,7 @@ def run_and_draw(predictor, source, output, draw):
     Args:
         predictor: a VideoPredictor.
         source: a FrameSource.
-        output: an .mp4 file or a folder.
+        output: a video file or a folder, as open_writer takes them.
         draw: (result, name of the frame) -> BGR uint8 picture.
     """
     timing = Timing(warm_up=predictor.warm_up)

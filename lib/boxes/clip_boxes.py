@@ -12,7 +12,7 @@ import numpy as np
 from dff.boxes import best_of_frame
 from dff.errors import DataError
 from dff.files import atomic_path
-from dff.seq_nms import MIN_SCORE
+from dff.tracking.seq_nms import MIN_SCORE
 from lib.boxes.seq_nms import nms_of_frames, seq_nms
 
 ROW = np.dtype([('frame', '<i4'), ('label', '<i4'), ('score', '<f4'), ('box', '<f4', (4,))])

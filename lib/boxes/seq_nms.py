@@ -1,16 +1,16 @@
-"""The native kernels for dff.seq_nms (lib/operator_cxx/seq_nms), where they are built."""
+"""The native kernels for dff.tracking.seq_nms (lib/operator_cxx/seq_nms), where they are built."""
 import ctypes
 from typing import Tuple
 
 import numpy as np
 
-from dff import seq_nms as plain
+from dff.tracking import seq_nms as plain
 from lib.operator_cxx import loader
 
 
 def seq_nms(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
             rescore: str = 'avg') -> Tuple[np.ndarray, np.ndarray]:
-    """Return which boxes of one class of a clip stay, and their new scores, as dff.seq_nms.seq_nms.
+    """Return which boxes of one class of a clip stay, and their new scores, as dff.tracking.seq_nms.seq_nms.
 
     offsets, boxes, scores, rescore: as there; boxes and scores must be finite. Raises MemoryError.
     """
@@ -29,7 +29,7 @@ def seq_nms(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
 
 def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
                   thresh: float) -> np.ndarray:
-    """Return the indices that NMS keeps in each frame, as dff.seq_nms.nms_of_frames.
+    """Return the indices that NMS keeps in each frame, as dff.tracking.seq_nms.nms_of_frames.
 
     offsets, boxes, scores, thresh: as there; boxes and scores must be finite. Raises MemoryError.
     """

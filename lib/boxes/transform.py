@@ -39,3 +39,14 @@ def bbox_transform(ex: np.ndarray, gt: np.ndarray) -> np.ndarray:
     gt_width, gt_height, gt_x, gt_y = _centres(_boxes(gt))
     return np.stack([(gt_x - x) / (width + 1e-14), (gt_y - y) / (height + 1e-14),
                      np.log(gt_width / width), np.log(gt_height / height)], axis=1)
+
+
+def target_normalisation(train):
+    """Return (means, stds), four numbers each, of the R-FCN head: its targets are (delta - mean) / std.
+
+    train: the settings' section TRAIN, where BBOX_NORMALIZATION_PRECOMPUTED says whether BBOX_MEANS
+    and BBOX_STDS are used.
+    """
+    if not train.BBOX_NORMALIZATION_PRECOMPUTED:
+        return (0.0,) * 4, (1.0,) * 4
+    return tuple(train.BBOX_MEANS), tuple(train.BBOX_STDS)

@@ -1,6 +1,7 @@
 """Default settings of the tasks: every key that a YAML file may set, with its type.
 
-Keys in capitals and the section names are the original's; the YAML files written for it load unchanged.
+lib/config/ranges.py says what each number may be. Keys in capitals and the section names are the
+original's; the YAML files written for it load unchanged.
 """
 from easydict import EasyDict
 
@@ -47,7 +48,7 @@ def segmentation_defaults():
         'ENABLE_CROP': True, 'CROP_HEIGHT': 768, 'CROP_WIDTH': 1024,   # pixels of the scaled image
         'RANDOM_SCALE': [1.0, 1.0],                  # before the crop, SCALES times a factor drawn from here
     })
-    config.TEST.update({'KEY_FRAME_INTERVAL': 5, 'test_epoch': 53})
+    config.TEST.update({'KEY_FRAME_INTERVAL': 5})
     return config
 
 
@@ -126,8 +127,10 @@ def _test():
         'KEY_FRAME_POLICY': 'fixed',
         # with flow: how far the moved key frame is off, grey levels, summed
         'KEY_FRAME_MISMATCH': 80.0,
+        'TRACK': False,                              # True: an id for every detection, followed along the flow
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
-        'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300, 'test_epoch': 2,
+        'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300,
+        'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch
         # True: boxes of a clip that follow each other share a score; results come at the clip's end
         'SEQ_NMS': False,
         'SEQ_NMS_RESCORE': 'avg',                    # the mean of their scores, or max, the largest

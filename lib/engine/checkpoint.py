@@ -18,7 +18,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.engine.params_file import inspect
-from dff.errors import CheckpointError
+from dff.errors import CheckpointError, shown
 from dff.files import atomic_path, file_sha256, write_json
 
 KINDS = 'params', 'states', 'json'
@@ -80,9 +80,8 @@ def load_params(prefix, epoch, batch=0):
     for key, array in load_arrays(path).items():
         kind, _, name = key.partition(':')
         if kind not in params or not name:
-            raise CheckpointError('%s holds %r, but the names of parameters begin with arg: or '
-                                  'aux:; is it a file of another kind, such as optimizer '
-                                  'states?' % (path, key))
+            raise CheckpointError('%s holds %s, but the names of parameters begin with arg: or aux:; is it a file of '
+                                  'another kind, such as optimizer states?' % (path, shown(key)))
         params[kind][name] = array
     if not params['arg']:
         raise CheckpointError('%s holds no parameters' % path)
@@ -108,10 +107,12 @@ def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_upda
     arrays = {'arg:' + name: array for name, array in arg_params.items()}
     arrays.update(('aux:' + name, array) for name, array in aux_params.items())
     params_file, states_file, path = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
+    if states is not None:
+        # First: .params that stand alone are of no save that was interrupted (lib/train/resume.py).
+        save_arrays(states_file, states)
     save_arrays(params_file, arrays)
     if states is None:
         return
-    save_arrays(states_file, states)
     record = dict(extra or {}, epoch=epoch, batch=batch, num_update=num_update, mxnet=mx.__version__,
                   sha256={'params': file_sha256(params_file), 'states': file_sha256(states_file)})
     try:
@@ -149,21 +150,31 @@ def positions(prefix, extension='json'):
     return {(int(match.group(1)), int(match.group(2) or 0)) for match in found if match}
 
 
+def parameters_alone(prefix, epoch, begin=None):
+    """Return how to train from the parameters of a checkpoint alone, as advice for messages.
+
+    prefix, epoch: of the checkpoint; begin: TRAIN.begin_epoch, None: the same epoch.
+    """
+    begin = epoch if begin is None else begin
+    return ('To train on from the parameters alone, without their momentum, leave out --resume and '
+            'give --set TRAIN.RESUME=false network.pretrained=%s network.pretrained_epoch=%d '
+            'network.pretrained_flow= TRAIN.begin_epoch=%d, and a TRAIN.end_epoch above %d'
+            % (prefix, epoch, begin, begin))
+
+
 def _whole_checkpoint(prefix, epoch, batch=0):
     params_file, states_file, record_file = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
     for path in (params_file, states_file, record_file):
         if not os.path.isfile(path):
             raise CheckpointError('%s is missing: training can resume only where .params, .states '
-                                  'and .json are there. To start anew from the parameters alone, '
-                                  'set network.pretrained to %s and TRAIN.RESUME to '
-                                  'false' % (path, prefix))
+                                  'and .json are there. %s' % (path, parameters_alone(prefix, epoch)))
     try:
         with open(record_file) as stream:
             record = json.load(stream)
         checksums, num_update = record['sha256'], int(record['num_update'])
         wanted = {params_file: checksums['params'], states_file: checksums['states']}
     except (ValueError, KeyError, TypeError, UnicodeDecodeError, OSError) as error:
-        raise CheckpointError('%s is damaged (%r)' % (record_file, error)) from error
+        raise CheckpointError('%s is damaged (%s)' % (record_file, shown(error))) from error
     for path, checksum in wanted.items():
         if file_sha256(path) != checksum:
             raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))

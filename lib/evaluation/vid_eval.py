@@ -36,6 +36,7 @@ class GroundTruth:
     boxes: np.ndarray     # float64 [m, 4]: x1 y1 x2 y2, inclusive
     classes: np.ndarray   # int [m], from 1
     speeds: Optional[np.ndarray] = None   # int8 [m] as of lib.evaluation.motion.speeds; None where that is not known
+    tracks: Optional[np.ndarray] = None   # int64 [m], the object of each box in the set, -1 where that is not known
 
 
 @dataclass

@@ -105,10 +105,4 @@ def configured(args):
     """(settings, path of their file) for parsed arguments of lib.config.cli's parsers. Raises ConfigError."""
     config = flow_defaults()
     cfg_path = apply_arguments(config, functools.partial(update_from_file, config), args)
-    checks = [(config.TRAIN.BATCHES >= 1, 'TRAIN.BATCHES must be at least 1'),
-              (config.TEST.PAIRS >= 1, 'TEST.PAIRS must be at least 1'),
-              (config.dataset.MOTION >= 0, 'dataset.MOTION must not be negative')]
-    for good, message in checks:
-        if not good:
-            raise ConfigError('%s: %s' % (cfg_path, message))
     return config, cfg_path

@@ -10,7 +10,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import cv2
 import numpy as np
 
-from lib.train.batches_ahead import NumberedBatches
+from lib.train.loaders.batches_ahead import NumberedBatches
 from lib.symbols.flownet import FLOW_UNIT
 from dff.image import to_tensor
 

@@ -6,7 +6,10 @@ from collections import Counter
 from dff.drawing import draw_detections
 from dff.sources import image_frames
 from dff.timing import Timing
-from dff.writers import open_writer
+from dff.tracking.tracker import TrackRules
+from dff.writers import open_folder
+from lib.evaluation.track_eval import evaluate_tracks
+from lib.evaluation.tracks_file import read_tracks
 from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
@@ -34,9 +37,10 @@ class DetectionTest(TestRun):
     def settings(self):
         """See TestRun."""
         config = self.config
-        left_out = ['KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW']
+        # Results of runs without tracks or Seq-NMS stay valid where they were made before there were such keys.
+        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW'} | (set() if config.TEST.TRACK else {'TRACK'})
         if not config.TEST.SEQ_NMS:
-            left_out += ['SEQ_NMS', 'SEQ_NMS_RESCORE']
+            left_out |= {'SEQ_NMS', 'SEQ_NMS_RESCORE'}
         test = {key: value for key, value in config.TEST.items() if key not in left_out}
         return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC, 'TEST': test,
                 'dataset': {key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
@@ -55,8 +59,9 @@ class DetectionTest(TestRun):
         whole_clip = None
         if self.config.TEST.SEQ_NMS or self.config.TEST.SAVE_RAW:
             whole_clip = WholeClip(selection_of(self.config, self.options.thresh), results.folder)
+        # Not an id for every detection: there are hundreds a frame that hardly score.
         detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh,
-                                 source=source, whole_clip=whole_clip)
+                                 source=source, rules=TrackRules(), whole_clip=whole_clip)
         seen = Counter()
         return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick,
                                               self._class_names, whole_clip)
@@ -68,8 +73,28 @@ class DetectionTest(TestRun):
         for line in evaluation.lines() + timing.describe().splitlines():
             report(line)
         report('detections: %s' % detections)
+        if self.config.TEST.TRACK:
+            facts = dict(facts, tracks=self._evaluate_tracks(results, report))
         return dict(facts, detections=detections, mAP=evaluation.mean_ap, AP=evaluation.ap, ms=timing.milliseconds(),
                     frames=sum(timing.counts.values()), key_frames=timing.counts['key'])
+
+
+    def _evaluate_tracks(self, results, report):
+        """Path and figures of the tracks; without figures where the data set has none to compare with."""
+        path = results.merge_tracks(self.jobs)
+        report('tracks: %s' % path)
+        truth = self.dataset.ground_truth() if hasattr(self.dataset, 'ground_truth') else None
+        if truth is None or truth.tracks is None or not (truth.tracks >= 0).any():
+            report('no figures of tracks: the annotations have no track ids')
+            return {'file': path}
+        if not os.path.getsize(path):
+            report('no figures of tracks: no detection scores enough to begin one')
+            return {'file': path}
+        classes = self.dataset.classes
+        found = evaluate_tracks(truth, read_tracks(path, len(classes)), classes)
+        for line in found.lines():
+            report(line)
+        return dict(found.as_dict(), file=path)
 
 
 def detect_clip(detector, clip, results, timing, tick, class_names=None, whole_clip=None):
@@ -93,10 +118,10 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None, whole_c
             found = whole_clip.finish(found, source if drawn else None, results.raw_path(clip))
         for result in found:
             timing.add(result)
-            write(clip.first_number + result.index, result.detections)
+            write(clip.first_number + result.index, result.detections, result.track_ids)
             if drawn:
-                with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
-                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE),
+                with open_folder(os.path.join(results.folder, 'vis', clip.name)) as draw:
+                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE, result.track_ids),
                          source.name(result.index))
 
 

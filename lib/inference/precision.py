@@ -16,11 +16,11 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 import numpy as np
 
-from dff.files import read_json, write_json
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised
 from lib.graph.graph import Graph
+from lib.inference.int8_record import Int8Record
 
 FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL
 KEY_INTERVAL = 3
@@ -61,13 +61,11 @@ class Int8(Float32):
     """
 
     def __init__(self, arg_params, source):
-        self._digest = _digest(arg_params)
-        self._path = source[:-len('.params')] + '.int8.json' if source.endswith('.params') else None
-        record = read_json(self._path) if self._path else None
-        if record is not None and record.get('parameters') != self._digest:
-            _log.warning('%s was made for other parameters: int8 is calibrated anew', self._path)
-            record = None
-        self._record = record or {'parameters': self._digest, 'networks': {}}
+        path = source[:-len('.params')] + '.int8.json' if source.endswith('.params') else None
+        method = dict(method='smallest and largest value of every tensor', frames=FRAMES,
+                      key_frame_interval=KEY_INTERVAL, headroom=HEADROOM,
+                      largest_error=LARGEST_ERROR, mxnet=mx.__version__)
+        self._record = Int8Record(path, _digest(arg_params), method, LARGEST_ERROR)
         self._open, self._given_up = {}, set()
 
     def rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source):
@@ -78,7 +76,7 @@ class Int8(Float32):
         network, arguments, plain = fused(symbol, shapes, arg_params, aux_params, source)
         role = hashlib.sha256(json.dumps([plain.tojson(remove_amp_cast=False),
                                           sorted(shapes.items())]).encode()).hexdigest()[:16]
-        found = self._record['networks'].get(role)
+        found = self._record.of(role, network, plain)
         if found is None and role not in self._given_up:
             monitor = Ranges()
             self._open[role] = monitor, plain, arguments
@@ -106,24 +104,21 @@ class Int8(Float32):
             errors = layer_errors(plain, arguments, own)
             kept = {name: 'error %.3f of its output' % error for name, error in errors.items()
                     if not error <= LARGEST_ERROR}
-            self._record['networks'][role] = {
+            self._record.networks[role] = {
                 'inputs': sorted(own), 'errors': errors, 'float_layers': kept, 'milliseconds': {},
                 'ranges': {name: [float(low), float(high)] for name, (low, high) in monitor.found.items()}}
             _log.warning('int8: ranges of the network with inputs %s measured; %d of %d convolutions stay '
                          'float%s', ', '.join(sorted(own)),
                          len(kept), len(errors), ': ' + ', '.join(sorted(kept)) if kept else '')
         self._open = {}
-        self._record.update(method='smallest and largest value of every tensor', frames=FRAMES,
-                            key_frame_interval=KEY_INTERVAL,
-                            headroom=HEADROOM, largest_error=LARGEST_ERROR, mxnet=mx.__version__)
-        self._save()
+        self._record.save()
 
     def _is_faster(self, found, float32, int8, shapes):
         """Whether int8 is the faster of the two on this machine; measured once and recorded."""
         machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
         if machine not in found['milliseconds']:
             found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32, int8), shapes)))
-            self._save()
+            self._record.save()
         times = found['milliseconds'][machine]
         if times['int8'] < times['float32']:
             return True
@@ -132,10 +127,6 @@ class Int8(Float32):
                      times['int8'], times['float32'], 'it has VNNI' if 'vnni' in _flags() else 'it has no VNNI',
                      ', '.join(found['inputs']))
         return False
-
-    def _save(self):
-        if self._path:
-            write_json(self._path, self._record)
 
 
 def make_precision(name, arg_params, source):

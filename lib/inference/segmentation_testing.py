@@ -186,4 +186,5 @@ class _SegResults(RunFolder):
     def _identity(self, job):
         labels = [(record.index, os.stat(record.label)) for record in job.clip.records]
         return [self.dataset.name_of(job.clip.frames[0]), len(job.clip.frames),
+                self._sizes(job.clip.frames),
                 [[index, stat.st_size, stat.st_mtime_ns] for index, stat in labels]]

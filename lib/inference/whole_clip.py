@@ -7,7 +7,7 @@ import numpy as np
 
 from dff.errors import DataError
 from dff.results import Detected
-from dff.seq_nms import MIN_SCORE
+from dff.tracking.seq_nms import MIN_SCORE
 from lib.boxes.clip_boxes import ClipBoxes, SavedBoxes, Selection, select
 from lib.inference.clip_results import format_detections, saved_clips
 

@@ -66,7 +66,7 @@ def run(command):
     return result.stdout
 
 
-def compile_library(compiler, mxnet_folder, version, nvcc, target):
+def compile_library(compiler, mxnet_folder, version, nvcc, target, extra=()):
     """Compile and link everything into one file; return what was done for CUDA, in words.
 
     Args:
@@ -75,12 +75,13 @@ def compile_library(compiler, mxnet_folder, version, nvcc, target):
         version: of MXNet, 'a.b.c'.
         nvcc: path of the CUDA compiler, or None.
         target: path of the library.
+        extra: more flags for the compiler.
 
     Raises:
         BuildError: something fails.
     """
     major, minor, patch = (int(part) for part in version.split('.'))
-    flags = FLAGS + [
+    flags = FLAGS + list(extra) + [
         '-I' + os.path.join(mxnet_folder, 'include'),
         '-DDFF_MXNET_VERSION=%d' % (major * 10000 + minor * 100 + patch)
     ]

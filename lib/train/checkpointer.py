@@ -1,12 +1,16 @@
 """When training writes checkpoints, which of them it keeps, and where it goes on from one."""
 import json
 import os
+import re
 import signal
 
+from lib.boxes.transform import target_normalisation
 from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
                                    positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
+from lib.jobs import signs
 from dff.errors import CheckpointError, Stopped
+from dff.files import remove_leftovers
 
 KEPT = 2     # a checkpoint within an epoch is removed when so many newer ones exist
 
@@ -19,22 +23,25 @@ class Checkpointer:
     Args:
         module: the MutableModule in training.
         prefix: beginning of the files' names.
-        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, TRAIN.BBOX_MEANS and BBOX_STDS
-            (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
+        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, those of the
+            box targets' normalisation (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
         loader: its batches_per_epoch and batch_size are recorded with the position.
         stop: a StopRequest.
         group: the Group of workers; the first one writes for all.
+        facts: dict of what else a resume compares (lib/train/resume.py), for the record.
     """
 
-    def __init__(self, module, prefix, config, loader, stop, group):
+    def __init__(self, module, prefix, config, loader, stop, group, facts=None):
         self.module, self.prefix, self.config = module, prefix, config
         self.loader, self.stop, self.group = loader, stop, group
+        self._facts = facts or {}
         self._stopping = False
         self._seeds_batches = draws_numbers(module.symbol)
 
     def end_batch(self, param):
         """batch_end_callback. Raises Stopped after a signal, CheckpointError, DivergenceError."""
         done, every = param.nbatch + 1, self.config.TRAIN.CHECKPOINT_EVERY
+        signs.progress('batch %d of epoch %d' % (done, param.epoch + 1))
         self._stopping = self.group.any(self.stop.received)
         if done < self.loader.batches_per_epoch:                 # else end_epoch comes at once
             if self._stopping or (every and done % every == 0):
@@ -71,9 +78,10 @@ class Checkpointer:
         if self.group.rank:
             return
         config = self.config
-        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS,
+        arg_params = fold_bbox_normalisation(arg_params, *target_normalisation(config.TRAIN),
                                              config.network.RFCN_GROUP_SIZE ** 2)
-        record = {'seed': config.TRAIN.SEED, 'batches_per_epoch': self.loader.batches_per_epoch}
+        record = dict(self._facts, seed=config.TRAIN.SEED,
+                      batches_per_epoch=self.loader.batches_per_epoch)
         try:
             save_checkpoint(self.prefix, epoch, arg_params, aux_params,
                             self.module.optimizer_states(), self.module.num_update, record, batch)
@@ -110,6 +118,11 @@ def remove(prefix, epoch, batch):
         path = file_name(prefix, epoch, kind, batch)
         if os.path.exists(path):
             os.remove(path)
+
+
+def remove_unfinished(folder, model_prefix):
+    """Remove what runs that were killed while writing a checkpoint left of it in `folder`."""
+    remove_leftovers(folder, r'%s-\d{4,}(?:-\d{6,})?' % re.escape(model_prefix))
 
 
 def resume_position(start, batches_per_epoch, report):

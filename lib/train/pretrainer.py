@@ -12,7 +12,7 @@ import numpy as np
 
 from lib.boxes.transform import bbox_overlaps
 from lib.engine.checkpoint import save_arrays
-from lib.train.batches_ahead import NumberedBatches
+from lib.train.loaders.batches_ahead import NumberedBatches
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.dataset.roidb import load_roidb

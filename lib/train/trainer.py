@@ -6,17 +6,19 @@ from lib.config.checks import lr_steps
 from lib.utils.paths import resolve
 from lib.engine.devices import contexts
 from lib.train.callback import Progress
-from lib.engine.checkpoint import find_checkpoint, load_arrays, load_params, seed_epoch
-from lib.train.checkpointer import Checkpointer, resume_position
+from lib.engine.checkpoint import load_arrays, load_params, seed_epoch
+from lib.train.checkpointer import Checkpointer, remove_unfinished, resume_position
 from lib.engine.distributed import connect
 from lib.train.divergence import LossWatch
 from lib.train.fine_tuning import drop_class_layers, report_new
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.train.module import MutableModule
+from lib.train.resume import compare, data_of, find_start, settings_of
 from lib.graph.graph import Graph
 from lib.symbols.registry import get_symbol_instance
 from dff.errors import Stopped
 from lib.utils.log import create_logger
+from lib.jobs.output_lock import one_writer
 from lib.utils.stop import StopRequest
 
 
@@ -32,13 +34,28 @@ def train_net(task, config, cfg_path):
     """
     group = connect(config.default.kvstore)
     logger, folder = create_logger(config, cfg_path, config.dataset.image_set, quiet=group.rank > 0)
+    if group.rank:
+        return _train(task, config, cfg_path, group, logger, folder)
+    with one_writer(folder, logger.info, lambda: remove_unfinished(folder, config.TRAIN.model_prefix)):
+        return _train(task, config, cfg_path, group, logger, folder)
+
+
+def _train(task, config, cfg_path, group, logger, folder):
+    """Train with the workers of `group`, in the output folder; as train_net."""
     prefix = os.path.join(folder, config.TRAIN.model_prefix)
     logger.debug('settings of %s:\n%s', cfg_path, pprint.pformat(config))
     devices = contexts(config.gpus, logger.info)
 
     start = find_start(config, prefix, logger, group)
+    if start and start.epoch >= config.TRAIN.end_epoch:
+        return prefix
     loader = task.kind.train_loader(config, len(devices), task.propagates)
     loader.share(group.rank, group.size)
+    classes = task.kind.class_lines(config)
+    facts = {'settings': settings_of(config),
+             'data': data_of(config, loader, classes, len(devices) * group.size)}
+    if start:
+        compare(start, config, facts['data'], prefix, logger.info)
     instance = get_symbol_instance(config)
     symbol = instance.get_train_symbol(config)
     arg_params, aux_params = initial_params(config, instance, loader, prefix, start, logger)
@@ -54,10 +71,12 @@ def train_net(task, config, cfg_path):
     module = MutableModule(symbol, loader.data_names, loader.label_names, logger=logger, context=devices,
                            fixed_param_names=fixed, max_data_shapes=data_shapes, max_label_shapes=label_shapes)
     first_batch = go_on(module, loader, start, logger) if start else 0
+    optimizer = optimizer_params(config, loader.batches_per_epoch)
+    report_start(config, start, first_batch, optimizer, loader.batches_per_epoch, logger.info)
     seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch, first_batch)
     metrics = task.kind.train_metrics()
     with StopRequest() as stop:
-        checkpointer = Checkpointer(module, prefix, config, loader, stop, group)
+        checkpointer = Checkpointer(module, prefix, config, loader, stop, group, facts)
         callbacks = [
             LossWatch(metrics, config.TRAIN.MAX_LOSS, len(devices), lr_report),
             make_progress(config, loader, logger, group.size),
@@ -65,41 +84,11 @@ def train_net(task, config, cfg_path):
         module.fit(loader, eval_metric=metrics,
                    batch_end_callback=count_from(config.TRAIN.begin_epoch, first_batch, callbacks),
                    epoch_end_callback=checkpointer.end_epoch, kvstore=group.kvstore, optimizer='sgd',
-                   optimizer_params=optimizer_params(config, loader.batches_per_epoch),
-                   arg_params=arg_params, aux_params=aux_params,
+                   optimizer_params=optimizer, arg_params=arg_params, aux_params=aux_params,
                    begin_epoch=config.TRAIN.begin_epoch, num_epoch=config.TRAIN.end_epoch)
     if stop.received:
         raise Stopped('stopped by a signal; the training itself is complete', stop.received)
     return prefix
-
-
-def find_start(config, prefix, logger, group):
-    """Return the checkpoint that TRAIN.RESUME continues from, else None.
-
-    TRAIN.begin_epoch becomes its epoch. It is the one of TRAIN.begin_epoch where that is set, else
-    the newest whole one.
-
-    Args:
-        config: the settings; changed.
-        prefix: of the checkpoints.
-        logger: told what is resumed.
-        group: lib.engine.distributed.Group, whose workers must all see the same.
-
-    Raises:
-        CheckpointError: the one asked for is missing or damaged, or workers see different ones.
-    """
-    if not config.TRAIN.RESUME:
-        return None
-    start = find_checkpoint(prefix, config.TRAIN.begin_epoch, logger.info)
-    group.check_same('the number of updates made before', start.num_update if start else 0)
-    config.TRAIN.begin_epoch = start.epoch if start else 0
-    if start:
-        logger.info('resuming from %s' % start.params_file)
-    else:
-        logger.info('TRAIN.RESUME: no checkpoint at %s yet, starting anew' % prefix)
-    if start and 'async' in config.default.kvstore:
-        logger.info('dist_async: all workers go on at the place and with the momentum of worker 0')
-    return start
 
 
 def go_on(module, loader, start, logger):
@@ -255,11 +244,36 @@ def describe_fixed(fixed, total, network):
 
 
 def optimizer_params(config, batches_per_epoch):
-    """SGD's settings, with the learning-rate steps turned from epochs into batches."""
+    """SGD's settings, with the learning-rate steps turned from epochs into batches.
+
+    The schedule counts from epoch 0, also where TRAIN.begin_epoch is a later one.
+    """
     train = config.TRAIN
     steps = [int(step * batches_per_epoch) for step in lr_steps(train.lr_step)]
-    scheduler = WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr,
-                                           train.warmup_step)
-    return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr,
-            'rescale_grad': 1.0, 'clip_gradient': train.clip_gradient or None,
-            'lr_scheduler': scheduler}
+    return {'momentum': train.momentum, 'wd': train.wd, 'learning_rate': train.lr, 'rescale_grad': 1.0,
+            'clip_gradient': train.clip_gradient or None,
+            'begin_num_update': train.begin_epoch * batches_per_epoch,
+            'lr_scheduler': WarmupMultiFactorScheduler(steps, train.lr_factor, train.warmup, train.warmup_lr,
+                                                       train.warmup_step)}
+
+
+def report_start(config, start, first_batch, optimizer, batches_per_epoch, report):
+    """Say where a run that does not begin with epoch 1 goes on, and at which learning rate.
+
+    Args:
+        config: settings.
+        start: the Checkpoint that is resumed; None: parameters alone.
+        first_batch: batches of the first epoch that are done.
+        optimizer: optimizer_params of the run.
+        batches_per_epoch: batches in an epoch.
+        report: called with the line.
+    """
+    train, scheduler = config.TRAIN, optimizer['lr_scheduler']
+    if not start and not train.begin_epoch:
+        return
+    scheduler.base_lr = optimizer['learning_rate']
+    rate = scheduler(train.begin_epoch * batches_per_epoch + first_batch + 1)
+    alone = ('; TRAIN.begin_epoch without TRAIN.RESUME: from parameters alone, with new momentum'
+             if not start else '')
+    report('epochs %d to %d are trained, from learning rate %g on%s'
+           % (train.begin_epoch + 1, train.end_epoch, rate, alone))

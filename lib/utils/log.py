@@ -4,6 +4,7 @@ import os
 import sys
 import time
 
+from lib.utils.cli import silence
 from lib.utils.paths import resolve
 from dff.errors import SetupError
 
@@ -22,10 +23,27 @@ class _LogFile(logging.FileHandler):
 
     failed = False
 
+    def _open(self):
+        # Names of files may be of any kind, whatever the locale.
+        return open(self.baseFilename, self.mode, encoding='utf-8', errors='backslashreplace')
+
     def handleError(self, record):
         if not self.failed:
             self.failed = True
             print('cannot write the log file %s: %s' % (self.baseFilename, sys.exc_info()[1]), file=sys.stderr)
+
+
+class _Terminal(logging.StreamHandler):
+    """Standard output, whose end, as of `| head`, is one line: a run goes on, and its log file with it."""
+
+    failed = False
+
+    def handleError(self, record):
+        if not self.failed:
+            self.failed = True
+            print('cannot write to the terminal any more: %s; the log file goes on' % sys.exc_info()[1],
+                  file=sys.stderr)
+            silence(self.stream)
 
 
 def create_logger(config, cfg_path, image_set, quiet=False):
@@ -57,7 +75,7 @@ def create_logger(config, cfg_path, image_set, quiet=False):
         raise SetupError('cannot write to the output folder %s (%s); choose another with --set '
                          'output_path=FOLDER'
                          % (folder, error.strerror)) from error
-    to_terminal = logging.StreamHandler(sys.stdout)
+    to_terminal = _Terminal(sys.stdout)
     # Debug lines, such as all settings, go to the file only.
     to_terminal.setLevel(logging.WARNING if quiet else logging.INFO)
     to_terminal.setFormatter(logging.Formatter('%(message)s'))

@@ -118,6 +118,7 @@ def test_missing_demo_clip(root):
     (['--input', 'frames', '--output', 'frames'], '--output is the same as --input'),
     (['--input', 'frames', '--output', 'file/out'], 'cannot write file/out'),
     (['--input', 'frames', '--output', 'file/out.mp4'], 'cannot write file/out.mp4'),
+    (['--input', 'frames', '--output', 'out.gif'], 'error: --output out.gif: files ending in .gif are not written.'),
     (['--input', 'frames', '--output', 'out', '--json', 'empty'], 'cannot write empty'),
     (['--input', 'frames', '--thresh', 'x'], "argument --thresh: expected a score from 0 to 1, found 'x'"),
     (['--input', 'frames', '--thresh', '7'], "argument --thresh: expected a score from 0 to 1, found '7'"),

@@ -153,3 +153,11 @@ def test_flags_of_testing(experiments):
 def test_bad_setting(experiments):
     with pytest.raises(ConfigError, match="TEST.SEQ_NMS_RESCORE must be avg or max, found 'mean'"):
         settings_of(experiments['rfcn'], 'TEST.SEQ_NMS_RESCORE=mean')
+
+
+@pytest.mark.parametrize('setting', ['TEST.SEQ_NMS=true', 'TEST.SAVE_RAW=true'])
+def test_tracks_are_not_of_the_whole_clip(experiments, setting):
+    message = ("TEST.TRACK follows the detections of each frame, which TEST.SEQ_NMS and TEST.SAVE_RAW "
+               "choose at the clip's end: set one of them")
+    with pytest.raises(ConfigError, match=message):
+        run_test(experiments['dff_rfcn'], 'dff_rfcn', 'TEST.TRACK=true', setting)

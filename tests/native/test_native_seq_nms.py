@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from dff import seq_nms as plain
+from dff.tracking import seq_nms as plain
 from lib.boxes import seq_nms as native
 from lib.operator_cxx import loader
 from tests.helpers.made_clips import moving_boxes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dff import boxes as frame_boxes
-from dff import seq_nms as plain
+from dff.tracking import seq_nms as plain
 from dff.errors import DataError
 from lib.boxes import clip_boxes
 from lib.boxes import seq_nms as native

@@ -65,9 +65,9 @@ def _check_image(source: Source, decode: bool, report: ReportFunction) -> Option
 def _check_objects(source: Source, parsed: Parsed, names: Dict[int, str],
                    report: ReportFunction) -> None:
     height, width, boxes, classes, tracks, unknown = parsed
-    for name in sorted(set(unknown)):
+    for name, count in sorted(collections.Counter(unknown).items()):
         report('unknown class', source.where,
-               "%s has %d x '%s', which is not in the class list" % (source.xml, unknown.count(name), name))
+               "%s has %d x '%s', which is not in the class list" % (source.xml, count, name))
     known = [(index, track) for index, track in zip(classes, tracks) if track]
     for (index, track), count in collections.Counter(known).items():
         if count > 1:

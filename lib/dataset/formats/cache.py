@@ -2,8 +2,6 @@
 import hashlib
 import logging
 import os
-import zipfile
-import zlib
 from typing import Optional, Sequence
 
 import numpy as np
@@ -45,12 +43,22 @@ def load(path: str, key: str) -> Optional[AnnotationTable]:
             if str(stored['key']) != key:
                 return None
             names = dict(zip(stored['unknown_names'].tolist(), stored['unknown_counts'].tolist()))
-            return AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'],
-                                   stored['unknown'], names, stored['tracks'])
-    except FileNotFoundError:
+            table = AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'],
+                                    stored['unknown'], names, stored['tracks'])
+            return table if _is_whole(table) else None
+    except Exception:       # a byte changed has zipfile and NumPy raise nearly anything, MemoryError among it
         return None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
-        return None
+
+
+def _is_whole(table: AnnotationTable) -> bool:
+    """Whether the arrays have the types and shapes that fit each other."""
+    offsets, images, boxes = table.offsets, len(table.sizes), len(table.boxes)
+    found = [(array.dtype, array.shape) for array in (
+        table.sizes, offsets, table.boxes, table.classes, table.unknown, table.tracks)]
+    wanted = [(np.int32, (images, 2)), (np.int64, (images + 1,)), (np.float64, (boxes, 4)),
+              (np.int32, (boxes,)), (np.int32, (images,)), (np.int32, (boxes,))]
+    return (found == wanted and offsets[0] == 0 and offsets[-1] == boxes and bool((np.diff(offsets) >= 0).all())
+            and all(isinstance(count, int) for count in table.unknown_names.values()))
 
 
 def store(path: str, key: str, table: AnnotationTable, logger: logging.Logger) -> None:

@@ -113,16 +113,15 @@ def classes_from_config(cfg: EasyDict, default: Optional[ClassSetting] = None) -
 
 
 def _parse(lines: Iterable[Tuple[int, str]], source: str, error: Type[DFFError]) -> ClassList:
-    names, ids = [BACKGROUND], [BACKGROUND]
+    names, ids = {BACKGROUND: None}, {BACKGROUND: None}       # in order; a list would be searched for each line
     for number, text in lines:
         fields = text.split(None, 1)
         if not fields:
             continue
         identifier, name = fields[0], fields[-1].strip()
         if identifier in ids or name in names:
-            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, text.strip()))
-        ids.append(identifier)
-        names.append(name)
+            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, text.strip()[:200]))
+        ids[identifier] = names[name] = None
     if len(names) == 1:
         raise error('%s holds no class; expected `id name` lines' % source)
-    return ClassList(names, ids)
+    return ClassList(list(names), list(ids))

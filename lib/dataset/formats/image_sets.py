@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from lib.dataset.formats.problems import ReportFunction, refuse
-from dff.errors import ConfigError, DataError
+from dff.errors import ConfigError, DataError, shown
 from dff.files import atomic_path
 
 FORMATS = {
@@ -23,7 +23,8 @@ FORMATS = {
     'frames': 'path frame_number',
     'videos': 'clip_dir first_number 0 clip_length',
 }
-MAX_CLIP, MAX_FRAMES = 10 ** 6, 10 ** 7   # frames of a clip and of a list: more is a mistake that would fill the memory
+# Frames of a clip and of a list: more is a mistake that would fill the memory (300 bytes a frame).
+MAX_CLIP, MAX_FRAMES = 10 ** 6, 2 * 10 ** 6
 _TWO_FIELDS = re.compile(r'(\S.*) (\d{1,9})')
 _FOUR_FIELDS = re.compile(r'(\S.*) (\d{1,9}) (\d{1,9}) (\d{1,9})')
 
@@ -76,10 +77,9 @@ def read_image_set(folder: str, name: str, report: ReportFunction = refuse) -> I
     lines = _read_lines(file)
     kind = _kind(tree, name, lines[0][1])
     entries: List[Entry] = []
+    _check_total(kind, lines, file)
     for number, text in lines:
         entries.extend(_parse_line(kind, text, '%s, line %d' % (file, number), number, report))
-        if len(entries) > MAX_FRAMES:
-            raise DataError('%s, line %d: the list holds more than %d frames' % (file, number, MAX_FRAMES))
     if kind == 'frames':
         entries = _with_clip_lengths(entries)
     if kind in ('frames', 'videos'):
@@ -110,6 +110,16 @@ def _kind(tree, name, first_line):
     if 'videos' in name.split('_'):
         return 'videos'
     return 'training' if _FOUR_FIELDS.fullmatch(first_line) else 'frames'
+
+
+def _check_total(kind, lines, file):
+    """DataError where a list holds more than MAX_FRAMES frames, before any is made."""
+    total = 0
+    for number, text in lines:
+        match = _FOUR_FIELDS.fullmatch(text) if kind == 'videos' else None
+        total += min(int(match.group(4)), MAX_CLIP) if match else 1
+        if total > MAX_FRAMES:
+            raise DataError('%s, line %d: the list holds more than %d frames' % (file, number, MAX_FRAMES))
 
 
 def _parse_line(kind, text, where, number, report):
@@ -143,7 +153,8 @@ def _parse_line(kind, text, where, number, report):
 
 
 def _malformed(kind, text, where, report, remark=''):
-    report('list syntax', where, "expected '%s', fields split by one space%s; found %r" % (FORMATS[kind], remark, text))
+    report('list syntax', where, "expected '%s', fields split by one space%s; found %s"
+           % (FORMATS[kind], remark, shown(text)))
     return []
 
 

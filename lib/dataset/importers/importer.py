@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Iterator, List, Sequence
+from typing import Iterator, List, Optional, Sequence
 
 from lib.utils.paths import ROOT
 from lib.dataset.formats import image_set_maker
@@ -14,9 +14,11 @@ from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.layout import Layout, Written, class_id
 from lib.dataset.importers.model import IMPORTERS, Clip, Options, Report
+from lib.dataset.importers.paths import refuse_links_outside
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
 from dff.errors import DataError
+from dff.files import flush_all
 
 STAMP = 'import.json'
 
@@ -42,9 +44,14 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
     if options.frames and not os.path.isdir(options.frames):
         raise DataError('--frames: expected a folder of images, of videos or of folders of images; found none at %s'
                         % options.frames)
-    _check_destination(dst, [src] + ([options.frames] if options.frames else []), options.force)
+    roots = [src] + ([options.frames] if options.frames else [])
+    _check_destination(dst, roots, options.force)
+    for folder in filter(os.path.isdir, roots):
+        refuse_links_outside(folder)
     report = Report()
     source = read(src, options, report)
+    if not os.path.isdir(src):
+        _refuse_media_outside(source.clips, src, options.frames)
     clips = split(source.clips, options, report)
     with _replacing(dst) as folder:
         layout = Layout(folder, options.classes, options.copy, report)
@@ -62,6 +69,16 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
     lines = _summary(dst, clips, written, report, list_lines, yamls)
     # File names may be no Unicode.
     return [line.encode('utf-8', 'backslashreplace').decode('utf-8') for line in lines]
+
+
+def _refuse_media_outside(clips: Sequence[Clip], file: str, frames: Optional[str]) -> None:
+    """DataError where an image or video beside the file `file`, or in `frames`, is a link to somewhere else."""
+    roots = [os.path.dirname(os.path.dirname(os.path.abspath(file)))] + ([frames] if frames else [])
+    roots = [os.path.join(os.path.realpath(root), '') for root in roots]
+    for clip in clips:
+        for path in getattr(clip.media, 'paths', None) or [getattr(clip.media, 'path', None)]:
+            if path and not os.path.realpath(path).startswith(tuple(roots)):
+                raise DataError('%s is refused: it leads to a file outside the data set, by a link' % path)
 
 
 def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
@@ -95,6 +112,7 @@ def _replacing(dst: str) -> Iterator[str]:
         temporary = tempfile.mkdtemp(prefix='.%s.' % os.path.basename(target), dir=parent)
         os.chmod(temporary, 0o755)
         yield temporary
+        flush_all()
         if os.path.isdir(target):
             shutil.rmtree(target)
         os.rename(temporary, target)

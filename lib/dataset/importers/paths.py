@@ -3,9 +3,9 @@ the destination.
 """
 import os
 import re
-from typing import List, Optional, Set, Tuple
+from typing import Iterable, List, Optional, Sequence, Set, Tuple
 
-from dff.errors import DataError
+from dff.errors import DataError, shown
 
 _DRIVE = re.compile(r'[A-Za-z]:')
 _PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
@@ -19,8 +19,8 @@ def relative(name: object, where: str) -> str:
     text = str(name).replace('\\', '/')
     parts = [part for part in text.split('/') if part not in ('', '.')]
     if text.startswith('/') or _DRIVE.match(text) or '..' in parts or '\0' in text or not parts:
-        raise DataError('%s: the file name %r is refused: it must be a relative path that stays inside the data set'
-                        % (where, name))
+        raise DataError('%s: the file name %s is refused: it must be a relative path that stays inside the data set'
+                        % (where, shown(name)))
     return '/'.join(parts)
 
 
@@ -43,6 +43,11 @@ def unique(name: str, taken: Set[str]) -> str:
         candidate = '%s_%d' % (name, count)
     taken.add(candidate)
     return candidate
+
+
+def merged(names: Sequence[str], more: Iterable[str]) -> List[str]:
+    """Return the list `names` with what it has not of `more` behind it, in order."""
+    return list(dict.fromkeys([*names, *more]))
 
 
 def stem(path: str) -> str:
@@ -82,6 +87,17 @@ def files_below(folder: str, suffixes: Tuple[str, ...]) -> List[str]:
         found.extend(name if below == '.' else '%s/%s' % (below, name)
                      for name in names if name.lower().endswith(suffixes) and not name.startswith('.'))
     return sorted(found)
+
+
+def refuse_links_outside(folder: str) -> None:
+    """Raise DataError for a link below `folder` that leads out of it, to other files of this machine."""
+    inside = os.path.join(os.path.realpath(folder), '')
+    for place, folders, names in os.walk(folder):
+        for path in (os.path.join(place, name) for name in folders + names):
+            if os.path.islink(path) and not (os.path.realpath(path) + os.sep).startswith(inside):
+                raise DataError('%s is refused: it is a link to %s, outside %s. Import the folder that it leads to, '
+                                'or put what it leads to into the data set'
+                                % (path, shown(os.readlink(path)), folder))
 
 
 def read_text(path: str) -> List[str]:

@@ -175,18 +175,31 @@ class ImageNetVID:
         """
         table = self.annotations()
         frames = np.array([entry.number for entry in self.image_set.entries], dtype=np.int64)
-        return GroundTruth(frames, table.offsets, table.boxes, table.classes, speeds(self.motion(table)))
+        return GroundTruth(frames, table.offsets, table.boxes, table.classes, speeds(self.motion(table)),
+                           self._objects(table))
+
+    def _objects(self, table: AnnotationTable) -> np.ndarray:
+        """A number for the object of every box, different in different clips; -1 where it has no track id."""
+        clips, _, still = self._places(table)
+        pairs = np.stack([clips, table.tracks])
+        numbers = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+        return np.where(still | (table.tracks < 0), -1, numbers)
 
     def motion(self, table: AnnotationTable) -> np.ndarray:
         """Return the motion IoU of every box of an AnnotationTable of this image set, as
         motion_iou.
         """
+        clips, places, still = self._places(table)
+        return motion_iou(clips, places, np.where(still, -1, table.tracks), table.boxes)
+
+    def _places(self, table: AnnotationTable) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(number of the clip, place of the frame in it, whether it is a still image) of every box."""
         entries, owners = self.image_set.entries, np.repeat(np.arange(len(table)), np.diff(table.offsets))
         folders: Dict[Optional[str], int] = {}
         clips = np.array([folders.setdefault(entry.clip, len(folders)) for entry in entries], dtype=np.int64)
         places = np.array([entry.frame_id for entry in entries], dtype=np.int64)
         still = np.array([entry.clip is None for entry in entries])
-        return motion_iou(clips[owners], places[owners], np.where(still[owners], -1, table.tracks), table.boxes)
+        return clips[owners], places[owners], still[owners]
 
 
 def _run_of(item: Tuple[int, Entry]) -> Tuple[Optional[str], int, int]:

@@ -15,6 +15,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from lib.utils.argument_types import not_negative, positive
 from dff.errors import DataError
+from dff.files import flush_all
 from lib.utils.parallel import process_map
 from lib.utils.progress import progress_bar
 
@@ -97,6 +98,7 @@ class ToyStore:
             self.write(temporary, size, workers)
             self._seal(temporary, size)
             if replace or self.version_at(folder) != self.version:
+                flush_all()
                 if os.path.isdir(folder):
                     shutil.rmtree(folder)
                 os.rename(temporary, folder)

@@ -1,4 +1,4 @@
-// Seq-NMS of one class of a clip, and the ordinary NMS of its frames; what is computed is in dff/seq_nms.py.
+// Seq-NMS of one class of a clip, and the ordinary NMS of its frames; what is computed is in dff/tracking/seq_nms.py.
 #pragma once
 
 extern "C" {

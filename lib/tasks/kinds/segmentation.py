@@ -14,7 +14,7 @@ from lib.inference.segmenter import VideoSegmenter
 from lib.tasks.task import KINDS
 from lib.train.lr_scheduler import CITYSCAPES_RATE
 from lib.train.metric import segmentation_metrics
-from lib.train.seg_loader import SegLoader
+from lib.train.loaders.seg_loader import SegLoader
 from lib.utils.argument_types import not_negative, score
 
 

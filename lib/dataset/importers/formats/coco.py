@@ -9,8 +9,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, number, same_size,
                                          whole)
-from lib.dataset.importers.paths import files_below, part_of, relative, stem
-from dff.errors import DataError
+from lib.dataset.importers.paths import files_below, merged, part_of, relative, stem
+from dff.errors import DataError, shown
 
 FOREIGN = 'boxes: their category_id or image_id is none of the file'
 
@@ -35,7 +35,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     classes: List[str] = []
     for file in json_files(src):
         tree = load(file)
-        classes += [name for name in category_names(tree, file).values() if name not in classes]
+        classes = merged(classes, category_names(tree, file).values())
         items += _items(tree, file, options, report)
     root = src if os.path.isdir(src) else os.path.dirname(os.path.abspath(src))
     return Source(clips_of(items, options, root, report), classes)
@@ -94,7 +94,7 @@ def category_names(tree: Tree, file: str) -> Dict[Id, str]:
     names = {}
     for entry in tree['categories']:
         if not isinstance(entry.get('name'), str) or not isinstance(entry.get('id'), (int, str)):
-            raise DataError('%s: a category needs id and name; found %r' % (file, entry))
+            raise DataError('%s: a category needs id and name; found %s' % (file, shown(entry)))
         names[entry['id']] = entry['name']
     return names
 
@@ -155,7 +155,7 @@ def find_image(entry: Tree, file: str, folders: Sequence[str]) -> Tuple[str, Opt
         DataError: the entry has no id or file name, or the file name leads outside.
     """
     if not isinstance(entry.get('file_name'), str) or not isinstance(entry.get('id'), (int, str)):
-        raise DataError('%s: an image needs id and file_name; found %r' % (file, entry))
+        raise DataError('%s: an image needs id and file_name; found %s' % (file, shown(entry)))
     name = relative(entry['file_name'], file)
     path = next((path for path in (os.path.join(folder, name) for folder in folders) if os.path.isfile(path)), None)
     return os.path.splitext(name)[0], path

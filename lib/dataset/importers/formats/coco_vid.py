@@ -9,8 +9,8 @@ from lib.dataset.importers.formats import coco
 from lib.dataset.importers.formats.coco import Id, Tree
 from lib.dataset.importers.media import Images, Media, find_clip, without_video_suffix
 from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, whole
-from lib.dataset.importers.paths import relative
-from dff.errors import DataError
+from lib.dataset.importers.paths import merged, relative
+from dff.errors import DataError, shown
 
 
 # {frame_id: (path of the image or None, boxes(height, width))} of a video.
@@ -36,7 +36,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     classes: List[str] = []
     for file in coco.json_files(src):
         tree = coco.load(file)
-        classes += [name for name in coco.category_names(tree, file).values() if name not in classes]
+        classes = merged(classes, coco.category_names(tree, file).values())
         clips += _clips(tree, file, options, report)
     if not clips:
         raise DataError('%s: none of the images or videos that it lists is there; --frames FOLDER says where they are'
@@ -72,7 +72,7 @@ def _video_names(tree: Tree, file: str) -> Dict[Id, str]:
     names = {}
     for entry in videos:
         if not isinstance(entry.get('id'), (int, str)):
-            raise DataError('%s: a video needs an id; found %r' % (file, entry))
+            raise DataError('%s: a video needs an id; found %s' % (file, shown(entry)))
         names[entry['id']] = relative(entry.get('name') or entry.get('file_name') or 'video_%s' % entry['id'], file)
     return names
 

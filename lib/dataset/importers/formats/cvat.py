@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from lib.dataset.importers.media import Images, Media, find_clip, without_video_suffix
 from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, number, whole
-from lib.dataset.importers.paths import files_below, part_of, relative, stem
+from lib.dataset.importers.paths import files_below, merged, part_of, relative, stem
 from lib.dataset.importers.xml_files import children
 from dff.errors import DataError
 
@@ -68,7 +68,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     classes: List[str] = []
     for file in xml_files(src):
         task = read_task(file, 'track', 'image')
-        classes += [name for name in task.labels if name not in classes]
+        classes = merged(classes, task.labels)
         name, media = _media(file, task, src, options)
         if media is None:
             report.skip('clips: neither a video nor a folder of frames of their name', file)

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from lib.dataset.importers.formats.cvat import OTHER_SHAPES, box_of, corners_of, is_upright_box, read_task, xml_files
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, same_size, whole
-from lib.dataset.importers.paths import part_of, relative
+from lib.dataset.importers.paths import merged, part_of, relative
 from lib.dataset.importers.xml_files import children
 from dff.errors import DataError
 from dff.files import IMAGE_SUFFIXES
@@ -37,7 +37,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     items: List[Item] = []
     classes: List[str] = []
     for file in xml_files(src):
-        classes += [name for name in read_task(file, 'image', 'track').labels if name not in classes]
+        classes = merged(classes, read_task(file, 'image', 'track').labels)
         items += [_item(element, file, src, options, report) for element in children(file, ('image',))]
     root = src if os.path.isdir(src) else os.path.dirname(os.path.abspath(src))
     return Source(clips_of(items, options, root, report), classes)

@@ -9,8 +9,8 @@ from typing import Callable, Dict, List, Set
 
 from lib.dataset.importers.media import find_clip
 from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, number, whole
-from lib.dataset.importers.paths import files_below, part_of, read_text
-from dff.errors import DataError
+from lib.dataset.importers.paths import files_below, merged, part_of, read_text
+from dff.errors import DataError, shown
 
 # Class numbers 1 to 13 of MOT16, MOT17 and MOT20; other data sets list theirs in labels.txt beside gt.txt.
 CLASSES = ('pedestrian', 'person_on_vehicle', 'car', 'bicycle', 'motorbike', 'non_motorized_vehicle', 'static_person',
@@ -52,7 +52,7 @@ def read(src: str, options: Options, report: Report) -> Source:
             continue
         path = os.path.join(src, file)
         names = _class_names(path)
-        classes += [c for c in names.values() if c not in classes]
+        classes = merged(classes, names.values())
         labels = _opener(path, names, media.first, report)
         clips.append(Clip(name or os.path.basename(os.path.abspath(src)), media, labels, part_of(name)))
     if not clips:
@@ -85,8 +85,8 @@ def _read(path: str, names: Dict[int, str], report: Report) -> Dict[int, List[Bo
         values, place = text.split(','), '%s, line %d' % (path, line)
         frame, track = (whole(value) for value in (values + ['', ''])[:2])
         if len(values) < 6 or frame is None or track is None:
-            raise DataError("%s: expected 'frame,track,left,top,width,height,considered,class,visibility', found %r"
-                            % (place, text[:100]))
+            raise DataError("%s: expected 'frame,track,left,top,width,height,considered,class,visibility', found %s"
+                            % (place, shown(text)))
         values += ('1', '-1', '1')[len(values) - 6:] if len(values) < 9 else ()
         left, top, width, height, considered, class_number, visibility = (number(value) for value in values[2:9])
         # -1: a list of 2015, of pedestrians only.

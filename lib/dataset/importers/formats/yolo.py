@@ -12,7 +12,7 @@ import yaml
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, number, whole
 from lib.dataset.importers.paths import files_below, part_of, read_text, stem
-from dff.errors import DataError
+from dff.errors import DataError, shown
 from dff.files import IMAGE_SUFFIXES
 
 CLASS_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'data/obj.names')
@@ -74,7 +74,10 @@ def class_names(src: str) -> List[str]:
         if isinstance(names, dict) and set(names) == set(range(len(names))):
             names = [names[i] for i in range(len(names))]
         if isinstance(names, list) and names:
-            return [str(name) for name in names]
+            # What stands in it may be lists of lists, each many times over.
+            if not all(isinstance(name, (str, int, float)) for name in names):
+                raise DataError('%s: expected the names of classes in `names`, found %s' % (path, shown(names)))
+            return [shown(name) if isinstance(name, int) else str(name) for name in names]
     files = (os.path.join(src, name) for name in CLASS_FILES)
     found = next((file for file in files if os.path.isfile(file)), None)
     if found is None:

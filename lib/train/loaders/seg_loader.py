@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from lib.train.loader import TrainLoader, pad
+from lib.train.loaders.loader import TrainLoader, pad
 from dff.labels import IGNORE_LABEL
 from dff.errors import DataError
 from dff.image import read_image, resize, to_tensor

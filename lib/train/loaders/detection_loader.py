@@ -1,7 +1,7 @@
 """Training batches of detection: scaled images, reference frames, boxes and the targets of the RPN."""
 import numpy as np
 
-from lib.train.loader import TrainLoader, pad
+from lib.train.loaders.loader import TrainLoader, pad
 from lib.boxes.targets import assign_anchors
 from dff.errors import DataError
 from dff.image import read_image, resize, to_tensor

@@ -6,7 +6,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.train.batches_ahead import BatchesAhead
+from lib.train.loaders.batches_ahead import BatchesAhead
 from dff.errors import DataError, DFFError
 from lib.utils.image_header import read_header
 

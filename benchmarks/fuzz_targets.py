@@ -204,7 +204,8 @@ TARGETS = {
                          lambda path: read_detections(path, 31)),
     'boxes': Target('a.raw.npy', _written('a.raw.npy', _boxes), lambda path: list(
         select(SavedBoxes(path, 5, 4), Selection('avg', 0.3, 300, 1e-3)))),
-    'clip record': Target('clips/a.json', b'{"clip": ["val/a", 1, 464, "a/000000.JPEG"], "raw": true}',
+    'clip record': Target('clips/a.json',
+                          b'{"clip": ["val/a", 1, 464, "a/000000.JPEG", "0"], "raw": true}',
                           lambda path: list(saved_clips(os.path.dirname(os.path.dirname(path))))),
     'exported model': Target('model.json', json.dumps(MODEL).encode(), _read_model),
     'network': Target('a.json', _network(), read_symbol),

@@ -107,7 +107,8 @@ def compare_with_numpy(boxes):
 def main():
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--cfg', required=True, metavar='FILE.yaml', help='settings of the networks')
+    parser.add_argument('--cfg', required=True, metavar='FILE.yaml',
+                        help='settings of the networks')
     parser.add_argument('--boxes', type=positive, default=300, help='of a frame (default 300)')
     parser.add_argument('--classes', type=positive, default=30, help='of each box (default 30)')
     args = parser.parse_args()

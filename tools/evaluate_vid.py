@@ -85,7 +85,8 @@ def parse_arguments(arguments=None):
     if args.rescore is not None and not args.seq_nms:
         raise ConfigError('--rescore goes with --seq-nms')
     if args.detections is None:
-        given = [flag for flag in ('numbers', 'csv', 'plots', 'coco', 'seq_nms') if getattr(args, flag)]
+        given = [flag for flag in ('numbers', 'csv', 'plots', 'coco', 'seq_nms')
+                 if getattr(args, flag)]
         if args.tracks is None or given:
             raise ConfigError('%s --detections FILE' % (
                 '--%s needs' % given[0].replace('_', '-') if given else 'give --tracks FILE or'))

@@ -10,7 +10,9 @@ from lib.operator_cxx import loader
 
 def seq_nms(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
             rescore: str = 'avg') -> Tuple[np.ndarray, np.ndarray]:
-    """Return which boxes of one class of a clip stay, and their new scores, as dff.tracking.seq_nms.seq_nms.
+    """Return which boxes of one class of a clip stay, and their new scores.
+
+    They are those of dff.tracking.seq_nms.seq_nms.
 
     offsets, boxes, scores, rescore: as there; boxes and scores must be finite. Raises MemoryError.
     """

@@ -37,8 +37,10 @@ class DetectionTest(TestRun):
     def settings(self):
         """See TestRun."""
         config = self.config
-        # Results of runs without tracks or Seq-NMS stay valid where they were made before there were such keys.
-        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW'} | (set() if config.TEST.TRACK else {'TRACK'})
+        # Results without tracks or Seq-NMS, of before there were such keys, stay valid.
+        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW'}
+        if not config.TEST.TRACK:
+            left_out |= {'TRACK'}
         if not config.TEST.SEQ_NMS:
             left_out |= {'SEQ_NMS', 'SEQ_NMS_RESCORE'}
         test = {key: value for key, value in config.TEST.items() if key not in left_out}

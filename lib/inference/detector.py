@@ -31,8 +31,8 @@ class VideoDetector(VideoPredictor):
         self.thresh, self._batch, self.whole_clip = thresh, batch, whole_clip
         self.with_flow, self._rules = cfg.TEST.TRACK, rules or rules_for(thresh)
         if whole_clip is not None and cfg.TEST.TRACK:
-            raise ConfigError("TEST.TRACK follows the detections of each frame, which TEST.SEQ_NMS and TEST.SAVE_RAW "
-                              "choose at the clip's end: set one of them")
+            raise ConfigError("TEST.TRACK follows the detections of each frame, which TEST.SEQ_NMS "
+                              "and TEST.SAVE_RAW choose at the clip's end: set one of them")
         if batch and cfg.TEST.TRACK:
             raise ConfigError('the batch network hands out no flow, along which TEST.TRACK follows boxes: '
                               'run it without --track, or demo.py')

@@ -3,7 +3,7 @@ import numpy as np
 
 
 def moving_boxes(seed, frames, per_frame, ties=False, width=300):
-    """(offsets, boxes, scores) as dff.tracking.seq_nms.seq_nms takes them: boxes about tracks that move.
+    """(offsets, boxes, scores), arguments of seq_nms: boxes about tracks that move.
 
     Args:
         seed: of the random numbers.

@@ -16,6 +16,8 @@ from PIL import Image
 from lib.config.config import load_yaml, merge, update_from_file, update_from_settings, validate
 from lib.config.defaults import detection_defaults
 from lib.engine.checkpoint import find_checkpoint, load_params
+from lib.boxes.clip_boxes import ClipBoxes, SavedBoxes, Selection, select
+from lib.inference.clip_results import saved_clips
 from lib.inference.exported import exported_settings
 from lib.graph.symbol_file import read_symbol
 from dff.sources import open_frames
@@ -93,6 +95,13 @@ def _video(path):
     for value in range(5):
         writer.write(np.full((24, 32, 3), 50 * value, np.uint8))
     writer.release()
+
+
+def _boxes(path):
+    boxes = ClipBoxes()
+    for t in range(5):
+        boxes.add(np.array([[1, 0.9, t, 2, 9 + t, 9], [3, 0.5, 0, 0, 20, 20]], np.float32))
+    boxes.save(path)
 
 
 def _params(path):
@@ -193,6 +202,11 @@ TARGETS = {
     'video': Target('a.avi', _written('a.avi', _video), _read_video),
     'detections': Target('a.txt', b'1 3 0.9000 1.00 2.00 30.00 40.00\n2 1 0.5000 1.00 2.00 30.00 40.00\n',
                          lambda path: read_detections(path, 31)),
+    'boxes': Target('a.raw.npy', _written('a.raw.npy', _boxes), lambda path: list(
+        select(SavedBoxes(path, 5, 4), Selection('avg', 0.3, 300, 1e-3)))),
+    'clip record': Target('clips/a.json',
+                          b'{"clip": ["val/a", 1, 464, "a/000000.JPEG", "0"], "raw": true}',
+                          lambda path: list(saved_clips(os.path.dirname(os.path.dirname(path))))),
     'exported model': Target('model.json', json.dumps(MODEL).encode(), _read_model),
     'network': Target('a.json', _network(), read_symbol),
     'caffemodel': Target('a.caffemodel', _caffemodel(), read_caffemodel),

@@ -94,10 +94,39 @@ def best_detections(boxes: np.ndarray, scores: np.ndarray, score_thresh: float, 
         labels = np.full(len(keep), label, dtype=np.float32)
         parts.append(np.column_stack((labels, own_scores[keep], own_boxes[keep])))
     detections = np.concatenate(parts) if parts else np.empty((0, 6))
-    if 0 < max_per_image < len(detections):
-        best = np.argsort(-detections[:, 1], kind='stable')[:max_per_image]
-        detections = detections[np.sort(best)]
-    return detections.astype(np.float32)
+    return best_of_frame(detections, max_per_image).astype(np.float32)
+
+
+def best_of_frame(detections: np.ndarray, max_per_image: int) -> np.ndarray:
+    """Return the rows of `detections`, [n, 6] of one frame, of the largest scores, in their order.
+
+    max_per_image: how many; 0 or less: all. Of equal scores (column 1) the earlier row stays.
+    """
+    if not 0 < max_per_image < len(detections):
+        return detections
+    return detections[np.sort(np.argsort(-detections[:, 1], kind='stable')[:max_per_image])]
+
+
+def boxes_before_nms(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarray,
+                     im_info: np.ndarray, score_thresh: float) -> np.ndarray:
+    """Return the boxes of one frame from which NMS would choose: float32 [n, 6].
+
+    Columns are those of frame_detections; they are ordered by class, then as `rois`.
+
+    rois, cls_prob, bbox_pred, im_info, score_thresh: as of frame_detections, with its errors.
+    """
+    rois, cls_prob, bbox_pred, im_info = checked_outputs(rois, cls_prob, bbox_pred, im_info)
+    if cls_prob.shape[1] < 2:
+        return np.empty((0, 6), np.float32)
+    with np.errstate(invalid='ignore'):
+        labels, rows = np.nonzero(((cls_prob > np.float32(score_thresh)) & np.isfinite(cls_prob)).T)
+    rows, labels = rows[labels > 0], labels[labels > 0]
+    sets = bbox_pred.shape[1] // 4
+    boxes = np.stack([decode_boxes(rois, bbox_pred[:, 4 * label:4 * label + 4], im_info)
+                      for label in range(1, sets)])
+    chosen = boxes[0 if sets == 2 else labels - 1, rows]
+    found = np.column_stack((labels, cls_prob[rows, labels], chosen)).astype(np.float32)
+    return found[np.isfinite(chosen).all(axis=1)]
 
 
 def checked_outputs(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarray,

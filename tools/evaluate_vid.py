@@ -4,6 +4,7 @@
         [--json OUT] [--plots FOLDER]
     python tools/evaluate_vid.py --dataset FOLDER --classes FILE --image_set VID_val_videos
         --detections FILE
+    python tools/evaluate_vid.py --cfg FILE.yaml --detections FOLDER [--seq-nms] [--rescore max]
     python tools/evaluate_vid.py --cfg FILE.yaml --tracks FILE
 
 --tracks, alone or beside --detections, evaluates ids: IDF1, MOTA, ID switches and fragments of what
@@ -12,11 +13,16 @@ a test with TEST.TRACK, or `dff run --mot`, wrote.
 --numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists
 only some frames does too. Speeds need track ids in the annotations: the mean IoU of an object's
 box with its boxes in the 10 frames before and after.
+
+FOLDER is that of a test run with TEST.SAVE_RAW: its boxes before NMS are evaluated, after NMS, and
+with --seq-nms after Seq-NMS.
 """
 import argparse
+import contextlib
 import os
 import re
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
@@ -30,9 +36,11 @@ from lib.evaluation.track_eval import evaluate_tracks  # noqa: E402
 from lib.evaluation.tracks_file import read_tracks  # noqa: E402
 from lib.evaluation.vid_eval import evaluate  # noqa: E402
 from lib.evaluation.vid_eval_files import write_csv, write_plots  # noqa: E402
+from lib.inference.whole_clip import selection_of, write_saved  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError  # noqa: E402
 from dff.files import write_json  # noqa: E402
+from dff.tracking.seq_nms import RESCORE  # noqa: E402
 
 
 def parse_arguments(arguments=None):
@@ -50,7 +58,14 @@ def parse_arguments(arguments=None):
     parser.add_argument('--tracks', metavar='FILE',
                         help='tracks, lines of `frame_number,id,left,top,width,height,score,class`')
     parser.add_argument('--detections', metavar='FILE',
-                        help='lines of `frame_number class_index score x1 y1 x2 y2`')
+                        help='lines of `frame_number class_index score x1 y1 x2 y2`, or the folder '
+                             'of a test run with TEST.SAVE_RAW')
+    parser.add_argument('--seq-nms', action='store_true',
+                        help='boxes of a clip that follow each other share a score (Seq-NMS), '
+                             'before NMS; for the folder of a test run')
+    parser.add_argument('--rescore', choices=RESCORE,
+                        help='with --seq-nms: the mean of the scores or the largest (default: '
+                             'TEST.SEQ_NMS_RESCORE of --cfg, else avg)')
     parser.add_argument('--numbers', metavar='FIRST-LAST', help='evaluate only the frames with these numbers')
     parser.add_argument('--json', metavar='OUT', help='write the result to this file too')
     parser.add_argument('--csv', metavar='OUT', help='write a table to this file: a row a class')
@@ -67,10 +82,14 @@ def parse_arguments(arguments=None):
         raise ConfigError('--classes goes with --dataset; with --cfg, dataset.CLASSES says the classes')
     if args.dataset is not None and args.image_set is None:
         raise ConfigError('--dataset needs --image_set, for instance VID_val_videos')
+    if args.rescore is not None and not args.seq_nms:
+        raise ConfigError('--rescore goes with --seq-nms')
     if args.detections is None:
-        given = [flag for flag in ('numbers', 'csv', 'plots', 'coco') if getattr(args, flag)]
+        given = [flag for flag in ('numbers', 'csv', 'plots', 'coco', 'seq_nms')
+                 if getattr(args, flag)]
         if args.tracks is None or given:
-            raise ConfigError('%s --detections FILE' % ('--%s needs' % given[0] if given else 'give --tracks FILE or'))
+            raise ConfigError('%s --detections FILE' % (
+                '--%s needs' % given[0].replace('_', '-') if given else 'give --tracks FILE or'))
     args.numbers = _numbers(args.numbers)
     return args
 
@@ -84,20 +103,50 @@ def _numbers(text):
     return int(match.group(1)), int(match.group(2))
 
 
-def open_dataset(args):
+def load_settings(args):
+    """The settings that the command line names, else the defaults. Raises ConfigError."""
+    cfg = detection_defaults()
+    if args.cfg is not None:
+        update_from_file(cfg, args.cfg)
+    return cfg
+
+
+def open_dataset(args, cfg):
     """The data set that the command line names. Raises ConfigError, DataError."""
     if args.cfg is None:
         classes = load_classes(None if args.classes is None else os.path.abspath(args.classes))
         return ImageNetVID(args.image_set, args.dataset, classes)
-    cfg = detection_defaults()
-    update_from_file(cfg, args.cfg)
     return get_dataset(cfg, args.image_set or cfg.dataset.test_image_set, 'detection')
+
+
+@contextlib.contextmanager
+def detections_file(args, cfg, num_classes):
+    """Yield the path of a detections file: --detections, or one made of boxes that a test saved.
+
+    Args:
+        args: parsed arguments.
+        cfg: of load_settings.
+        num_classes: with the background.
+
+    Raises DataError.
+    """
+    if not args.seq_nms and not os.path.isdir(args.detections):
+        yield args.detections
+        return
+    selection = selection_of(cfg, thresh=0.0)
+    selection = selection._replace(
+        rescore=(args.rescore or cfg.TEST.SEQ_NMS_RESCORE) if args.seq_nms else None)
+    with tempfile.NamedTemporaryFile('w', suffix='.txt', encoding='ascii') as stream:
+        write_saved(args.detections, num_classes, selection, stream)
+        stream.flush()
+        yield stream.name
 
 
 def main():
     """Entry point."""
     args = parse_arguments()
-    dataset = open_dataset(args)
+    cfg = load_settings(args)
+    dataset = open_dataset(args, cfg)
     truth = dataset.ground_truth()
     tracks = None
     if args.tracks:
@@ -107,8 +156,9 @@ def main():
     if args.detections is None:
         _write_json(args.json, written)
         return
-    coco = coco_ap(truth, args.detections, dataset.classes, args.numbers) if args.coco else None
-    result = evaluate(truth, args.detections, dataset.classes, args.numbers)
+    with detections_file(args, cfg, len(dataset.classes)) as path:
+        coco = coco_ap(truth, path, dataset.classes, args.numbers) if args.coco else None
+        result = evaluate(truth, path, dataset.classes, args.numbers)
     result.coco = coco
     print('\n'.join(result.lines()))
     _write_json(args.json, dict(result.as_dict(), **written))

@@ -133,9 +133,15 @@ def run_and_draw(predictor, source, output, draw):
     timing = Timing(warm_up=predictor.warm_up)
     with open_writer(output, source.fps) as write, contextlib.closing(predictor.run(source)) as results, \
             progress_bar(total=source.length, unit='frame', desc='running') as bar:
-        for result in results:
+        for result in predictor.after_clip(_counted(results, bar), source):
             name = source.name(result.index)
             write(draw(result, name), name)
             timing.add(result)
-            bar.update()
     return timing
+
+
+def _counted(results, bar):
+    """Yield from `results`, moving a progress bar after each."""
+    for result in results:
+        yield result
+        bar.update()

@@ -34,6 +34,8 @@ def apply_arguments(config, update_config, args):
         config.gpus = args.gpus
     if getattr(args, 'precision', None) is not None:
         config.TEST.PRECISION = args.precision
+    if getattr(args, 'seq_nms', False):
+        config.TEST.SEQ_NMS = True
     if getattr(args, 'track', False) or getattr(args, 'mot', None):
         config.TEST.TRACK = True
     if getattr(args, 'resume', False):

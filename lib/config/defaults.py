@@ -131,4 +131,8 @@ def _test():
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300,
         'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch
+        # True: boxes of a clip that follow each other share a score; results come at the clip's end
+        'SEQ_NMS': False,
+        'SEQ_NMS_RESCORE': 'avg',                    # the mean of their scores, or max, the largest
+        'SAVE_RAW': False,                           # True: tests save the boxes before NMS, too
     }

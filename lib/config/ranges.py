@@ -98,6 +98,7 @@ CHOICES: Dict[str, Tuple[str, ...]] = {
     'network.FIXED_PARAMS_RULE': ('prefix', 'substring'),
     'TEST.PRECISION': ('float32', 'int8'),
     'TEST.KEY_FRAME_POLICY': ('fixed', 'middle', 'flow'),
+    'TEST.SEQ_NMS_RESCORE': ('avg', 'max'),
 }
 FINITE = Range()     # of a number that a plugin adds
 

@@ -2,15 +2,19 @@
 file a clip.
 """
 import contextlib
+import glob
 import hashlib
 import json
 import os
 
+from dff.errors import DataError
 from dff.timing import Timing
 from dff.tracking.mot import mot_lines
 from dff.files import (atomic_path, file_size, flush_all, make_folder, read_json, remove_leftovers,
                        write_json)
+from lib.dataset.formats.image_sets import MAX_CLIP
 
+RAW = '.raw.npy'                               # lib.boxes.clip_boxes says what is in it
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
 
@@ -89,15 +93,31 @@ class RunFolder:
 
 
 class ClipResults(RunFolder):
-    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took; with TEST.TRACK
-    <clip>.tracks.txt holds the tracks.
+    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took, with
+    TEST.TRACK <clip>.tracks.txt the tracks, with TEST.SAVE_RAW <clip>.raw.npy the boxes before NMS.
+
+    Args:
+        folder, origin, report, ignore: as of RunFolder.
+        save_raw: the boxes before NMS are saved.
     """
 
     CONTENT = 'detections'
 
+    def __init__(self, folder, origin, report, ignore=False, save_raw=False):
+        super().__init__(folder, origin, report, ignore)
+        self._save_raw = save_raw
+
     def finished(self, clip, drawn=False):
-        """As RunFolder's; the file of detections must be there, too."""
-        return super().finished(clip, drawn) and os.path.isfile(self._path(clip, '.txt'))
+        """As RunFolder's; the files of detections must be there, too."""
+        if not super().finished(clip, drawn) or not os.path.isfile(self._path(clip, '.txt')):
+            return False
+        # A file alone may be of an earlier run, with other parameters.
+        return not self._save_raw or bool(self.record(clip).get('raw')
+                                          and os.path.isfile(self.raw_path(clip)))
+
+    def raw_path(self, clip):
+        """Return the file for the boxes before NMS; None where they are not saved."""
+        return self._path(clip, RAW) if self._save_raw else None
 
     @contextlib.contextmanager
     def writing(self, clip, timing, drawn=False):
@@ -116,7 +136,7 @@ class ClipResults(RunFolder):
             with atomic_path(self._path(clip, '.tracks.txt')) as temporary, \
                     open(temporary, 'w', encoding='ascii') as stream:
                 stream.writelines(lines)
-        self.finish(clip, drawn, timing=timing.as_dict())
+        self.finish(clip, drawn, timing=timing.as_dict(), raw=self._save_raw)
 
     def merge(self, clips):
         """Join the clips' detections, in order, into one file; returns (its path, the Timing of all)."""
@@ -149,6 +169,22 @@ class ClipResults(RunFolder):
     def _identity(self, clip):
         return [clip.name, clip.first_number, clip.length, clip.frame_path(0),
                 self._sizes([clip.frame_path(i) for i in range(clip.length)])]
+
+
+def saved_clips(folder):
+    """Yield (number of the first frame, length, file of the boxes before NMS) of each finished clip
+    of a test run in `folder`, in the order of numbers; None for a file that was not saved.
+
+    Raises DataError for a record that is none of a clip.
+    """
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'clips', '*.json'))):
+        record = read_json(path) or {}
+        clip, raw = record.get('clip'), path[:-len('.json')] + RAW
+        # The numbers are those of an image set, within its limits.
+        if not (isinstance(clip, list) and len(clip) >= 4 and type(clip[1]) is type(clip[2]) is int
+                and 0 <= clip[1] < 2 ** 31 - MAX_CLIP and 0 <= clip[2] <= MAX_CLIP):
+            raise DataError('%s is no record of a clip; test again with --ignore_cache' % path)
+        yield clip[1], clip[2], raw if record.get('raw') and os.path.isfile(raw) else None
 
 
 def _leaves(tree, prefix=''):

@@ -14,6 +14,7 @@ from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
 from lib.inference.testing import TestRun
+from lib.inference.whole_clip import WholeClip, selection_of
 
 VISIBLE = 0.2     # images with boxes show those of at least this score
 
@@ -28,13 +29,20 @@ class DetectionTest(TestRun):
 
     def variant(self):
         """See TestRun."""
-        return schedule_of(self.config, self.interval).suffix
+        suffix, test = schedule_of(self.config, self.interval).suffix, self.config.TEST
+        if test.SEQ_NMS:
+            suffix += '_seqnms' if test.SEQ_NMS_RESCORE == 'avg' else '_seqnms_max'
+        return suffix
 
     def settings(self):
         """See TestRun."""
         config = self.config
-        # Results of runs without tracks stay valid where they were made before there was such a key.
-        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch'} | (set() if config.TEST.TRACK else {'TRACK'})
+        # Results without tracks or Seq-NMS, of before there were such keys, stay valid.
+        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW'}
+        if not config.TEST.TRACK:
+            left_out |= {'TRACK'}
+        if not config.TEST.SEQ_NMS:
+            left_out |= {'SEQ_NMS', 'SEQ_NMS_RESCORE'}
         test = {key: value for key, value in config.TEST.items() if key not in left_out}
         return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC, 'TEST': test,
                 'dataset': {key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
@@ -42,7 +50,7 @@ class DetectionTest(TestRun):
 
     def open_results(self, folder, origin, report, ignore_cache):
         """See TestRun."""
-        return ClipResults(folder, origin, report, ignore_cache)
+        return ClipResults(folder, origin, report, ignore_cache, self.config.TEST.SAVE_RAW)
 
     def load_params(self, prefix, epoch, report):
         """See TestRun."""
@@ -50,11 +58,15 @@ class DetectionTest(TestRun):
 
     def make_work(self, device, params, source, pending, results):
         """See TestRun."""
+        whole_clip = None
+        if self.config.TEST.SEQ_NMS or self.config.TEST.SAVE_RAW:
+            whole_clip = WholeClip(selection_of(self.config, self.options.thresh), results.folder)
         # Not an id for every detection: there are hundreds a frame that hardly score.
         detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh,
-                                 source=source, rules=TrackRules())
+                                 source=source, rules=TrackRules(), whole_clip=whole_clip)
         seen = Counter()
-        return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick, self._class_names)
+        return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick,
+                                              self._class_names, whole_clip)
 
     def evaluate(self, results, facts, report):
         """See TestRun."""
@@ -87,7 +99,7 @@ class DetectionTest(TestRun):
         return dict(found.as_dict(), file=path)
 
 
-def detect_clip(detector, clip, results, timing, tick, class_names=None):
+def detect_clip(detector, clip, results, timing, tick, class_names=None, whole_clip=None):
     """Write the detections of a clip, frame by frame.
 
     Args:
@@ -97,15 +109,26 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None):
         timing: a Timing, which gets each frame.
         tick: called after each frame.
         class_names: also write images with boxes; None: do not.
+        whole_clip: a WholeClip, where `detector` yields boxes before NMS: all is written after the
+            last frame.
     """
     source = image_frames(clip.frame_path(i) for i in range(clip.length))
     drawn = class_names is not None
     with results.writing(clip, timing, drawn) as write, contextlib.closing(detector.detect(source)) as detected:
-        for result in detected:
+        found = _ticked(detected, tick)
+        if whole_clip is not None:
+            found = whole_clip.finish(found, source if drawn else None, results.raw_path(clip))
+        for result in found:
             timing.add(result)
             write(clip.first_number + result.index, result.detections, result.track_ids)
             if drawn:
                 with open_folder(os.path.join(results.folder, 'vis', clip.name)) as draw:
                     draw(draw_detections(result.image, result.detections, class_names, VISIBLE, result.track_ids),
                          source.name(result.index))
-            tick()
+
+
+def _ticked(results, tick):
+    """Yield from `results`, calling tick() after each."""
+    for result in results:
+        yield result
+        tick()

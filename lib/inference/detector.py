@@ -2,6 +2,7 @@
 from dff.errors import ConfigError
 from dff.loop import batch_loop, key_frame_loop
 from dff.results import Detected
+from dff.boxes import boxes_before_nms
 from dff.tracking.follow import Follower, only_above
 from dff.tracking.tracker import Tracker, rules_for
 from lib.boxes.frame_detections import frame_detections
@@ -19,14 +20,19 @@ class VideoDetector(VideoPredictor):
         thresh: lowest score of a detection.
         batch: use the batch network, which takes `interval` frames at a time, also of the baseline.
         rules: with TEST.TRACK, the TrackRules; None: those by which every detection gets an id.
+        whole_clip: a lib.inference.whole_clip.WholeClip: `run` yields boxes before NMS, which
+            `after_clip` makes detections of; `thresh` does not count. None: it yields detections.
     """
 
     head, result = DETECTION, Detected
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
-                 source='the parameters given', rules=None):
-        self.thresh, self._batch = thresh, batch
+                 source='the parameters given', rules=None, whole_clip=None):
+        self.thresh, self._batch, self.whole_clip = thresh, batch, whole_clip
         self.with_flow, self._rules = cfg.TEST.TRACK, rules or rules_for(thresh)
+        if whole_clip is not None and cfg.TEST.TRACK:
+            raise ConfigError("TEST.TRACK follows the detections of each frame, which TEST.SEQ_NMS "
+                              "and TEST.SAVE_RAW choose at the clip's end: set one of them")
         if batch and cfg.TEST.TRACK:
             raise ConfigError('the batch network hands out no flow, along which TEST.TRACK follows boxes: '
                               'run it without --track, or demo.py')
@@ -47,6 +53,10 @@ class VideoDetector(VideoPredictor):
         """Yield a Detected for each BGR uint8 image of the iterable `images`: another name of `run`."""
         return self.run(images)
 
+    def after_clip(self, results, images):
+        """See VideoPredictor."""
+        return results if self.whole_clip is None else self.whole_clip.finish(results, images)
+
     def _loop(self, frames):
         if self._batch:
             return batch_loop(frames, self.interval, self._run_batch, self._post_process, self._instance.propagates)
@@ -60,6 +70,8 @@ class VideoDetector(VideoPredictor):
         return (only_above(result, self.thresh) for result in loop)
 
     def _post_process(self, values, frame):
+        if self.whole_clip is not None:
+            return boxes_before_nms(*values, frame.im_info, self.whole_clip.min_score)
         test = self.cfg.TEST
         # Weak detections carry tracks on, also where nobody asked to see them.
         thresh = min(self.thresh, self._rules.low) if test.TRACK else self.thresh

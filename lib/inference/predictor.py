@@ -62,6 +62,12 @@ class VideoPredictor:
         finally:
             frames.close()
 
+    def after_clip(self, results, images):
+        """Return the iterable `results` of `run`, changed where that takes the whole clip.
+
+        images: iterable of the clip's frames, read once more where what comes out needs them.
+        """
+        return results
     def _fitting(self, frames):
         """The frames, each of a size that the networks can take."""
         for frame in frames:

@@ -8,7 +8,8 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(FOLDER, 'build')
 MANIFEST = os.path.join(BUILD, 'library.json')  # which library is current, and what it was built from
 OPERATORS = ('flow_warp', 'psroi_pooling', 'proposal', 'rcnn_targets', 'hard_examples', 'box_nms',
-             'winograd', 'class_map', 'image_pair', 'deconvolution', 'sgd_momentum', 'correlation')
+             'winograd', 'class_map', 'image_pair', 'deconvolution', 'sgd_momentum', 'correlation',
+             'seq_nms')
 
 
 def find(extension):

@@ -3,6 +3,7 @@
 
 #include "deconvolution/cpu.h"
 #include "random_inputs.h"
+#include "seq_nms/cpu.h"
 #include "sgd_momentum/cpu.h"
 #include "winograd/cpu.h"
 
@@ -107,8 +108,30 @@ static void test_sgd_momentum() {
   }
 }
 
+// What it computes is compared with NumPy elsewhere; here every box must be accounted for, whatever the boxes are.
+static void test_seq_nms() {
+  const int frames = pick(0, 6);
+  std::vector<int> offsets(1, 0);
+  for (int t = 0; t < frames; ++t) offsets.push_back(offsets.back() + pick(0, 40));
+  const int count = offsets.back();
+  const Floats boxes = pick(0, 2) ? numbers(count * 4, 0, 60) : numbers(count * 4, -1, 1, 20);
+  const Floats drawn = numbers(count, 0, 1);
+  const std::vector<double> scores(drawn.begin(), drawn.end());
+  std::vector<double> rescored(count, 7);
+  std::vector<unsigned char> stays(count, 7);
+  std::vector<int> kept(count, -1);
+  const int paths = dff_seq_nms(frames, offsets.data(), boxes.data(), scores.data(), 0.5, 0.3, 0.01, pick(0, 1), rescored.data(),
+                                stays.data());
+  const int found = dff_nms_of_frames(frames, offsets.data(), boxes.data(), scores.data(), 0.3f, kept.data());
+  bool good = paths >= 0 && paths <= count && found >= 0 && found <= count;
+  for (int i = 0; i < count; ++i) good = good && stays[i] <= 1 && rescored[i] >= 0 && rescored[i] <= 1;
+  for (int k = 0; k < found; ++k) good = good && kept[k] >= 0 && kept[k] < count;
+  expect_equal("seq_nms", Floats(1, 1), Floats(1, good ? 1.0f : 0.0f), 0);
+}
+
 void test_cpu_only() {
   test_winograd();
   test_deconvolution();
   test_sgd_momentum();
+  test_seq_nms();
 }

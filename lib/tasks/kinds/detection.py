@@ -8,11 +8,15 @@ from lib.dataset.registry import get_class_list
 from lib.dataset.roidb import load_roidb
 from lib.inference.detection_testing import DetectionTest
 from lib.inference.detector import VideoDetector, load_test_params
+from lib.inference.whole_clip import WholeClip, selection_of
 from lib.tasks.task import KINDS
 from lib.train.loaders.detection_loader import DetectionLoader
 from lib.train.lr_scheduler import PAPER_RATE
 from lib.train.metric import detection_metrics
 from lib.utils.argument_types import score
+
+
+SEQ_NMS = 'boxes of a clip that follow each other share a score (Seq-NMS); sets TEST.SEQ_NMS'
 
 
 @KINDS.register('detection')
@@ -36,7 +40,7 @@ class Detection:
 
     @staticmethod
     def predictor(config, network, params, device, interval, source, args=None):
-        """Return a VideoDetector; thresh and batch are those of `args`, where given.
+        """Return a VideoDetector; thresh, batch and Seq-NMS come with `args`.
 
         Args:
             config: settings of the task.
@@ -47,8 +51,12 @@ class Detection:
             source: name of the parameters.
             args: parsed arguments of a demo.
         """
-        return VideoDetector(config, network, *params, device, interval, source=source, **(
-            {'thresh': args.thresh, 'batch': args.batch} if args else {}))
+        options = {}
+        if args:
+            options = {'thresh': args.thresh, 'batch': args.batch}
+            if config.TEST.SEQ_NMS:
+                options['whole_clip'] = WholeClip(selection_of(config, args.thresh))
+        return VideoDetector(config, network, *params, device, interval, source=source, **options)
 
     @staticmethod
     def class_lines(config):
@@ -63,6 +71,7 @@ class Detection:
                             help='also write every frame with its boxes into the output folder')
         parser.add_argument('--track', action='store_true',
                             help='also give detections ids and evaluate those; sets TEST.TRACK')
+        parser.add_argument('--seq-nms', action='store_true', help=SEQ_NMS)
 
     @staticmethod
     def test_options(args):
@@ -78,6 +87,8 @@ class Detection:
         parser.add_argument('--mot', metavar='FILE', help='also write the tracks here, MOT Challenge text')
         parser.add_argument('--thresh', type=score, default=0.7,
                             help='lowest score of the boxes drawn and written (default 0.7)')
+        parser.add_argument('--seq-nms', action='store_true',
+                            help=SEQ_NMS + "; results come after the clip's end")
 
     @staticmethod
     def demo_outputs(args):

@@ -1,0 +1,72 @@
+"""The native kernels for dff.tracking.seq_nms (lib/operator_cxx/seq_nms), where they are built."""
+import ctypes
+from typing import Tuple
+
+import numpy as np
+
+from dff.tracking import seq_nms as plain
+from lib.operator_cxx import loader
+
+
+def seq_nms(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
+            rescore: str = 'avg') -> Tuple[np.ndarray, np.ndarray]:
+    """Return which boxes of one class of a clip stay, and their new scores.
+
+    They are those of dff.tracking.seq_nms.seq_nms.
+
+    offsets, boxes, scores, rescore: as there; boxes and scores must be finite. Raises MemoryError.
+    """
+    library = loader.c_library()
+    if not library:
+        return plain.seq_nms(offsets, boxes, scores, rescore)
+    offsets, boxes, scores = _checked(offsets, boxes, scores)
+    new, stays = np.empty(len(scores)), np.empty(len(scores), np.uint8)
+    _done(library.dff_seq_nms(
+        len(offsets) - 1, _at(offsets), _at(boxes), _at(scores), ctypes.c_double(plain.LINK),
+        ctypes.c_double(plain.SUPPRESS), ctypes.c_double(plain.LEAST_SUM), int(rescore == 'max'),
+        _at(new), _at(stays)))
+    keep = np.flatnonzero(stays)
+    return keep, new[keep]
+
+
+def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
+                  thresh: float) -> np.ndarray:
+    """Return the indices that NMS keeps in each frame, as dff.tracking.seq_nms.nms_of_frames.
+
+    offsets, boxes, scores, thresh: as there; boxes and scores must be finite. Raises MemoryError.
+    """
+    library = loader.c_library()
+    if not library:
+        return plain.nms_of_frames(offsets, boxes, scores, thresh)
+    offsets, boxes, scores = _checked(offsets, boxes, scores)
+    kept = np.empty(len(scores), np.int32)
+    count = _done(library.dff_nms_of_frames(
+        len(offsets) - 1, _at(offsets), _at(boxes), _at(scores), ctypes.c_float(thresh), _at(kept)))
+    return kept[:count].astype(np.int64)
+
+
+def _checked(offsets, boxes, scores):
+    """The arrays as the kernels read them; ValueError where these would not stay within them."""
+    offsets = np.ascontiguousarray(offsets, np.int32)
+    boxes = np.ascontiguousarray(boxes, np.float32)
+    scores = np.ascontiguousarray(scores, np.float64)
+    count = len(boxes)
+    if boxes.shape != (count, 4) or scores.shape != (count,):
+        raise ValueError('seq_nms: boxes must be [n, 4] and scores [n], not %s and %s'
+                         % (boxes.shape, scores.shape))
+    if not np.isfinite(scores).all():
+        raise ValueError('seq_nms: scores must be finite')
+    if (offsets.ndim != 1 or not len(offsets) or offsets[0] != 0 or offsets[-1] != count
+            or (offsets[1:] < offsets[:-1]).any()):
+        raise ValueError('seq_nms: offsets must rise from 0 to %d, the number of boxes' % count)
+    return offsets, boxes, scores
+
+
+def _done(result):
+    if result < 0:
+        raise MemoryError('seq_nms: no memory for the links between the boxes of a class')
+    return result
+
+
+def _at(array):
+    return array.ctypes.data_as(ctypes.c_void_p)

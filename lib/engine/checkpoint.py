@@ -68,18 +68,42 @@ def load_params(prefix, epoch, batch=0):
     """
     path = file_name(prefix, epoch, batch=batch)
     if not os.path.isfile(path):
+        _refuse_file_name(prefix)
         raise CheckpointError('%s does not exist. model/README.md says for every file where it can be had and which command '
                               'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set' % path)
     params = {'arg': {}, 'aux': {}}
     for key, array in load_arrays(path).items():
         kind, _, name = key.partition(':')
         if kind not in params or not name:
-            raise CheckpointError('%s holds %r, but the names of parameters begin with arg: or aux:; is it a file of '
-                                  'another kind, such as optimizer states?' % (path, key))
+            raise CheckpointError(
+                '%s holds %r, but the names of parameters begin with arg: or aux:; is it a file '
+                'of '
+                'another kind, such as optimizer states? (Of a Gluon block, save_parameters '
+                'writes such names; '
+                'block.export writes arg: and aux:)' % (path, key)
+            )
         params[kind][name] = array
     if not params['arg']:
         raise CheckpointError('%s holds no parameters' % path)
     return params['arg'], params['aux']
+
+
+def _refuse_file_name(prefix):
+    """Raise CheckpointError where what was given as a prefix is the name of a file."""
+    match = re.fullmatch(r'(.+?)(?:-(\d{4,}))?(?:\.(?:params|states|json))?', str(prefix))
+    stem, epoch = match.groups()
+    if os.path.isfile(str(prefix)) or os.path.isfile('%s.params' % prefix):
+        raise CheckpointError(
+            '%s: expected the prefix of a parameter file, <prefix>-<epoch, four digits>.params, '
+            'found a file name; %s'
+            % (
+                prefix,
+                'give %s, and %d as the epoch' % (stem, int(epoch))
+                if epoch
+                else 'rename the file to %s-0000.params and give %s, and 0 as the epoch'
+                % (stem, stem),
+            )
+        )
 
 
 # ---- checkpoints

@@ -2,16 +2,14 @@
 import os
 import queue
 import threading
-from typing import Any, Callable, Iterable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, List, Optional
 
-import cv2
 import numpy as np
 
 from dff.errors import DataError
 from dff.files import IMAGE_SUFFIXES, image_files
 from dff.image import read_image
-
-DEFAULT_FPS = 25.0
+from dff.videos import DEFAULT_FPS, VideoReader
 
 
 class FrameSource:
@@ -22,28 +20,39 @@ class FrameSource:
         length: frames to expect; None where that is not known.
         fps: frames a second.
         name: name(i) of frame i, from 0.
+        number: number(i) of frame i in its clip, from 0; another than i behind frames that could
+        not be read.
+        remarks: called when all frames are through, returns lines about those that are missing.
     """
 
     def __init__(self, frames: Callable[[], Iterator[np.ndarray]], length: Optional[int], fps: float = DEFAULT_FPS,
-                 name: Callable[[int], str] = '{:06d}'.format):
+                 name: Callable[[int], str] = '{:06d}'.format, number: Callable[[int], int] = int,
+                 remarks: Callable[[], List[str]] = list):
         self._frames, self.length, self.fps, self.name = frames, length, fps, name
+        self.number, self.remarks = number, remarks
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self._frames()
 
 
-def image_frames(paths: Iterable[str]) -> FrameSource:
-    """Return a FrameSource over the image files `paths`, in their order; a DataError names one that cannot be read."""
+def image_frames(paths: Iterable[str], shown: bool = False) -> FrameSource:
+    """Return a FrameSource over the image files `paths`, in their order; a DataError names one
+    that cannot be read.
+
+    shown: as of read_image.
+    """
     paths = [str(path) for path in paths]
 
     def frames():
         for path in paths:
-            yield read_image(path)
+            yield read_image(path, shown)
     return FrameSource(frames, len(paths), name=lambda i: os.path.splitext(os.path.basename(paths[i]))[0])
 
 
 def open_frames(path: str) -> FrameSource:
     """Return a FrameSource over `path`: a folder of JPEG/PNG frames, in order of their numbers, or a video file.
+
+    They come as they are shown: turned as an EXIF orientation, or a video's display matrix, says.
 
     Raises DataError where there is no such path, no frame in it, or OpenCV cannot decode it.
     """
@@ -52,35 +61,24 @@ def open_frames(path: str) -> FrameSource:
         names = image_files(path)
         if not names:
             raise DataError('no frames in %s: expected files ending in %s' % (path, ', '.join(IMAGE_SUFFIXES)))
-        return image_frames(os.path.join(path, name) for name in names)
+        return image_frames((os.path.join(path, name) for name in names), shown=True)
     if not os.path.isfile(path):
         raise DataError('no such folder or video file: %s' % path)
     if path.lower().endswith(IMAGE_SUFFIXES):
-        return image_frames([path])
+        return image_frames([path], shown=True)
     return _open_video(path)
 
 
 def _open_video(path: str) -> FrameSource:
-    capture = cv2.VideoCapture(path)
-    length, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    readable = capture.isOpened() and capture.grab()
-    capture.release()
-    if not readable:
-        raise DataError('cannot decode %s as video: OpenCV knows no codec for it, or the file is damaged; '
-                        'pass a folder of JPEG or PNG frames instead' % path)
-
-    def frames():
-        stream = cv2.VideoCapture(path)
-        try:
-            while True:
-                good, frame = stream.read()
-                if not good:
-                    return
-                yield frame
-        finally:
-            stream.release()
-    # Containers may state no count, or nonsense; both are only used for display and for writing.
-    return FrameSource(frames, int(length) if 0 < length < 1e9 else None, fps if 1 <= fps <= 1000 else DEFAULT_FPS)
+    video = VideoReader(path)
+    return FrameSource(
+        lambda: iter(video),
+        video.length,
+        video.fps,
+        name=lambda i: '%06d' % video.numbers[i],
+        number=lambda i: video.numbers[i],
+        remarks=video.remarks,
+    )
 
 
 def read_ahead(items: Iterable[Any], depth: int = 4) -> Iterator[Any]:

@@ -117,14 +117,21 @@ def _summary(dst, clips, written, report, list_lines, yamls):
     names = [clip.name for clip in clips if clip.part == 'val']
     if names:
         lines.append('            clips %s%s' % (', '.join(names[:8]), ', ...' if len(names) > 8 else ''))
-    lines.append('classes:    %s' % ', '.join('%s (boxes %d + %d)' % (name, written.boxes['train'][name], written.boxes['val'][name])
-                                              for name in sorted(written.names)))
+    lines.append(
+        'classes:    %s'
+        % ', '.join(
+            '%s (boxes %d + %d)'
+            % (written.names[name], written.boxes['train'][name], written.boxes['val'][name])
+            for name in sorted(written.names)
+        )
+    )
     lines.append('tracks:     %d' % written.tracks)
     lines.append('images:     %s' % ', '.join('%d %s' % (count, _HOW[how]) for how, count in written.how.most_common()))
     if written.clipped:
         lines.append('changed:    %d boxes reached over the edge of their image and were clipped' % written.clipped)
     lines += ['left out:   ' + line for line in report.lines()]
     lines += ['list:       ' + line for line in list_lines]
+    lines += ['warning:    ' + line for line in written.remarks]
     unlabelled = written.frames['val'] - written.labelled['val']
     if written.stills['train'] and not written.clips['train']:
         lines.append('warning:    there are only stills to train on, which do not train the flow of DFF R-FCN; are they frames of clips '
@@ -135,4 +142,10 @@ def _summary(dst, clips, written, report, list_lines, yamls):
     return lines + ['settings:   ' + os.path.join(shown, name) for name in yamls]
 
 
-_HOW = {'linked': 'linked', 'copied': 'copied', 'converted': 'converted to JPEG (quality 95)', 'decoded': 'decoded from video'}
+_HOW = {
+    'linked': 'linked',
+    'copied': 'copied',
+    'converted': 'converted to JPEG (quality 95)',
+    'decoded': 'decoded from video',
+    'turned': 'turned upright (EXIF orientation) and converted to JPEG (quality 95)',
+}

@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from lib.dataset.formats.classes import BACKGROUND
 from lib.dataset.formats.image_set_maker import EXTENSION
-from lib.dataset.importers.media import ImageFile, Images
+from lib.dataset.importers.media import ImageFile, Images, Video
 from lib.dataset.importers.paths import output_name, unique, without_part
 from dff.errors import DataError
 from lib.utils.progress import progress_bar
@@ -26,6 +26,7 @@ class Written:
         self.boxes = {'train': collections.Counter(), 'val': collections.Counter()}      # by class id
         self.clipped = 0                         # boxes that reached over an edge
         self.tracks = 0
+        self.remarks = []  # lines about videos whose frames could not all be read
         self.names = {}                          # {class id: class name} in order of first occurrence
 
 
@@ -47,13 +48,26 @@ class Layout:
                 self._clip(clip, bar)
 
     def _clip(self, clip, bar):
-        name = unique('%s/%s' % (clip.part, output_name(without_part(clip.name))), self._taken)
-        still = clip.still and clip.part == 'train'
-        tree, labels, tracks, seen, position = 'DET' if still else 'VID', clip.open_labels(), set(), set(), 0
+        base = '%s/%s' % (clip.part, output_name(without_part(clip.name)))
+        name, still = unique(base, self._taken), clip.still and clip.part == 'train'
+        tree, labels, tracks, seen, position, last = (
+            'DET' if still else 'VID',
+            clip.open_labels(),
+            set(),
+            set(),
+            0,
+            None,
+        )
         for number, image in _readable(clip.media, self.report):
             bar.update()
             seen.add(number)
-            found = labels.boxes(number, image.height, image.width)
+            if isinstance(clip.media, Video) and position and number != last + 1:
+                # Frames are missing: what follows is a clip of its own, as the frames of a clip
+                # follow each other.
+                self._count_clip(clip, position)
+                name, position = unique('%s_from_%06d' % (base, number), self._taken), 0
+            last = number
+            found = self._labels(labels, number, image)
             if found is None and clip.still:
                 continue
             path = name if still else '%s/%06d' % (name, position)
@@ -72,10 +86,33 @@ class Layout:
             position += 1
         for number in sorted(set(labels.numbers) - seen):
             self.report.skip('frames: labelled, but the clip does not have them', '%s, frame %d' % (clip.name, number))
-        if position:
+        self._count_clip(clip, position)
+        self.written.tracks += len(tracks)
+        self.written.remarks += clip.media.remarks() if isinstance(clip.media, Video) else []
+
+    def _count_clip(self, clip, frames):
+        if frames:
             (self.written.stills if clip.still else self.written.clips)[clip.part] += 1
-            self.written.frames[clip.part] += position
-            self.written.tracks += len(tracks)
+            self.written.frames[clip.part] += frames
+
+    def _labels(self, labels, number, image):
+        """The boxes of a frame, as Labels.boxes. An image with an EXIF orientation is taken as
+        shown, unless its labels are of the other
+        size.
+        """
+        before = self.report.count.copy()
+        found = labels.boxes(number, image.height, image.width)
+        if (
+            found is not None
+            or getattr(image, 'orientation', 1) <= 4
+            or self.report.count == before
+        ):
+            return found
+        after = self.report.count.copy()
+        image.keep_stored()
+        found = labels.boxes(number, image.height, image.width)
+        self.report.count = after if found is None else before
+        return found
 
     def _file(self, kind, tree, path):
         file = os.path.join(self.folder, kind, tree, path)

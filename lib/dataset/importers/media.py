@@ -1,12 +1,13 @@
 """Where frames come from: image files, which are linked, and video files, which are decoded."""
 import os
 import re
+import struct
 import warnings
 
 import cv2
 from PIL import Image
 
-from dff.sources import open_frames
+from dff.videos import VideoReader, open_capture
 from dff.errors import DataError
 from dff.files import image_files
 from dff.image import read_image
@@ -35,17 +36,29 @@ class Video:
 
     def __init__(self, path):
         self.path = path
-        capture = cv2.VideoCapture(path)
+        capture = open_capture(path)
         pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         capture.release()
         if pixels > LARGEST_IMAGE:
             raise DataError('%s declares frames of more than %d megapixels: refused' % (path, LARGEST_IMAGE // 10 ** 6))
-        self._source = open_frames(path)
-        self.length = self._source.length       # None where the file does not state it
+        self._reader = VideoReader(path)
+        self.length = self._reader.length       # None where the file does not state it
 
     def __iter__(self):
-        """(number, Decoded) of every frame, one in memory at a time."""
-        return ((number, Decoded(frame)) for number, frame in enumerate(self._source))
+        """(number, Decoded) of every frame, one in memory at a time. Raises DataError where
+        frames are missing and nothing says which."""
+        for frame in self._reader:
+            yield self._reader.numbers[-1], Decoded(frame)
+        if self._reader.clock.varies and self._reader.lost():
+            raise DataError(
+                '%s. Which frames are missing cannot be told, so labels would go to others: '
+                'convert the video anew from its '
+                'original, or take it out' % self._reader.remarks()[0]
+            )
+
+    def remarks(self):
+        """What is to be said once all frames are through, in lines."""
+        return self._reader.remarks()
 
 
 class ImageFile:
@@ -58,17 +71,31 @@ class ImageFile:
                 warnings.simplefilter('ignore', Image.DecompressionBombWarning)    # the limit is ours, below
                 with Image.open(path) as image:
                     (self.width, self.height), self.format = image.size, image.format
+                    self.orientation = _orientation(image)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError('cannot read image %s: %s' % (path, getattr(error, 'strerror', None) or error)) from None
         if self.width * self.height > LARGEST_IMAGE:
             raise DataError('image %s declares %dx%d pixels, more than %d million: refused'
                             % (path, self.width, self.height, LARGEST_IMAGE // 10 ** 6))
 
+        self.turned = self.orientation != 1
+        if self.orientation > 4:
+            self.height, self.width = self.width, self.height
+
+    def keep_stored(self):
+        """Take the picture as it is stored, not as its EXIF orientation says."""
+        if self.orientation > 4 and self.turned:
+            self.height, self.width = self.width, self.height
+        self.turned = False
+
     def write(self, target, copy):
         """Make the JPEG file `target`: a link (a copy if `copy`, or where links are impossible), else a conversion.
 
-        Returns 'linked', 'copied' or 'converted'.
+        Returns 'linked', 'copied', 'converted' or 'turned'.
         """
+        if self.turned:
+            write_jpeg(target, read_image(self.path, shown=True))
+            return 'turned'
         if self.format not in ('JPEG', 'MPO'):
             write_jpeg(target, read_image(self.path))
             return 'converted'
@@ -81,6 +108,23 @@ class ImageFile:
         with open(self.path, 'rb') as source, open(target, 'wb') as stream:
             stream.write(source.read())
         return 'copied'
+
+
+def _orientation(image):
+    """EXIF orientation of a PIL image, 1 to 8."""
+    try:
+        value = image.getexif().get(0x112, 1)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        KeyError,
+        TypeError,
+        struct.error,
+        EOFError,
+    ):  # damaged EXIF
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 class Decoded:

@@ -1,7 +1,7 @@
 """The commands of every task: train, test, both, demo. The scripts in the task folders and in experiments/ only name their task."""
 from lib.apps.demo import demo_parser, run_demo
 from lib.config.cli import apply_arguments, base_parser, train_parser
-from lib.inference.testing import test_net
+from lib.inference.testing import TestOptions, test_net
 from lib.train.trainer import train_net
 from lib.utils.argument_types import INTERVAL, positive
 from lib.utils.cli import run
@@ -15,7 +15,12 @@ def train(task, description):
 def train_and_test(task, description):
     """Train `task`, then test what came out; description: of the script, for --help."""
     def both():
-        test_net(task, task.config, _train(task, train_parser(description).parse_args()))
+        cfg_path = _configure(task, train_parser(description).parse_args())
+        task.kind.test_run(
+            task, task.config, TestOptions()
+        )  # what is wrong with the test set is said before hours of training
+        train_net(task, task.config, cfg_path)
+        test_net(task, task.config, cfg_path)
     run(both)
 
 
@@ -40,15 +45,16 @@ def test_parser(task, description):
 
 
 def _train(task, args):
-    """Train; returns the path of the settings."""
+    train_net(task, task.config, _configure(task, args))
+
+
+def _configure(task, args):
+    """Load the settings of parsed arguments into task.config; returns the path of their file."""
     task.load_symbols()
-    cfg_path = apply_arguments(task.config, task.update_config, args)
-    train_net(task, task.config, cfg_path)
-    return cfg_path
+    return apply_arguments(task.config, task.update_config, args)
 
 
 def _test(task, args):
-    task.load_symbols()
-    cfg_path = apply_arguments(task.config, task.update_config, args)
+    cfg_path = _configure(task, args)
     test_net(task, task.config, cfg_path, interval=args.interval, vis=args.vis, ignore_cache=args.ignore_cache,
              **task.kind.test_options(args))

@@ -113,11 +113,22 @@ def _train():
 
 def _test():
     return {
-        'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
-        'PRECISION': 'float32',                      # or int8, on the CPU, where that is faster
-        'KEY_FRAME_POLICY': 'fixed',                 # the first of every interval; middle: the middle one, for which frames wait half an
-                                                     # interval; flow: the first, and where the image does not follow the flow
-        'KEY_FRAME_MISMATCH': 80.0,                  # with flow: how far the moved key frame is off, grey levels, summed
-        'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
-        'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300, 'test_epoch': 2,
+        'DETECT_ONLY': False,  # True: write the detections, evaluate nothing; needs no annotations
+        'HAS_RPN': True,
+        'BATCH_IMAGES': 1,
+        'KEY_FRAME_INTERVAL': 10,
+        'PRECISION': 'float32',  # or int8, on the CPU, where that is faster
+        # the first of every interval; middle: the middle one, for which frames wait half an
+        'KEY_FRAME_POLICY': 'fixed',
+        # interval; flow: the first, and where the image does not follow the flow
+        # with flow: how far the moved key frame is off, grey levels, summed
+        'KEY_FRAME_MISMATCH': 80.0,
+        'CXX_PROPOSAL': True,
+        'RPN_NMS_THRESH': 0.7,
+        'RPN_PRE_NMS_TOP_N': 6000,
+        'RPN_POST_NMS_TOP_N': 300,
+        'RPN_MIN_SIZE': 0,
+        'NMS': 0.3,
+        'max_per_image': 300,
+        'test_epoch': 2,
     }

@@ -3,14 +3,20 @@ import contextlib
 import os
 from collections import Counter
 
+import numpy as np
+
 from dff.drawing import draw_detections
+from dff.errors import DataError
 from dff.sources import image_frames
 from dff.timing import Timing
 from dff.writers import open_writer
+from lib.dataset.formats.problems import refuse
+from lib.dataset.rules.pictures import wrong_size
 from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
 from lib.inference.testing import TestRun
+from lib.utils.image_header import read_header
 
 VISIBLE = 0.2     # images with boxes show those of at least this score
 
@@ -21,7 +27,25 @@ class DetectionTest(TestRun):
     def __init__(self, task, config, options):
         super().__init__(task, config, options)
         self.jobs = self.dataset.clips()
+        self._sizes = self._checked_sizes()
         self._class_names = self.dataset.classes if options.vis else None
+
+    def _checked_sizes(self):
+        """{number of a clip's first frame: (height, width) of its frames by their annotations},
+        of a data set that was looked through;
+        {} where there is nothing to compare with.
+        """
+        if self.config.TEST.DETECT_ONLY:
+            if hasattr(self.dataset, 'check_images'):
+                self.dataset.check_images(refuse)
+            return {}
+        if not hasattr(self.dataset, 'check_test'):      # a plugin's own data set
+            return {}
+        sizes = self.dataset.check_test().sizes
+        ends = np.cumsum([clip.length for clip in self.jobs])
+        return {
+            clip.first_number: sizes[end - clip.length : end] for clip, end in zip(self.jobs, ends)
+        }
 
     def variant(self):
         """See TestRun."""
@@ -30,10 +54,19 @@ class DetectionTest(TestRun):
     def settings(self):
         """See TestRun."""
         config = self.config
-        return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC,
-                'dataset': {key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
-                'TEST': {key: value for key, value in config.TEST.items() if key not in ('KEY_FRAME_INTERVAL', 'test_epoch')},
-                'thresh': self.options.thresh, 'interval': self.interval}
+        return {
+            'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC,
+            'dataset': {
+                key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')
+            },
+            'TEST': {
+                key: value
+                for key, value in config.TEST.items()
+                if key not in ('KEY_FRAME_INTERVAL', 'test_epoch', 'DETECT_ONLY')
+            },
+            'thresh': self.options.thresh,
+            'interval': self.interval,
+        }
 
     def open_results(self, folder, origin, report, ignore_cache):
         """See TestRun."""
@@ -47,20 +80,42 @@ class DetectionTest(TestRun):
         """See TestRun."""
         detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh, source=source)
         seen = Counter()
-        return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick, self._class_names)
+        return lambda clip, tick: detect_clip(
+            detector,
+            clip,
+            results,
+            Timing(seen),
+            tick,
+            self._class_names,
+            self._sizes.get(clip.first_number),
+        )
 
     def evaluate(self, results, facts, report):
         """See TestRun."""
         detections, timing = results.merge(self.jobs)
-        evaluation = self.dataset.evaluate(detections)
-        for line in evaluation.lines() + timing.describe().splitlines():
+        report(
+            'detections: %s' % detections
+        )  # first: they are there, whatever becomes of the evaluation
+        facts = dict(
+            facts,
+            detections=detections,
+            ms=timing.milliseconds(),
+            frames=sum(timing.counts.values()),
+            key_frames=timing.counts['key'],
+        )
+        lines = timing.describe().splitlines()
+        if self.config.TEST.DETECT_ONLY:
+            lines.insert(0, 'not evaluated (TEST.DETECT_ONLY)')
+        else:
+            evaluation = self.dataset.evaluate(detections)
+            facts.update(mAP=evaluation.mean_ap, AP=evaluation.ap)
+            lines = evaluation.lines() + lines
+        for line in lines:
             report(line)
-        report('detections: %s' % detections)
-        return dict(facts, detections=detections, mAP=evaluation.mean_ap, AP=evaluation.ap, ms=timing.milliseconds(),
-                    frames=sum(timing.counts.values()), key_frames=timing.counts['key'])
+        return facts
 
 
-def detect_clip(detector, clip, results, timing, tick, class_names=None):
+def detect_clip(detector, clip, results, timing, tick, class_names=None, sizes=None):
     """Write the detections of a clip, frame by frame.
 
     Args:
@@ -70,11 +125,25 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None):
         timing: a Timing, which gets each frame.
         tick: called after each frame.
         class_names: also write images with boxes; None: do not.
+        sizes: [n, 2], height and width that the annotations give each frame; None: compare
+        nothing.
+
+    Raises DataError for a frame of another size than its annotation says: its boxes would not fit.
     """
     source = image_frames(clip.frame_path(i) for i in range(clip.length))
     drawn = class_names is not None
     with results.writing(clip, timing, drawn) as write, contextlib.closing(detector.detect(source)) as detected:
         for result in detected:
+            if sizes is not None and tuple(sizes[result.index]) != result.image.shape[:2]:
+                path = clip.frame_path(result.index)
+                raise DataError(
+                    wrong_size(
+                        path,
+                        result.image.shape[:2],
+                        tuple(sizes[result.index].tolist()),
+                        read_header(path).orientation,
+                    )
+                )
             timing.add(result)
             write(clip.first_number + result.index, result.detections)
             if drawn:

@@ -50,6 +50,7 @@ class SegmentationTest(TestRun):
     def _labelled_clips(self):
         """The clips with something to segment; DataError where no labelled frame has a key frame at one of the distances."""
         clips, farthest = self.dataset.clips(), max(self._distances)
+        self.dataset.check([record for clip in clips for record in clip.records], 'test')
         most = max(record.index for clip in clips for record in clip.records)
         if most < farthest:
             raise DataError("image set '%s': no labelled frame has %d frames before it in its clip, as distance %d from the key frame "

@@ -4,14 +4,14 @@ import os
 import sys
 import time
 
-from lib.utils.paths import resolve
+from lib.utils.paths import image_set_names, resolve
 from dff.errors import SetupError
 
 
 def output_folder(config, cfg_path, image_set):
     """<output_path>/<name of the config file>/<image sets joined by _>, as in the original."""
     name = os.path.splitext(os.path.basename(cfg_path))[0]
-    return os.path.join(resolve(config.output_path), name, '_'.join(image_set.split('+')))
+    return os.path.join(resolve(config.output_path), name, '_'.join(image_set_names(image_set)))
 
 
 class _LogFile(logging.FileHandler):

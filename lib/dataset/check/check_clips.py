@@ -1,9 +1,7 @@
 """Clips as an image set lists them against the files on disk."""
 import os
 import re
-from typing import NamedTuple
-
-from lib.dataset.formats.annotations import Source
+from typing import Dict, NamedTuple, Tuple
 
 _FRAME = re.compile(r'(\d{6})\.JPEG')
 
@@ -19,7 +17,7 @@ class ListedClip(NamedTuple):
 
 def listed_clips(image_set):
     """The clips of an ImageSet, [ListedClip], in the order of their first entries."""
-    clips = {}
+    clips: Dict[Tuple[str, int], ListedClip] = {}
     for entry in image_set.entries:
         if entry.clip is not None:
             key = (entry.clip, entry.clip_length)        # a clip of two lengths is two clips, one of which does not fit the files
@@ -60,10 +58,16 @@ def _names(folder):
         return set()
 
 
-def reference_frames(dataset, clip, found, offsets, report):
-    """Sources of the frames on disk that training may draw as reference frames and that are not listed themselves.
+def reference_frames(clip, found, offsets, dataset, report):
+    """Ids of the frames on disk that training may draw as reference frames and that are not
+    listed themselves, in order.
 
-    offsets: (TRAIN.MIN_OFFSET, TRAIN.MAX_OFFSET); found: ids of the frames on disk. Missing ones are reported, as ranges.
+    Args:
+        clip: a ListedClip.
+        found: ids of the frames on disk.
+        offsets: (TRAIN.MIN_OFFSET, TRAIN.MAX_OFFSET).
+        dataset: an ImageNetVID.
+        report: called with those that are missing, as ranges.
     """
     wanted = {min(max(frame + offset, 0), clip.length - 1) for frame in clip.listed for offset in range(offsets[0], offsets[1] + 1)}
     wanted -= clip.listed
@@ -71,7 +75,7 @@ def reference_frames(dataset, clip, found, offsets, report):
     if missing and found:
         folder = os.path.dirname(dataset.image_path(clip.path + '/x'))
         report('reference frame missing', clip.where, '%s has no frame %s' % (folder, ranges(missing)))
-    return [Source('', dataset.image_path('%s/%06d' % (clip.path, frame)), clip.where) for frame in sorted(wanted & found)]
+    return sorted(wanted & found)
 
 
 def ranges(numbers):

@@ -1,4 +1,4 @@
-"""The report of lib/dataset/check/check.py as one HTML file that needs nothing else."""
+"""The report of a check as one HTML file that needs nothing else."""
 import base64
 import html
 
@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 
 from dff.drawing import class_colour
+from dff.labels import draw_legend, overlay
+from lib.dataset.check.check_seg import CheckedSegSet
 from lib.evaluation.motion import RANGES, SPEEDS, speeds
 from lib.dataset.formats.problems import KINDS, LEVELS
 from dff.errors import DataError
@@ -23,17 +25,88 @@ BAR = '<tr><td>%s</td><td>%d</td><td style="width:400px"><div class="bar" style=
 
 
 def write_html(report, path, title):
-    """Write a check.Report to `path`: problems, boxes by class and size, speeds, and sample frames with their boxes drawn."""
+    """Write a Report to `path`: problems, boxes or pixels by class, sizes, speeds, and sample
+    frames with what is labelled drawn.
+
+    report: of check or check_segmentation; title: of the page.
+    """
     parts = [PAGE % (_text(title), STYLE), '<h1>%s</h1><p><b>%s</b></p>' % (_text(title), _text(report.summary()))]
     parts += _problems(report)
-    for role, counts in report.boxes.items():
-        parts += ['<h2>Boxes by class, %s</h2>' % role, _bars(zip(report.classes[1:], counts[1:]))]
+    for role, counts in report.counts.items():
+        parts += [
+            '<h2>%s by class, %s</h2>' % (report.unit.capitalize(), role),
+            _bars(zip(report.classes, counts)),
+        ]
     for one in report.sets:
-        parts.append('<h2>%s (%s)</h2><p>%d frames, %d boxes</p>'
-                     % (_text(one.dataset.name), one.role, len(one.frames), len(one.table.boxes)))
-        parts += _sizes(one.table.boxes) + _speeds(one.motion) + _samples(one, report.classes)
+        parts += (
+            _segmentation_set(one, report.classes)
+            if isinstance(one, CheckedSegSet)
+            else _detection_set(one, report.classes)
+        )
     with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8', errors='replace') as stream:
         stream.write('\n'.join(parts + ['</body></html>']))
+
+
+def _detection_set(one, classes):
+    return (
+        [
+            '<h2>%s (%s)</h2><p>%d frames, %d boxes</p>'
+            % (_text(one.dataset.name), one.role, len(one.entries), len(one.table.boxes))
+        ]
+        + _sizes(one.table.boxes)
+        + _speeds(one.motion)
+        + _samples(one, [''] + classes)
+    )
+
+
+def _segmentation_set(one, classes):
+    """Sizes of the frames, and labelled frames with their classes drawn over them."""
+    parts = [
+        '<h2>%s (%s)</h2><p>%d labelled frames of %d</p>'
+        % (_text(one.dataset.name), one.role, len(one.records), one.frames),
+        '<h3>Frames by size</h3>',
+        _bars(sorted(one.sizes.items())),
+        '<h3>Sample frames</h3>',
+    ]
+    for record in _spread(one.records):
+        try:
+            image, label = read_image(record.image), one.dataset.read_label(record)
+        except DataError:      # listed among the problems
+            continue
+        picture = overlay(image, label, one.dataset.palette)
+        draw_legend(
+            picture,
+            classes,
+            one.dataset.palette,
+            np.flatnonzero(np.bincount(label.ravel(), minlength=256)[: len(classes)]),
+        )
+        parts.append(
+            _figure(
+                cv2.resize(
+                    picture,
+                    (WIDTH, max(1, round(picture.shape[0] * WIDTH / picture.shape[1]))),
+                    interpolation=cv2.INTER_AREA,
+                ),
+                one.dataset.name_of(record.image),
+            )
+        )
+    return parts
+
+
+def _spread(items):
+    """SAMPLES of `items`, spread evenly over them."""
+    chosen = dict.fromkeys(
+        (2 * k + 1) * len(items) // (2 * SAMPLES) for k in range(SAMPLES if items else 0)
+    )
+    return [items[place] for place in chosen]
+
+
+def _figure(picture, caption):
+    jpeg = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+    return (
+        '<figure><img alt="" src="data:image/jpeg;base64,%s"><figcaption>%s</figcaption></figure>'
+        % (base64.b64encode(jpeg.tobytes()).decode('ascii'), _text(caption))
+    )
 
 
 def _text(value):
@@ -78,17 +151,15 @@ def _speeds(motion):
 def _samples(one, names):
     """Frames with boxes, spread evenly over the set, as embedded JPEGs."""
     entries = one.dataset.image_set.entries
-    candidates = [i for i in range(len(entries)) if len(one.table.of(i)[0]) and one.frames[i].header is not None]
-    chosen = dict.fromkeys(candidates[(2 * k + 1) * len(candidates) // (2 * SAMPLES)] for k in range(SAMPLES if candidates else 0))
+    candidates = [i for i in range(len(entries)) if len(one.table.of(i)[0]) and one.readable(i)]
     parts = []
-    for i in chosen:
+    for i in _spread(candidates):
         try:
             image = read_image(one.dataset.image_path(entries[i].path))
         except DataError:      # what the header did not tell
             continue
-        jpeg = cv2.imencode('.jpg', _draw(image, *one.table.of(i), names), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
-        parts.append('<figure><img alt="" src="data:image/jpeg;base64,%s"><figcaption>%s</figcaption></figure>'
-                     % (base64.b64encode(jpeg.tobytes()).decode('ascii'), _text(entries[i].path)))
+        boxes, labels = one.table.of(i)
+        parts.append(_figure(_draw(image, boxes, labels, names), entries[i].path))
     return ['<h3>Sample frames</h3>'] + parts
 
 

@@ -24,7 +24,8 @@ from dff.files import atomic_path  # noqa: E402
 from dff.image import read_image  # noqa: E402
 
 FPS = 15
-BOX = '    <box frame="%d" outside="%d" occluded="0" keyframe="1" xtl="%.2f" ytl="%.2f" xbr="%.2f" ybr="%.2f" z_order="0"></box>\n'
+BOX = ('    <box frame="%d" outside="%d" occluded="0" keyframe="1" xtl="%.2f" ytl="%.2f" xbr="%.2f" '
+       'ybr="%.2f" z_order="0"></box>\n')
 
 
 def write_video(path, images):
@@ -40,7 +41,13 @@ def write_video(path, images):
 
 
 def write_tracks(path, video, annotations):
-    """Write the boxes of XML annotations, one a frame, as CVAT for video 1.1."""
+    """Write the boxes of XML annotations as CVAT for video 1.1.
+
+    Args:
+        path: file to write.
+        video: path of the video they are of.
+        annotations: XML files, one a frame.
+    """
     tracks = {}
     for frame, annotation in enumerate(annotations):
         for item in parse_annotation(Source(annotation, '', annotation))[1]:

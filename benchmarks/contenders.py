@@ -19,8 +19,18 @@ PARTS = ('reading', 'key', 'current', 'post')
 class Contender:
     """One process that runs the networks of a folder's job when told to.
 
-    name: a role of benchmarks/worker.py or benchmarks/peers/worker.py. `reply` is what it says of
-    itself, or why it cannot run here ('missing'). Raises DFFError with the process's own message.
+    Args:
+        name: a role of benchmarks/worker.py or benchmarks/peers/worker.py.
+        python: interpreter that runs it.
+        folder: of the job, see Job.
+        threads: OMP_NUM_THREADS of the process.
+        frames: that it runs in a turn.
+
+    Attributes:
+        reply: what it says of itself, or why it cannot run here ('missing').
+
+    Raises:
+        DFFError: the process ended; its own message stands above.
     """
 
     def __init__(self, name, python, folder, threads, frames):
@@ -57,9 +67,10 @@ class Contender:
         what else the table holds.
         """
         columns = {
-            'reading': [row[1] for row in self.rows], 'post': [row[3] for row in self.rows], 'key':
-            [row[2] for row in self.rows if row[0]], 'current':
-            [row[2] for row in self.rows if not row[0]]
+            'reading': [row[1] for row in self.rows],
+            'post': [row[3] for row in self.rows],
+            'key': [row[2] for row in self.rows if row[0]],
+            'current': [row[2] for row in self.rows if not row[0]],
         }
         medians = {
             part: None if not values or None in values else float(np.median(values))

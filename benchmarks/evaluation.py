@@ -36,8 +36,12 @@ OBJECT = (
 
 
 class Scene:
-    """One to three objects of one class that move steadily through a clip, and what a detector
-    might find in its frames.
+    """One to three objects of one class that move through a clip, and what a detector finds.
+
+    Args:
+        rng: np.random.RandomState.
+        class_ids: of all classes, background first.
+        per_frame: detections in each frame.
     """
 
     def __init__(self, rng, class_ids, per_frame):
@@ -72,9 +76,17 @@ class Scene:
 
 
 def make_set(folder, frames, per_frame, class_ids, seed=0):
-    """Write image set, annotations and detections below `folder`; returns (the GroundTruth, path of the detections).
+    """Write a data set and detections; return (the GroundTruth, path of the detections).
 
-    Twenty scenes take turns: writing the text of new ones would take longer than everything that is measured.
+    Twenty scenes take turns: writing the text of new ones would take longer than everything that
+    is measured.
+
+    Args:
+        folder: to write below; ImageSets must not be there.
+        frames: how many.
+        per_frame: detections in each.
+        class_ids: of all classes, background first.
+        seed: of everything that is drawn.
     """
     rng = np.random.RandomState(seed)
     scenes = [Scene(rng, class_ids, per_frame) for _ in range(min(20, -(-frames // CLIP)))]
@@ -103,7 +115,13 @@ def make_set(folder, frames, per_frame, class_ids, seed=0):
 
 
 def loop_over_boxes(truth, path, num_classes):
-    """The same figures, one box at a time, in plain Python: [AP] by class from 1."""
+    """Return the same figures, one box at a time in plain Python: [AP] by class from 1.
+
+    Args:
+        truth: GroundTruth.
+        path: of the detections.
+        num_classes: with the background.
+    """
     found = [{} for _ in range(num_classes)]
     with open(path, encoding='ascii') as stream:
         for line in stream:
@@ -157,7 +175,10 @@ def _loop_average_precision(hits, positives):
 
 
 def time_command(folder, per_frame, frames):
-    """Run tools/evaluate_vid.py on the set; print its time and peak memory."""
+    """Run tools/evaluate_vid.py on a set; print its time and peak memory.
+
+    folder, per_frame and frames are those of make_set.
+    """
     tool = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tools', 'evaluate_vid.py')
     command = [sys.executable, tool, '--dataset', folder, '--image_set', 'VID_val_videos',
                '--detections', os.path.join(folder, 'detections.txt')]
@@ -176,7 +197,10 @@ def time_command(folder, per_frame, frames):
 
 
 def compare(folder, per_frame, frames, repeats=5):
-    """Time `evaluate` and the loop on the same set; print both and their ratio."""
+    """Time `evaluate` and the loop on the same set; print both and their ratio.
+
+    folder, per_frame and frames are those of make_set; repeats: timed pairs.
+    """
     classes = load_classes()
     truth, path = make_set(folder, frames, per_frame, classes.ids)
     times = {'loop': [], 'here': []}
@@ -193,12 +217,13 @@ def compare(folder, per_frame, frames, repeats=5):
     loop, here = (np.median(times[name]) for name in ('loop', 'here'))
     print(
         'the same AP from a loop over boxes, %d frames, %d detections, medians of %d: %.2f s; '
-        'lib/evaluation/vid_eval.py %.3f s; %.1f times '
-        'as fast (aim: 20)' % (frames, frames * per_frame, repeats, loop, here,
-                               np.median(np.divide(times['loop'], times['here']))))
+        'lib/evaluation/vid_eval.py %.3f s; %.1f times as fast (aim: 20)'
+        % (frames, frames * per_frame, repeats, loop, here,
+           np.median(np.divide(times['loop'], times['here']))))
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--frames', type=int, default=176126, help='of the set (default 176126: ImageNet VID val)')
     parser.add_argument('--per_frame', type=int, default=300, help='detections in each (default 300)')

@@ -1,5 +1,6 @@
-"""Feeds damaged and hostile files to every reader: python benchmarks/fuzz.py [--inputs 100000]
-[--only xml png ...] [--guided]
+"""Feeds damaged and hostile files to every reader.
+
+    python benchmarks/fuzz.py [--inputs 100000] [--only xml png ...] [--guided]
 
 Each reader gets files made from a good one (bytes changed, cut off, repeated, hostile words put
 in) and random ones, drawn by hypothesis, which also shrinks what fails. With --guided they are
@@ -74,9 +75,14 @@ def apply(content, changes):
 
 
 def fuzz(name, count, folder):
-    """Feed `count` files to the reader `name`; returns how many were fed and how many taken.
+    """Feed files to a reader; return how many were fed and how many taken.
 
-    Raises what it should not raise.
+    Raises what the reader should not raise.
+
+    Args:
+        name: of the reader, in TARGETS.
+        count: files at most.
+        folder: to write them below.
     """
     hypothesis, readers, taken = _package('hypothesis'), targets(), []
 
@@ -99,10 +105,10 @@ def fuzz(name, count, folder):
 
 
 def fuzz_guided(name, count, folder):
-    """As `fuzz`, by atheris; returns how many files were fed and how many were worth keeping.
+    """Do as `fuzz` with atheris; return how many files were fed and how many were worth keeping.
 
-    libFuzzer, inside it, ends its process; so each reader has one. Raises DFFError with its last
-    lines where it found something.
+    libFuzzer, inside it, ends its process; so each reader has one. See fuzz for `name`, `count`
+    and `folder`. Raises DFFError with its last lines where it found something.
     """
     _package('atheris')
     corpus = os.path.join(folder, 'corpus', name)
@@ -115,15 +121,13 @@ def fuzz_guided(name, count, folder):
     with open(os.path.join(folder, 'words'), 'w', encoding='ascii') as stream:
         stream.writelines('"%s"\n' % ''.join('\\x%02x' % byte for byte in word) for word in words)
     code = 'from benchmarks.fuzz import guided_process; guided_process(%r, %r)' % (name, folder)
-    done = subprocess.run([
-        sys.executable, '-c', code,
-        '-runs=%d' % count, '-seed=1',
-        '-max_len=%d' % max(LONGEST, 2 * len(good)),
-        '-timeout=%d' % PATIENCE,
-        '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
-        '-artifact_prefix=' + os.path.join(ROOT, 'output', 'fuzz-'), corpus
-    ], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-                          errors='replace')
+    done = subprocess.run(
+        [sys.executable, '-c', code, '-runs=%d' % count, '-seed=1',
+         '-max_len=%d' % max(LONGEST, 2 * len(good)), '-timeout=%d' % PATIENCE,
+         '-rss_limit_mb=%d' % (MEMORY >> 20), '-dict=' + os.path.join(folder, 'words'),
+         '-artifact_prefix=' + os.path.join(ROOT, 'output', 'fuzz-'), corpus],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+        errors='replace')
     runs = re.search(r'Done (\d+) runs', done.stdout)
     if done.returncode or not runs:
         raise DFFError('%s, by atheris: status %d\n%s'
@@ -155,6 +159,7 @@ def _package(name):
 
 
 def main():
+    """Run the command."""
     names = list(targets().TARGETS)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--inputs', type=int, default=100000, help='files over all readers (default 100000)')

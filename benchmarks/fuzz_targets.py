@@ -39,22 +39,29 @@ from lib.weights.formats.pickled import read_pickle
 logging.getLogger('dff').addHandler(logging.NullHandler())       # or each warning would be a line
 
 XML = b"""<annotation><folder>f</folder><filename>000000</filename><size><width>32</width><height>24</height></size>
-<object><trackid>0</trackid><name>n02691156</name><bndbox><xmax>20</xmax><xmin>3</xmin><ymax>20</ymax><ymin>5</ymin></bndbox>
+<object><trackid>0</trackid><name>n02691156</name><bndbox>
+<xmax>20</xmax><xmin>3</xmin><ymax>20</ymax><ymin>5</ymin></bndbox>
 <occluded>0</occluded><generated>0</generated></object></annotation>"""
-YAML = b"""MXNET_VERSION: mxnet\noutput_path: ./output\nsymbol: resnet_v1_101_rfcn\ngpus: '0,1'\nSCALES:\n- 600\n- 1000
-network:\n  PIXEL_MEANS: [103.06, 115.9, 123.15]\n  ANCHOR_RATIOS: [0.5, 1, 2]\nTRAIN:\n  lr: 0.00025\n  lr_step: '1.333'\n"""
-CVAT = b"""<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version><meta><task><size>3</size><start_frame>0</start_frame>
-<stop_frame>2</stop_frame><frame_filter>step=1</frame_filter><labels><label><name>dog</name></label></labels></task>
+YAML = b"""MXNET_VERSION: mxnet
+output_path: ./output\nsymbol: resnet_v1_101_rfcn\ngpus: '0,1'\nSCALES:\n- 600\n- 1000
+network:\n  PIXEL_MEANS: [103.06, 115.9, 123.15]\n  ANCHOR_RATIOS: [0.5, 1, 2]
+TRAIN:\n  lr: 0.00025\n  lr_step: '1.333'\n"""
+CVAT = b"""<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version>
+<meta><task><size>3</size><start_frame>0</start_frame><stop_frame>2</stop_frame><frame_filter>step=1</frame_filter><labels><label><name>dog</name></label></labels></task>
 <source>clip.mp4</source></meta>%s</annotations>"""
-TRACK = b"""<track id="0" label="dog"><box frame="0" outside="0" occluded="0" keyframe="1" xtl="1.00" ytl="2.00" xbr="9.00" ybr="9.00"/>
+TRACK = b"""<track id="0" label="dog"><box frame="0" outside="0" occluded="0" keyframe="1"
+xtl="1.00" ytl="2.00" xbr="9.00" ybr="9.00"/>
 <box frame="2" outside="1" occluded="1" keyframe="1" xtl="3.00" ytl="2.00" xbr="11.00" ybr="9.00"/></track>"""
-IMAGE = b"""<image id="0" name="000000.jpg" width="32" height="24"><box label="dog" occluded="0" xtl="1" ytl="2" xbr="9" ybr="9"
+IMAGE = b"""<image id="0" name="000000.jpg" width="32" height="24">
+<box label="dog" occluded="0" xtl="1" ytl="2" xbr="9" ybr="9"
 rotation="0"/></image>"""
 COCO = {'images': [{'id': 1, 'file_name': '000000.jpg', 'height': 24, 'width': 32, 'video_id': 1, 'frame_id': 0}],
         'videos': [{'id': 1, 'name': 'clip'}], 'categories': [{'id': 1, 'name': 'dog'}],
-        'annotations': [{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [1, 2, 8.5, 7], 'iscrowd': 0, 'instance_id': 4}]}
+        'annotations': [{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [1, 2, 8.5, 7],
+                         'iscrowd': 0, 'instance_id': 4}]}
 MODEL = {'format': 1, 'networks': ['frame'], 'operators': ['built_in'], 'made_from': 'x',
-         'settings': {'symbol': 'resnet_v1_rfcn', 'SCALES': [600, 1000], 'network': {'depth': 18}, 'dataset': {'CLASSES': ['a', 'b']}}}
+         'settings': {'symbol': 'resnet_v1_rfcn', 'SCALES': [600, 1000], 'network': {'depth': 18},
+                      'dataset': {'CLASSES': ['a', 'b']}}}
 
 
 class Target(NamedTuple):
@@ -98,7 +105,8 @@ def _params(path):
 
 def _network():
     data = mx.sym.Variable('data')
-    return mx.sym.softmax(mx.sym.Convolution(data, name='conv', kernel=(3, 3), pad=(1, 1), num_filter=4), name='out').tojson().encode()
+    score = mx.sym.Convolution(data, name='conv', kernel=(3, 3), pad=(1, 1), num_filter=4)
+    return mx.sym.softmax(score, name='out').tojson().encode()
 
 
 def _caffemodel():
@@ -147,17 +155,22 @@ def _read_record(path):
 
 
 def _importer(format_name, file, good, **beside):
-    """The Target of a format of tools/import_dataset.py. beside: {name of a .txt beside the file: content}. The frames are elsewhere."""
+    """Return the Target of a format of tools/import_dataset.py, whose frames are elsewhere.
+
+    beside: {name of a .txt beside the file: content}.
+    """
     def read(path):
         src, root = os.path.dirname(path), os.path.dirname(os.path.dirname(path))
         frames = [os.path.join(root, 'frames', folder, '%06d.jpg' % i) for folder in ('', 'clip') for i in range(3)]
-        files = dict({os.path.join(src, name + '.txt'): content for name, content in beside.items()}, **dict.fromkeys(frames, JPEG))
+        files = {os.path.join(src, name + '.txt'): content for name, content in beside.items()}
+        files.update(dict.fromkeys(frames, JPEG))
         for name in files.keys() - FRAMES:
             os.makedirs(os.path.dirname(name), exist_ok=True)
             with open(name, 'wb') as stream:
                 stream.write(files[name])
         FRAMES.update(files)
-        import_dataset(format_name, src, os.path.join(root, 'imported'), Options(frames=os.path.join(root, 'frames'), val=0, force=True))
+        import_dataset(format_name, src, os.path.join(root, 'imported'),
+                       Options(frames=os.path.join(root, 'frames'), val=0, force=True))
     return Target(file, good, read)
 
 
@@ -169,7 +182,8 @@ TURNED = _JPEG[:2] + b'\xff\xe1' + struct.pack('>H', len(_EXIF) + 2) + _EXIF + _
 ENCODED = (
     '<?xml version="1.0" encoding="gbk"?>' + XML.decode().replace('n02691156', '\u9f99')
 ).encode('gbk')
-
+RECORD = {'sha256': {'params': '', 'states': ''}, 'num_update': 3}
+PICKLED = {'model': {'conv1.weight': np.ones((2, 3), np.float32)}, '__author__': 'x'}
 TARGETS = {
     'training set': Target(
         'VID_train_15frames.txt', b'train/a 1 10 300\ntrain/b 1 0 20\n', _read_image_set
@@ -197,16 +211,9 @@ TARGETS = {
     'label': Target('a.png', _label(), lambda path: read_label(path, id_table(5))),
     'png': Target('a.png', _encoded('.png'), _read_image),
     'jpeg': Target('a.jpg', _encoded('.jpg'), _read_image),
-    'params': Target(
-        'a-0000.params',
-        _written('a.params', _params),
-        lambda path: load_params(path[: -len('-0000.params')], 0),
-    ),
-    'record': Target(
-        'a-0001.json',
-        json.dumps({'sha256': {'params': '', 'states': ''}, 'num_update': 3}).encode(),
-        _read_record,
-    ),
+    'params': Target('a-0000.params', _written('a.params', _params),
+                     lambda path: load_params(path[:-len('-0000.params')], 0)),
+    'record': Target('a-0001.json', json.dumps(RECORD).encode(), _read_record),
     'video': Target('a.avi', _written('a.avi', _video), _read_video),
     'detections': Target(
         'a.txt',
@@ -216,11 +223,7 @@ TARGETS = {
     'exported model': Target('model.json', json.dumps(MODEL).encode(), _read_model),
     'network': Target('a.json', _network(), read_symbol),
     'caffemodel': Target('a.caffemodel', _caffemodel(), read_caffemodel),
-    'pickle': Target(
-        'a.pkl',
-        pickle.dumps({'model': {'conv1.weight': np.ones((2, 3), np.float32)}, '__author__': 'x'}),
-        read_pickle,
-    ),
+    'pickle': Target('a.pkl', pickle.dumps(PICKLED), read_pickle),
     'flow': Target('a.flo', struct.pack('<fii', 202021.25, 3, 2) + bytes(48), read_flo),
     'coco': _importer('coco', 'a.json', json.dumps(COCO).encode()),
     'coco-vid': _importer('coco-vid', 'a.json', json.dumps(COCO).encode()),

@@ -5,6 +5,7 @@ time, the bytes that it must move at least (every input and output once) over th
 as a share of what a copy of 1 GiB reaches.
 """
 import argparse
+import functools
 import os
 import sys
 
@@ -20,10 +21,10 @@ def open_device():
     try:
         import cupy
         cupy.cuda.runtime.getDeviceCount()
-    except ImportError:
-        raise SetupError('CuPy is not installed: pip install cupy-cuda12x (or the one for your CUDA)')
+    except ImportError as error:
+        raise SetupError('CuPy is not installed: pip install cupy-cuda12x (or the one for your CUDA)') from error
     except Exception as error:  # CuPy's own class for CUDA's errors lies behind the import that may fail
-        raise SetupError('no GPU: %s' % error)
+        raise SetupError('no GPU: %s' % error) from error
     if loader.c_library() is None:
         raise SetupError('the native library is not built: run `sh init.sh`')
     from tests.gpu.device import Device
@@ -31,7 +32,13 @@ def open_device():
 
 
 def milliseconds(cupy, call, repeats=20):
-    """Median time of `call` by the device's clock, over `repeats` after five to warm up."""
+    """Return the median time of a call by the device's clock.
+
+    Args:
+        cupy: the module.
+        call: function without arguments.
+        repeats: timed calls, after five to warm up.
+    """
     times = []
     for _ in range(repeats + 5):
         start, end = cupy.cuda.Event(), cupy.cuda.Event()
@@ -44,8 +51,12 @@ def milliseconds(cupy, call, repeats=20):
 
 
 def milliseconds_in_graph(cupy, call, launches=10):
-    """The same for a graph of `launches` calls, divided by their number: what Python needs to
-    launch one does not count.
+    """Return the time of a call inside a graph: what Python needs to launch one does not count.
+
+    Args:
+        cupy: the module.
+        call: function without arguments.
+        launches: calls in the graph.
     """
     cupy.cuda.Device().synchronize()
     with cupy.cuda.Stream(non_blocking=True) as stream:
@@ -58,8 +69,22 @@ def milliseconds_in_graph(cupy, call, launches=10):
         return milliseconds(cupy, graph.launch) / launches
 
 
+def copy_bandwidth(cupy):
+    """Return the GB/s, bytes read and bytes written, of a copy of 1 GiB."""
+    source = cupy.empty(1 << 28, 'float32')
+    target = cupy.empty_like(source)
+    return 2 * source.nbytes / milliseconds(cupy, lambda: cupy.copyto(target, source)) / 1e6
+
+
 def time_operators(cupy, device, images, report):
-    """One row for each operator at the size of a 562x1000 image, `images` of them at a time."""
+    """Report each operator at the size of a 562x1000 image.
+
+    Args:
+        cupy: the module.
+        device: Device of tests/gpu/device.py.
+        images: how many at a time.
+        report: called with name, images, a function that runs the operator, and its arrays.
+    """
     random = cupy.random.RandomState(0)
 
     def normal(*shape):
@@ -69,15 +94,14 @@ def time_operators(cupy, device, images, report):
     smooth = (3 * normal(images, 2, 4, 7)).repeat(9, axis=2).repeat(9, axis=3) + 0.1 * normal(images, 2, 36, 63)
     for motion, flow in (('', smooth), (', each cell from elsewhere', 3 * normal(images, 2, 36, 63))):
         gradients = [cupy.empty_like(array) for array in (feature, flow, scale)]
-        report('warp x scale' + motion, images, lambda: device.warp(feature, flow, scale, out),
+        report('warp x scale' + motion, images,
+               functools.partial(device.warp, feature, flow, scale, out),
                (feature, flow, scale, out))
         report('warp x scale, backward' + motion, images,
-               lambda: device.warp_gradients(out, feature, flow, scale, gradients),
+               functools.partial(device.warp_gradients, out, feature, flow, scale, gradients),
                (out, feature, flow, scale, *gradients))
 
-    current, reference, matches = normal(images, 128, 71,
-                                         125), normal(images, 128, 71,
-                                                      125), normal(images, 81, 71, 125)
+    current, reference, matches = (normal(images, depth, 71, 125) for depth in (128, 128, 81))
     pair = [cupy.empty_like(current), cupy.empty_like(reference)]
     report('correlation, 4 cells around', images,
            lambda: device.correlation(current, reference, 4, matches),
@@ -106,12 +130,10 @@ def time_operators(cupy, device, images, report):
 
 
 def main():
+    """Run the command."""
     argparse.ArgumentParser(description=__doc__.partition('\n')[0]).parse_args()
     cupy, device = open_device()
-    big = cupy.empty(1 << 28, 'float32')
-    other = cupy.empty_like(big)
-    bandwidth = 2 * big.nbytes / milliseconds(cupy, lambda: cupy.copyto(other, big)) / 1e6
-    del big, other
+    bandwidth = copy_bandwidth(cupy)
     print('%s: a copy moves %.0f GB/s\n' % (cupy.cuda.runtime.getDeviceProperties(0)['name'].decode(), bandwidth))
     print('| operator | images | ms | GB/s | of a copy |\n|---|---|---|---|---|')
 

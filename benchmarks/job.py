@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from dff.frames import largest_input
+from lib.boxes.transform import target_normalisation
 from lib.config.config import update_from_file, update_from_settings
 from lib.engine.checkpoint import file_name, fold_bbox_normalisation, save_checkpoint
 from lib.inference.key_frames import input_format
@@ -88,7 +89,7 @@ class Job:
         for name in LAST_LAYERS:
             if name + '_weight' in arg_params:
                 arg_params[name + '_weight'] *= LAST_LAYER_GAIN
-        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS,
+        arg_params = fold_bbox_normalisation(arg_params, *target_normalisation(config.TRAIN),
                                              config.network.RFCN_GROUP_SIZE ** 2)
         self.prefix = self.given['prefix'] = os.path.join(folder, 'random')
         self.epoch = self.given['epoch'] = 0

@@ -1,8 +1,9 @@
 """Whether the streaming pipeline's memory stays constant: python benchmarks/memory.py [--frames 10000] [--detectors 60]
 
-A small network on one video of --frames frames; on clips of changing length and frame size, as many frames; then --detectors detectors one
-after the other, each on a short clip. Prints the resident memory on the way, MB. The first tenth warms up: sizes are bound there, and pools
-of memory grow; what the rest adds is what a longer run would add again.
+A small network on one video of --frames frames; on clips of changing length and frame size, as
+many frames; then --detectors detectors one after the other, each on a short clip. Prints the
+resident memory on the way, MB. The first tenth warms up: sizes are bound there, and pools of
+memory grow; what the rest adds is what a longer run would add again.
 """
 import argparse
 import gc
@@ -22,7 +23,8 @@ from lib.utils.cli import run  # noqa: E402
 
 CFG = 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml'
 SMALL = ['network.width=0.125', 'network.DFF_FEAT_DIM=32', 'network.flow_width=0.0625', 'SCALES=[64,160]', 'gpus=cpu']
-SIZES = [(64, 96), (64, 128), (96, 64), (72, 72), (48, 160), (80, 100), (64, 100), (160, 64)]     # of frames, height and width
+# Of frames, height and width.
+SIZES = [(64, 96), (64, 128), (96, 64), (72, 72), (48, 160), (80, 100), (64, 100), (160, 64)]
 
 
 def resident():
@@ -32,9 +34,13 @@ def resident():
 
 
 def pictures(size, seed, count=16):
-    """Frames of a noise picture that moves."""
+    """Return `count` frames, BGR uint8 of `size` = (height, width), of a noise picture that moves.
+
+    seed: of the noise.
+    """
     height, width = size
-    picture = np.random.RandomState(seed).randint(0, 255, (height // 4 + 4, width // 4 + 8, 3)).astype(np.uint8).repeat(4, 0).repeat(4, 1)
+    picture = np.random.RandomState(seed).randint(
+        0, 255, (height // 4 + 4, width // 4 + 8, 3)).astype(np.uint8).repeat(4, 0).repeat(4, 1)
     return [np.ascontiguousarray(picture[t % 16:t % 16 + height, t:t + width]) for t in range(count)]
 
 
@@ -76,10 +82,13 @@ def many_detectors(job, count):
 def report(what, seen):
     """Print the row of a run."""
     (_, first), (_, last) = seen[0], seen[-1]
-    print('%s: %s; from a tenth to the end %+.1f MB' % (what, ', '.join('%d %.1f' % pair for pair in seen), last - first), flush=True)
+    print(
+        '%s: %s; from a tenth to the end %+.1f MB'
+        % (what, ', '.join('%d %.1f' % pair for pair in seen), last - first), flush=True)
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--frames', type=positive, default=10000, help='of the video, and of the clips (default 10000)')
     parser.add_argument('--detectors', type=positive, default=60, help='made one after the other (default 60)')

@@ -1,9 +1,11 @@
 """Times the native operators against what they replace: OMP_NUM_THREADS=2 python benchmarks/operators.py [--steps]
 
-Each row runs both sides in turn, in one process, and gives medians and the median of the pairwise ratios, so that a busy machine
-slows both sides alike.  --steps adds a whole training step and a whole current-frame step of DFF R-FCN at 600x1000, before and after.
+Each row runs both sides in turn, in one process, and gives medians and the median of the pairwise
+ratios, so that a busy machine slows both sides alike. --steps adds a whole training step and a
+whole current-frame step of DFF R-FCN at 600x1000, before and after.
 """
 import argparse
+import functools
 import os
 import sys
 import time
@@ -18,9 +20,10 @@ from benchmarks import python_operators  # noqa: E402,F401  (registers)
 from lib.config.defaults import detection_defaults  # noqa: E402
 from lib.train import native_sgd  # noqa: E402
 from lib.graph.inference_graph import for_inference  # noqa: E402
-from dff import boxes as frame_nms  # noqa: E402
+from dff.boxes import frame_detections as plain_detections  # noqa: E402
+from lib.boxes.frame_detections import frame_detections as native_detections  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
-from lib.symbols import ohem, operators, rcnn_targets  # noqa: E402
+from lib.symbols import operators, rcnn_targets  # noqa: E402
 from lib.utils.cli import run as run_main  # noqa: E402
 from dff.errors import SetupError  # noqa: E402
 
@@ -34,7 +37,13 @@ PSROI = dict(spatial_scale=1 / 16, output_dim=31, pooled_size=7, group_size=7, n
 
 
 def compare(name, aim, before, after, repeats):
-    """Run the two callables in turn and print their row of the table."""
+    """Run two callables in turn and print their row of the table.
+
+    Args:
+        name, aim: texts of the row.
+        before, after: functions without arguments.
+        repeats: timed pairs, after one that allocates.
+    """
     times = []
     for _ in range(repeats + 1):
         pair = []
@@ -49,7 +58,13 @@ def compare(name, aim, before, after, repeats):
 
 
 def step(symbol, arrays, train):
-    """A callable that runs a symbol forward, and backward with `train`."""
+    """Return a function that runs a symbol on the CPU.
+
+    Args:
+        symbol: with losses or plain outputs.
+        arrays: {argument: array}.
+        train: backward, too.
+    """
     arguments = {name: mx.nd.array(arrays[name]) for name in symbol.list_arguments()}
     gradients = {name: mx.nd.zeros(value.shape) for name, value in arguments.items()} if train else None
     executor = symbol.bind(mx.cpu(), arguments, gradients, 'write' if train else 'null')
@@ -64,10 +79,13 @@ def step(symbol, arrays, train):
 
 
 def both(make, native, arrays, train=False):
-    """Steps of the symbol that `make()` builds from MXNet's own operators, and of `native`.
+    """Return the steps of what MXNet's own operators and a native one compute.
 
-    `native` is the operator itself: lib.symbols.operators puts a copy between it and a variable,
-    which networks do not need.
+    Args:
+        make: function that builds the symbol of MXNet's own.
+        native: symbol of the operator itself: lib.symbols.operators puts a copy between it and a
+            variable, which networks do not need.
+        arrays, train: see step.
     """
     with loader.built_in():
         before = step(make(), arrays, train)
@@ -75,10 +93,15 @@ def both(make, native, arrays, train=False):
 
 
 def variables(*names):
+    """Return a variable for each of `names`."""
     return [mx.sym.Variable(name) for name in names]
 
 
 def random_boxes(rng, count, height=562, width=1000):
+    """Return `count` boxes [count, 4], x1 y1 x2 y2, in an image of `height` x `width` pixels.
+
+    rng: np.random.RandomState.
+    """
     corners = rng.uniform(0, (width, height), (count, 2, 2))
     return np.hstack((corners.min(axis=1), corners.max(axis=1)))
 
@@ -162,7 +185,7 @@ def time_targets(rng, repeats):
     def composed():
         rois, gt_boxes, score, pred = variables('rois', 'gt_boxes', 'score', 'pred')
         chosen, label, target, weight = rcnn_targets.rcnn_targets(rois, gt_boxes, cfg)
-        return mx.sym.Group([chosen] + list(ohem.mine_hard(score, pred, label, target, weight, 1, 128)))
+        return mx.sym.Group([chosen] + list(operators.mine_hard(score, pred, label, target, weight, 1, 128)))
 
     def python():
         rois, gt_boxes, score, pred = variables('rois', 'gt_boxes', 'score', 'pred')
@@ -177,9 +200,10 @@ def time_targets(rng, repeats):
 def time_post_processing(rng, repeats):
     """Row of the detections of one frame, the native kernel against NumPy class by class."""
     rois, scores = random_boxes(rng, 300), rng.dirichlet(np.full(31, 0.1), 300)
-    arguments = frame_nms._checked(rois, scores, 0.2 * rng.randn(300, 8), (562, 1000, 1.6)) + (1e-3, 0.3, 300)
-    compare('post-processing, 300 boxes, 30 classes', '>= 10x', lambda: frame_nms._frame_detections_numpy(*arguments),
-            lambda: frame_nms._frame_detections_native(loader.c_library(), *arguments), repeats)
+    arguments = rois, scores, 0.2 * rng.randn(300, 8), (562, 1000, 1.6), 1e-3, 0.3, 300
+    compare('post-processing, 300 boxes, 30 classes', '>= 10x',
+            functools.partial(plain_detections, *arguments),
+            functools.partial(native_detections, *arguments), repeats)
 
 
 def network_inputs(rng, phase):
@@ -239,6 +263,7 @@ def time_steps(rng, repeats):
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--repeats', type=int, default=15, help='timed pairs of a row (default 15)')
     parser.add_argument('--steps', action='store_true', help='also whole network steps (minutes, 12 GB of memory)')

@@ -2,10 +2,11 @@
 
     python benchmarks/parts.py --cfg experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml
 
-Random parameters and drawn frames, as tools/benchmark.py without --model and --input. The networks run as in the pipeline, but are
-stopped after every layer to read the clock; the last line of each table is the network without that. The floor is 2 x the
-multiply-adds of the plain convolutions over the fastest matrix product that is found here; Winograd's algorithm, with fewer
-products, may stay below it.
+Random parameters and drawn frames, as tools/benchmark.py without --model and --input. The networks
+run as in the pipeline, but are stopped after every layer to read the clock; the last line of each
+table is the network without that. The floor is 2 x the multiply-adds of the plain convolutions
+over the fastest matrix product that is found here; Winograd's algorithm, with fewer products, may
+stay below it.
 """
 import ctypes
 import os
@@ -29,12 +30,16 @@ from lib.inference.precision import Float32, processor  # noqa: E402
 from lib.graph.graph import Graph, output_shapes  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
-# Layers of a part begin so. The first that fits counts; a layer that fits none belongs to the part that it reads from.
-PARTS = [('stem (conv1, pool1)', 'conv1|pool1'), ('stage 2', 'res2'), ('stage 3', 'res3'), ('stage 4', 'res4'),
-         ('stage 5, dilated', 'res5'), ('feat_conv_3x3, dilated', 'feat_conv'), ('RPN and R-FCN, 1x1', 'rpn_cls_score|rpn_bbox_pred|rfcn_'),
-         ('proposals', 'rpn_cls_prob|rois'), ('PS-RoI pooling', 'psroipooled|cls_|bbox_'), ('DeepLab head', 'fc6|score|upsampling|croped'),
+# Layers of a part begin so. The first that fits counts; a layer that fits none belongs to the part
+# that it reads from, a concatenation to that of its last input.
+PARTS = [('stem (conv1, pool1)', 'conv1|pool1'), ('stage 2', 'res2'), ('stage 3', 'res3'),
+         ('stage 4', 'res4'), ('stage 5, dilated', 'res5'),
+         ('feat_conv_3x3, dilated', 'feat_conv'),
+         ('RPN and R-FCN, 1x1', 'rpn_cls_score|rpn_bbox_pred|rfcn_'),
+         ('proposals', 'rpn_cls_prob|rois'), ('PS-RoI pooling', 'psroipooled|cls_|bbox_'),
+         ('DeepLab head', 'fc6|score|upsampling|croped'),
          ('FlowNet, contracting', 'flow_conv1|conv[2-6]'),
-         ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|concat[2-5]$|crop_'),
+         ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|crop_'),
          ('flow and scale map', 'resize|Convolution5'), ('warp', 'warping_feat')]
 FIRST = 'images (halving, stacking)'      # what reads no other part
 OTHER = 'constants'
@@ -42,14 +47,18 @@ KERNELS = ('Convolution', 'Deconvolution')
 
 
 def part_names(symbol):
-    """{layer: its part} of a network, fused or not."""
+    """Return {layer: its part} of a network, fused or not."""
     found = {}
     for node in Graph(symbol).nodes():
         if node.op == 'null':
             continue
-        weights = [source.name for source, _ in node.inputs if source.op == 'null' and source.name.endswith(('_weight', '_winograd', '_taps'))]
+        weights = [source.name for source, _ in node.inputs if source.op == 'null'
+                   and source.name.endswith(('_weight', '_winograd', '_taps'))]
         part = next((part for name in weights + [node.name] for part, begin in PARTS if re.match(begin, name)), None)
-        inherited = next((found[source.name] for source, _ in node.inputs if source.name in found), FIRST if node.inputs else OTHER)
+        sources = [source.name for source, _ in node.inputs if source.name in found]
+        inherited = FIRST if node.inputs else OTHER
+        if sources:
+            inherited = found[sources[-1 if node.op == 'Concat' else 0]]
         found[node.name] = part or inherited
     return found
 
@@ -79,6 +88,7 @@ class Stopwatch:
         self.start()
 
     def start(self):
+        """Begin a forward."""
         self.seconds, self._last = {}, time.perf_counter()
 
     def __call__(self, name, handle):
@@ -92,7 +102,17 @@ class Stopwatch:
 
 
 def profile(symbol, inputs, params, repeats):
-    """Of a network as the pipeline runs it: {part: median ms}, in order; {part: multiply-adds}; median ms of a forward not watched."""
+    """Measure a network as the pipeline runs it.
+
+    Args:
+        symbol: a test network.
+        inputs: {name: array}.
+        params: (arg_params, aux_params).
+        repeats: timed forwards.
+
+    Returns:
+        ({part: median ms} in order, {part: multiply-adds}, median ms of a forward not watched)
+    """
     shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
     network = Float32().rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
     pool = ExecutorPool(network.symbol, mx.cpu(), shapes)
@@ -130,28 +150,38 @@ def peak(size=2304):
 
 
 def table(title, parts, work, whole, rate):
-    """One network's parts as Markdown."""
+    """Return one network's parts as Markdown.
+
+    Args:
+        title: of the first column.
+        parts, work, whole: what `profile` returns.
+        rate: GFLOP/s of the fastest matrix product.
+    """
     lines = ['| %s | GFLOP | ms | GFLOP/s | floor, ms |' % title, '|---|---|---|---|---|']
     for part, ms in parts.items():
         flop = 2e-9 * work.get(part, 0)
-        lines.append('| %s | %s | %.1f | %s | %s |' % ((part, '%.1f' % flop, ms, '%.0f' % (1e3 * flop / ms), '%.1f' % (1e3 * flop / rate))
-                                                       if flop else (part, '', ms, '', '')))
+        rest = ('%.1f' % flop, ms, '%.0f' % (1e3 * flop / ms), '%.1f' % (1e3 * flop / rate))
+        lines.append('| %s | %s | %.1f | %s | %s |' % ((part,) + (rest if flop else ('', ms, '', ''))))
     flop = 2e-9 * sum(work.values())
-    lines.append('| all, not watched | %.1f | %.1f | %.0f | %.1f |' % (flop, whole, 1e3 * flop / whole, 1e3 * flop / rate))
+    lines.append('| all, not watched | %.1f | %.1f | %.0f | %.1f |'
+                 % (flop, whole, 1e3 * flop / whole, 1e3 * flop / rate))
     return '\n'.join(lines)
 
 
 def main():
+    """Run the command."""
     parser = base_parser(__doc__.split('\n')[0])
-    parser.add_argument('--repeats', type=positive, default=20, metavar='N', help='forwards of each network (default 20)')
+    parser.add_argument('--repeats', type=positive, default=20, metavar='N',
+                        help='forwards of each network (default 20)')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         job = Job(args.cfg, [setting for group in args.settings for setting in group])
         job.use_drawn_frames(folder)
         job.use_random_params(folder)
         rate = peak()
-        print('%s, %s threads, float32; fastest matrix product: %.0f GFLOP/s' % (processor(), os.environ['OMP_NUM_THREADS'], rate),
-              flush=True)
+        print(
+            '%s, %s threads, float32; fastest matrix product: %.0f GFLOP/s'
+            % (processor(), os.environ['OMP_NUM_THREADS'], rate), flush=True)
         inputs, params = inputs_of(job), job.params()
         for kind, symbol in symbols_of(job, built_in=False).items():
             print('\n' + table('%s frame' % kind, *profile(symbol, inputs, params, args.repeats), rate), flush=True)

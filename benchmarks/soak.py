@@ -1,15 +1,17 @@
 """Trains and detects for hours while things break: python benchmarks/soak.py [--minutes 60] [--work FOLDER]
 
-Cycles of two training runs of a small network on toy_vid, two of whose images are damaged. Nothing disturbs the first. The second is
-killed, stopped, robbed of its newest checkpoint and of its disk, and resumed each time; at the end its parameters must be
-those of the first, bit for bit. In between, this process detects in a stream of frames, some of them cut short. Every event is a line
+Cycles of two training runs of a small network on toy_vid, two of whose images are damaged. Nothing
+disturbs the first. The second is killed, stopped, robbed of its newest checkpoint and of its disk,
+and resumed each time; at the end its parameters must be those of the first, bit for bit. In
+between, this process detects in a stream of frames, some of them cut short. Every event is a line
 of FOLDER/soak.jsonl; the summary gives memory, file handles and the faults survived.
 
-The disk is a file system of its own where this may be mounted (root), else a limit on the size of files. Minutes are of running: a process
-that was stopped (SIGSTOP, a sleeping machine) catches up.
+The disk is a file system of its own where this may be mounted (root), else a limit on the size of
+files. Minutes are of running: a process that was stopped (SIGSTOP, a sleeping machine) catches up.
 """
 import argparse
 import collections
+import functools
 import json
 import os
 import random
@@ -31,7 +33,7 @@ from lib.config.config import update_from_file, update_from_settings  # noqa: E4
 from lib.config.defaults import detection_defaults  # noqa: E402
 from dff.files import file_sha256  # noqa: E402
 from lib.engine.checkpoint import find_checkpoint  # noqa: E402
-from lib.inference.predictor import VideoDetector, load_test_params  # noqa: E402
+from lib.inference.detector import VideoDetector, load_test_params  # noqa: E402
 from lib.dataset.toy.toy_generator import Size, generate  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
@@ -40,9 +42,12 @@ from dff.image import read_image  # noqa: E402
 
 CFG = 'experiments/rfcn/cfgs/toy_vid_rfcn.yaml'
 EPOCHS = 2
-SETTINGS = ['network.pretrained=', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'network.BN_GLOBAL_STATS=false', 'SCALES=[96,160]',
-            'TRAIN.RPN_POST_NMS_TOP_N=20', 'TEST.RPN_POST_NMS_TOP_N=20', 'TRAIN.BATCH_ROIS_OHEM=16', 'TRAIN.warmup=false', 'TRAIN.lr=0.001',
-            'TRAIN.FLIP=false', 'TRAIN.end_epoch=%d' % EPOCHS, 'TRAIN.CHECKPOINT_EVERY=10', 'TRAIN.SKIP_BAD_IMAGES=true', 'gpus=cpu']
+SETTINGS = [
+    'network.pretrained=', 'network.width=0.125', 'network.DFF_FEAT_DIM=16',
+    'network.BN_GLOBAL_STATS=false', 'SCALES=[96,160]', 'TRAIN.RPN_POST_NMS_TOP_N=20',
+    'TEST.RPN_POST_NMS_TOP_N=20', 'TRAIN.BATCH_ROIS_OHEM=16', 'TRAIN.warmup=false',
+    'TRAIN.lr=0.001', 'TRAIN.FLIP=false', 'TRAIN.end_epoch=%d' % EPOCHS,
+    'TRAIN.CHECKPOINT_EVERY=10', 'TRAIN.SKIP_BAD_IMAGES=true', 'gpus=cpu']
 FAULTS = ('kill', 'stop', 'truncate', 'disk')
 DISK = 64 << 20      # bytes of the small file system
 LONGEST_WAIT = 10    # seconds: a longer one between two looks at the clock means that the process was stopped
@@ -57,6 +62,7 @@ class RunningTime(threading.Thread):
         self.start()
 
     def run(self):
+        """Count, until the process ends."""
         before = time.time()
         while True:
             time.sleep(1)
@@ -66,7 +72,13 @@ class RunningTime(threading.Thread):
 
 
 class Soak:
-    """One run: its folder, its record of events, and what it counts."""
+    """One run: its folder, its record of events, and what it counts.
+
+    Args:
+        work: the folder.
+        minutes: of running.
+        seed: of the faults.
+    """
 
     def __init__(self, work, minutes, seed):
         self.work, self.minutes, self.clock = work, minutes, RunningTime()
@@ -95,17 +107,30 @@ class Soak:
             stream.write(json.dumps(dict(facts, event=event, seconds=round(time.time() - self.started))) + '\n')
 
     def prefix(self, output):
+        """Return the prefix of the checkpoints of the training with output_path `output`."""
         return os.path.join(output, 'toy_vid_rfcn', 'VID_train_15frames', 'rfcn_toy_vid')
 
     def settings(self, output, seed):
-        return SETTINGS + ['dataset.root_path=%s' % self.work, 'dataset.dataset_path=%s' % self.data, 'output_path=%s' % output,
-                           'dataset.image_set=VID_train_15frames', 'TRAIN.SEED=%d' % seed]
+        """Return the settings, [a.b=c], of the training with output_path `output` and `seed`."""
+        return SETTINGS + [
+            'dataset.root_path=%s' % self.work, 'dataset.dataset_path=%s' % self.data,
+            'output_path=%s' % output, 'dataset.image_set=VID_train_15frames',
+            'TRAIN.SEED=%d' % seed]
 
     def train(self, output, seed, fault=None):
-        """Run the training, resumed where there is something, with a fault; returns its exit status."""
-        limit = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))) if fault == 'disk' and not self.mounted else None
+        """Run the training, resumed where there is something; return its exit status.
+
+        Args:
+            output: its output_path.
+            seed: TRAIN.SEED.
+            fault: one of FAULTS that is to hit it, or None.
+        """
+        limit = None
+        if fault == 'disk' and not self.mounted:
+            limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
         command = [sys.executable, 'rfcn/train_end2end.py', '--cfg', CFG, '--resume', '--frequent', '1', '--set']
-        process = subprocess.Popen(command + self.settings(output, seed), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        process = subprocess.Popen(command + self.settings(output, seed), cwd=ROOT,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    universal_newlines=True, preexec_fn=limit)
         filler, last, batches, after = os.path.join(self.disk, 'filler'), '', 0, self.random.randint(1, 25)
         for line in process.stdout:
@@ -128,7 +153,8 @@ class Soak:
 
     def _watch_training(self, pid):
         memory, handles = usage(pid)
-        self.training['memory'], self.training['handles'] = max(self.training['memory'], memory), max(self.training['handles'], handles)
+        self.training['memory'] = max(self.training['memory'], memory)
+        self.training['handles'] = max(self.training['handles'], handles)
 
     def cycle(self, seed):
         """An undisturbed run, a disturbed one, and their comparison. Raises DFFError where they differ."""
@@ -154,14 +180,16 @@ class Soak:
             self.note('compared', same=ends[0] == ends[1])
             self.counts['comparisons'] += 1
             if ends[0] != ends[1]:
-                raise DFFError('the disturbed training ended with other parameters; see %s/soak.jsonl' % self.work)
+                raise DFFError('the disturbed training ended with other parameters; see '
+                               '%s/soak.jsonl' % self.work)
 
     def detect(self, prefix):
         """Detect in a stream of frames, some cut short: the error names the frame, the next stream begins behind it."""
         config = detection_defaults()
         update_from_file(config, os.path.join(ROOT, CFG))
         update_from_settings(config, self.settings('', 0))
-        detector = VideoDetector(config, get_symbol_instance(config), *load_test_params(prefix, EPOCHS, print), mx.cpu(), 4)
+        detector = VideoDetector(config, get_symbol_instance(config),
+                                 *load_test_params(prefix, EPOCHS, print), mx.cpu(), 4)
         bad = self.random.choice(self.frames)
         content = cut_short(bad)
         try:
@@ -182,18 +210,25 @@ class Soak:
         """The lines to print."""
         first, last = self.samples[min(2, len(self.samples) - 1)], self.samples[-1]
         faults = ', '.join('%s %d' % (name, self.counts[name]) for name in FAULTS + ('cut frames',))
-        own, trainings = (sum(resource.getrusage(who)[:2]) / 60 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return ['%.1f minutes of running in %.1f by the clock (%.1f of processor time here, %.1f in trainings); the disk was %s' % (
-                    self.clock.seconds / 60, (time.time() - self.started) / 60, own, trainings,
-                    'a file system of %d MB' % (DISK >> 20) if self.mounted else 'a limit on the size of files'),
-                'faults survived: %s' % faults,
-                'disturbed trainings that ended with the parameters of undisturbed ones, bit for bit: %d' % self.counts['comparisons'],
-                'frames detected in: %d' % self.counts['frames'],
-                'streaming process: %d MB and %d file handles at its third stream, %d MB and %d at its last (of %d)' % (
-                    first + last + (len(self.samples),)),
-                'training processes: at most %d MB and %d file handles' % (self.training['memory'], self.training['handles'])]
+        own, trainings = (sum(resource.getrusage(who)[:2]) / 60
+                          for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        disk = 'a file system of %d MB' % (DISK >> 20) if self.mounted else 'a limit on the size of files'
+        return [
+            '%.1f minutes of running in %.1f by the clock (%.1f of processor time here, %.1f in '
+            'trainings); the disk was %s'
+            % (self.clock.seconds / 60, (time.time() - self.started) / 60, own, trainings, disk),
+            'faults survived: %s' % faults,
+            'disturbed trainings that ended with the parameters of undisturbed ones, bit for bit: %d'
+            % self.counts['comparisons'],
+            'frames detected in: %d' % self.counts['frames'],
+            'streaming process: %d MB and %d file handles at its third stream, %d MB and %d at its last (of %d)'
+            % (first + last + (len(self.samples),)),
+            'training processes: at most %d MB and %d file handles'
+            % (self.training['memory'], self.training['handles'])
+        ]
 
     def close(self):
+        """Unmount the small file system."""
         if self.mounted:
             subprocess.call(['umount', self.disk])
 
@@ -228,6 +263,7 @@ def fill(path):
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--minutes', type=float, default=60)
     parser.add_argument('--work', help='folder for data, checkpoints and the record (default: a new temporary one)')

@@ -2,7 +2,8 @@
 
     every-frame, float32, int8    this project: the whole pipeline, all frames key frames or not
     builtin                       the graph as it is built, on MXNet's own operators
-    outputs                       no timing: writes what all shall compute, and the parameters and frames for other frameworks
+    outputs                       no timing: writes what all shall compute, and the parameters and
+                                  frames for other frameworks
 """
 import json
 import os
@@ -54,7 +55,9 @@ class Ours:
         return {'precision': self._predictor.arithmetic()}
 
     def turn(self, count):
-        """[[is it a key frame, ms of reading, network, post-processing]] of the next frames, and ms by the clock of all."""
+        """[[is it a key frame, ms of reading, network, post-processing]] of the next frames, and
+        ms by the clock of all.
+        """
         rows, start = [], time.perf_counter()
         for _ in range(count):
             result = next(self._results)
@@ -103,7 +106,8 @@ def symbols_of(job, built_in):
     """{'key', and of DFF 'current': test network}, the feature being the first output of DFF's for key frames."""
     def make():
         networks = job.instance.test_networks(job.config)
-        return {{'frame': 'key'}.get(kind, kind): mx.sym.Group(own_outputs(symbol)) for kind, symbol in networks.items()}
+        return {{'frame': 'key'}.get(kind, kind): mx.sym.Group(own_outputs(symbol))
+                for kind, symbol in networks.items()}
     if not built_in:
         return make()
     with loader.built_in():
@@ -126,7 +130,10 @@ def inputs_of(job):
 
 
 def write_outputs(job, folder):
-    """reference.npz and float32.npz: feature and maps of both implementations; parameters.npz, frames.npz, network.json."""
+    """reference.npz and float32.npz: feature and maps of both implementations.
+
+    parameters.npz, frames.npz, network.json.
+    """
     inputs, params = inputs_of(job), job.params(lambda line: None)
     for name, built_in in (('reference', True), ('float32', False)):
         given, found = dict(inputs), {}
@@ -141,14 +148,23 @@ def write_outputs(job, folder):
                 given['feat_key'] = found['feature'] = outputs.pop(0)
             found.update(('%s %s' % (kind, layer), value) for layer, value in zip(MAPS[job.task.recognises], outputs))
         np.savez(os.path.join(folder, name + '.npz'), **found)
-    np.savez(os.path.join(folder, 'parameters.npz'), **{name: value.asnumpy() for group in params for name, value in group.items()})
+    np.savez(os.path.join(folder, 'parameters.npz'),
+             **{name: value.asnumpy() for group in params for name, value in group.items()})
     np.savez(os.path.join(folder, 'frames.npz'), data=inputs['data'], data_key=inputs.get('data_key', inputs['data']))
     with open(os.path.join(folder, 'network.json'), 'w', encoding='utf-8') as stream:
-        json.dump({'units': units_of(job), 'has_flow': job.instance.propagates, 'maps': MAPS[job.task.recognises]}, stream)
+        json.dump({'units': units_of(job), 'has_flow': job.instance.propagates,
+                   'maps': MAPS[job.task.recognises]}, stream)
 
 
 def run_once(symbol, inputs, params, rewritten):
-    """Outputs of a float32 network on the CPU; rewritten: as this project runs it."""
+    """Return the outputs, NumPy arrays, of a float32 network on the CPU.
+
+    Args:
+        symbol: the network.
+        inputs: {name: array}.
+        params: (arg_params, aux_params).
+        rewritten: run it as this project does, not as it is built.
+    """
     shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
     if rewritten:
         network = Float32().rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
@@ -173,10 +189,12 @@ def units_of(job):
 
 
 def answer(content):
+    """Write `content` as a line of JSON that benchmarks/contenders.py reads."""
     print('@' + json.dumps(content), flush=True)
 
 
 def main():
+    """Do what the command line says; then answer the lines of standard input."""
     role, folder = sys.argv[1:]
     try:
         job = Job.read(folder)
@@ -187,7 +205,10 @@ def main():
         network = (BuiltIn if role == 'builtin' else Ours)(job, role)
         answer(dict(network.describe(), version='MXNet %s' % mx.__version__))
         for line in sys.stdin:
-            answer(network.turn(int(line)) if line.strip() != 'memory' else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            if line.strip() == 'memory':
+                answer(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            else:
+                answer(network.turn(int(line)))
     except DFFError as error:
         answer({'error': str(error)})
 

@@ -1,7 +1,7 @@
 """Boxes: decoding, intersection over union, non-maximum suppression, and all of them for one frame.
 
-What NumPy computes here is the definition; where the native library is built, lib/boxes/frame_detections.py gives the same, faster.
-Boxes are x1 y1 x2 y2 with inclusive pixel corners: a box w pixels wide has x2 = x1 + w - 1.
+What NumPy computes here is the definition; where the native library is built, lib/boxes/frame_detections.py
+gives the same, faster. Boxes are x1 y1 x2 y2 with inclusive pixel corners: a box w pixels wide has x2 = x1 + w - 1.
 """
 from typing import Tuple
 
@@ -41,7 +41,8 @@ def _ratio(width, height, area_a, area_b):
     return np.divide(shared, union, out=np.zeros(shared.shape), where=(width > 0) & (height > 0) & (union > 0))
 
 
-def frame_detections(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarray, im_info: np.ndarray, score_thresh: float,
+def frame_detections(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarray, im_info: np.ndarray,
+                     score_thresh: float,
                      nms_thresh: float, max_per_image: int = 300) -> np.ndarray:
     """Return the detections of one frame.
 
@@ -65,18 +66,33 @@ def frame_detections(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarr
         ValueError: shapes that do not fit each other, or a scale that is not positive.
     """
     rois, cls_prob, bbox_pred, im_info = checked_outputs(rois, cls_prob, bbox_pred, im_info)
-    score_thresh = np.float32(score_thresh)
-    agnostic = bbox_pred.shape[1] == 8
-    shared = decode_boxes(rois, bbox_pred[:, 4:8], im_info) if agnostic else None
+    if bbox_pred.shape[1] == 8:
+        boxes = decode_boxes(rois, bbox_pred[:, 4:8], im_info)
+    else:
+        boxes = np.stack([decode_boxes(rois, deltas, im_info)
+                          for deltas in np.split(bbox_pred, cls_prob.shape[1], axis=1)], axis=1)
+    return best_detections(boxes, cls_prob, score_thresh, nms_thresh, max_per_image)
+
+
+def best_detections(boxes: np.ndarray, scores: np.ndarray, score_thresh: float, nms_thresh: float,
+                    max_per_image: int = 300) -> np.ndarray:
+    """Return the detections among boxes that are decoded already, as frame_detections does.
+
+    Args:
+        boxes: float32 [R, 4], of all classes, or [R, C + 1, 4], in pixels of the original image.
+        scores: float32 [R, C + 1]; column 0 is the background.
+        score_thresh, nms_thresh, max_per_image: as of frame_detections.
+    """
     parts = []
-    for label in range(1, cls_prob.shape[1]):
-        scores = cls_prob[:, label]
-        boxes = shared if agnostic else decode_boxes(rois, bbox_pred[:, 4 * label:4 * label + 4], im_info)
-        chosen = np.where((scores > score_thresh) & np.isfinite(scores) & np.isfinite(boxes).all(axis=1))[0]
-        order = chosen[np.argsort(-scores[chosen], kind='stable')]
-        keep = order[greedy_nms(boxes[order], np.float32(nms_thresh))]
+    for label in range(1, scores.shape[1]):
+        own_scores = scores[:, label]
+        own_boxes = boxes if boxes.ndim == 2 else boxes[:, label]
+        chosen = np.where((own_scores > np.float32(score_thresh)) & np.isfinite(own_scores)
+                          & np.isfinite(own_boxes).all(axis=1))[0]
+        order = chosen[np.argsort(-own_scores[chosen], kind='stable')]
+        keep = order[greedy_nms(own_boxes[order], nms_thresh)]
         labels = np.full(len(keep), label, dtype=np.float32)
-        parts.append(np.column_stack((labels, scores[keep], boxes[keep])))
+        parts.append(np.column_stack((labels, own_scores[keep], own_boxes[keep])))
     detections = np.concatenate(parts) if parts else np.empty((0, 6))
     if 0 < max_per_image < len(detections):
         best = np.argsort(-detections[:, 1], kind='stable')[:max_per_image]
@@ -86,7 +102,8 @@ def frame_detections(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarr
 
 def checked_outputs(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarray,
                     im_info: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the arrays `rois`, `cls_prob`, `bbox_pred`, `im_info` of frame_detections as contiguous float32; rois as [R, 4].
+    """Return the arrays `rois`, `cls_prob`, `bbox_pred`, `im_info` of frame_detections as contiguous
+    float32; rois as [R, 4].
 
     Raises ValueError for shapes that do not fit each other.
     """
@@ -133,6 +150,7 @@ def greedy_nms(boxes: np.ndarray, thresh: float) -> np.ndarray:
 
     A box goes when it overlaps a kept one before it by more than `thresh` (0 to 1).
     """
+    limit = np.float32(thresh)
     x1, y1, x2, y2 = boxes.T
     areas = (x2 - x1 + 1) * (y2 - y1 + 1)
     alive = np.ones(len(boxes), dtype=bool)
@@ -145,5 +163,5 @@ def greedy_nms(boxes: np.ndarray, thresh: float) -> np.ndarray:
         h = np.maximum(np.minimum(y2[i], y2[i + 1:]) - np.maximum(y1[i], y1[i + 1:]) + 1, 0)
         common = w * h
         with np.errstate(divide='ignore', invalid='ignore'):  # two empty boxes: NaN, which exceeds nothing
-            alive[i + 1:] &= ~(common / (areas[i] + areas[i + 1:] - common) > thresh)
+            alive[i + 1:] &= ~(common / (areas[i] + areas[i + 1:] - common) > limit)
     return np.array(keep, dtype=np.int64)

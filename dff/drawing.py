@@ -1,7 +1,7 @@
 """Detections drawn into frames."""
 import colorsys
 import functools
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -16,21 +16,26 @@ def class_colour(index: int) -> Tuple[int, int, int]:
     return int(255 * blue), int(255 * green), int(255 * red)
 
 
-def draw_detections(image: np.ndarray, detections: np.ndarray, class_names: Sequence[str], thresh: float = 0.0) -> np.ndarray:
+def draw_detections(image: np.ndarray, detections: np.ndarray, class_names: Sequence[str],
+                    thresh: float = 0.0, ids: Optional[np.ndarray] = None) -> np.ndarray:
     """Return a copy of BGR uint8 `image` with a box, class name and score for each detection of at least `thresh`.
 
     detections: [n, 6], class (from 1), score, x1, y1, x2, y2. class_names: by class index, background first.
+    ids: int [n], of the tracks; they are written too, and each has a colour of its own. 0, None: none.
     The best are drawn last, on top. Lines and letters grow with the image.
     """
     canvas = image.copy()
     thickness = max(1, round(min(image.shape[:2]) / 300))
-    for row in detections[np.argsort(detections[:, 1], kind='stable')]:
+    for place in np.argsort(detections[:, 1], kind='stable'):
+        row, track = detections[place], 0 if ids is None else int(ids[place])
         label, score = int(row[0]), float(row[1])
         if score < thresh:
             continue
         x1, y1, x2, y2 = (int(round(float(value))) for value in row[2:6])
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), class_colour(label), thickness)
-        _draw_label(canvas, '%s %.2f' % (class_names[label], score), (x1, y1), class_colour(label))
+        colour = class_colour(track or label)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, thickness)
+        text = '%s %.2f' % (class_names[label], score)
+        _draw_label(canvas, '%s #%d' % (text, track) if track else text, (x1, y1), colour)
     return canvas
 
 

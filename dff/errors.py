@@ -1,4 +1,27 @@
 """The errors that users can cause. Entry points print them as one line, without a traceback."""
+import reprlib
+from typing import Any
+
+
+class _Short(reprlib.Repr):
+    """A repr of bounded length, whatever the value holds and however often its parts hold each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxdict, self.maxtuple, self.maxset = 3, 8, 8, 8, 8
+        self.maxstring, self.maxlong, self.maxother = 120, 40, 120
+
+    def repr_int(self, x: int, level: int) -> str:
+        """See reprlib.Repr; a number of more digits than Python writes is described."""
+        try:
+            return super().repr_int(x, level)
+        except ValueError:
+            return '<a number of %d bits>' % x.bit_length()
+
+
+def shown(value: Any) -> str:
+    """Return `value` as Python writes it, cut: for messages about what files and users give."""
+    return _Short().repr(value)[:500]
 
 
 class DFFError(Exception):
@@ -23,6 +46,10 @@ class DataError(DFFError):
 
 class CheckpointError(DFFError):
     """A parameter file is missing, damaged, or does not fit the network."""
+
+
+class ExportError(DFFError):
+    """A network has no form for other runtimes, or computes something else there."""
 
 
 class DivergenceError(DFFError):

@@ -1,5 +1,6 @@
 """Images: reading, resizing and turning into network input. Training and inference share these."""
 import functools
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -12,8 +13,8 @@ LONGEST = (
 )
 
 
-def read_image(path, shown=False):
-    """The image at `path` as BGR uint8 [H, W, 3]; DataError where it is missing, unreadable or
+def read_image(path: str, shown: bool = False) -> np.ndarray:
+    """Return the image at `path` as BGR uint8 [H, W, 3]; DataError where it is missing, unreadable or
     too narrow.
 
     shown: turn it as its EXIF orientation says, as viewers do; else it is as stored, which is
@@ -40,7 +41,8 @@ def read_image(path, shown=False):
         try:
             image = cv2.imdecode(data, flags)
         except cv2.error as error:      # larger than OPENCV_IO_MAX_IMAGE_PIXELS, which lib/utils/mxnet_import.py sets
-            raise DataError('cannot decode image %s (%d bytes): %s' % (path, data.size, ' '.join(str(error).split()))) from None
+            reason = ' '.join(str(error).split())
+            raise DataError('cannot decode image %s (%d bytes): %s' % (path, data.size, reason)) from None
     if image is None:
         raise DataError('cannot decode image %s (%d bytes): not a whole JPEG or PNG file; replace it'
                         % (path, data.size))
@@ -75,8 +77,8 @@ def _png_is_whole(data):
     return False
 
 
-def resize_scale(height, width, size):
-    """The factor that brings the shorter side to size[0], the longer one to at most size[1]."""
+def resize_scale(height: int, width: int, size: Sequence[int]) -> float:
+    """Return the factor that brings the shorter of `height` and `width` to size[0], the longer to at most size[1]."""
     shorter, longer = min(height, width), max(height, width)
     scale = size[0] / shorter
     if round(scale * longer) > size[1]:
@@ -84,11 +86,16 @@ def resize_scale(height, width, size):
     return scale
 
 
-def resize(frame, size, stride=0, interpolation=cv2.INTER_LINEAR, border=0):
-    """Scale `frame`, uint8 [H, W, 3] or [H, W], to `size` = (shorter side, longest side); returns (image, scale).
+def resize(frame: np.ndarray, size: Sequence[int], stride: int = 0, interpolation: int = cv2.INTER_LINEAR,
+           border: int = 0) -> Tuple[np.ndarray, float]:
+    """Scale a frame; returns (image, scale).
 
-    With stride > 0 (network.IMAGE_STRIDE) pixels of value `border` are added to the right and at the
-    bottom until both sides are multiples of it. (Label maps: cv2.INTER_NEAREST, border 255.)
+    Args:
+        frame: uint8 [H, W, 3] or [H, W].
+        size: (shorter side, longest side), pixels; the shorter side becomes the first, the longer at most the second.
+        stride: pixels are added to the right and at the bottom until both sides are multiples of it; 0: none.
+        interpolation: OpenCV's name for the way; of label maps cv2.INTER_NEAREST.
+        border: value of the added pixels; of label maps 255.
     """
     scale = resize_scale(frame.shape[0], frame.shape[1], size)
     if scale != 1:
@@ -110,8 +117,8 @@ def _mean_tables(means):
     return [(np.arange(256) - mean).astype(np.float32) for mean in means]
 
 
-def to_tensor(frame, pixel_means):
-    """BGR uint8 [H, W, 3] to network input: RGB minus means, float32 [1, 3, H, W].
+def to_tensor(frame: np.ndarray, pixel_means: Sequence[float]) -> np.ndarray:
+    """Turn `frame`, BGR uint8 [H, W, 3] to network input: RGB minus means, float32 [1, 3, H, W].
 
     pixel_means: three numbers, listed blue, green, red (network.PIXEL_MEANS).
     """

@@ -9,7 +9,8 @@ IGNORE_LABEL = 255     # a pixel that neither training nor evaluation counts
 
 
 def default_palette(num_classes: int) -> np.ndarray:
-    """Return colours for classes without their own, uint8 [num_classes, 3] RGB: those of PASCAL VOC, where class 0 is black.
+    """Return colours for classes without their own, uint8 [num_classes, 3] RGB: those of PASCAL VOC, where
+    class 0 is black.
 
     The bits of a class's number, three at a time from the lowest, are the bits of red, green and blue from the highest.
     """
@@ -35,7 +36,8 @@ def colour_image(label: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def overlay(frame: np.ndarray, label: np.ndarray, palette: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """Return a copy of BGR uint8 [H, W, 3] `frame` with the colours of a label map over it; pixels of black classes stay.
+    """Return a copy of BGR uint8 [H, W, 3] `frame` with the colours of a label map over it; pixels of black
+    classes stay.
 
     label: uint8 [H, W], as large as the frame; palette: uint8 [n, 3] RGB; opacity: share of the colours, 0 to 1.
     """
@@ -59,5 +61,6 @@ def draw_legend(frame: np.ndarray, class_names: Sequence[str], palette: np.ndarr
         top = 2 + line * step
         colour = tuple(int(value) for value in palette[index][::-1])
         cv2.rectangle(frame, (2, top), (2 + step, top + step - 3), colour, cv2.FILLED)
-        for ink, width in (((0, 0, 0), weight + 2), ((255, 255, 255), weight)):       # white with a dark rim shows on any ground
+        # white with a dark rim shows on any ground
+        for ink, width in (((0, 0, 0), weight + 2), ((255, 255, 255), weight)):
             cv2.putText(frame, class_names[index], (step + 6, top + step - 5), FONT, scale, ink, width, cv2.LINE_AA)

@@ -6,7 +6,7 @@ dff.schedule.Schedule says; what the networks are, dff.networks.Networks.
 import itertools
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, Iterator, List
+from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional
 
 from dff.frames import Frame
 from dff.networks import Networks
@@ -15,7 +15,8 @@ from dff.schedule import Schedule
 
 
 def key_frame_loop(frames: Iterable[Frame], schedule: Schedule, networks: Networks, post_process: Callable,
-                   result: Callable = Detected, clock: Callable[[], float] = time.perf_counter) -> Iterator[Any]:
+                   result: Callable = Detected, clock: Callable[[], float] = time.perf_counter,
+                   follow: Optional[Callable] = None) -> Iterator[Any]:
     """Yield a `result` for each Frame of the clip `frames`, in order.
 
     Args:
@@ -25,14 +26,15 @@ def key_frame_loop(frames: Iterable[Frame], schedule: Schedule, networks: Networ
         post_process: (values of the Outputs, frame) -> the third field of the result.
         result: Detected, or another type with its five fields.
         clock: seconds.
+        follow: a dff.tracking.follow.Follower, which gives the detections ids; None: they get none.
     """
     def timed(function, *arguments):
         start = clock()
         return function(*arguments), clock() - start
 
     schedule.restart()
-    key_frame, waiting, index = None, deque(), 0
-    frames = iter(frames)
+    waiting: Deque[Frame] = deque()
+    frames, key_frame, index = iter(frames), None, 0
     while True:
         start = clock()
         frame = waiting.popleft() if waiting else next(frames, None)
@@ -44,16 +46,22 @@ def key_frame_loop(frames: Iterable[Frame], schedule: Schedule, networks: Networ
         reading = clock() - start
         if begins:
             (key_outputs, state), key_seconds = timed(networks.key, key_frame)
+        flow = None
         if frame is key_frame:
             outputs, seconds = key_outputs, key_seconds
         else:
             outputs, seconds = timed(networks.current, frame, state)
+            flow = outputs.flow
             if not schedule.accepts(outputs.mismatch):
                 key_frame = frame
                 (outputs, state), key_seconds = timed(networks.key, frame)
                 seconds += key_seconds
         found, post = timed(post_process, outputs.values, frame)
-        yield result(index, frame.image, found, frame is key_frame, Seconds(reading, seconds, post))
+        is_key, more = frame is key_frame, {}
+        if follow is not None:
+            more['track_ids'], following = timed(follow, found, frame, begins, flow, is_key)
+            post += following
+        yield result(index, frame.image, found, is_key, Seconds(reading, seconds, post), **more)
         index += 1
 
 
@@ -67,12 +75,14 @@ def _look_ahead(first: Frame, waiting: Deque[Frame], frames: Iterator[Frame], sc
         waiting.append(frame)
         if frame.tensor.shape != first.tensor.shape:
             break
-    alike = itertools.takewhile(lambda frame: frame.tensor.shape == first.tensor.shape, itertools.islice(waiting, count))
+    alike = itertools.takewhile(lambda frame: frame.tensor.shape == first.tensor.shape,
+                                itertools.islice(waiting, count))
     usable = [first, *alike]
     return usable[schedule.key_place(len(usable))]
 
 
-def batch_loop(frames: Iterable[Frame], size: int, run_batch: Callable, post_process: Callable, has_current: bool = True,
+def batch_loop(frames: Iterable[Frame], size: int, run_batch: Callable, post_process: Callable,
+               has_current: bool = True,
                clock: Callable[[], float] = time.perf_counter) -> Iterator[Detected]:
     """Yield a Detected for each Frame of the clip `frames`, computed in batches.
 

@@ -1,6 +1,8 @@
 """What a pair of networks has to answer to run in the key/current loop, whichever engine computes them."""
 from typing import Any, NamedTuple, Optional, Protocol, Tuple
 
+import numpy as np
+
 from dff.frames import Frame
 
 
@@ -8,7 +10,11 @@ class Outputs(NamedTuple):
     """What the networks hand out for a frame, in host memory."""
 
     values: Any                          # what the task makes its result of: of detection (rois, cls_prob, bbox_pred)
-    mismatch: Optional[float] = None     # grey levels that the key frame's image, moved along the flow, is off; None: not measured
+    # grey levels that the key frame's image, moved along the flow, is off; None: not measured
+    mismatch: Optional[float] = None
+    # float32 [2, h, w], cells of the feature map: what lies at (x, y) in this frame lies at
+    # (x + flow[0], y + flow[1]) in its key frame; None: not handed out, or of a key frame
+    flow: Optional[np.ndarray] = None
 
 
 class Networks(Protocol):

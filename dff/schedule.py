@@ -1,6 +1,7 @@
 """Which frames of a clip are key frames.
 
-A schedule counts the frames of one clip at a time and keeps all state that the choice needs; dff/loop.py asks it and does as it says.
+A schedule counts the frames of one clip at a time and keeps all state that the choice needs; dff/loop.py
+asks it and does as it says.
 
     fixed     the first frame of every interval (arXiv 1611.07715, algorithm 1)
     middle    the middle one, for which the frames before it wait: the farthest frame is then half as far away
@@ -16,7 +17,8 @@ POLICIES = ('fixed', 'middle', 'flow')
 class Schedule:
     """Every `interval` frames share a key frame: the first of them, or the one `lookahead` frames later.
 
-    A frame of another size than the one before it begins a new interval too, since it cannot use that key frame's feature.
+    A frame of another size than the one before it begins a new interval too, since it cannot use that key
+    frame's feature.
 
     Args:
         interval: frames from one key frame to the next, 1 or more.
@@ -48,15 +50,17 @@ class Schedule:
     def key_place(self, available: int) -> int:
         """Return which of the next `available` frames of the interval is the key frame, 0 for the first.
 
-        Near a clip's end, or before a change of size, there are fewer than `lookahead` frames behind the first one; then it is the
-        middle one of those.
+        Near a clip's end, or before a change of size, there are fewer than `lookahead` frames behind the
+        first one; then it is the middle one of those.
         """
         return self.lookahead if available > self.lookahead else available // 2
 
     def accepts(self, mismatch: Optional[float]) -> bool:
-        """Return whether the current network's result for the frame counted last is good enough, and need not become a key frame.
+        """Return whether the current network's result for the frame counted last is good enough, and need
+        not become a key frame.
 
-        mismatch: how far the key frame's image, moved along the flow, is off (grey levels); None where that was not measured.
+        mismatch: how far the key frame's image, moved along the flow, is off (grey levels); None where that
+            was not measured.
         """
         return True
 
@@ -69,8 +73,8 @@ class Schedule:
 class MismatchSchedule(Schedule):
     """A key frame at least every `interval` frames, and sooner where the image does not follow the flow.
 
-    The mismatches of the frames since the key frame add up; a frame that lifts the sum above `largest` becomes a key frame.
-    Their sum chooses better than the last one alone (docs/benchmarks.md).
+    The mismatches of the frames since the key frame add up; a frame that lifts the sum above `largest`
+    becomes a key frame. Their sum chooses better than the last one alone (docs/benchmarks.md).
 
     Args:
         interval: as of Schedule.

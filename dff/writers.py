@@ -1,6 +1,8 @@
 """Annotated frames to folders and video files."""
 import contextlib
 import os
+import re
+import tempfile
 from typing import Callable, Iterator
 
 import cv2
@@ -10,35 +12,86 @@ from dff.errors import DataError, SetupError
 from dff.files import atomic_path
 from dff.sources import DEFAULT_FPS
 
+# Video files by their endings, and the codec of each: of those that OpenCV's wheels hold, the one
+# that most players know.
+CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG', '.mkv': 'mp4v', '.webm': 'VP80'}
+_SIZE = (64, 48)      # of a frame to try an encoder with
+
+
+def check_output(path: str, flag: str = '--output') -> None:
+    """Raise an error where open_writer could not write to `path`, before there is a frame to write.
+
+    DataError: `path` ends like a file of another kind; SetupError: this OpenCV cannot encode such
+    video. flag: what named `path`, for the message.
+    """
+    ending = _ending(path)
+    if ending in CODECS:
+        if os.path.isdir(path):
+            raise DataError('%s %s: a video is to be written, but there is a folder of that name; '
+                            'put / behind it to write JPEG files into it, or remove it'
+                            % (flag, path))
+        with tempfile.TemporaryDirectory() as folder:
+            video = _open_video(os.path.join(folder, 'try' + ending), DEFAULT_FPS, _SIZE)
+            video.release()
+    elif ending and not os.path.isdir(path):
+        raise DataError('%s %s: files ending in %s are not written. A name that ends in %s gives a '
+                        'video, one without an ending a folder of JPEG files (put / behind the name '
+                        'of a folder with a dot in it)' % (flag, path, ending, ', '.join(CODECS)))
+
+
+def _ending(path):
+    """The ending of a file's name, in small letters; '' for what is no file: a folder's name with
+    / behind it, or with a number behind its last dot.
+    """
+    ending = os.path.splitext(str(path))[1].lower()
+    return ending if re.fullmatch(r'\.[a-z][a-z0-9]{1,4}', ending) else ''
+
 
 @contextlib.contextmanager
 def open_writer(path: str, fps: float = DEFAULT_FPS) -> Iterator[Callable[[np.ndarray, str], None]]:
-    """Yield `write(frame, name)`: to the video `path`, of `fps` frames a second, if it ends in .mp4, else into folder `path`.
+    """Yield `write(frame, name)`: to the video `path`, of `fps` frames a second, or into a folder.
 
-    Frames are BGR uint8. In a folder they become <name>.jpg. A video appears under its name when it
-    is whole; after an error nothing of it stays. DataError: `path` cannot be written;
-    SetupError: this OpenCV has no encoder.
+    A name that ends as one of CODECS is a video's; other endings are refused. Frames are BGR uint8.
+    In a folder they become <name>.jpg. A video appears under its name when it is whole; after an
+    error nothing of it stays. DataError: `path` cannot be written; SetupError: this OpenCV has no
+    encoder.
     """
     path = str(path)
-    video = path.lower().endswith('.mp4')
-    folder = os.path.dirname(os.path.abspath(path)) if video else path
+    check_output(path, 'output')
+    if _ending(path) not in CODECS:
+        with open_folder(path) as write:
+            yield write
+        return
+    _make_folder(os.path.dirname(os.path.abspath(path)), path)
+    with atomic_path(path) as temporary, _video_writer(temporary, fps) as write:
+        yield write
+
+
+@contextlib.contextmanager
+def open_folder(path: str) -> Iterator[Callable[[np.ndarray, str], None]]:
+    """Yield `write(frame, name)`, as open_writer, into a folder, whatever the name `path` ends in.
+
+    Raises DataError where it cannot be written.
+    """
+    path = str(path)
+    _make_folder(path, path)
+    yield lambda frame, name: _write_image(os.path.join(path, name + '.jpg'), frame)
+
+
+def _make_folder(folder, path):
+    """Make `folder`; DataError, naming `path`, where nothing can be written into it."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise DataError('cannot write %s: %s' % (path, error.strerror)) from None
     if not os.access(folder, os.W_OK):
         raise DataError('cannot write %s: the folder %s is read-only' % (path, folder))
-    if video:
-        with atomic_path(path) as temporary, _video_writer(temporary, fps) as write:
-            yield write
-    else:
-        yield lambda frame, name: _write_image(os.path.join(path, name + '.jpg'), frame)
 
 
 def _write_image(path, frame):
     _, data = cv2.imencode('.jpg', frame, [cv2.IMWRITE_JPEG_QUALITY, 92])
     try:
-        with atomic_path(path) as temporary:
+        with atomic_path(path, durable=False) as temporary:
             data.tofile(temporary)
     except OSError as error:
         raise DataError('cannot write %s: %s' % (path, error.strerror or error)) from None
@@ -53,15 +106,26 @@ def _video_writer(path, fps):
         nonlocal video, size
         if video is None:
             size = (frame.shape[1], frame.shape[0])
-            video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'mp4v'), fps, size)
-            if not video.isOpened():
-                raise SetupError('this OpenCV cannot encode .mp4 video; pass a folder as output instead')
+            video = _open_video(path, fps, size)
         video.write(_letterbox(frame, size))
     try:
         yield write
     finally:
         if video is not None:
             video.release()
+
+
+def _open_video(path, fps, size):
+    """A cv2.VideoWriter of frames that measure size = (width, height)."""
+    ending = _ending(path)
+    code = cv2.VideoWriter_fourcc(*CODECS[ending])       # type: ignore[attr-defined]  # its stubs lack the name
+    video = cv2.VideoWriter(path, code, fps, size)
+    if not video.isOpened():
+        video.release()
+        others = ', '.join(kind for kind in CODECS if kind != ending)
+        raise SetupError('this OpenCV cannot encode %s video; pass a folder as output instead, or '
+                         'a video of another kind (%s)' % (ending, others))
+    return video
 
 
 def _letterbox(frame, size):

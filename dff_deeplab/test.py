@@ -1,4 +1,7 @@
-"""Segment the labelled frames of dataset.test_image_set with DFF and evaluate: python dff_deeplab/test.py --cfg FILE.yaml"""
+"""Segment the labelled frames of dataset.test_image_set with DFF and evaluate:
+
+    python dff_deeplab/test.py --cfg FILE.yaml
+"""
 import os
 import sys
 

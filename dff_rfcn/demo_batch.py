@@ -1,4 +1,7 @@
-"""As demo.py, through the batch network: a key frame and those after it at once. python dff_rfcn/demo_batch.py --help"""
+"""As demo.py, through the batch network: a key frame and those after it at once:
+
+    python dff_rfcn/demo_batch.py --help
+"""
 import os
 import sys
 

@@ -3,16 +3,18 @@
     python tools/benchmark.py --cfg experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml --input VIDEO --model PREFIX
     python tools/benchmark.py --cfg FILE.yaml --against builtin,torch,openvino --precision float32,int8
 
-Works without a model (random parameters) and without an input (drawn frames as large as SCALES allows). Each row of the table is a
-process of its own; they take turns, so that a busy machine slows all alike. --against:
+Works without a model (random parameters) and without an input (drawn frames as large as SCALES
+allows). Each row of the table is a process of its own; they take turns, so that a busy machine
+slows all alike. --against:
 
     builtin     the network as the original would run today: MXNet's own operators, MXNet's default number of threads
     torch       PyTorch, twice: torch.compile with freezing; TorchScript, frozen, with the oneDNN graph fuser
     openvino    OpenVINO, made from the PyTorch network
 
-They get the same parameters and frames, and what they compute is compared before they are timed. They are not charged for reading and
-post-processing, PyTorch and OpenVINO neither for proposals and pooling, which only exist here. Who is not installed is left out, with a
-message: pip install -r requirements-bench.txt, or --peer-python for another environment.
+They get the same parameters and frames, and what they compute is compared before they are timed.
+They are not charged for reading and post-processing, PyTorch and OpenVINO neither for proposals
+and pooling, which only exist here. Who is not installed is left out, with a message: pip install
+-r requirements-bench.txt, or --peer-python for another environment.
 """
 import os
 import platform
@@ -43,21 +45,28 @@ from lib.utils.threads import physical_cores  # noqa: E402
 
 EVERY = 'every-frame'
 BASELINE_FRAMES = 2      # of the frame baseline in a turn
-NAMES = {EVERY: 'every frame a key frame', 'builtin': "MXNet's operators and defaults", 'torch-compile': 'PyTorch, torch.compile',
-         'torchscript': 'PyTorch, TorchScript', 'openvino': 'OpenVINO'}
+NAMES = {
+    EVERY: 'every frame a key frame', 'builtin': "MXNet's operators and defaults", 'torch-compile':
+    'PyTorch, torch.compile', 'torchscript': 'PyTorch, TorchScript', 'openvino': 'OpenVINO'
+}
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace."""
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--model', metavar='PREFIX', help='parameters are PREFIX-%%04d.params (default: random ones)')
-    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of the parameters (default 0)')
+    parser.add_argument('--epoch', type=int, default=0, metavar='N',
+                        help='number in the name of the parameters (default 0)')
     parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default: drawn frames)')
-    parser.add_argument('--against', type=some_of(*PEERS), default=[], metavar='NAMES', help='some of %s' % ','.join(PEERS))
+    parser.add_argument('--against', type=some_of(*PEERS), default=[], metavar='NAMES',
+                        help='some of %s' % ','.join(PEERS))
     parser.add_argument('--precision', type=some_of('float32', 'int8'), metavar='NAMES',
                         help='float32, int8 or both, as float32,int8; overrides TEST.PRECISION')
-    parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
+    parser.add_argument('--interval', type=positive, metavar='N',
+                        help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--frames', type=positive, default=40, metavar='N', help='frames to time at least (default 40)')
-    parser.add_argument('--threads', type=positive, metavar='N', help='of all but builtin (default: the physical cores)')
+    parser.add_argument('--threads', type=positive, metavar='N',
+                        help='of all but builtin (default: the physical cores)')
     parser.add_argument('--peer-python', default=sys.executable, metavar='PATH',
                         help='Python that has torch and openvino (default: this one)')
     parser.add_argument('--json', metavar='FILE', help='also write all figures here')
@@ -75,7 +84,9 @@ def make_job(args, folder):
     if args.against and contexts(job.config.gpus, lambda line: None)[0].device_type != 'cpu':
         raise ConfigError('--against compares on the CPU: add --gpus cpu')
     if job.task.recognises != 'detection' and set(args.against) - {'builtin'}:
-        raise ConfigError('--against torch and openvino know the detectors only; for segmentation there is --against builtin')
+        raise ConfigError(
+            '--against torch and openvino know the detectors only; for segmentation there is --against builtin'
+        )
     if job.frames is None:
         job.use_drawn_frames(folder)
     if next(iter(open_frames(job.frames)), None) is None:
@@ -88,7 +99,15 @@ def make_job(args, folder):
 
 
 def start(job, args, folder):
-    """[Contender] that can run here, the frame baseline first where it is another network run."""
+    """Start the processes that run networks, and return those that can here, [Contender].
+
+    The frame baseline is the first where it is another network run.
+
+    Args:
+        job: the Job.
+        args: the command line.
+        folder: where the job lies for the processes.
+    """
     own = ([EVERY] if job.interval > 1 else []) + args.precision
     names = own + [name for peer in args.against for name in PEERS[peer]]
     contenders = []
@@ -96,7 +115,8 @@ def start(job, args, folder):
         for name in names:
             threads = max(1, (os.cpu_count() or 1) // 2) if name == 'builtin' else args.threads
             frames = BASELINE_FRAMES if name == EVERY else job.interval
-            contender = Contender(name, args.peer_python if name in FOREIGN else sys.executable, folder, threads, frames)
+            contender = Contender(name, args.peer_python if name in FOREIGN else sys.executable,
+                                  folder, threads, frames)
             if 'missing' in contender.reply:
                 print('left out: %s (%s)' % (NAMES[name], contender.reply['missing']))
                 contender.end()
@@ -113,7 +133,10 @@ def table(rows, different):
     """The figures, {name: Contender.numbers()}, as Markdown; the first row is the frame baseline."""
     against = {name: row for name, row in rows.items() if name in PEERS['builtin'] + FOREIGN}
     base, builtin = next(iter(rows.values()))['total'], rows.get('builtin')
-    head = ['ms', 'reading', 'key network', 'current network', 'post-processing', 'total', 'fps', 'against every frame', 'peak memory, MB']
+    head = [
+        'ms', 'reading', 'key network', 'current network', 'post-processing', 'total', 'fps',
+        'against every frame', 'peak memory, MB'
+    ]
     head += ['against builtin'] * bool(builtin) + ['outputs differ by'] * bool(against)
     lines = ['| %s |' % ' | '.join(head), '|' + '---|' * len(head)]
     for name, row in rows.items():
@@ -126,35 +149,52 @@ def table(rows, different):
 
 
 def notes(job, rows, facts):
-    """Lines below the table."""
+    """Return the lines below the table.
+
+    Args:
+        job: the Job.
+        rows: {name: Contender.numbers()}.
+        facts: of facts_of.
+    """
     first = next(name for name in rows if name != EVERY)
-    frames = ('medians of %d frames' % rows[first]['frames'] if job.interval == 1 else 'medians of %d frames, %d of them key frames'
+    frames = ('medians of %d frames' % rows[first]['frames']
+              if job.interval == 1 else 'medians of %d frames, %d of them key frames'
               % (rows[first]['frames'], rows[first]['key_frames']))
-    lines = ['%s; interval %d%s; network input %s; %s' % (frames, job.interval, '' if job.instance.propagates else ' (no flow network)',
-                                                         facts['input'], job.config.symbol),
-             'machine: %(machine)s; %(versions)s' % facts,
-             'threads: ' + ', '.join('%s %d' % (NAMES.get(name, name), row['threads']) for name, row in rows.items())]
+    lines = [
+        '%s; interval %d%s; network input %s; %s'
+        % (frames, job.interval, '' if job.instance.propagates else ' (no flow network)',
+         facts['input'], job.config.symbol),
+        'machine: %(machine)s; %(versions)s' % facts, 'threads: ' + ', '.join(
+            '%s %d' % (NAMES.get(name, name), row['threads']) for name, row in rows.items())
+    ]
     for name, row in rows.items():
         if name in ('float32', 'int8'):
             parts = ', '.join('%s network %s' % pair for pair in row['precision'].items())
-            lines.append('%s: %s; outside of the networks %.1f %% of the wall time' % (name, parts, 100 * row['outside']))
+            lines.append('%s: %s; outside of the networks %.1f %% of the wall time'
+                         % (name, parts, 100 * row['outside']))
     return lines
 
 
 def facts_of(job, rows):
     """{'machine', 'versions', 'input'}, in words."""
     frame = prepare(next(iter(open_frames(job.frames))), input_format(job.config))
-    versions = ['%s %s' % pair for pair in (('Python', platform.python_version()), ('MXNet', mx.__version__), ('NumPy', np.__version__),
-                                            ('OpenCV', cv2.__version__))]
+    versions = [
+        '%s %s' % pair
+        for pair in (('Python', platform.python_version()), ('MXNet', mx.__version__),
+                     ('NumPy', np.__version__), ('OpenCV', cv2.__version__))
+    ]
     versions += sorted({row['version'] for name, row in rows.items() if name in FOREIGN})
     with open('/proc/meminfo', encoding='utf-8') as stream:
         memory = int(next(line for line in stream if line.startswith('MemTotal')).split()[1]) >> 20
     device = contexts(job.config.gpus.split(',')[0], lambda line: None)[0]
-    return {'machine': '%s, %d cores, %d GB, on %s' % (processor(), physical_cores(), memory, device), 'versions': ', '.join(versions),
-            'input': '%dx%d' % frame.tensor.shape[2:]}
+    return {
+        'machine': '%s, %d cores, %d GB, on %s' % (processor(), physical_cores(), memory, device),
+        'versions': ', '.join(versions), 'input': '%dx%d' % frame.tensor.shape[2:]
+    }
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     args.threads = args.threads or int(os.environ['OMP_NUM_THREADS'])
     with tempfile.TemporaryDirectory() as folder:
@@ -170,7 +210,10 @@ def main():
     print('\n%s\n\n%s' % (table(rows, different), '\n'.join(lines)))
     if args.json:
         times = {contender.name: contender.rows for contender in contenders}
-        write_json(args.json, dict(facts, symbol=job.config.symbol, interval=job.interval, rows=rows, differences=different, frames=times))
+        write_json(
+            args.json,
+            dict(facts, symbol=job.config.symbol, interval=job.interval, rows=rows,
+                 differences=different, frames=times))
 
 
 if __name__ == '__main__':

@@ -50,8 +50,11 @@ def main():
         dest='settings',
         help='override single settings, as in --set dataset.image_set=VID_train_x',
     )
-    parser.add_argument('--limit', type=int, default=10, metavar='N', help='problems of each kind to show (default 10; 0: all)')
-    parser.add_argument('--decode', action='store_true', help='decode every image too, which finds damage inside: minutes for 10,000')
+    parser.add_argument('--limit', type=int, default=10, metavar='N',
+                        help='problems of each kind to show (default 10; 0: all)')
+    parser.add_argument(
+        '--decode', action='store_true',
+        help='decode every image too, which finds damage inside: minutes for 10,000')
     parser.add_argument('--html', metavar='OUT', help='write a report with sample frames and histograms to this file')
     args = parser.parse_args()
     if args.limit < 0:

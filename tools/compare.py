@@ -2,10 +2,11 @@
 
     python tools/compare.py [toy_vid] [toy_seg] [camvid_vid] [camvid_seg]
 
-Without names the embedded data: detection on toy_vid and segmentation on toy_seg, the main job of this project. Runs the
-same commands as any other experiment and prints the tables of the README. Trained networks of an earlier run are used again,
-and a training that was stopped goes on; remove output/ to train anew. Without a GPU, several names are trained two at a time,
-each on half of the processor cores: small networks keep one thread busier than many.
+Without names the embedded data: detection on toy_vid and segmentation on toy_seg, the main job of
+this project. Runs the same commands as any other experiment and prints the tables of the README.
+Trained networks of an earlier run are used again, and a training that was stopped goes on; remove
+output/ to train anew. Without a GPU, several names are trained two at a time, each on half of the
+processor cores: small networks keep one thread busier than many.
 """
 import argparse
 import json
@@ -25,25 +26,40 @@ from dff.errors import ConfigError, DFFError  # noqa: E402
 from dff.files import atomic_path  # noqa: E402
 from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 
-# tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts: the detection settings whose
-# pre-trained parts both start from; flow_settings: --set of pre-training the flow network; measure: in results.json; middle: the intervals
-# to be tested with KEY_FRAME_POLICY middle, too; clip: a folder of frames for the demo video.
+# tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts:
+# the detection settings whose pre-trained parts both start from; flow_settings: --set of
+# pre-training the flow network; measure: in results.json; middle: the intervals to be tested with
+# KEY_FRAME_POLICY middle, too; clip: a folder of frames for the demo video.
 Job = namedtuple('Job', 'tasks settings parts flow_settings measure intervals middle clip demo_arguments')
 DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')
 NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_deeplab': 'DFF DeepLab'}
-CAMVID_STILLS = ('dataset.image_set=DET_train_camvid+VID_train_first50',)      # moved, they teach the flow as well as frames of the clip
+# Moved, they teach the flow as well as frames of the clip.
+CAMVID_STILLS = ('dataset.image_set=DET_train_camvid+VID_train_first50',)
 PARTS = {'backbone': 'backbone', 'flow': 'flow network'}
 MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
-    'toy_vid': Job(DETECTION, 'toy_vid', 'toy_vid', (), 'mAP', (1, 5, 10), (10,), 'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
-    'toy_seg': Job(SEGMENTATION, 'toy_seg', 'toy_vid', (), 'mIoU', (1, 5), (), 'data/toy_seg/val/clip_002', ()),
-    'camvid_vid': Job(DETECTION, 'camvid', 'camvid', CAMVID_STILLS, 'mAP', (1, 5, 10), (5, 10), 'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
-    'camvid_seg': Job(SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, 'mIoU', (1, 2, 5, 10), (), 'data/camvid/val', ()),
+    'toy_vid': Job(
+        DETECTION, 'toy_vid', 'toy_vid', (), 'mAP', (1, 5, 10), (10,),
+        'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
+    'toy_seg': Job(
+        SEGMENTATION, 'toy_seg', 'toy_vid', (), 'mIoU', (1, 5), (), 'data/toy_seg/val/clip_002', ()),
+    'camvid_vid': Job(
+        DETECTION, 'camvid', 'camvid', CAMVID_STILLS, 'mAP', (1, 5, 10), (5, 10),
+        'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
+    'camvid_seg': Job(
+        SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, 'mIoU', (1, 2, 5, 10), (),
+        'data/camvid/val', ()),
 }
 
 
 class Task:
-    """One task's commands, on one data set's settings."""
+    """One task's commands, on one data set's settings.
+
+    Args:
+        task: name of its folder, as 'rfcn'.
+        cfg: path of the settings, from the repository's root.
+        overrides: [a.b=c] for every command.
+    """
 
     def __init__(self, task, cfg, overrides):
         self.task, self.cfg, self.overrides = task, cfg, overrides
@@ -52,34 +68,57 @@ class Task:
         self.network, prefix, self.epoch = tree['network'], tree['TRAIN']['model_prefix'], tree['TEST']['test_epoch']
         folder = os.path.join(resolve(tree['output_path']), os.path.splitext(os.path.basename(cfg))[0])
         self.prefix = os.path.join(folder, tree['dataset']['image_set'].replace('+', '_'), prefix)
-        self.results = os.path.join(folder, tree['dataset']['test_image_set'], '%s-%04d_interval%%d%%s' % (prefix, self.epoch), 'results.json')
+        self.results = os.path.join(folder, tree['dataset']['test_image_set'],
+                                    '%s-%04d_interval%%d%%s' % (prefix, self.epoch),
+                                    'results.json')
 
     def pretrain(self, part, key, settings=(), needs=()):
-        """The Step that makes the file that network.<key> names, once those of `needs` are there."""
+        """Return the Step that makes a part's file to start from.
+
+        Args:
+            part: 'backbone' or 'flow'.
+            key: network.<key> names the file.
+            settings: more of [a.b=c].
+            needs: files that must be there before.
+        """
         command = self._command('tools/pretrain.py', part, settings=settings)
-        return Step('pre-training the %s on %s' % (PARTS[part], self.settings), parameters(self.network[key], 0), command, needs)
+        return Step('pre-training the %s on %s' % (PARTS[part], self.settings),
+                    parameters(self.network[key], 0), command, needs)
 
     def train(self):
         """The Step that trains."""
         network = self.network
-        needs = [parameters(network['pretrained'], network.get('pretrained_epoch', 0)), parameters(network.get('pretrained_flow', ''), 0)]
+        needs = [
+            parameters(network['pretrained'], network.get('pretrained_epoch', 0)),
+            parameters(network.get('pretrained_flow', ''), 0)
+        ]
         command = self._command('%s/train_end2end.py' % self.task, '--resume')
-        return Step('training %s on %s' % (NAMES[self.task], self.settings), parameters(self.prefix, self.epoch), command, needs)
+        return Step('training %s on %s' % (NAMES[self.task], self.settings),
+                    parameters(self.prefix, self.epoch), command, needs)
 
     def test(self, interval, middle=False):
-        """Test with a key frame every `interval` frames, the first of them or the middle one; returns the numbers of results.json."""
+        """Test with a key frame every `interval` frames, the first of them or the middle one.
+
+        Returns the numbers of results.json.
+        """
         settings = ['TEST.KEY_FRAME_POLICY=middle'] if middle else []
         self.run('experiments/%s/%s_test.py' % (self.task, self.task), '--interval', str(interval), settings=settings)
         with open(self.results % (interval, '_middle' if middle else ''), encoding='utf-8') as stream:
             return json.load(stream)
 
     def demo(self, source, output, arguments):
-        """Draw the results on the folder of frames `source` into the video `output`."""
+        """Draw the results on the folder of frames `source` into the video `output`.
+
+        arguments: more of the demo's.
+        """
         self.run('%s/demo.py' % self.task, '--input', source, '--output', output, '--model', self.prefix,
                  '--epoch', str(self.epoch), *arguments)
 
     def run(self, *command, settings=()):
-        """Run a script of the repository with this task's settings, and more `settings`. Raises DFFError where it fails."""
+        """Run a script of the repository with this task's settings, and more `settings`.
+
+        Raises DFFError where it fails.
+        """
         process = start(self._command(*command, settings=settings))
         try:
             status = process.wait()
@@ -114,19 +153,28 @@ class Comparison:
         detector, flow = (self._task(task, self.job.parts) for task in DETECTION)
         backbone = detector.pretrain('backbone', 'pretrained')
         # Nearly all else waits for the backbone: the flow network comes after it, so that it has all cores.
-        return [backbone, self.baseline.train(), flow.pretrain('flow', 'pretrained_flow', self.job.flow_settings, [backbone.makes]), self.dff.train()]
+        return [
+            backbone,
+            self.baseline.train(),
+            flow.pretrain('flow', 'pretrained_flow', self.job.flow_settings, [backbone.makes]),
+            self.dff.train()
+        ]
 
     def test(self):
         """Test and draw; returns the Markdown table."""
         job, folder = self.job, resolve('output/compare_%s' % self.name)
         rows = [('%s, every frame' % NAMES[self.baseline.task], self.baseline.test(1))]
-        rows += [('%s, key frame every %d' % (NAMES[self.dff.task], interval), self.dff.test(interval)) for interval in job.intervals]
-        rows += [('%s, the middle one of every %d' % (NAMES[self.dff.task], interval), self.dff.test(interval, middle=True))
+        rows += [('%s, key frame every %d'
+                  % (NAMES[self.dff.task], interval), self.dff.test(interval))
+                 for interval in job.intervals]
+        rows += [('%s, the middle one of every %d'
+                  % (NAMES[self.dff.task], interval), self.dff.test(interval, middle=True))
                  for interval in job.middle]
         self.dff.demo(job.clip, os.path.join(folder, '%s.mp4' % self.dff.task), job.demo_arguments)
         plot(rows, job.measure, os.path.join(folder, 'accuracy_speed.png'))
         text = table(rows, job.measure)
-        with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
+        with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(
+                temporary, 'w', encoding='utf-8') as stream:
             stream.write(text + '\n')
         print('\ntable, plot and video of %s: %s' % (self.name, os.path.relpath(folder, ROOT)))
         return text
@@ -150,24 +198,35 @@ def table(rows, measure):
 
     The speed-up compares key frames and all frames of the row's own run: between runs a machine's speed may drift.
     """
-    lines = ['| network | %s | ms a frame | key / other frame, ms | speed-up |' % MEASURES[measure], '|---|---|---|---|---|']
+    lines = [
+        '| network | %s | ms a frame | key / other frame, ms | speed-up |' % MEASURES[measure],
+        '|---|---|---|---|---|'
+    ]
     for name, numbers in rows:
         ms = numbers['ms']
         parts = ' / '.join('%.1f' % ms[kind] for kind in ('key', 'current') if ms[kind] is not None)
         key_frame = ms['reading'] + ms['key'] + ms['post']
-        lines.append('| %s | %.4f | %.1f | %s | %.1fx |' % (name, numbers[measure], ms['frame'], parts, key_frame / ms['frame']))
+        lines.append('| %s | %.4f | %.1f | %s | %.1fx |'
+                     % (name, numbers[measure], ms['frame'], parts, key_frame / ms['frame']))
     return '\n'.join(lines)
 
 
 def plot(rows, measure, path):
-    """Accuracy against milliseconds a frame, as in the paper's figure 3."""
+    """Draw accuracy against milliseconds a frame, as in the paper's figure 3.
+
+    Args:
+        rows: [(name, numbers of results.json)].
+        measure: key of the accuracy in them.
+        path: picture to write.
+    """
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(figsize=(6, 4))
     for name, numbers in rows:
         axes.plot(numbers['ms']['frame'], numbers[measure], 'o', label=name)
-    axes.set(xlabel='ms a frame', ylabel=MEASURES[measure], ylim=(0, 1), xlim=(0, 1.1 * max(n['ms']['frame'] for _, n in rows)))
+    axes.set(xlabel='ms a frame', ylabel=MEASURES[measure], ylim=(0, 1),
+             xlim=(0, 1.1 * max(n['ms']['frame'] for _, n in rows)))
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
     with atomic_path(path) as temporary:
@@ -175,23 +234,28 @@ def plot(rows, measure, path):
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace. Raises ConfigError for an unknown name."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('jobs', nargs='*', metavar='NAME', help='%s (default toy_vid toy_seg)' % ', '.join(JOBS))
-    parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='overrides', help='settings for every command')
+    parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='overrides',
+                        help='settings for every command')
     args = parser.parse_args()
     for name in args.jobs:
         if name not in JOBS:
-            raise ConfigError("there is nothing to compare called '%s': choose from %s" % (name, ', '.join(JOBS)))
+            raise ConfigError("there is nothing to compare called '%s': choose from "
+                              "%s" % (name, ', '.join(JOBS)))
     return args
 
 
 def main():
+    """Run the command."""
     start_time, args = time.time(), parse_arguments()
     comparisons = [Comparison(name, args.overrides) for name in args.jobs or ('toy_vid', 'toy_seg')]
     minutes = train(comparisons)
     texts = [comparison.test() for comparison in comparisons]
-    print('\n%s\n\nminutes: %s; everything %.1f' % (
-        '\n\n'.join(texts), ', '.join('%s %.1f' % pair for pair in minutes.items()) or 'nothing was trained', (time.time() - start_time) / 60))
+    print('\n%s\n\nminutes: %s; everything %.1f'
+          % ('\n\n'.join(texts), ', '.join('%s %.1f' % pair for pair in minutes.items())
+           or 'nothing was trained', (time.time() - start_time) / 60))
 
 
 if __name__ == '__main__':

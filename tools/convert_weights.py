@@ -20,6 +20,7 @@ from lib.weights.readers import read_source  # noqa: E402
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='the file to convert')
     parser.add_argument(
@@ -33,13 +34,13 @@ def parse_arguments():
              'or 103.06 115.9 123.15 (FlowNet)')
     parser.add_argument('--caffe_style', action='store_true', help=(
         'a PyTorch file with weights of Caffe: BGR images, in a ResNet no pixel scaling and the '
-        'stride in the 1x1 '
-        '(flownets_from_caffe, the caffe style of mmdetection)'))
+        'stride in the 1x1 (flownets_from_caffe, the caffe style of mmdetection)'))
     parser.add_argument('--origin', default='', metavar='URL', help='where the file is from, for the record')
     return parser.parse_args()
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     if args.output.endswith('.params'):
         raise CheckpointError('--output is a prefix: %s would become '

@@ -157,6 +157,7 @@ def check_native():
         'boxes', 'note', 'by NumPy, slower', 'run `sh init.sh`, which compiles them')
     import mxnet as mx
     from lib.operator_cxx import loader
+    from lib.symbols.operator_check import differing_operators
     if not loader.load():
         return [boxes, Finding('operators', 'note', "MXNet's own, several times slower than the native ones",
                                'run `sh init.sh`, which builds them')]
@@ -175,48 +176,9 @@ def check_native():
                     "the native ones give other numbers than MXNet's own: %s" % ', '.join(wrong),
                     'build them anew: remove lib/operator_cxx/build, then `sh init.sh`')
         ]
-    tested = "native; warp, correlation, RoI pooling and proposals equal MXNet's own in a test on the %s" % ' and the '.join(
-        devices)
-    return [boxes, ok('operators', tested)]
-
-
-def differing_operators(context):
-    """Names of the native operators that give other numbers than MXNet's own on a device."""
-    import mxnet as mx
-    import numpy as np
-    from lib.operator_cxx import loader
-    from lib.symbols import operators
-    random, variable = np.random.RandomState(0), mx.sym.Variable
-    anchors = dict(batch_images=1, feature_stride=16, scales=(2,), ratios=(1,),
-                   rpn_pre_nms_top_n=12, rpn_post_nms_top_n=6, threshold=0.7, rpn_min_size=0)
-    tests = {
-        'warp':
-        (lambda: operators.flow_warp(variable('feature'), variable('flow'), variable('scale')), {
-            'feature': random.rand(1, 3, 5, 6), 'flow': random.randn(1, 2, 5, 6), 'scale':
-            random.rand(1, 3, 5, 6)
-        }), 'correlation':
-        (lambda: operators.correlation(variable('current'), variable('reference'), 2),
-         {'current': random.randn(1, 3, 5, 6), 'reference':
-          random.randn(1, 3, 5, 6)}), 'RoI pooling': (lambda: operators.psroi_pooling(
-              variable('data'), variable('rois'), 0.25, 2, 3, 3, 'pooled'), {
-                  'data':
-                  random.rand(1, 18, 6, 8), 'rois':
-                  np.array([[0, 2, 3, 20, 17], [0, 0, 0, 31, 23]])
-              }), 'proposals': (lambda: operators.proposal(variable('score'), variable(
-                  'delta'), variable('im_info'), name='rois', **anchors), {
-                      'score': random.rand(1, 2, 3, 4), 'delta': 0.1 * random.randn(1, 4, 3, 4),
-                      'im_info': np.array([[48, 64, 1]])
-                  })
-    }
-    found = []
-    for name, (make, arrays) in tests.items():
-        inputs = {key: mx.nd.array(value, ctx=context) for key, value in arrays.items()}
-        native = make().eval(ctx=context, **inputs)[0].asnumpy()
-        with loader.built_in():
-            own = make().eval(ctx=context, **inputs)[0].asnumpy()
-        if np.abs(native - own).max() > 1e-4 * max(1, np.abs(own).max()):
-            found.append(name)
-    return found
+    tested = ("native; warp, correlation, RoI pooling and proposals equal MXNet's own in a test on "
+              'the %s')
+    return [boxes, ok('operators', tested % ' and the '.join(devices))]
 
 
 def check_machine():
@@ -298,6 +260,7 @@ def examine():
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--json', action='store_true', help='print a list of {subject, state, text, remedy}')
     args = parser.parse_args()
@@ -307,8 +270,8 @@ def main():
         print(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:
         for finding in findings:
-            print('%-8s %s: %s' % ({'ok': 'ok', 'note': 'note', 'problem': 'PROBLEM'
-                                    }[finding.state], finding.subject, finding.text))
+            state = 'PROBLEM' if finding.state == 'problem' else finding.state
+            print('%-8s %s: %s' % (state, finding.subject, finding.text))
             if finding.remedy:
                 print('%-8s    -> %s' % ('', finding.remedy))
         print('%s' % ('everything that is needed is there' if not problems else '%d to mend' % problems))

@@ -1,15 +1,19 @@
 """Evaluate saved detections: AP of every class, of slow, medium and fast objects, and their means.
 
     python tools/evaluate_vid.py --cfg FILE.yaml --image_set VID_val_videos --detections FILE
-    [--json OUT] [--plots FOLDER] python tools/evaluate_vid.py --dataset FOLDER --classes FILE
-    --image_set VID_val_videos --detections FILE
+        [--json OUT] [--plots FOLDER]
+    python tools/evaluate_vid.py --dataset FOLDER --classes FILE --image_set VID_val_videos
+        --detections FILE
+    python tools/evaluate_vid.py --cfg FILE.yaml --tracks FILE
+
+--tracks, alone or beside --detections, evaluates ids: IDF1, MOTA, ID switches and fragments of what
+a test with TEST.TRACK, or `dff run --mot`, wrote.
 
 --numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists
 only some frames does too. Speeds need track ids in the annotations: the mean IoU of an object's
 box with its boxes in the 10 frames before and after.
 """
 import argparse
-import json
 import os
 import re
 import sys
@@ -22,11 +26,13 @@ from lib.dataset.formats.classes import load_classes  # noqa: E402
 from lib.evaluation.coco_eval import coco_ap  # noqa: E402
 from lib.dataset.sets.imagenet_vid import ImageNetVID  # noqa: E402
 from lib.dataset.registry import get_dataset  # noqa: E402
+from lib.evaluation.track_eval import evaluate_tracks  # noqa: E402
+from lib.evaluation.tracks_file import read_tracks  # noqa: E402
 from lib.evaluation.vid_eval import evaluate  # noqa: E402
 from lib.evaluation.vid_eval_files import write_csv, write_plots  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError  # noqa: E402
-from dff.files import atomic_path  # noqa: E402
+from dff.files import write_json  # noqa: E402
 
 
 def parse_arguments(arguments=None):
@@ -41,7 +47,9 @@ def parse_arguments(arguments=None):
     parser.add_argument(
         '--image_set', metavar='SET',
         help='as in ImageSets/SET.txt; with --cfg by default its dataset.test_image_set')
-    parser.add_argument('--detections', required=True, metavar='FILE',
+    parser.add_argument('--tracks', metavar='FILE',
+                        help='tracks, lines of `frame_number,id,left,top,width,height,score,class`')
+    parser.add_argument('--detections', metavar='FILE',
                         help='lines of `frame_number class_index score x1 y1 x2 y2`')
     parser.add_argument('--numbers', metavar='FIRST-LAST', help='evaluate only the frames with these numbers')
     parser.add_argument('--json', metavar='OUT', help='write the result to this file too')
@@ -59,6 +67,10 @@ def parse_arguments(arguments=None):
         raise ConfigError('--classes goes with --dataset; with --cfg, dataset.CLASSES says the classes')
     if args.dataset is not None and args.image_set is None:
         raise ConfigError('--dataset needs --image_set, for instance VID_val_videos')
+    if args.detections is None:
+        given = [flag for flag in ('numbers', 'csv', 'plots', 'coco') if getattr(args, flag)]
+        if args.tracks is None or given:
+            raise ConfigError('%s --detections FILE' % ('--%s needs' % given[0] if given else 'give --tracks FILE or'))
     args.numbers = _numbers(args.numbers)
     return args
 
@@ -87,20 +99,34 @@ def main():
     args = parse_arguments()
     dataset = open_dataset(args)
     truth = dataset.ground_truth()
+    tracks = None
+    if args.tracks:
+        tracks = evaluate_tracks(truth, read_tracks(args.tracks, len(dataset.classes)), dataset.classes)
+        print('\n'.join(tracks.lines()))
+    written = {'tracks': tracks.as_dict()} if tracks else {}
+    if args.detections is None:
+        _write_json(args.json, written)
+        return
     coco = coco_ap(truth, args.detections, dataset.classes, args.numbers) if args.coco else None
     result = evaluate(truth, args.detections, dataset.classes, args.numbers)
     result.coco = coco
     print('\n'.join(result.lines()))
+    _write_json(args.json, dict(result.as_dict(), **written))
     try:
-        if args.json:
-            with atomic_path(args.json) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-                json.dump(result.as_dict(), stream, indent=1)
         if args.csv:
             write_csv(result, args.csv)
         if args.plots:
             print('%d plots in %s' % (len(write_plots(result, args.plots)), args.plots), file=sys.stderr)
     except OSError as error:
         raise DataError('cannot write %s: %s' % (error.filename, error.strerror)) from None
+
+
+def _write_json(path, content):
+    if path:
+        try:
+            write_json(path, content)
+        except OSError as error:
+            raise DataError('cannot write %s: %s' % (path, error.strerror)) from None
 
 
 if __name__ == '__main__':

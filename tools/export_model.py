@@ -2,6 +2,8 @@
 
     python tools/export_model.py dff_rfcn --cfg experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml --output model/toy_vid
     python dff_rfcn/demo.py --model model/toy_vid --input VIDEO
+
+With --format onnx the folder also holds ONNX files, which run without MXNet (docs/deploy.md).
 """
 import os
 import sys
@@ -16,6 +18,10 @@ from lib.inference.testing import parameter_file  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.tasks.task import TASKS, open_task  # noqa: E402
 from lib.utils.argument_types import INTERVAL, positive  # noqa: E402
+from lib.onnx_export.export import export_onnx, remove_onnx, require_frames  # noqa: E402
+from lib.onnx_export.proto import require_packages  # noqa: E402
+from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
+from lib.inference.key_frames import input_format  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 
@@ -25,10 +31,23 @@ def parse_arguments():
     parser.add_argument('task', metavar='TASK', help=', '.join(TASKS.names()))
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%04d.params (default: what training with FILE.yaml wrote)'))
-    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in their name, with --model (default 0)')
-    parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
+    parser.add_argument('--epoch', type=int, default=0, metavar='N',
+                        help='number in their name, with --model (default 0)')
+    parser.add_argument('--interval', type=positive, metavar='N',
+                        help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--output', required=True, metavar='FOLDER', help='the folder to write')
-    return parser.parse_args()
+    parser.add_argument('--format', choices=('mxnet', 'onnx'), default='mxnet',
+                        help='onnx: ONNX files beside those of MXNet')
+    parser.add_argument('--size', type=image_size, metavar='HxW',
+                        help='with --format onnx: the one size of all images (default any)')
+    parser.add_argument('--frames', metavar='PATH',
+                        help='with --format onnx: folder or video to compare with (default made up)')
+    parser.add_argument('--precision', choices=('float32', 'float16', 'int8'), default='float32',
+                        help='with --format onnx: also write these; int8 needs --frames')
+    args = parser.parse_args()
+    if args.format != 'onnx' and (args.size or args.frames or args.precision != 'float32'):
+        parser.error('--size, --frames and --precision are for --format onnx')
+    return args
 
 
 def main():
@@ -38,13 +57,22 @@ def main():
     config = task.config
     cfg_path = apply_arguments(config, task.update_config, args)
     config.TEST.KEY_FRAME_INTERVAL = args.interval or config.TEST.KEY_FRAME_INTERVAL
+    if args.format == 'onnx':       # before minutes of work
+        require_packages()
+        require_frames(args.frames, args.precision)
+        checked_sizes(args.size, input_format(config))
     prefix, epoch = args.model, args.epoch
     if prefix is None:
         prefix, epoch = parameter_file(config, cfg_path, task)[1], config.TEST.test_epoch
     params = task.kind.load_params(prefix, epoch, print)
+    remove_onnx(args.output)
     export_model(config, get_symbol_instance(config), *params, task.kind.class_lines(config), args.output,
                  file_name(os.path.basename(prefix), epoch))
-    print('written: %s. Run it: python %s/demo.py --model %s --input VIDEO_OR_FOLDER' % (args.output, task.name, args.output))
+    if args.format == 'onnx':
+        for line in export_onnx(task, args.output, args.size, args.frames, args.precision):
+            print('onnxruntime against MXNet, %s' % line)
+    print('written: %s. Run it: python %s/demo.py --model %s --input VIDEO_OR_FOLDER'
+          % (args.output, task.name, args.output))
 
 
 if __name__ == '__main__':

@@ -1,5 +1,4 @@
-"""Import a data set of another format into the ILSVRC2015 layout, with image sets, class list and
-settings to train with.
+"""Import a data set of another format: into the ILSVRC2015 layout, with settings to train with.
 
     python tools/import_dataset.py cvat my_videos data/my_videos               XML files beside their videos
     python tools/import_dataset.py mot MOT17/train data/mot17 --classes pedestrian
@@ -31,8 +30,7 @@ def parse_arguments():
     parser.add_argument(
         '--clips', action='store_true',
         help='coco, cvat-images, voc, yolo: the images are frames of clips, named like '
-             'walk/frame_000012; without it '
-        'they are stills')
+             'walk/frame_000012; without it they are stills')
     parser.add_argument(
         '--first_frame', type=int, default=0, metavar='N',
         help='all but cvat and mot, with videos: the number that their first frame has in the '

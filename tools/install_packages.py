@@ -126,7 +126,10 @@ def pip(*arguments):
 
 
 def install(lines, mxnet, opencv):
-    """Bring the environment to `lines`."""
+    """Bring the environment to `lines`, requirements for pip.
+
+    mxnet and opencv are the packages of the two in them: other builds are removed before.
+    """
     version = subprocess.run([sys.executable, '-m', 'pip', '--version'], stdout=subprocess.PIPE,
                              stderr=subprocess.DEVNULL, universal_newlines=True)
     if version.returncode:
@@ -146,14 +149,15 @@ def install(lines, mxnet, opencv):
     if not ((new_enough or pip('install', '-q', 'pip>=20.3')) and pip('install', '-q', '--no-compile', *lines)):
         fail(
             'pip failed, its reason is above. Without network: set PIP_INDEX_URL to a package '
-            'mirror or https_proxy to a '
-            'proxy, or PIP_FIND_LINKS to a folder of wheels, then run init.sh again')
+            'mirror or https_proxy to a proxy, or PIP_FIND_LINKS to a folder of wheels, then run '
+            'init.sh again')
     # pip compiles one file after the other. What is no Python of this version, such as test data, is left as it is.
     folders = {sysconfig.get_paths()[kind] for kind in ('purelib', 'platlib')}
     subprocess.call([sys.executable, '-W', 'ignore', '-m', 'compileall', '-qq', '-j', '0'] + sorted(folders))
 
 
 def main():
+    """Run the command."""
     if platform.libc_ver()[0] != 'glibc':
         fail(
             'MXNet is built for Linux with glibc, which this Python does not use: run in a '

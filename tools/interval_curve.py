@@ -2,8 +2,9 @@
 
     python tools/interval_curve.py --cfg experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml
 
-Tests the trained detector of the settings with every interval and every limit of the mismatch (TEST.KEY_FRAME_POLICY: flow); finished
-tests of an earlier run are used again. Writes curve.png, curve.json and curve.md beside the results and prints the table.
+Tests the trained detector of the settings with every interval and every limit of the mismatch
+(TEST.KEY_FRAME_POLICY: flow); finished tests of an earlier run are used again. Writes curve.png,
+curve.json and curve.md beside the results and prints the table.
 """
 import argparse
 import os
@@ -37,29 +38,51 @@ def grey_levels(text):
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace."""
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--intervals', type=positive, nargs='+', default=INTERVALS, metavar='N', help='fixed intervals')
-    parser.add_argument('--mismatches', type=grey_levels, nargs='*', default=MISMATCHES, metavar='X',
-                        help='limits of the mismatch, TEST.KEY_FRAME_MISMATCH; none after the flag: fixed intervals only')
-    parser.add_argument('--most', type=positive, default=20, metavar='N', help='key frames by mismatch are at most N apart (default 20)')
-    parser.add_argument('--ignore_cache', action='store_true', help='run again where detections of finished clips exist')
+    parser.add_argument(
+        '--mismatches', type=grey_levels, nargs='*', default=MISMATCHES, metavar='X',
+        help='limits of the mismatch, TEST.KEY_FRAME_MISMATCH; none after the flag: fixed intervals only')
+    parser.add_argument('--most', type=positive, default=20, metavar='N',
+                        help='key frames by mismatch are at most N apart (default 20)')
+    parser.add_argument('--ignore_cache', action='store_true',
+                        help='run again where detections of finished clips exist')
     return parser.parse_args()
 
 
 def measure(cfg_path, policy, interval, limit, ignore_cache):
-    """One point: a dict of policy, interval, mismatch, mAP, ms a frame and frames for each key frame."""
-    settings = ['TEST.KEY_FRAME_POLICY=%s' % policy] + (['TEST.KEY_FRAME_MISMATCH=%r' % limit] if limit is not None else [])
+    """Return one point of the curve.
+
+    A dict of policy, interval, mismatch, mAP, ms, frames_a_key_frame and the path of the
+    detections.
+
+    Args:
+        cfg_path: file of the settings.
+        policy: TEST.KEY_FRAME_POLICY.
+        interval: frames between key frames, with the policy flow at most.
+        limit: TEST.KEY_FRAME_MISMATCH, or None.
+        ignore_cache: test again where there are results.
+    """
+    settings = ['TEST.KEY_FRAME_POLICY=%s' % policy]
+    if limit is not None:
+        settings.append('TEST.KEY_FRAME_MISMATCH=%r' % limit)
     update_from_settings(TASK.config, settings)
     numbers = test_net(TASK, TASK.config, cfg_path, interval=interval, ignore_cache=ignore_cache)
-    return {'policy': policy, 'interval': interval, 'mismatch': limit, 'mAP': numbers['mAP'], 'ms': numbers['ms']['frame'],
-            'frames_a_key_frame': numbers['frames'] / numbers['key_frames'], 'detections': numbers['detections']}
+    return {
+        'policy': policy, 'interval': interval, 'mismatch': limit, 'mAP': numbers['mAP'],
+        'ms': numbers['ms']['frame'],
+        'frames_a_key_frame': numbers['frames'] / numbers['key_frames'],
+        'detections': numbers['detections'],
+    }
 
 
 def saved_key_frames(points):
     """[(point of policy flow, factor)]: how many times fewer key frames it has than fixed intervals need for its mAP.
 
-    What fixed intervals need: the best frames_a_key_frame of a fixed interval whose mAP is at least as high, or, between
-    two intervals, that of the straight line through them. Points that no fixed interval reaches are left out.
+    What fixed intervals need: the best frames_a_key_frame of a fixed interval whose mAP is at
+    least as high, or, between two intervals, that of the straight line through them. Points that
+    no fixed interval reaches are left out.
     """
     fixed = sorted((point['frames_a_key_frame'], point['mAP']) for point in points if point['policy'] == 'fixed')
     found = []
@@ -82,8 +105,11 @@ def _crossing(first, second, wanted):
 def table(points):
     """All points as Markdown."""
     factors = {id(point): factor for point, factor in saved_key_frames(points)}
-    lines = ['| key frames | mAP@0.5 | frames for each key frame | ms a frame | fewer key frames than fixed, same mAP |',
-             '|---|---|---|---|---|']
+    lines = [
+        '| key frames | mAP@0.5 | frames for each key frame | ms a frame | fewer key frames than '
+        'fixed, same mAP |',
+        '|---|---|---|---|---|'
+    ]
     for point in points:
         name = 'every %d' % point['interval'] if point['policy'] == 'fixed' else 'mismatch above %g' % point['mismatch']
         factor = '%.2fx' % factors[id(point)] if id(point) in factors else ''
@@ -100,8 +126,11 @@ def plot(points, path):
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
     for policy, style in (('fixed', 'o-'), ('flow', 's--')):
         for axis, key in zip(axes, ('ms', 'frames_a_key_frame')):
-            chosen = sorted((point[key], point['mAP']) for point in points if point['policy'] == policy and point[key] is not None)
-            axis.plot([x for x, _ in chosen], [y for _, y in chosen], style, label='by mismatch' if policy == 'flow' else 'fixed interval')
+            chosen = sorted((point[key], point['mAP'])
+                            for point in points
+                            if point['policy'] == policy and point[key] is not None)
+            axis.plot([x for x, _ in chosen], [y for _, y in chosen], style,
+                      label='by mismatch' if policy == 'flow' else 'fixed interval')
     axes[0].set(xlabel='ms a frame', ylabel='mAP@0.5')
     axes[1].set(xlabel='frames for each key frame')
     for axis in axes:
@@ -113,6 +142,7 @@ def plot(points, path):
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     TASK.load_symbols()
     cfg_path = apply_arguments(TASK.config, TASK.update_config, args)

@@ -1,12 +1,15 @@
-"""Turn coloured label PNGs into label maps: PNG files of one channel whose pixels are class ids, as training reads them.
+"""Turn coloured label PNGs into label maps, as training reads them.
+
+A label map is a PNG file of one channel whose pixels are class ids.
 
     python tools/labels_to_ids.py IN OUT                     palette files: the numbers of the palette are the ids
     python tools/labels_to_ids.py IN OUT --classes FILE      RGB files (or palettes): the class of each colour
     python tools/labels_to_ids.py IN OUT --values 0 255      grey files, as black-and-white masks:
     the ids 0, 1, ... of these values
 
-IN and OUT are folders; sub-folders are kept. FILE holds `name red green blue` lines in the order of the ids. With --ignore, colours
-that FILE does not list become 255, the id that training and evaluation leave out.
+IN and OUT are folders; sub-folders are kept. FILE holds `name red green blue` lines in the order
+of the ids. With --ignore, colours that FILE does not list become 255, the id that training and
+evaluation leave out.
 """
 import argparse
 import os
@@ -22,7 +25,7 @@ from lib.dataset.formats.seg_labels import open_png  # noqa: E402
 from dff.labels import IGNORE_LABEL  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import DataError  # noqa: E402
-from dff.files import atomic_path  # noqa: E402
+from dff.files import atomic_path, flush_all  # noqa: E402
 from lib.utils.progress import progress_bar  # noqa: E402
 
 
@@ -52,19 +55,29 @@ def ids_of_values(path, values, ignore=False):
 
 
 def ids_of(path, classes=None, ignore=False):
-    """Class ids of a label PNG, uint8 [H, W].
+    """Return the class ids of a label PNG, uint8 [H, W].
 
-    classes: the SegClassList whose colours the pixels have; None for a file with a palette, whose numbers are the ids.
-    ignore: other colours become 255; else they raise DataError, as does a file that is not what `classes` says.
+    Args:
+        path: the file.
+        classes: the SegClassList whose colours the pixels have; None for a file with a palette,
+            whose numbers are the ids.
+        ignore: other colours become 255; else they raise DataError.
+
+    Raises:
+        DataError: a colour of no class, or a file that is not what `classes` says.
     """
     image = open_png(path)
     if classes is None:
         if image.mode != 'P':
-            raise DataError('label %s has no palette (mode %s); for colours give --classes FILE; a file of one channel holds ids already'
-                            % (path, image.mode))
+            raise DataError(
+                'label %s has no palette (mode %s); for colours give --classes FILE; a file of '
+                'one channel holds ids already'
+                % (path, image.mode))
         return np.asarray(image)
     if image.mode not in ('P', 'RGB', 'RGBA'):
-        raise DataError('label %s holds no colours (mode %s); a file of one channel holds ids already' % (path, image.mode))
+        raise DataError(
+            'label %s holds no colours (mode %s); a file of one channel holds ids already'
+            % (path, image.mode))
     pixels = np.asarray(image.convert('RGB')).astype(np.int32)
     colours = pixels @ [65536, 256, 1]
     ids = np.full(colours.shape, IGNORE_LABEL, np.uint8)
@@ -74,8 +87,11 @@ def ids_of(path, classes=None, ignore=False):
         ids[mask], known[mask] = index, True
     if not known.all() and not ignore:
         row, column = np.argwhere(~known)[0]
-        raise DataError('label %s, row %d, column %d: the colour %d %d %d is of no class; add it to the class file, or give --ignore to '
-                        'make such pixels %d' % ((path, row, column) + tuple(pixels[row, column]) + (IGNORE_LABEL,)))
+        raise DataError(
+            'label %s, row %d, column %d: the colour %d %d %d is of no class; add it to the class '
+            'file, or give --ignore to make such pixels '
+            '%d' % ((path, row, column) + tuple(pixels[row, column]) +
+                                     (IGNORE_LABEL,)))
     return ids
 
 
@@ -85,7 +101,8 @@ def colour_classes(path):
     seen = {}
     for name, colour in zip(classes.names, map(tuple, classes.palette.tolist())):
         if colour in seen:
-            raise DataError("%s: '%s' and '%s' have the same colour, %d %d %d" % ((path, seen[colour], name) + colour))
+            raise DataError("%s: '%s' and '%s' have the same colour, %d %d "
+                            "%d" % ((path, seen[colour], name) + colour))
         seen[colour] = name
     return classes
 
@@ -101,8 +118,12 @@ def convert_folder(source, target, classes=None, ignore=False, values=None):
         raise DataError('the folder %s does not exist' % source)
     if os.path.realpath(source) == os.path.realpath(target):
         raise DataError('%s would be overwritten; give another folder for the result' % source)
-    files = [os.path.relpath(os.path.join(place, name), source) for place, _, names in os.walk(source) for name in sorted(names)
-             if name.lower().endswith('.png') and not name.startswith('.')]
+    files = [
+        os.path.relpath(os.path.join(place, name), source)
+        for place, _, names in os.walk(source)
+        for name in sorted(names)
+        if name.lower().endswith('.png') and not name.startswith('.')
+    ]
     if not files:
         raise DataError('there is no PNG file in %s' % source)
     for file in progress_bar(files, desc='labels', unit='file', disable=len(files) < 200):
@@ -113,10 +134,12 @@ def convert_folder(source, target, classes=None, ignore=False, values=None):
             else ids_of_values(path, values, ignore)
         )
         try:
-            with atomic_path(os.path.join(target, os.path.splitext(file)[0] + '.png')) as temporary:
+            path = os.path.join(target, os.path.splitext(file)[0] + '.png')
+            with atomic_path(path, durable=False) as temporary:
                 Image.fromarray(ids).save(temporary)
         except OSError as error:
             raise DataError('cannot write to %s: %s' % (target, error.strerror or error)) from None
+    flush_all()
     return len(files)
 
 

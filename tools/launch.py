@@ -7,101 +7,30 @@ Training splits every batch over the workers, testing the clips. A process that 
 or disappears, ends the job. See docs/distributed.md.
 """
 import argparse
-import contextlib
 import os
-import shlex
 import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
+import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DFFError, Stopped  # noqa: E402
+from lib.jobs import signs  # noqa: E402
+from lib.jobs.processes import Guard, Process, describe, end  # noqa: E402
+from lib.jobs.signs import Listener, Watch  # noqa: E402
 from lib.utils.threads import physical_cores  # noqa: E402
 
-GRACE = 5.0          # seconds that what is left of a failed job has after each step towards its end
-STOP_GRACE = 120.0   # for a job that was asked to stop: it writes a checkpoint
+STOP_GRACE = 120.0   # seconds for a job that was asked to stop: it writes a checkpoint
+HUNG_GRACE = 3.0     # the same where a process of it gives no answer
+SILENCE = 10.0       # seconds without a sign of life, after which a process that was asked to stop counts as such
 # Servers and the scheduler do their work inside the import of MXNet, and end the process there.
-SERVE = [sys.executable, '-c', 'import lib, mxnet']
+SERVE = [sys.executable, '-c', 'import lib; from lib.jobs import signs; signs.start(); import mxnet']
 # A machine that no longer answers ends its connection after 15 seconds.
 RSH = 'ssh -o BatchMode=yes -o ServerAliveInterval=5 -o ServerAliveCountMax=3'
-# What a remote process must know, beside MXNet's own variables.
-PASSED = ('OMP_NUM_THREADS', 'PYTHONPATH', 'PATH', 'LD_LIBRARY_PATH', 'DMLC_INTERFACE')
-# A command on another machine: a line of input asks it to stop, the end of the input (of the connection) ends it.
-REMOTE = (
-    'cd %s && exec 3<&0 && { env %s %s 3<&- & child=$!; { while read -r line <&3; do kill -TERM '
-    '$child; done; kill -KILL $child; } & '
-    'wait $child; status=$?; kill $!; exit $status; }')
-
-
-class Process:
-    """One process of the job: its name for messages, its output with that name before each line.
-
-    host: where it runs, by the command `rsh` (called with host and a line for its shell); None: here.
-    """
-
-    def __init__(self, name, command, variables, rsh, host=None, folder=ROOT):
-        self.name = name if host is None else '%s on %s' % (name, host)
-        self._remote = host is not None
-        environment = dict(os.environ, **variables)
-        if self._remote:
-            passed = dict({key: os.environ[key] for key in PASSED if key in os.environ}, **variables)
-            words = ['%s=%s' % (key, shlex.quote(value)) for key, value in sorted(passed.items())]
-            line = REMOTE % (shlex.quote(folder), ' '.join(words), ' '.join(map(shlex.quote, command)))
-            command = shlex.split(rsh) + [host, 'exec sh -c ' + shlex.quote(line)]
-        self.process = subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            stdin=subprocess.PIPE if self._remote else subprocess.DEVNULL, start_new_session=True)
-        self._reader = threading.Thread(target=self._copy, daemon=True)
-        self._reader.start()
-
-    def _copy(self):
-        for line in self.process.stdout:
-            sys.stdout.write('[%s] %s\n' % (self.name, line.decode('utf-8', 'replace').rstrip('\r\n')))
-            sys.stdout.flush()
-
-    def status(self):
-        """Exit status, negative for a signal; None while it runs."""
-        return self.process.poll()
-
-    def ask(self):
-        """Ask it to stop, by SIGTERM."""
-        if self._remote:
-            self._input(b'stop\n')
-        else:
-            self._signal(signal.SIGTERM)
-
-    def end(self):
-        """End it, a remote one by closing the connection."""
-        if self._remote:
-            self._input(b'')
-        else:
-            self.kill()
-
-    def kill(self):
-        """Kill what is left of it here."""
-        self._signal(signal.SIGKILL)
-
-    def _input(self, text):
-        """Write `text`; nothing: close the input."""
-        with contextlib.suppress(OSError, ValueError):     # it has gone, or the input is closed
-            self.process.stdin.write(text)
-            self.process.stdin.flush()
-            if not text:
-                self.process.stdin.close()
-
-    def _signal(self, number):
-        if self.status() is None:
-            os.killpg(self.process.pid, number)
-
-    def finish_output(self):
-        """Wait until its last lines are copied."""
-        self._reader.join(2)
 
 
 def parse_arguments():
@@ -120,6 +49,8 @@ def parse_arguments():
              '(default: %(default)s)')
     parser.add_argument('--root', metavar='ADDRESS', help='address of this machine for the others (default: found out)')
     parser.add_argument('--port', type=int, default=0, help='port of the scheduler (default: a free one)')
+    parser.add_argument('--patience', type=float, default=60.0, metavar='SECONDS',
+                        help='a process that gives no sign of life for so long is named (default %(default)g)')
     parser.add_argument('command', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.command = args.command[1:] if args.command[:1] == ['--'] else args.command
@@ -127,6 +58,8 @@ def parse_arguments():
         parser.error('what is to run? give the command behind --')
     if args.workers < 1 or args.servers < 1:
         parser.error('-n and -s must be at least 1')
+    if not args.patience > 0:
+        parser.error('--patience must be above 0')
     return args
 
 
@@ -172,101 +105,119 @@ def port_of(root, port):
     except (OSError, OverflowError) as error:
         raise ConfigError(
             'the scheduler cannot listen at %s, port %d (%s): --root must be an address of this '
-            'machine, --port a free port of '
-            'it' % (root, port, error)) from error
+            'machine, --port a free port of it' % (root, port, error)) from error
 
 
-def start(args, helpers, workers):
-    """Start every process and append it to one of the lists: scheduler and servers, workers."""
-    hosts = read_hosts(args.hosts) if args.hosts else None
-    root = args.root or (own_address(hosts[0]) if hosts else '127.0.0.1')
-    common = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': str(port_of(root, args.port)),
-              'DMLC_NUM_WORKER': str(args.workers), 'DMLC_NUM_SERVER': str(args.servers)}
-    if hosts is None:
-        common['DMLC_NODE_HOST'] = '127.0.0.1'
-        common.setdefault(
-            'OMP_NUM_THREADS',
-            os.environ.get('OMP_NUM_THREADS', str(max(1,
-                                                      physical_cores() // args.workers))))
-    scheduler = dict(common, DMLC_ROLE='scheduler', DMLC_NODE_HOST=root, PYTHONPATH=ROOT)
-    helpers.append(Process('scheduler', SERVE, scheduler, args.rsh))
-    for index in range(args.servers):
-        variables = dict(common, DMLC_ROLE='server', PYTHONPATH=ROOT)
-        helpers.append(Process('server %d' % index, SERVE, variables, args.rsh, hosts and hosts[index % len(hosts)]))
-    for index in range(args.workers):
-        variables = dict(common, DMLC_ROLE='worker', DFF_WORKER='%d/%d' % (index, args.workers))
-        workers.append(
-            Process('worker %d' % index, args.command, variables, args.rsh, hosts
-                    and hosts[index % len(hosts)], os.getcwd()))
+class Job:
+    """The processes of a job: scheduler and servers in `helpers`, and `workers`.
+
+    Args:
+        args: of parse_arguments.
+    """
+
+    def __init__(self, args):
+        self.helpers, self.workers = [], []
+        self._args, self._guard = args, Guard()
+        self._hosts = read_hosts(args.hosts) if args.hosts else None
+        root = args.root or (own_address(self._hosts[0]) if self._hosts else '127.0.0.1')
+        self._common = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': str(port_of(root, args.port)),
+                        'DMLC_NUM_WORKER': str(args.workers), 'DMLC_NUM_SERVER': str(args.servers),
+                        'DFF_JOB': uuid.uuid4().hex}
+        if self._hosts is None:
+            self._common['DMLC_NODE_HOST'] = '127.0.0.1'
+            threads = str(max(1, physical_cores() // args.workers))
+            self._common['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', threads)
+        self._root, self._listener = root, Listener(root)
+        self.watch = Watch(self, args.patience, lambda line: print(line, file=sys.stderr, flush=True))
+
+    def __iter__(self):
+        return iter(self.workers + self.helpers)
+
+    def start(self):
+        """Start every process."""
+        serve = {'PYTHONPATH': ROOT}
+        here = dict(serve, DMLC_ROLE='scheduler', DMLC_NODE_HOST=self._root)
+        self._add(self.helpers, 'scheduler', SERVE, here, None)
+        for index in range(self._args.servers):
+            self._add(self.helpers, 'server %d' % index, SERVE, dict(serve, DMLC_ROLE='server'), index)
+        for index in range(self._args.workers):
+            place = '%d/%d' % (index, self._args.workers)
+            self._add(self.workers, 'worker %d' % index, self._args.command,
+                      dict(DMLC_ROLE='worker', DFF_WORKER=place), index, os.getcwd())
+
+    def _add(self, group, name, command, variables, index, folder=ROOT):
+        """Start one process; index: picks its machine, None for this one."""
+        sign, address = self._listener.add()
+        host = self._hosts[index % len(self._hosts)] if self._hosts and index is not None else None
+        variables = dict(self._common, **variables, **{signs.VARIABLE: address})
+        group.append(Process(name, command, variables, self._args.rsh, sign, host, folder))
+        self._guard.add(group[-1])
+
+    def look(self):
+        """Take signs of life, and name who gives none."""
+        self._listener.take()
+        self.watch.look()
+
+    def end(self):
+        """Leave no process behind."""
+        end(list(self))
+        for process in self:
+            process.finish_output()
+        self._guard.dismiss()
 
 
-def watch(helpers, workers, stop):
+def wait(job, stop):
     """Wait for the end of the job. Raises DFFError when a process fails, Stopped when asked to stop."""
     while True:
-        done = all(worker.status() is not None for worker in workers)
-        failed = [process for process in workers + helpers if process.status() not in (None, 0)]
+        done = all(worker.status() is not None for worker in job.workers)
+        failed = [process for process in job if process.status() not in (None, 0)]
         if stop:
-            stop_in_order(workers, stop[0])
+            stop_in_order(job, stop[0])
         if failed:
             failed[0].finish_output()
             raise DFFError(
                 '%s %s: the job is stopped. Its reason is above, if it gave one; the same command '
-                'with --resume goes on from '
-                'the newest checkpoint' % (failed[0].name, describe(failed[0].status())))
+                'with --resume goes on from the newest '
+                'checkpoint' % (failed[0].name, describe(failed[0].status())))
         if done:
             return
+        job.look()
         time.sleep(0.1)
 
 
-def stop_in_order(workers, number):
+def stop_in_order(job, number):
     """Let the workers write a checkpoint and end. Raises Stopped."""
-    for worker in workers:
+    for worker in job.workers:
         worker.ask()
-    deadline = time.monotonic() + STOP_GRACE
-    while time.monotonic() < deadline and any(worker.status() is None for worker in workers):
+    began, hung = time.monotonic(), []
+    while any(worker.status() is None for worker in job.workers):
+        job.look()
+        hung = job.watch.hangs(SILENCE)
+        if time.monotonic() > began + (HUNG_GRACE if hung else STOP_GRACE):
+            break
         time.sleep(0.1)
-    for worker in workers:
+    for worker in job.workers:
         worker.finish_output()
-    raise Stopped('the job is stopped; --resume goes on', number)
-
-
-def describe(status):
-    """An exit status in words; a shell between adds 128 to the number of a signal."""
-    number = -status if status < 0 else status - 128
-    if number in set(signal.Signals):
-        return 'was killed by signal %d (%s)' % (number, signal.Signals(number).name)
-    return 'ended with status %d' % status
-
-
-def end(processes):
-    """Leave none of the processes behind."""
-    for step in (Process.ask, Process.end, Process.kill):
-        for process in processes:
-            step(process)
-        deadline = time.monotonic() + GRACE
-        while time.monotonic() < deadline and any(process.status() is None for process in processes):
-            time.sleep(0.05)
+    without = 'without a checkpoint, as %s gave no answer' % ', '.join(hung)
+    raise Stopped('the job is stopped%s; --resume goes on' % (' ' + without if hung else ''), number)
 
 
 def main():
+    """Entry point."""
     args = parse_arguments()
     stop = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: stop.append(received))
-    helpers, workers = [], []
+    job = Job(args)
     try:
-        start(args, helpers, workers)
-        print(
-            'started: %s'
-            % ', '.join('%s (process %d)' % (p.name, p.process.pid) for p in helpers + workers),
-            flush=True)
-        watch(helpers, workers, stop)
+        job.start()
+        print('started: %s' % ', '.join('%s (process %d)' % (p.name, p.process.pid) for p in job.helpers + job.workers),
+              flush=True)
+        wait(job, stop)
     except FileNotFoundError as error:
         raise ConfigError('cannot run %s: there is no such program' % error.filename) from error
     finally:
-        end(workers + helpers)
-        for process in workers + helpers:
-            process.finish_output()
+        job.end()
 
 
 if __name__ == '__main__':

@@ -30,10 +30,12 @@ LARGEST_MOTION = 32           # pixels that something moves between the frames o
 
 
 def parse_arguments():
+    """Return the command line, an argparse.Namespace. Raises ConfigError for batches of one."""
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('part', choices=['backbone', 'flow'])
     parser.add_argument('--batches', type=positive, metavar='N', help='default 500 (backbone) or 2000 (flow)')
-    parser.add_argument('--batch_size', type=positive, metavar='N', help='windows (default 32) or pairs (default 8) a batch')
+    parser.add_argument('--batch_size', type=positive, metavar='N',
+                        help='windows (default 32) or pairs (default 8) a batch')
     parser.add_argument('--lr', type=float, help='default 0.02 (backbone, SGD) or 0.002 (flow, Adam)')
     args = parser.parse_args()
     if args.batch_size == 1:
@@ -42,6 +44,7 @@ def parse_arguments():
 
 
 def main():
+    """Run the command."""
     args = parse_arguments()
     cfg_path = apply_arguments(config, update_config, args)
     backbone = args.part == 'backbone'
@@ -53,12 +56,15 @@ def main():
     context = contexts(config.gpus, logger.info)[0]
     seed_epoch(config.TRAIN.SEED, 0)
     if backbone:
-        accuracy = pretrain_backbone(config, path, args.batches or 500, args.batch_size or 32, WINDOW, args.lr or 0.02, logger, context)
+        accuracy = pretrain_backbone(config, path, args.batches or 500, args.batch_size or 32,
+                                     WINDOW, args.lr or 0.02, logger, context)
         logger.info('accuracy %.3f: %s' % (accuracy, path))
     else:
         source = MovedFrames(load_roidb(config), config, LARGEST_MOTION)
-        records = train_flow(source, config, path, args.batches or 2000, args.batch_size or 8, args.lr or 0.002, logger, context)
-        logger.info('end-point error %.3f, zero flow %.3f feature-map pixels: %s' % (records[-1].error, records[-1].zero, path))
+        records = train_flow(source, config, path, args.batches or 2000, args.batch_size or 8,
+                             args.lr or 0.002, logger, context)
+        logger.info('end-point error %.3f, zero flow %.3f feature-map pixels: %s'
+                    % (records[-1].error, records[-1].zero, path))
 
 
 if __name__ == '__main__':

@@ -18,12 +18,16 @@ class Parameters:
         self._arrays = arrays
 
     def tensor(self, name):
+        """Return the parameter `name`."""
         return torch.from_numpy(self._arrays[name])
 
     def __contains__(self, name):
         return name in self._arrays
 
     def conv(self, name, stride=1, dilation=1):
+        """Return the convolution `name`, padded so that `stride` 1 keeps the size at any
+        `dilation`.
+        """
         weight = self.tensor(name + '_weight')
         biased = name + '_bias' in self
         filters, channels, kernel, _ = weight.shape
@@ -34,16 +38,21 @@ class Parameters:
         return layer
 
     def deconv(self, name):
+        """Return the 4x4 deconvolution `name`, which doubles the size."""
         weight = self.tensor(name + '_weight')
         layer = nn.ConvTranspose2d(weight.shape[0], weight.shape[1], 4, 2, 1)
         layer.weight.data, layer.bias.data = weight, self.tensor(name + '_bias')
         return layer
 
     def conv_bn(self, name, bn_name, stride=1, dilation=1):
+        """Return a convolution and its normalisation.
+
+        name and bn_name are theirs; see conv for `stride` and `dilation`.
+        """
         norm = nn.BatchNorm2d(self.tensor(bn_name + '_gamma').shape[0], eps=1e-5)
         norm.weight.data, norm.bias.data = self.tensor(bn_name + '_gamma'), self.tensor(bn_name + '_beta')
-        norm.running_mean, norm.running_var = self.tensor(bn_name + '_moving_mean'), self.tensor(
-            bn_name + '_moving_var')
+        norm.running_mean = self.tensor(bn_name + '_moving_mean')
+        norm.running_var = self.tensor(bn_name + '_moving_var')
         return nn.Sequential(self.conv(name, stride, dilation), norm)
 
 
@@ -58,9 +67,9 @@ class Unit(nn.Module):
             for branch in ('1', '2a', '2b', '2c')
         }
         stride = first * second
-        self.shortcut = params.conv_bn(
-            *layers['1'],
-            stride=stride) if layers['1'][0] + '_weight' in params else nn.Identity()
+        self.shortcut = nn.Identity()
+        if layers['1'][0] + '_weight' in params:
+            self.shortcut = params.conv_bn(*layers['1'], stride=stride)
         body = []
         for branch, step in (('2a', first), ('2b', second), ('2c', 1)):
             if layers[branch][0] + '_weight' in params:
@@ -68,6 +77,7 @@ class Unit(nn.Module):
         self.body = nn.Sequential(*body[:-1])
 
     def forward(self, data):
+        """Return the map of the unit behind `data`."""
         return functional.relu(self.body(data) + self.shortcut(data))
 
 
@@ -80,6 +90,7 @@ class Heads(nn.Module):
             params.conv(name) for name in ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox'))
 
     def forward(self, feature):
+        """Return scores and deltas of the RPN, then of R-FCN, from `feature`."""
         rpn, rfcn = feature.split(feature.shape[1] // 2, dim=1)
         return self.rpn_cls(rpn), self.rpn_bbox(rpn), self.cls(rfcn), self.bbox(rfcn)
 
@@ -89,13 +100,13 @@ class KeyNetwork(nn.Module):
 
     def __init__(self, params, units):
         super().__init__()
-        layers = [params.conv_bn('conv1', 'bn_conv1', 2),
-                  nn.ReLU(),
-                  nn.MaxPool2d(3, 2, 1)] + [Unit(params, unit) for unit in units]
+        layers = [params.conv_bn('conv1', 'bn_conv1', 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+        layers += [Unit(params, unit) for unit in units]
         self.body = nn.Sequential(*layers, params.conv('feat_conv_3x3', dilation=6), nn.ReLU())
         self.heads = Heads(params)
 
     def forward(self, data):
+        """Return the feature and the maps of the image `data`."""
         feature = self.body(data)
         return (feature,) + self.heads(feature)
 
@@ -116,6 +127,10 @@ class CurrentNetwork(nn.Module):
         self.heads = Heads(params)
 
     def forward(self, data, data_key, feat_key):
+        """Return the feature and the maps of the image `data`, by those of the key frame.
+
+        data_key is its image, feat_key its feature.
+        """
         pair = torch.cat(
             [functional.avg_pool2d(image, 2, 2, ceil_mode=True) for image in (data, data_key)],
             dim=1) / 255
@@ -129,8 +144,8 @@ class CurrentNetwork(nn.Module):
             up_flow = self.up['upsample_flow%dto%d' % (level, level - 1)](flow)[:, :, :height, :width]
             merged = torch.cat([features[skip], up, up_flow], dim=1)
         merged = functional.avg_pool2d(merged, 2, 2, ceil_mode=True)
-        feature = _warp(feat_key, 2.5 * self.predict['Convolution5']
-                        (merged)) * self.predict['Convolution5_scale'](merged)
+        flow, scale = (self.predict[name](merged) for name in ('Convolution5', 'Convolution5_scale'))
+        feature = _warp(feat_key, 2.5 * flow) * scale
         return (feature,) + self.heads(feature)
 
 

@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 
 def answer(content):
+    """Write `content` as a line of JSON that benchmarks/contenders.py reads."""
     print('@' + json.dumps(content), flush=True)
 
 
@@ -51,7 +52,13 @@ def example(networks, frames):
 
 
 def in_torch(name, networks, frames):
-    """{kind: callable}; the faster memory layout is PyTorch's channels-last on CPUs."""
+    """Return {kind: callable}; the faster memory layout is PyTorch's channels-last on CPUs.
+
+    Args:
+        name: 'torch-compile' or 'torchscript'.
+        networks: {kind: nn.Module}.
+        frames: images as tensors [1, 3, H, W].
+    """
     import torch
     networks = {kind: network.to(memory_format=torch.channels_last) for kind, network in networks.items()}
     inputs = example(networks, [frame.to(memory_format=torch.channels_last) for frame in frames])
@@ -99,10 +106,8 @@ def in_openvino(networks, frames):
     inputs = example(networks, frames)
     with torch.no_grad():
         models = {
-            kind:
-            openvino.convert_model(network, example_input=inputs[kind],
-                                   input=[list(value.shape)
-                                          for value in inputs[kind]])
+            kind: openvino.convert_model(network, example_input=inputs[kind],
+                                         input=[list(value.shape) for value in inputs[kind]])
             for kind, network in networks.items()
         }
     compiled = {kind: core.compile_model(model, 'CPU', settings) for kind, model in models.items()}
@@ -119,6 +124,7 @@ def in_openvino(networks, frames):
 
 
 def versions(name):
+    """Return the framework of the contender `name` and its version, in words."""
     import torch
     if name != 'openvino':
         return 'PyTorch %s' % torch.__version__
@@ -127,7 +133,15 @@ def versions(name):
 
 
 def save_outputs(runners, maps, path):
-    """The key frame's feature, where it is used, and all score maps; each network runs twice before it is timed."""
+    """Save the key frame's feature, where it is used, and all score maps.
+
+    Each network runs twice, so that it is warm before it is timed.
+
+    Args:
+        runners: {kind: callable}.
+        maps: names of the score maps.
+        path: .npz file to write.
+    """
     found = {}
     for kind, call in runners.items():
         call()
@@ -150,6 +164,7 @@ def turn(runners, count):
 
 
 def main():
+    """Load the networks that the command line names; then answer the lines of standard input."""
     name, folder = sys.argv[1:]
     try:
         networks, frames, maps = load(folder)
@@ -161,9 +176,10 @@ def main():
     save_outputs(runners, maps, os.path.join(folder, name + '.npz'))
     answer({'version': version, 'precision': dict.fromkeys(runners, 'float32')})
     for line in sys.stdin:
-        answer(
-            turn(runners, int(line)) if line.strip() !=
-            'memory' else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        if line.strip() == 'memory':
+            answer(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        else:
+            answer(turn(runners, int(line)))
 
 
 if __name__ == '__main__':

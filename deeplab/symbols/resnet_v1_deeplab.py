@@ -14,7 +14,9 @@ class resnet_v1_deeplab(Segmenter):
         return self.group([self.loss(self._scores(cfg))])
 
     def get_test_symbol(self, cfg):
-        """Class probabilities softmax [N, NUM_CLASSES, H, W] for data [N, 3, H, W]; the scores are croped_score inside."""
+        """Class probabilities softmax [N, NUM_CLASSES, H, W] for data [N, 3, H, W]; the scores are
+        croped_score inside.
+        """
         return self.group([mx.sym.SoftmaxOutput(self._scores(cfg), multi_output=True, name='softmax')])
 
     def get_symbol(self, cfg, is_train=True):

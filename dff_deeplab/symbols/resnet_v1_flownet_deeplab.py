@@ -36,7 +36,8 @@ class resnet_v1_flownet_deeplab(Segmenter):
         return self.group([data_key, feat_key, feature, self.scores(feature, data, cfg)])
 
     def get_cur_test_symbol(self, cfg):
-        """Carried feature and class scores of another frame, data, from the key frame's data_key and feat_key [1, C, h, w].
+        """Carried feature and class scores of another frame, data, from the key frame's data_key and
+        feat_key [1, C, h, w].
 
         data_key is handed through.
         """
@@ -51,11 +52,13 @@ class resnet_v1_flownet_deeplab(Segmenter):
         """
         data_key, data_other = mx.sym.Variable('data_key'), mx.sym.Variable('data_other')
         if cfg.TEST.KEY_FRAME_INTERVAL < 2:
-            raise ConfigError('TEST.KEY_FRAME_INTERVAL is %d; the batch network needs at least 2' % cfg.TEST.KEY_FRAME_INTERVAL)
+            raise ConfigError('TEST.KEY_FRAME_INTERVAL is %d; the batch network needs at least 2'
+                              % cfg.TEST.KEY_FRAME_INTERVAL)
         feature = self.feature(data_key, cfg)
         carried = self._propagate(feature, data_other, data_key, cfg, shared=True)
         feature = mx.sym.Concat(feature, carried, dim=0, name='feat_all')
         return self.group([self.scores(feature, data_key, cfg)])
 
     def _propagate(self, feature, current, reference, cfg, **options):
-        return propagate(feature, current, reference, self.feature_dim(cfg), cfg.network, scaled=cfg.network.USE_SCALE_MAP, **options)
+        return propagate(feature, current, reference, self.feature_dim(cfg), cfg.network,
+                         scaled=cfg.network.USE_SCALE_MAP, **options)

@@ -1,4 +1,7 @@
-"""Test Deep Feature Flow DeepLab: python experiments/dff_deeplab/dff_deeplab_test.py --cfg FILE.yaml [--vis] [--ignore_cache]"""
+"""Test Deep Feature Flow DeepLab:
+
+    python experiments/dff_deeplab/dff_deeplab_test.py --cfg FILE.yaml [--vis] [--ignore_cache]
+"""
 import os
 import sys
 

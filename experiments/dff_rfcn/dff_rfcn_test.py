@@ -1,4 +1,7 @@
-"""Test Deep Feature Flow R-FCN: python experiments/dff_rfcn/dff_rfcn_test.py --cfg FILE.yaml [--vis] [--ignore_cache] [--thresh T]"""
+"""Test Deep Feature Flow R-FCN:
+
+    python experiments/dff_rfcn/dff_rfcn_test.py --cfg FILE.yaml [--vis] [--ignore_cache] [--thresh T]
+"""
 import os
 import sys
 

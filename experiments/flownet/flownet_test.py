@@ -1,4 +1,7 @@
-"""Measure a flow network, trained or converted, on pairs with known flow: python experiments/flownet/flownet_test.py --cfg FILE.yaml"""
+"""Measure a flow network, trained or converted, on pairs with known flow:
+
+    python experiments/flownet/flownet_test.py --cfg FILE.yaml
+"""
 import os
 import sys
 
@@ -11,6 +14,7 @@ from lib.utils.cli import run  # noqa: E402
 
 
 def main():
+    """Entry point."""
     test(*configured(base_parser(__doc__).parse_args()))
 
 

@@ -1,4 +1,7 @@
-"""Train the flow network on pairs with known flow, then measure it: python experiments/flownet/flownet_train_test.py --cfg FILE.yaml"""
+"""Train the flow network on pairs with known flow, then measure it:
+
+    python experiments/flownet/flownet_train_test.py --cfg FILE.yaml
+"""
 import os
 import sys
 
@@ -11,6 +14,7 @@ from lib.utils.cli import run  # noqa: E402
 
 
 def main():
+    """Entry point."""
     settings = configured(train_parser(__doc__).parse_args())
     train(*settings)
     test(*settings)

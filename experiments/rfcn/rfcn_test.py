@@ -1,4 +1,7 @@
-"""Test R-FCN on every frame: python experiments/rfcn/rfcn_test.py --cfg FILE.yaml [--vis] [--ignore_cache] [--thresh T]"""
+"""Test R-FCN on every frame:
+
+    python experiments/rfcn/rfcn_test.py --cfg FILE.yaml [--vis] [--ignore_cache] [--thresh T]
+"""
 import os
 import sys
 

@@ -1,7 +1,9 @@
-"""The commands of every task: train, test, both, demo. The scripts in the task folders and in experiments/ only name their task."""
+"""The commands of every task: train, test, both, demo. The scripts in the task folders and in experiments/
+only name their task.
+"""
 from lib.apps.demo import demo_parser, run_demo
 from lib.config.cli import apply_arguments, base_parser, train_parser
-from lib.inference.testing import TestOptions, test_net
+from lib.inference.testing import TestOptions, check_test_epoch, test_net
 from lib.train.trainer import train_net
 from lib.utils.argument_types import INTERVAL, positive
 from lib.utils.cli import run
@@ -9,16 +11,19 @@ from lib.utils.cli import run
 
 def train(task, description):
     """Train `task` with the settings on the command line; description: of the script, for --help."""
-    run(lambda: _train(task, train_parser(description).parse_args()))
+    def only():
+        cfg_path = _configure(task, train_parser(description).parse_args())
+        train_net(task, task.config, cfg_path)
+    run(only)
 
 
 def train_and_test(task, description):
     """Train `task`, then test what came out; description: of the script, for --help."""
     def both():
         cfg_path = _configure(task, train_parser(description).parse_args())
-        task.kind.test_run(
-            task, task.config, TestOptions()
-        )  # what is wrong with the test set is said before hours of training
+        check_test_epoch(task.config, cfg_path)
+        # What is wrong with the test set is said before hours of training.
+        task.kind.test_run(task, task.config, TestOptions())
         train_net(task, task.config, cfg_path)
         test_net(task, task.config, cfg_path)
     run(both)
@@ -37,19 +42,17 @@ def demo(task, description, batch=False):
 def test_parser(task, description):
     """Return the parser of testing `task`; description: for --help."""
     parser = base_parser(description)
-    parser.add_argument('--precision', choices=('float32', 'int8'), help='int8 is for the CPU; overrides TEST.PRECISION')
-    parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
+    parser.add_argument('--precision', choices=('float32', 'int8'),
+                        help='int8 is for the CPU; overrides TEST.PRECISION')
+    parser.add_argument('--interval', type=positive, metavar='N',
+                        help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--ignore_cache', action='store_true', help='run again where results of finished clips exist')
     task.kind.add_test_flags(parser)
     return parser
 
 
-def _train(task, args):
-    train_net(task, task.config, _configure(task, args))
-
-
 def _configure(task, args):
-    """Load the settings of parsed arguments into task.config; returns the path of their file."""
+    """Load the settings that `args` name into task.config; returns the path of their file."""
     task.load_symbols()
     return apply_arguments(task.config, task.update_config, args)
 

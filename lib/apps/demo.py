@@ -8,7 +8,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 from dff.errors import ConfigError, DataError
 from dff.sources import open_frames
 from dff.timing import Timing
-from dff.writers import open_writer
+from dff.writers import CODECS, check_output, open_writer
 from lib.config.checks import validate
 from lib.config.cli import apply_arguments, base_parser
 from lib.config.config import merge
@@ -27,11 +27,14 @@ def demo_parser(task, description, batch=False):
     parser = base_parser(description, default_cfg=defaults.cfg)
     parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default %s)' % defaults.input)
     parser.add_argument('--output', metavar='PATH',
-                        help='folder, or .mp4 file, for the frames with %s (default %s)' % (kind.drawn, defaults.output))
+                        help='folder, or video file (%s), for the frames with %s (default %s)'
+                             % (', '.join(CODECS), kind.drawn, defaults.output))
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%%%04d.params (default %s); or a folder of tools/export_model.py' % defaults.model))
-    parser.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of the parameters (default 0)')
-    parser.add_argument('--precision', choices=('float32', 'int8'), help='int8 is for the CPU; overrides TEST.PRECISION')
+    parser.add_argument('--epoch', type=int, default=0, metavar='N',
+                        help='number in the name of the parameters (default 0)')
+    parser.add_argument('--precision', choices=('float32', 'int8'),
+                        help='int8 is for the CPU; overrides TEST.PRECISION')
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % (
         'frames of one forward' if batch else INTERVAL))
     kind.add_demo_flags(parser)
@@ -68,21 +71,25 @@ def run_demo(task, args):
 
 
 def open_demo(task, args):
-    """Load the settings of `args` into task.config; returns (FrameSource, output path, prefix of the parameters or exported folder).
+    """Load the settings of `args` into task.config; returns (FrameSource, output path, prefix of the
+    parameters or exported folder).
 
     Raises ConfigError, DataError, CheckpointError.
     """
     config, defaults = task.config, task.demo
-    update_config = functools.partial(_use_settings_of, args.model, config) if is_exported(args.model) else task.update_config
+    update_config = functools.partial(_use_settings_of, args.model,
+                                      config) if is_exported(args.model) else task.update_config
     apply_arguments(config, update_config, args)
     config.symbol = config.symbol or defaults.symbol
     source_path = args.input or resolve(defaults.input)
     if not os.path.exists(source_path) and args.input is None:
         missing = task.kind.no_demo_clip % {'path': source_path, 'clip': os.path.basename(source_path)}
-        raise DataError('%s. Name your own frames or video with --input; `sh init.sh --demo` makes clips and trains a small model '
+        raise DataError('%s. Name your own frames or video with --input; `sh init.sh --demo` makes clips and '
+                        'trains a small model '
                         'for them' % missing)
     source = open_frames(source_path)
     output = args.output or resolve(defaults.output)
+    check_output(output)
     for flag, path, _ in [('--output', output, '')] + task.kind.demo_outputs(args):
         if path and os.path.realpath(path) == os.path.realpath(source_path):
             raise DataError('%s is the same as --input (%s): the frames would be overwritten' % (flag, path))
@@ -90,7 +97,9 @@ def open_demo(task, args):
 
 
 def _use_settings_of(folder, config, _cfg_path):
-    """Settings from an exported folder in the place of a YAML file; ConfigError where its network is of another task."""
+    """Settings from an exported folder in the place of a YAML file; ConfigError where its network is of
+    another task.
+    """
     settings = exported_settings(folder)
     config.symbol = settings['symbol']
     get_symbol_instance(config)
@@ -120,7 +129,7 @@ def run_and_draw(predictor, source, output, draw):
     Args:
         predictor: a VideoPredictor.
         source: a FrameSource.
-        output: an .mp4 file or a folder.
+        output: a video file or a folder, as open_writer takes them.
         draw: (result, name of the frame) -> BGR uint8 picture.
     """
     timing = Timing(warm_up=predictor.warm_up)

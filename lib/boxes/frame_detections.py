@@ -7,11 +7,14 @@ from dff import boxes
 from lib.operator_cxx import loader
 
 
-def frame_detections(rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh, max_per_image=300):
-    """Return the detections of one frame, float32 [n, 6], as dff.boxes.frame_detections defines them.
+def frame_detections(rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh,
+                     max_per_image=300):
+    """Return the detections of one frame, float32 [n, 6], as dff.boxes.frame_detections defines
+    them.
 
     Args:
-        rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh, max_per_image: as there, with its errors.
+        rois, cls_prob, bbox_pred, im_info, score_thresh, nms_thresh, max_per_image: as there, with
+            its errors.
     """
     library = loader.c_library()
     if not library:

@@ -1,28 +1,37 @@
-"""Training targets of the region proposal network (Faster R-CNN, arXiv 1506.01497, sections 3.1.2 and 3.1.3)."""
+"""Training targets of the region proposal network (Faster R-CNN, arXiv 1506.01497, sections 3.1.2
+and 3.1.3).
+"""
+from typing import Dict, Tuple
+
 import numpy as np
+from easydict import EasyDict
 
 from lib.boxes.transform import bbox_overlaps, bbox_transform
 from lib.boxes.anchors import all_anchors
 
 
-def assign_anchors(feature_size, gt_boxes, im_info, cfg, rng):
+def assign_anchors(feature_size: Tuple[int, int], gt_boxes: np.ndarray, im_info: np.ndarray,
+                   cfg: EasyDict, rng: np.random.RandomState) -> Dict[str, np.ndarray]:
     """Label the anchors of one image and give them boxes to aim at.
 
-    Only anchors wholly inside the image count. Positive: the best ones of every box, and those that overlap one by
-    RPN_POSITIVE_OVERLAP; negative: those below RPN_NEGATIVE_OVERLAP with all. Both are thinned at random to
-    RPN_BATCH_SIZE, of which at most RPN_FG_FRACTION positive.
+    Only anchors wholly inside the image count. Positive: the best ones of every box, and those
+    that overlap one by RPN_POSITIVE_OVERLAP; negative: those below RPN_NEGATIVE_OVERLAP with all.
+    Both are thinned at random to RPN_BATCH_SIZE, of which at most RPN_FG_FRACTION positive.
 
     Args:
         feature_size: (h, w) of the map that the RPN sees.
         gt_boxes: [n, 5], x1 y1 x2 y2 class; rows of class -1 (padding) are left out.
         im_info: (height, width, scale) of the network's input.
-        rng: np.random.RandomState.
+        cfg: the settings; its sections `network` and `TRAIN` are read.
+        rng: draws the anchors that are thinned out.
 
     Returns:
-        dict of float32: label [1, A*h*w] (1, 0, -1 ignored), bbox_target and bbox_weight [1, 4A, h, w].
+        dict of float32: label [1, A * h * w] (1, 0, -1 ignored), bbox_target and bbox_weight
+        [1, 4A, h, w].
     """
     network, train = cfg.network, cfg.TRAIN
-    anchors = all_anchors(tuple(feature_size), network.RPN_FEAT_STRIDE, tuple(network.ANCHOR_SCALES), tuple(network.ANCHOR_RATIOS))
+    anchors = all_anchors(tuple(feature_size), network.RPN_FEAT_STRIDE, tuple(network.ANCHOR_SCALES),
+                          tuple(network.ANCHOR_RATIOS))
     gt_boxes = np.asarray(gt_boxes, np.float64).reshape(-1, 5)
     gt_boxes = gt_boxes[gt_boxes[:, 4] >= 0]
     inside = np.flatnonzero((anchors[:, 0] >= 0) & (anchors[:, 1] >= 0)
@@ -48,7 +57,9 @@ def assign_anchors(feature_size, gt_boxes, im_info, cfg, rng):
 
 
 def _label(anchors, gt_boxes, train):
-    """Label of every anchor before thinning, float32 [m], and the index of the box it overlaps most."""
+    """Label of every anchor before thinning, float32 [m], and the index of the box it overlaps
+    most.
+    """
     label = np.full(len(anchors), -1, np.float32)
     if not len(gt_boxes) or not len(anchors):
         label[:] = 0

@@ -14,8 +14,9 @@ def _boxes(rows):
 _overlaps = pick('lib.boxes.bbox', 'overlaps', boxes.overlaps)
 
 
-def bbox_overlaps(a, b):
-    """Intersection over union of every box of a [n, >=4] with every box of b [k, >=4] -> float64 [n, k].
+def bbox_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of every box of a [n, >=4] with every box of b [k, >=4]:
+    float64 [n, k].
 
     A box with a NaN overlaps nothing (0).
     """
@@ -29,9 +30,23 @@ def _centres(boxes):
     return widths, heights, boxes[:, 0] + 0.5 * (widths - 1.0), boxes[:, 1] + 0.5 * (heights - 1.0)
 
 
-def bbox_transform(ex, gt):
-    """Deltas (dx, dy, dw, dh) that turn boxes ex [n, 4] into gt [n, 4] -> float64 [n, 4] (R-CNN, appendix C)."""
+def bbox_transform(ex: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """Return the deltas (dx, dy, dw, dh), float64 [n, 4], that turn boxes ex [n, >=4] into gt.
+
+    R-CNN (arXiv 1311.2524), appendix C. gt: [n, >=4].
+    """
     width, height, x, y = _centres(_boxes(ex))
     gt_width, gt_height, gt_x, gt_y = _centres(_boxes(gt))
     return np.stack([(gt_x - x) / (width + 1e-14), (gt_y - y) / (height + 1e-14),
                      np.log(gt_width / width), np.log(gt_height / height)], axis=1)
+
+
+def target_normalisation(train):
+    """Return (means, stds), four numbers each, of the R-FCN head: its targets are (delta - mean) / std.
+
+    train: the settings' section TRAIN, where BBOX_NORMALIZATION_PRECOMPUTED says whether BBOX_MEANS
+    and BBOX_STDS are used.
+    """
+    if not train.BBOX_NORMALIZATION_PRECOMPUTED:
+        return (0.0,) * 4, (1.0,) * 4
+    return tuple(train.BBOX_MEANS), tuple(train.BBOX_STDS)

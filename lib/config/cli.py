@@ -7,9 +7,10 @@ from lib.utils.paths import resolve
 
 
 def base_parser(description, default_cfg=None):
-    """A parser with --cfg, --gpus and --set."""
+    """Return a parser with --cfg, --gpus and --set; description: for --help; default_cfg: of --cfg, None: required."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('--cfg', default=default_cfg, required=default_cfg is None, metavar='FILE.yaml', help='settings of the experiment')
+    parser.add_argument('--cfg', default=default_cfg, required=default_cfg is None, metavar='FILE.yaml',
+                        help='settings of the experiment')
     parser.add_argument('--gpus', metavar='0,1|cpu', help='devices; overrides the `gpus` key')
     parser.add_argument('--set', nargs='+', action='append', default=[], metavar='a.b=c', dest='settings',
                         help='override single settings, as in --set TRAIN.lr=0.001 TRAIN.end_epoch=4')
@@ -17,7 +18,12 @@ def base_parser(description, default_cfg=None):
 
 
 def apply_arguments(config, update_config, args):
-    """Load `args.cfg` (looked for here, then in the repository) into `config`, then the other shared flags.
+    """Load `args.cfg` (looked for here, then in the repository), then the other shared flags.
+
+    Args:
+        config: the settings to change.
+        update_config: (path) -> loads a settings file into them.
+        args: parsed arguments of base_parser.
 
     Returns the path of the file. Raises ConfigError.
     """
@@ -28,6 +34,8 @@ def apply_arguments(config, update_config, args):
         config.gpus = args.gpus
     if getattr(args, 'precision', None) is not None:
         config.TEST.PRECISION = args.precision
+    if getattr(args, 'track', False) or getattr(args, 'mot', None):
+        config.TEST.TRACK = True
     if getattr(args, 'resume', False):
         config.TRAIN.RESUME = True
     if getattr(args, 'frequent', None) is not None:
@@ -39,6 +47,8 @@ def apply_arguments(config, update_config, args):
 def train_parser(description):
     """The shared flags and those of training."""
     parser = base_parser(description)
-    parser.add_argument('--frequent', type=int, metavar='N', help='batches between two lines of the log; overrides default.frequent')
-    parser.add_argument('--resume', action='store_true', help='go on from the newest whole checkpoint; sets TRAIN.RESUME')
+    parser.add_argument('--frequent', type=int, metavar='N',
+                        help='batches between two lines of the log; overrides default.frequent')
+    parser.add_argument('--resume', action='store_true',
+                        help='go on from the newest whole checkpoint; sets TRAIN.RESUME')
     return parser

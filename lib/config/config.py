@@ -1,15 +1,19 @@
 """Reading settings: YAML files and `--set a.b=c`, with strict keys and types."""
 import difflib
+from typing import Any
 
 import yaml
 
-from dff.errors import ConfigError
+from dff.errors import ConfigError, shown
 from lib.config.checks import validate
 from lib.config.plugins import load_plugins
 from lib.config.without_effect import report_without_effect
 
-# All other lists hold numbers; an empty one does not show its kind.
+# Lists of names that may be empty, which does not show what they hold.
 NAME_LISTS = ('plugins', 'network.FIXED_PARAMS', 'network.FIXED_PARAMS_SHARED')
+# Text in which several numbers stand with commas between them: a list of numbers means the same.
+NUMBER_TEXTS = {'gpus': "devices, as in 0, '0,1', [0, 1] or cpu",
+                'TRAIN.lr_step': "epochs, as in 1.333, '2,3' or [2, 3]"}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -20,7 +24,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, "the key '%s' stands twice" % key, key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "the key '%s' stands twice" % key,
+                                                        key_node.start_mark)
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -39,7 +44,8 @@ def load_yaml(path):
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ConfigError('%s is not valid YAML: %s' % (path, ' '.join(str(error).split()))) from error
     if not isinstance(tree, dict):
-        raise ConfigError('%s: expected `key: value` lines, found %s' % (path, 'nothing' if tree is None else type(tree).__name__))
+        found = 'nothing' if tree is None else type(tree).__name__
+        raise ConfigError('%s: expected `key: value` lines, found %s' % (path, found))
     return tree
 
 
@@ -64,7 +70,7 @@ def update_from_settings(config, settings):
     """Apply `section.key=value` strings (values in YAML syntax) to `config`, in place."""
     for setting in settings:
         name, equals, text = setting.partition('=')
-        source = '--set %s' % setting
+        source = '--set %.200s' % setting
         if not equals:
             raise ConfigError('%s: expected section.key=value, as in TRAIN.lr=0.001' % source)
         try:
@@ -78,14 +84,24 @@ def update_from_settings(config, settings):
 
 
 def merge(config, tree, source, prefix=''):
-    """Copy the values of `tree` into `config`, which must have all its keys already."""
+    """Copy the values of a tree into settings.
+
+    Args:
+        config: settings, an EasyDict, which must have all keys of `tree` already.
+        tree: nested dicts.
+        source: where they are from, for messages.
+        prefix: section that `config` is, with a dot behind it, for messages.
+
+    Raises ConfigError naming the key, and the nearest existing one or the expected type.
+    """
     for key, value in tree.items():
         name = '%s%s' % (prefix, key)
         if key not in config:
             raise ConfigError("%s: there is no setting '%s'%s" % (source, name, _suggestion(key, config, prefix)))
         if isinstance(config[key], dict):
             if not isinstance(value, dict):
-                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, found %r" % (source, name, value))
+                raise ConfigError("%s: '%s' is a section; expected `key: value` lines below it, "
+                                  'found %s' % (source, name, shown(value)))
             merge(config[key], value, source, name + '.')
         else:
             config[key] = _convert(config[key], value, name, source)
@@ -105,43 +121,58 @@ def _convert(default, value, name, source):
     if name == 'SCALES':
         return _scales(value, source)
     if name == 'dataset.CLASSES':
-        if value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+        if value is None or isinstance(value, str) and '\0' not in value:
+            return value
+        if isinstance(value, list) and all(isinstance(item, str) and '\0' not in item for item in value):
             return value
         expected = 'a file name or a list of class names'
-    elif isinstance(default, list):
-        number = name not in NAME_LISTS
+    elif isinstance(default, (list, tuple)):
+        names = name in NAME_LISTS or bool(default) and isinstance(default[0], str)
         if isinstance(value, (list, tuple)):
-            return [_convert(0.0 if number else '', item, name, source) for item in value]
-        expected = 'a list of %s' % ('numbers' if number else 'names')
+            return [_convert('' if names else 0.0, item, name, source) for item in value]
+        expected = 'a list of %s' % ('names' if names else 'numbers')
     else:
+        several = isinstance(value, (list, tuple)) and all(map(_is_number, value))
+        if several and name in NUMBER_TEXTS:
+            value = ','.join(map(str, value))
         converted = _scalar(default, value)
         if converted is not None:
             return converted
-        expected = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}[type(default)]
-    raise ConfigError("%s: '%s' must be %s, found %r" % (source, name, expected, value))
+        kinds = {bool: 'true or false', int: 'a whole number', float: 'a number'}
+        expected = NUMBER_TEXTS.get(name) or kinds.get(type(default), 'text')
+    raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, shown(value)))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether `value` is a number that MXNet can hold, which one of hundreds of digits is not."""
+    return isinstance(value, float) or type(value) is int and value.bit_length() <= 63
 
 
 def _scalar(default, value):
     """`value` as bool, int, float or str like `default`; None where it does not fit."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(default, bool):
         return value if isinstance(value, bool) else None
     if isinstance(default, int):
-        return int(value) if is_number and float(value).is_integer() else None
+        whole = _is_number(value) and value == value // 1      # not nan, nor 1.5
+        return int(value) if whole else None
     if isinstance(default, float):
         try:  # YAML reads 1e-3 (no dot) as text
-            return float(value) if is_number or isinstance(value, str) else None
+            return float(value) if _is_number(value) or isinstance(value, str) else None
         except ValueError:
             return None
     if value is None:
         return ''
-    return str(value) if is_number or isinstance(value, str) else None  # gpus: 0, lr_step: 1.333
+    if isinstance(value, str) and '\0' in value:      # no file has such a name
+        return None
+    # gpus: 0, lr_step: 1.333
+    return str(value) if _is_number(value) or isinstance(value, str) else None
 
 
 def _scales(value, source):
     """[600, 1000] or [[600, 1000]] as [(600, 1000)]."""
     pair = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(v, int) and v > 0 for v in pair) and pair[0] <= pair[1]:
+    whole = isinstance(pair, (list, tuple)) and all(type(side) is int and side > 0 for side in pair)
+    if whole and len(pair) == 2 and pair[0] <= pair[1]:
         return [tuple(pair)]
-    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000]; found %r"
-                      % (source, value))
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as "
+                      'in [600, 1000]; found %s' % (source, shown(value)))

@@ -1,6 +1,7 @@
 """Default settings of the tasks: every key that a YAML file may set, with its type.
 
-Keys in capitals and the section names are the original's; the YAML files written for it load unchanged.
+lib/config/ranges.py says what each number may be. Keys in capitals and the section names are the
+original's; the YAML files written for it load unchanged.
 """
 from easydict import EasyDict
 
@@ -24,13 +25,18 @@ def detection_defaults():
 
 
 def segmentation_defaults():
-    """Settings of `deeplab` and `dff_deeplab`: those of detection, which their demo files set too, changed and added to."""
+    """Settings of `deeplab` and `dff_deeplab`: those of detection, which their demo files set too, changed
+    and added to.
+    """
     config = detection_defaults()
     config.SCALES = [(1024, 2048)]
     config.network.update({
-        'FIXED_PARAMS_SHARED': ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta'],  # unused, as it was
-        'DFF_FEAT_DIM': 2048,                        # unused: the carried res5c_relu has the channels that depth and width give
-        'USE_SCALE_MAP': False,                      # True: the scale map multiplies the warped feature, as in the paper
+        # unused, as it was
+        'FIXED_PARAMS_SHARED': ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta'],
+        # unused: the carried res5c_relu has the channels that depth and width give
+        'DFF_FEAT_DIM': 2048,
+        # True: the scale map multiplies the warped feature, as in the paper
+        'USE_SCALE_MAP': False,
     })
     config.dataset.update({
         'dataset': 'CityScape', 'dataset_path': './data/cityscapes', 'annotation_prefix': 'gtFine',
@@ -42,7 +48,7 @@ def segmentation_defaults():
         'ENABLE_CROP': True, 'CROP_HEIGHT': 768, 'CROP_WIDTH': 1024,   # pixels of the scaled image
         'RANDOM_SCALE': [1.0, 1.0],                  # before the crop, SCALES times a factor drawn from here
     })
-    config.TEST.update({'KEY_FRAME_INTERVAL': 5, 'test_epoch': 53})
+    config.TEST.update({'KEY_FRAME_INTERVAL': 5})
     return config
 
 
@@ -74,7 +80,8 @@ def _network():
         'RFCN_GROUP_SIZE': 7,                        # bins along each side of a RoI
         # For the symbols resnet_v1_rfcn and resnet_v1_flownet_rfcn, whose size is a setting:
         'backbone': 'resnet_v1', 'depth': 101, 'width': 1.0, 'flow_width': 1.0,
-        'flow': 'flownet',                           # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
+        # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
+        'flow': 'flownet',
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)
         'STRIDE_IN_3X3': False,                      # True: for a backbone converted from torchvision's weights
     }
@@ -113,22 +120,16 @@ def _train():
 
 def _test():
     return {
-        'DETECT_ONLY': False,  # True: write the detections, evaluate nothing; needs no annotations
-        'HAS_RPN': True,
-        'BATCH_IMAGES': 1,
-        'KEY_FRAME_INTERVAL': 10,
-        'PRECISION': 'float32',  # or int8, on the CPU, where that is faster
-        # the first of every interval; middle: the middle one, for which frames wait half an
+        'DETECT_ONLY': False,                        # True: write the detections, evaluate nothing
+        'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
+        'PRECISION': 'float32',                      # or int8, on the CPU, where that is faster
+        # fixed: the first of every interval; middle: the middle one, for which frames wait half an interval;
+        # flow: the first, and where the image does not follow the flow
         'KEY_FRAME_POLICY': 'fixed',
-        # interval; flow: the first, and where the image does not follow the flow
         # with flow: how far the moved key frame is off, grey levels, summed
         'KEY_FRAME_MISMATCH': 80.0,
-        'CXX_PROPOSAL': True,
-        'RPN_NMS_THRESH': 0.7,
-        'RPN_PRE_NMS_TOP_N': 6000,
-        'RPN_POST_NMS_TOP_N': 300,
-        'RPN_MIN_SIZE': 0,
-        'NMS': 0.3,
-        'max_per_image': 300,
-        'test_epoch': 2,
+        'TRACK': False,                              # True: an id for every detection, followed along the flow
+        'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
+        'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300,
+        'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch
     }

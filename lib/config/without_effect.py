@@ -1,10 +1,14 @@
-"""Settings of the original that nothing here reads: they load, and a line says so where they ask for what is not done."""
+"""Settings of the original that nothing here reads: they load, and a line says so where they ask for what is
+not done.
+"""
 import logging
+
+from dff.errors import shown
 
 _SHARED = ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta']
 # key: (values that describe what is done anyway, what that is)
 WITHOUT_EFFECT = {
-    'MXNET_VERSION': (('', 'mxnet'), 'the MXNet that is installed is used'),
+    'MXNET_VERSION': (('', None, 'mxnet'), 'the MXNet that is installed is used'),
     'network.FIXED_PARAMS_SHARED': ((_SHARED,), 'network.FIXED_PARAMS says what is frozen'),
     'dataset.proposal': (('rpn',), 'proposals come from the RPN'),
     'TRAIN.END2END': ((True,), 'training is end to end'),
@@ -18,7 +22,9 @@ _log = logging.getLogger('dff.config')
 
 
 def report_without_effect(tree, source):
-    """Log one line that names the keys of `tree`, the settings given in `source`, whose values ask for what is not done."""
+    """Log one line that names the keys of `tree`, the settings given in `source`, whose values ask for what
+    is not done.
+    """
     idle = []
     for name, (values, instead) in WITHOUT_EFFECT.items():
         *sections, key = name.split('.')
@@ -26,6 +32,6 @@ def report_without_effect(tree, source):
         for section in sections:
             node = node.get(section) if isinstance(node, dict) else None
         if isinstance(node, dict) and key in node and node[key] not in values:
-            idle.append('%s: %.60r (%s)' % (name, node[key], instead))
+            idle.append('%s: %.60s (%s)' % (name, shown(node[key]), instead))
     if idle:
         _log.warning('%s: settings without effect: %s', source, '; '.join(idle))

@@ -16,7 +16,8 @@ logger = logging.getLogger('dff')
 
 
 def load_roidb(cfg: EasyDict) -> List[Record]:
-    """Return the records to train on: the image sets of `dataset.image_set`, split at `+`, in order.
+    """Return the records to train on: the image sets of `dataset.image_set`, split at `+`, in
+    order.
 
     Records without boxes are left out, with their number and the reasons in the log. With
     TRAIN.FLIP the mirrored records follow. Raises ConfigError, DataError; also where no record

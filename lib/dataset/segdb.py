@@ -13,7 +13,8 @@ logger = logging.getLogger('dff')
 
 
 def load_segdb(cfg: EasyDict) -> Tuple[List[SegRecord], Callable[[SegRecord], np.ndarray]]:
-    """Return (records, read_label) to train on, of the image sets of `dataset.image_set`, split at `+`.
+    """Return (records, read_label) to train on, of the image sets of `dataset.image_set`, split at
+    `+`.
 
     The records stand in order of the image sets, the mirrored ones last with TRAIN.FLIP;
     read_label(record) returns its label map, see SegDataset. Raises ConfigError, DataError.

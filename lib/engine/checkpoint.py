@@ -1,8 +1,8 @@
 """Checkpoints: `<prefix>-%04d.params`, `.states` (momentum) and `.json` (how to go on from there).
 
-The number is the count of finished epochs; `-%04d-%06d` counts batches of the next one, too. All files are written aside
-and renamed, the .json last; it holds the checksums of the other two, so that an interrupted checkpoint is told from a
-whole one. Nothing is pickled.
+The number is the count of finished epochs; `-%04d-%06d` counts batches of the next one, too. All
+files are written aside and renamed, the .json last; it holds the checksums of the other two, so
+that an interrupted checkpoint is told from a whole one. Nothing is pickled.
 """
 import glob
 import json
@@ -18,7 +18,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.engine.params_file import inspect
-from dff.errors import CheckpointError
+from dff.errors import CheckpointError, shown
 from dff.files import atomic_path, file_sha256, write_json
 
 KINDS = 'params', 'states', 'json'
@@ -41,7 +41,8 @@ def save_arrays(path, arrays):
             if len(inspect(temporary)) != len(arrays):
                 raise CheckpointError('%s was not written whole' % path)
     except (OSError, mx.base.MXNetError) as error:
-        raise CheckpointError('cannot write %s%s: %s' % (path, _room(path), str(error).strip().splitlines()[-1])) from error
+        raise CheckpointError('cannot write %s%s: %s'
+                              % (path, _room(path), str(error).strip().splitlines()[-1])) from error
     except CheckpointError as error:
         raise CheckpointError('cannot write %s, is the disk full? (%s)' % (path, error)) from error
 
@@ -62,26 +63,27 @@ def load_arrays(path):
 
 
 def load_params(prefix, epoch, batch=0):
-    """(arg_params, aux_params), {name: NDArray} each, of `<prefix>-<epoch, four digits>.params`; see `file_name`.
+    """Return (arg_params, aux_params), {name: NDArray} each, of a file of parameters.
 
-    Raises CheckpointError: the file is missing, damaged, or holds other things than parameters.
+    prefix, epoch and batch name it, see `file_name`.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or holds other things than parameters.
     """
     path = file_name(prefix, epoch, batch=batch)
     if not os.path.isfile(path):
         _refuse_file_name(prefix)
-        raise CheckpointError('%s does not exist. model/README.md says for every file where it can be had and which command '
-                              'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set' % path)
+        raise CheckpointError(
+            '%s does not exist. model/README.md says for every file where it can be had and which command '
+            'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set'
+            % path)
     params = {'arg': {}, 'aux': {}}
     for key, array in load_arrays(path).items():
         kind, _, name = key.partition(':')
         if kind not in params or not name:
-            raise CheckpointError(
-                '%s holds %r, but the names of parameters begin with arg: or aux:; is it a file '
-                'of '
-                'another kind, such as optimizer states? (Of a Gluon block, save_parameters '
-                'writes such names; '
-                'block.export writes arg: and aux:)' % (path, key)
-            )
+            raise CheckpointError('%s holds %s, but the names of parameters begin with arg: or aux:; is it a file of '
+                                  'another kind, such as optimizer states? (Of a Gluon block, save_parameters '
+                                  'writes such names; block.export writes arg: and aux:)' % (path, shown(key)))
         params[kind][name] = array
     if not params['arg']:
         raise CheckpointError('%s holds no parameters' % path)
@@ -109,18 +111,28 @@ def _refuse_file_name(prefix):
 # ---- checkpoints
 
 def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_update=0, extra=None, batch=0):
-    """Write the files of one checkpoint; without `states` the parameters alone, from which nothing can resume.
+    """Write the files of one checkpoint.
 
-    states: {name: NDArray}, optimizer states; num_update: optimizer steps made; extra: more entries for the .json,
-    such as the seed; batch: see `file_name`. Raises CheckpointError where a file cannot be written.
+    Args:
+        prefix, epoch, batch: see `file_name`.
+        arg_params, aux_params: {name: NDArray}, the parameters and auxiliary states.
+        states: {name: NDArray}, optimizer states; None: the parameters alone are written, from
+            which nothing can resume.
+        num_update: optimizer steps made.
+        extra: more entries for the .json, such as the seed.
+
+    Raises:
+        CheckpointError: a file cannot be written.
     """
     arrays = {'arg:' + name: array for name, array in arg_params.items()}
     arrays.update(('aux:' + name, array) for name, array in aux_params.items())
     params_file, states_file, path = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
+    if states is not None:
+        # First: .params that stand alone are of no save that was interrupted (lib/train/resume.py).
+        save_arrays(states_file, states)
     save_arrays(params_file, arrays)
     if states is None:
         return
-    save_arrays(states_file, states)
     record = dict(extra or {}, epoch=epoch, batch=batch, num_update=num_update, mxnet=mx.__version__,
                   sha256={'params': file_sha256(params_file), 'states': file_sha256(states_file)})
     try:
@@ -130,10 +142,15 @@ def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_upda
 
 
 def find_checkpoint(prefix, epoch=None, report=None):
-    """The Checkpoint to resume from: of `epoch`, or without one (None, 0) the newest whole one, else None.
+    """Return the Checkpoint to resume from, None where there is none.
 
-    report: called with a line for every damaged checkpoint that is passed over. Raises CheckpointError where that of
-    a given `epoch` is missing or damaged.
+    Args:
+        prefix: of the files.
+        epoch: the one of this number of epochs; None or 0: the newest whole one.
+        report: called with a line for every damaged checkpoint that is passed over.
+
+    Raises:
+        CheckpointError: that of a given `epoch` is missing or damaged.
     """
     if epoch:
         return _whole_checkpoint(prefix, epoch)
@@ -153,20 +170,31 @@ def positions(prefix, extension='json'):
     return {(int(match.group(1)), int(match.group(2) or 0)) for match in found if match}
 
 
+def parameters_alone(prefix, epoch, begin=None):
+    """Return how to train from the parameters of a checkpoint alone, as advice for messages.
+
+    prefix, epoch: of the checkpoint; begin: TRAIN.begin_epoch, None: the same epoch.
+    """
+    begin = epoch if begin is None else begin
+    return ('To train on from the parameters alone, without their momentum, leave out --resume and '
+            'give --set TRAIN.RESUME=false network.pretrained=%s network.pretrained_epoch=%d '
+            'network.pretrained_flow= TRAIN.begin_epoch=%d, and a TRAIN.end_epoch above %d'
+            % (prefix, epoch, begin, begin))
+
+
 def _whole_checkpoint(prefix, epoch, batch=0):
     params_file, states_file, record_file = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
     for path in (params_file, states_file, record_file):
         if not os.path.isfile(path):
-            raise CheckpointError('%s is missing: training can resume only where .params, .states and .json are there. '
-                                  'To start anew from the parameters alone, set network.pretrained to %s and '
-                                  'TRAIN.RESUME to false' % (path, prefix))
+            raise CheckpointError('%s is missing: training can resume only where .params, .states '
+                                  'and .json are there. %s' % (path, parameters_alone(prefix, epoch)))
     try:
         with open(record_file) as stream:
             record = json.load(stream)
         checksums, num_update = record['sha256'], int(record['num_update'])
         wanted = {params_file: checksums['params'], states_file: checksums['states']}
     except (ValueError, KeyError, TypeError, UnicodeDecodeError, OSError) as error:
-        raise CheckpointError('%s is damaged (%r)' % (record_file, error)) from error
+        raise CheckpointError('%s is damaged (%s)' % (record_file, shown(error))) from error
     for path, checksum in wanted.items():
         if file_sha256(path) != checksum:
             raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))
@@ -174,9 +202,10 @@ def _whole_checkpoint(prefix, epoch, batch=0):
 
 
 def seed_epoch(seed, epoch, batch=0):
-    """Seed MXNet, NumPy and Python for what follows `batch` batches of an epoch.
+    """Seed MXNet, NumPy and Python with `seed` for what follows `batch` batches of an epoch.
 
-    So a resumed run draws the same numbers as an unbroken one. (MXNet's own state can be neither read nor written.)
+    So a resumed run draws the same numbers as an unbroken one. (MXNet's own state can be neither
+    read nor written.)
     """
     value = zlib.crc32(b'epoch %d %d' % (seed, epoch) + (b' %d' % batch if batch else b'')) & 0x7fffffff
     mx.random.seed(value)
@@ -216,7 +245,9 @@ def use_test_bbox(arg_params, source='the parameters given'):
         name = '%s_%s' % (BBOX_LAYER, kind)
         if name in params:
             if name + '_test' not in arg_params:
-                raise CheckpointError('%s: %s_test is missing. Training writes it into every checkpoint; these '
-                                      'parameters are not from a checkpoint and would give wrong boxes' % (source, name))
+                raise CheckpointError(
+                    '%s: %s_test is missing. Training writes it into every checkpoint; these '
+                    'parameters are not from a checkpoint and would give wrong boxes'
+                    % (source, name))
             params[name] = arg_params[name + '_test']
     return params

@@ -33,8 +33,9 @@ class Group:
         self._keys, self._vote = set(), None
 
     def sum(self, key, array):
-        """The sum of `array`, an NDArray on the CPU, over all workers, each of which must call
-        this; the same shape every time.
+        """Return the sum of `array`, an NDArray on the CPU, over all workers.
+
+        Each of them must call this with the same `key`, and with the same shape every time.
         """
         return self._exchange(key, array) if self._store else array
 
@@ -58,9 +59,10 @@ class Group:
         return means
 
     def any(self, flag):
-        """Whether `flag` is true for some worker.
+        """Return whether `flag` is true for some worker.
 
-        Of several workers: was at their last call, so that nobody waits for an answer.
+        With several workers it counts what they said at their last call, so that nobody waits for
+        an answer.
         """
         if not self._store:
             return bool(flag)
@@ -77,8 +79,7 @@ class Group:
         if abs(others - number) > 1e-6:
             raise CheckpointError(
                 'worker %d: %s is %d, for the workers on average %g. All must see the same files: '
-                'put output_path and '
-                'the data on a file system that every machine shares'
+                'put output_path and the data on a file system that every machine shares'
                 % (self.rank, what, number, others))
 
 
@@ -137,8 +138,7 @@ def _reports_waiting():
         while not there.wait(REPORT_EVERY):
             print(
                 'waiting for the other processes of the job. Does each run, and can all machines '
-                'reach the scheduler at %s:%s, and each '
-                'other?'
+                'reach the scheduler at %s:%s, and each other?'
                 % (os.environ.get('DMLC_PS_ROOT_URI'), os.environ.get('DMLC_PS_ROOT_PORT')),
                 file=sys.stderr, flush=True)
     threading.Thread(target=report, daemon=True).start()
@@ -157,7 +157,7 @@ def place():
 
 
 def own_part(jobs, ignore_cache):
-    """Every size-th of the list `jobs`, beginning with the rank-th.
+    """Return every size-th of the list `jobs`, beginning with the rank-th.
 
     Raises ConfigError for ignore_cache with several workers.
     """
@@ -165,16 +165,15 @@ def own_part(jobs, ignore_cache):
     if ignore_cache and size > 1:
         raise ConfigError(
             '--ignore_cache cannot be used by several workers: they know by the files which clips '
-            'are finished. Remove '
-            'the folder of the results instead')
+            'are finished. Remove the folder of the results instead')
     return jobs[rank::size]
 
 
 def collects(jobs, finished):
-    """Whether this process is the one that collects the results of all; then waits until
-    finished(job) holds for every job.
+    """Return whether this process is the one that collects the results of all.
 
-    A worker that fails ends the whole job (tools/launch.py), so this does not wait for ever.
+    If so, it first waits until finished(job) is true for every one of `jobs`. A worker that fails
+    ends the whole job (tools/launch.py), so this does not wait for ever.
     """
     rank, size = place()
     while rank == 0 and size > 1 and not all(finished(job) for job in jobs):

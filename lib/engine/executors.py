@@ -100,12 +100,17 @@ class ExecutorPool:
     def set_params(self, arg_params, aux_params, allow_missing=False, source='the parameters given'):
         """Copy parameters in. Those that the network does not have are ignored.
 
-        This is the way to change them: MXNet's fused layers notice a new convolution weight, but not a new batch-norm
-        parameter written into `arg_params` alone.
+        This is the way to change them: MXNet's fused layers notice a new convolution weight, but
+        not a new batch-norm parameter written into the attribute `arg_params` alone.
+
+        Args:
+            arg_params, aux_params: {name: array} of the arguments and the auxiliary states.
+            allow_missing: leave those that are not there as they are.
+            source: what a message calls their origin, such as a file name.
 
         Raises:
-            CheckpointError: the network needs parameters that are not there (unless `allow_missing`), or one has
-                another shape. `source` is what the message calls the parameters' origin, such as a file name.
+            CheckpointError: the network needs parameters that are not there, or one has another
+                shape.
         """
         own = [(self.arg_params, arg_params), (self.aux_params, aux_params)]
         check_params(
@@ -136,8 +141,8 @@ class ExecutorPool:
         for name, array in self.arg_params.items():
             if shapes[name] != array.shape:
                 raise ValueError('parameter %s would be %s for inputs %s but is %s: the network '
-                                 'is bound to one '
-                                 'input size' % (name, shapes[name], input_shapes, array.shape))
+                                 'is bound to one input '
+                                 'size' % (name, shapes[name], input_shapes, array.shape))
         volume = sum(int(np.prod(shape)) for shape in input_shapes.values())
         if volume > self._largest_volume:
             # Smaller executors would keep their own workspace beside the new, larger one: let them go.

@@ -95,25 +95,23 @@ class _Reader:
     def _array(self, index):
         where = 'array %d' % index
         magic = self._unpack('<I', where)
-        if magic in (ARRAY_V2, ARRAY_V3):
+        if magic == ARRAY_V3:
+            raise CheckpointError("%s was saved with NumPy's shapes (mx.npx.set_np()), which the networks here are "
+                                  'not made with: save it again without them' % self.path)
+        if magic == ARRAY_V2:
             if self._unpack('<i', where) != 0:
                 raise self._damaged('%s is sparse, which no parameter is' % where)
             dimensions, side = self._unpack('<i', where), '<q'
-            empty = dimensions == (0 if magic == ARRAY_V2 else -1)
         elif magic == ARRAY_V1:
             dimensions, side = self._unpack('<I', where), '<q'
-            empty = dimensions == 0
         else:
             # Until 2017 an array began with its number of dimensions, and sides took four bytes.
             dimensions, side = magic, '<I'
-            empty = dimensions == 0
-        if empty:
-            return ArrayInfo((), 'float32')
-        if not 0 <= dimensions <= MAX_DIMENSIONS:
+        if not 1 <= dimensions <= MAX_DIMENSIONS:
             raise self._damaged('%s would have %d dimensions' % (where, dimensions))
         shape = tuple(self._unpack(side, where) for _ in range(dimensions))
         device, _, kind = (self._unpack('<i', where) for _ in range(3))
-        if kind not in TYPES or device not in DEVICES or min(shape, default=1) < 0:
+        if kind not in TYPES or device not in DEVICES or min(shape) < 1:
             raise self._damaged('%s would have type %d and shape %s, on device type %d' % (where, kind, shape, device))
         dtype, width = TYPES[kind]
         for length in shape:
@@ -127,9 +125,12 @@ class _Reader:
         self._skip(length, where)
         self.stream.seek(self.position - length)
         try:
-            return self.stream.read(length).decode('utf-8')
+            name = self.stream.read(length).decode('utf-8')
         except UnicodeDecodeError as error:
             raise self._damaged('%s is no text' % where) from error
+        if '\0' in name:       # MXNet would read another name, which ends there
+            raise self._damaged('%s is no text' % where)
+        return name
 
     def _count(self, what, least):
         """A count of things of at least `least` bytes each, which must fit into the rest of the file."""

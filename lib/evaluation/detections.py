@@ -3,7 +3,7 @@ import collections
 import concurrent.futures
 import functools
 import warnings
-from typing import NamedTuple
+from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, Tuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from lib.utils.threads import physical_cores
 FIELDS = 'frame_number class_index score x1 y1 x2 y2'
 BLOCK = 1 << 22                # bytes read at once
 _SPACE, _NEWLINE = ord(' '), ord('\n')
+_Result = TypeVar('_Result')
 
 
 class Detections(NamedTuple):
@@ -25,15 +26,26 @@ class Detections(NamedTuple):
     boxes: np.ndarray     # float64 [n, 4]: x1 y1 x2 y2
 
 
-def map_detections(path, num_classes, function):
-    """Yield function(Detections) for one block of the file after the other, in order, computed by threads.
+def map_detections(path: str, num_classes: int,
+                   function: Callable[[Detections], _Result]) -> Iterator[_Result]:
+    """Yield function(Detections) for one block of a file after the other, in order, computed by
+    threads.
 
-    Memory does not grow with the file: as many blocks are held as there are threads, and one more. Raises DataError
-    where the file is missing, or a line is malformed or names a class that is not 1 ... num_classes - 1.
+    Memory does not grow with the file: as many blocks are held as there are threads, and one more.
+
+    Args:
+        path: of the detections file.
+        num_classes: with the background.
+        function: called for each block, in several threads at a time.
+
+    Raises:
+        DataError: the file is missing, or a line is malformed or names a class that is not
+            1 ... num_classes - 1.
     """
     workers = physical_cores()
     work = functools.partial(_parse_and_call, num_classes, function)
-    first_line, pending = 1, collections.deque()
+    first_line = 1
+    pending: Deque[Tuple[bytes, Any]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for text in _blocks(path):
             pending.append((text, pool.submit(work, text)))
@@ -54,7 +66,10 @@ def _parse_and_call(num_classes, function, text):
 
 
 def _finish(job, first_line, path, num_classes, function):
-    """(first line of the next block, result). Only here is it known which line of the file a block starts with."""
+    """(first line of the next block, result).
+
+    Only here is it known which line of the file a block starts with.
+    """
     text, future = job
     done = future.result()
     if done is None:
@@ -62,34 +77,38 @@ def _finish(job, first_line, path, num_classes, function):
     return first_line + done[0], done[1]
 
 
-def read_detections(path, num_classes):
-    """Read a whole detections file: [Detections] by class index from 1 (index 0 is None).
+def read_detections(path: str, num_classes: int) -> List[Optional[Detections]]:
+    """Return the detections of a whole file by class index from 1 (index 0 holds None).
 
-    Needs 48 bytes a detection. Raises DataError as map_detections.
+    Needs 48 bytes a detection. path, num_classes: as of map_detections, and so are the errors.
     """
-    parts = [[] for _ in range(num_classes)]
-    for found in map_detections(path, num_classes, lambda found: found):
+    parts: List[List[Detections]] = [[] for _ in range(num_classes)]
+    for found in map_detections(path, num_classes, lambda block: block):
         order, bounds = by_class(found.classes, num_classes)
         for c in range(1, num_classes):
             rows = order[bounds[c]:bounds[c + 1]]
             if len(rows):
                 parts[c].append(Detections(*(column[rows] for column in found)))
     nothing = Detections(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0), np.empty((0, 4)))
-    result = [None]
+    result: List[Optional[Detections]] = [None]
     for c in range(1, num_classes):
         result.append(Detections(*(np.concatenate(columns) for columns in zip(*parts[c]))) if parts[c] else nothing)
-        parts[c] = None        # frees the pieces before the next class is joined
+        parts[c] = []          # frees the pieces before the next class is joined
     return result
 
 
-def by_class(classes, num_classes):
-    """(order, bounds): order[bounds[c]:bounds[c + 1]] are the rows of class c, ascending."""
+def by_class(classes: np.ndarray, num_classes: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Return (order, bounds) that sort rows by class: order[bounds[c]:bounds[c + 1]] are those of
+    class c, ascending.
+
+    classes: int [n], the class of each row, below `num_classes`.
+    """
     classes = classes.astype(np.min_scalar_type(num_classes))     # of up to 16 bits, which sort in linear time
     order = np.argsort(classes, kind='stable')
     return order, np.searchsorted(classes[order], np.arange(num_classes + 1))
 
 
-def _blocks(path):
+def _blocks(path: str) -> Iterator[bytes]:
     """Yield one block of whole lines after the other, each ended by a newline."""
     try:
         stream = open(path, 'rb')
@@ -110,8 +129,15 @@ def _blocks(path):
                 return
 
 
-def parse_numpy(text, num_classes):
-    """NumPy twin of lib/evaluation/detection_text.pyx; takes every form of a number that NumPy knows, too."""
+def parse_numpy(text: bytes,
+                num_classes: int
+               ) -> Optional[Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the columns of Detections of a block of whole lines; None where it is not written as
+    usual.
+
+    The NumPy twin of lib/evaluation/detection_text.pyx; takes every form of a number that NumPy
+    knows, too. num_classes: with the background.
+    """
     data = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(data == _NEWLINE)
     spaces = np.searchsorted(np.flatnonzero(data == _SPACE), ends)
@@ -127,7 +153,8 @@ def parse_numpy(text, num_classes):
         return None
     rows = values.reshape(-1, 7)
     whole = rows[:, :2]
-    if not (np.isfinite(rows).all() and (whole == np.floor(whole)).all() and (rows[:, 0] >= 0).all() and (rows[:, 0] < 2 ** 31).all()
+    if not (np.isfinite(rows).all() and (whole == np.floor(whole)).all()
+            and (rows[:, 0] >= 0).all() and (rows[:, 0] < 2 ** 31).all()
             and (rows[:, 1] >= 1).all() and (rows[:, 1] < num_classes).all()):
         return None
     return rows[:, 0].astype(np.int32), rows[:, 1].astype(np.int32), rows[:, 2].copy(), rows[:, 3:].copy()
@@ -147,11 +174,12 @@ def _parse_slowly(text, first_line, path, num_classes):
             row = [float(field) for field in line.split()]
         except ValueError:
             row = []
-        if len(row) != 7 or not np.isfinite(row).all() or row[0] != int(row[0]) or row[1] != int(row[1]) or not 0 <= row[0] < 2 ** 31:
+        if (len(row) != 7 or not np.isfinite(row).all() or row[0] != int(row[0]) or row[1] != int(row[1])
+                or not 0 <= row[0] < 2 ** 31):
             raise DataError("%s, line %d: expected '%s', found %r" % (path, number, FIELDS, line.strip()[:200]))
         if not 1 <= row[1] < num_classes:
             raise DataError('%s, line %d: class index %d is not one of 1 to %d, the classes of the class list; found %r'
                             % (path, number, row[1], num_classes - 1, line.strip()[:200]))
         rows.append(row)
-    rows = np.array(rows, np.float64).reshape(-1, 7)
-    return Detections(rows[:, 0].astype(np.int32), rows[:, 1].astype(np.int32), rows[:, 2], rows[:, 3:])
+    table = np.array(rows, np.float64).reshape(-1, 7)
+    return Detections(table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), table[:, 2], table[:, 3:])

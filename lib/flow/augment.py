@@ -46,9 +46,15 @@ class Augmented(Cut):
 
 
 def move(pair, size, rng):
-    """`pair` through one random similarity for both images and a small one more for the reference, cut to `size`.
+    """Return a pair moved by a random similarity, and its reference by a small one more.
 
-    The cut-out always lies within both images: what does not fit is drawn again, in the end the middle is taken.
+    The cut-out always lies within both images: what does not fit is drawn again, in the end the
+    middle is taken.
+
+    Args:
+        pair: the Pair.
+        size: (height, width) of the result.
+        rng: np.random.RandomState.
     """
     height, width = size
     for _ in range(TRIES):
@@ -62,11 +68,11 @@ def move(pair, size, rng):
             break
     else:
         to_current = to_reference = _similarity(pair.flow.shape, size, np.zeros(2), 0.0, 1.0)
-    current, reference = (cv2.warpAffine(image, matrix[:2], (width, height),
-                                         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                                         borderMode=cv2.BORDER_REPLICATE)
-                          for image, matrix in ((pair.current, to_current), (pair.reference,
-                                                                             to_reference)))
+    current, reference = (
+        cv2.warpAffine(image, matrix[:2], (width, height),
+                       flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                       borderMode=cv2.BORDER_REPLICATE)
+        for image, matrix in ((pair.current, to_current), (pair.reference, to_reference)))
     return Pair(current, reference, _moved_flow(pair.flow, to_current, to_reference, size))
 
 

@@ -13,9 +13,16 @@ SMALL = 10      # pixels: motions below count as small
 
 
 class FlowEstimator:
-    """Flow by the network of `config` with `arg_params`, for images of any size.
+    """Flow by a network, for images of any size.
 
-    Raises CheckpointError where the parameters do not fit; `source` is what the message calls them.
+    Args:
+        config: the settings.
+        arg_params: {name: array}.
+        context: mx.Context to compute on.
+        source: what a message calls the parameters' origin.
+
+    Raises:
+        CheckpointError: the parameters do not fit.
     """
 
     def __init__(self, config, arg_params, context, source='the parameters given'):

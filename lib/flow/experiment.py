@@ -1,6 +1,5 @@
 """Training and testing of the flow network by a settings file."""
 import functools
-import json
 import os
 
 from lib.config.cli import apply_arguments
@@ -17,7 +16,7 @@ from lib.flow.picture import plot_curve, sample_rows, write_picture
 from lib.flow.synthetic import SyntheticPairs
 from lib.flow.trainer import train_flow
 from dff.errors import ConfigError
-from dff.files import atomic_path
+from dff.files import write_json
 from lib.utils.log import create_logger
 
 ROOM = 1.25         # synthetic pairs are drawn so much larger than what augmentation cuts out
@@ -33,10 +32,12 @@ def train(config, cfg_path):
     context = contexts(config.gpus, logger.info)[0]
     seed_epoch(config.TRAIN.SEED, 0)
     options = config.TRAIN
+    validation = Cut(_pairs(config, config.dataset.test_image_set), config.SCALES[0])
+    start = config.network.pretrained and resolve(config.network.pretrained)
     records = train_flow(
-        _training_pairs(config), config, file_name(_model(config, cfg_path), 0), options.BATCHES, options.BATCH_IMAGES, options.lr, logger,
-        context, start=config.network.pretrained and resolve(config.network.pretrained),
-        validation=Cut(_pairs(config, config.dataset.test_image_set), config.SCALES[0]), frequent=config.default.frequent)
+        _training_pairs(config), config, file_name(_model(config, cfg_path), 0), options.BATCHES,
+        options.BATCH_IMAGES, options.lr, logger, context, start=start, validation=validation,
+        frequent=config.default.frequent)
     plot_curve(records, os.path.join(folder, 'curve.png'))
     logger.info('written: %s, %s' % (file_name(_model(config, cfg_path), 0), os.path.join(folder, 'curve.png')))
 
@@ -49,28 +50,34 @@ def test(config, cfg_path):
     logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set)
     prefix = _model(config, cfg_path)
     source = _pairs(config, config.dataset.test_image_set)
-    estimator = FlowEstimator(config, load_params(prefix, 0)[0], contexts(config.gpus, logger.info)[0], file_name(prefix, 0))
+    estimator = FlowEstimator(config, load_params(prefix, 0)[0],
+                              contexts(config.gpus, logger.info)[0], file_name(prefix, 0))
     methods = {'FlowNet': estimator, 'DIS': dis_flow, 'zero flow': zero_flow}
     count = min(config.TEST.PAIRS, len(source)) if isinstance(source, FlyingChairs) else config.TEST.PAIRS
 
     def pair(number):
-        return source.pair(number) if isinstance(source, FlyingChairs) else draw_pair(source, 'test', number, config.TRAIN.SEED)
+        if isinstance(source, FlyingChairs):
+            return source.pair(number)
+        return draw_pair(source, 'test', number, config.TRAIN.SEED)
 
     errors = end_point_errors(methods, map(pair, range(count)), count)
     logger.info('end-point error, pixels  %9s %9s %9s %9s' % ('all', 'below 10', 'above', '16 x 16'))
     for name in methods:
-        logger.info('%-24s %9.3f %9.3f %9.3f %9.3f' % ((name,) + tuple(errors[name][part] for part in ('all', 'small', 'large', 'coarse'))))
-    write_picture(os.path.join(folder, 'samples.jpg'), sample_rows(map(pair, range(min(SAMPLES, count))), [estimator, dis_flow]))
+        logger.info(
+            '%-24s %9.3f %9.3f %9.3f %9.3f'
+            % ((name,) + tuple(errors[name][part] for part in ('all', 'small', 'large', 'coarse'))))
+    write_picture(os.path.join(folder, 'samples.jpg'),
+                  sample_rows(map(pair, range(min(SAMPLES, count))), [estimator, dis_flow]))
     path = os.path.join(folder, 'results.json')
-    with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-        json.dump({'model': file_name(prefix, 0), 'pairs': count, 'end_point_error_pixels': errors}, stream, indent=1)
+    write_json(path, {'model': file_name(prefix, 0), 'pairs': count, 'end_point_error_pixels': errors})
     logger.info('written: %s' % path)
     return errors
 
 
 def _model(config, cfg_path):
     if not config.network.pretrained_flow:
-        raise ConfigError('%s: network.pretrained_flow is empty; it names the file of the flow network' % cfg_path)
+        raise ConfigError('%s: network.pretrained_flow is empty; it names the file of the flow '
+                          'network' % cfg_path)
     return resolve(config.network.pretrained_flow)
 
 
@@ -83,7 +90,9 @@ def _pairs(config, split, scale=1.0):
         size = [int(scale * side) for side in config.SCALES[0]]
         seed = config.TRAIN.SEED + (split != data.image_set)     # other textures for testing
         return SyntheticPairs(size, data.MOTION, data.TEXTURES and resolve(data.TEXTURES), seed)
-    raise ConfigError("dataset.dataset: there are no pairs called '%s'; choose SyntheticPairs or FlyingChairs" % data.dataset)
+    raise ConfigError(
+        "dataset.dataset: there are no pairs called '%s'; choose SyntheticPairs or FlyingChairs"
+        % data.dataset)
 
 
 def _training_pairs(config):
@@ -96,9 +105,4 @@ def configured(args):
     """(settings, path of their file) for parsed arguments of lib.config.cli's parsers. Raises ConfigError."""
     config = flow_defaults()
     cfg_path = apply_arguments(config, functools.partial(update_from_file, config), args)
-    checks = [(config.TRAIN.BATCHES >= 1, 'TRAIN.BATCHES must be at least 1'), (config.TEST.PAIRS >= 1, 'TEST.PAIRS must be at least 1'),
-              (config.dataset.MOTION >= 0, 'dataset.MOTION must not be negative')]
-    for good, message in checks:
-        if not good:
-            raise ConfigError('%s: %s' % (cfg_path, message))
     return config, cfg_path

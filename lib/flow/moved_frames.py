@@ -29,9 +29,16 @@ class MovedFrames:
 
 
 def moved_pair(image, boxes, largest_motion, rng):
-    """(current image, flow [H, W, 2]): current(x) = image(x + flow(x)), the flow from the current image to `image`.
+    """Return (current image, flow [H, W, 2]) with current(x) = image(x + flow(x)).
 
-    The background pans, turns and zooms a little; the regions of `boxes` and a few random ellipses move on their own.
+    The background pans, turns and zooms a little; the regions of `boxes` and a few random ellipses
+    move on their own.
+
+    Args:
+        image: BGR uint8 [H, W, 3].
+        boxes: [n, 4], x1 y1 x2 y2 in its pixels.
+        largest_motion: length in pixels of the motion of a region at most; of the pan half of it.
+        rng: np.random.RandomState.
     """
     height, width = image.shape[:2]
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
@@ -40,9 +47,8 @@ def moved_pair(image, boxes, largest_motion, rng):
     flow[..., 0] = pan[0] + zoom * (x - width / 2) - turn * (y - height / 2)
     flow[..., 1] = pan[1] + zoom * (y - height / 2) + turn * (x - width / 2)
     for x1, y1, x2, y2 in boxes:
-        _move_ellipse(flow, ((x1 + x2) / 2, (y1 + y2) / 2), (0.55 * (x2 - x1 + 1), 0.55 *
-                                                             (y2 - y1 + 1)),
-                      _motion(largest_motion, rng))
+        radius = 0.55 * (x2 - x1 + 1), 0.55 * (y2 - y1 + 1)
+        _move_ellipse(flow, ((x1 + x2) / 2, (y1 + y2) / 2), radius, _motion(largest_motion, rng))
     for _ in range(rng.randint(3)):
         centre, radius = rng.uniform(0, (width, height)), rng.uniform(15, height / 3.0, 2)
         _move_ellipse(flow, centre, radius, _motion(largest_motion, rng))

@@ -10,7 +10,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import cv2
 import numpy as np
 
-from lib.train.batches_ahead import NumberedBatches
+from lib.train.loaders.batches_ahead import NumberedBatches
 from lib.symbols.flownet import FLOW_UNIT
 from dff.image import to_tensor
 
@@ -20,7 +20,8 @@ Pair = namedtuple('Pair', 'current reference flow')
 
 
 def draw_pair(source, split, number, seed):
-    """Pair `number` of a split, a name, of `source`; always the same."""
+    """Return the Pair `number` of `split`, a name, of `source`; the same one for the same `seed`.
+    """
     return source(np.random.RandomState(zlib.crc32(b'%s %d %d' % (split.encode(), seed, number))))
 
 
@@ -30,10 +31,16 @@ def flow_unit(config):
 
 
 class PairLoader(NumberedBatches):
-    """Batches of pairs of config.SCALES: data and data_ref [B, 3, H, W], and the flow at every
-    scale, in units of the predictions.
+    """Batches of pairs: data and data_ref [B, 3, H, W], and the flow at every scale.
 
-    labels: [(name, (h, w))] of the predictions; split: a name that the pairs depend on.
+    The flow is in units of the predictions.
+
+    Args:
+        source: of pairs, see above; they have the size config.SCALES.
+        config: the settings.
+        batches, batch_size: see NumberedBatches.
+        labels: [(name, (h, w))] of the predictions.
+        split: a name that the pairs depend on.
     """
 
     def __init__(self, source, config, batches, batch_size, labels, split='train'):

@@ -63,8 +63,10 @@ class SyntheticPairs:
 
     def _texture(self, size, rng):
         """A BGR uint8 texture of `size`, cut from an image or from noise, in colours of its own."""
-        image = read_image(self._images[rng.randint(len(
-            self._images))]) if self._images else self._noise(rng.randint(BANK))
+        if self._images:
+            image = read_image(self._images[rng.randint(len(self._images))])
+        else:
+            image = self._noise(rng.randint(BANK))
         scale = max(rng.uniform(1.0, 1.5) * side / have for side, have in zip(size, image.shape))
         if self._images or scale > 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
@@ -120,7 +122,10 @@ def _overlap(canvas, layer, left, top):
 
 
 def _affine(centre, shift, spread, rng):
-    """A random affine motion [3, 3] about `centre`: a shift of that standard deviation, turn and zoom times `spread`."""
+    """Return a random affine motion [3, 3] about `centre`.
+
+    `shift` is the standard deviation of its shift; those of turn and zoom are times `spread`.
+    """
     turn, zoom = spread * TURN * rng.normal(), np.exp(spread * ZOOM * rng.normal())
     linear = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     motion = np.eye(3)

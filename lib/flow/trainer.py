@@ -26,11 +26,28 @@ Record = namedtuple('Record', 'batch error zero validation')
 
 def train_flow(source, config, path, batches, batch_size, lr, logger, context, start=None,
                validation=None, frequent=100):
-    """Train the flow network of `config` on pairs of `source` and write its parameters to `path`, a .params file.
+    """Train the flow network of `config` and write its parameters.
 
-    Adam; the rate halves four times on the way. start: prefix of parameters to go on from; validation: a source of
-    pairs to measure at every tenth of the way, where the parameters so far are written, too.
-    Returns [Record], one every `frequent` batches. Raises ConfigError, DataError, CheckpointError.
+    With Adam; the rate halves four times on the way.
+
+    Args:
+        source: of pairs, see lib/flow/pairs.py.
+        config: the settings.
+        path: .params file to write.
+        batches, batch_size: how many batches, of how many pairs.
+        lr: learning rate at the beginning.
+        logger: told the error every `frequent` batches.
+        context: mx.Context to train on.
+        start: prefix of parameters to go on from, or None.
+        validation: a source of pairs to measure at every tenth of the way, where the parameters so
+            far are written, too; or None.
+        frequent: batches between two records.
+
+    Returns:
+        [Record]
+
+    Raises:
+        ConfigError, DataError, CheckpointError
     """
     _check_writable(path)
     symbol, labels = flow_symbol(config, (batch_size, 3) + tuple(config.SCALES[0]))

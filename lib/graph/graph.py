@@ -35,8 +35,9 @@ class Graph:
         tree, nodes, names = json.loads(symbol.tojson(remove_amp_cast=False)), [], set()
         for number, entry in enumerate(tree['nodes']):
             inputs = [(nodes[head[0]], head[1]) for head in entry['inputs']]
-            name = entry['name'] if entry['name'] not in names or entry[
-                'op'] == 'null' else '%s_node%d' % (entry['name'], number)
+            name = entry['name']
+            if name in names and entry['op'] != 'null':
+                name = '%s_node%d' % (name, number)
             names.add(name)
             nodes.append(Node(entry['op'], name, entry.get('attrs'), inputs))
         self.heads = [(nodes[head[0]], head[1]) for head in tree['heads']]
@@ -67,7 +68,10 @@ class Graph:
         return users
 
     def number_names(self, kept):
-        """Name all operators but those of the kinds `kept` by their place, whatever was built before in this process."""
+        """Name all operators but those of the kinds `kept` by their place.
+
+        The names are then the same whatever was built before in this process.
+        """
         for number, node in enumerate(self.nodes()):
             if node.op != 'null' and node.op not in kept:
                 node.name = 'node%d_%s' % (number, node.op.lower().strip('_'))

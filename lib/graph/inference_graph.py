@@ -1,10 +1,13 @@
 """A test network rewritten for speed on the CPU: the same outputs, to rounding, from changed layers and parameters.
 
     batch normalisation   folded into the convolution before it
-    narrow layers         FlowNet's flow predictions, of 2 channels, are widened with zeros to the 8 that oneDNN computes at once;
-                          what they are concatenated to becomes a multiple of 8, too
-    3x3 convolutions      by Winograd's algorithm (lib/operator_cxx/winograd) where that takes less time; also 5x5 of stride 2
-    deconvolutions        FlowNet's, which double a map's size, as matrix products (lib/operator_cxx/deconvolution)
+    narrow layers         FlowNet's flow predictions, of 2 channels, are widened with zeros to the
+                          8 that oneDNN computes at once; what they are concatenated to becomes a
+                          multiple of 8, too
+    3x3 convolutions      by Winograd's algorithm (lib/operator_cxx/winograd) where that takes less
+                          time; also 5x5 of stride 2
+    deconvolutions        FlowNet's, which double a map's size, as matrix products
+                          (lib/operator_cxx/deconvolution)
 
 What each is worth: docs/benchmarks.md.
 """
@@ -36,9 +39,19 @@ def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters
 
 
 def prepared(symbol, shapes, arg_params, aux_params, source):
-    """(Graph, arguments, {node name: shape}) after the steps that pay with any kernels.
+    """Take the steps that pay with any kernels.
 
-    Arguments as in for_inference.
+    Args:
+        symbol: a test network.
+        shapes: {input name: shape}, the largest expected.
+        arg_params, aux_params: {name: array} of the arguments and the auxiliary states.
+        source: what a message calls the parameters' origin.
+
+    Returns:
+        (Graph, arguments, {node name: shape}), the arguments as those of for_inference.
+
+    Raises:
+        CheckpointError: the parameters do not fit `symbol`.
     """
     arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
     needed = {name: shape for name, shape in zip(symbol.list_arguments(), arg_shapes) if name not in shapes}
@@ -51,7 +64,13 @@ def prepared(symbol, shapes, arg_params, aux_params, source):
 
 
 def fold_batch_norm(graph, arguments, aux_params):
-    """Scale each convolution's weight and shift its bias instead of normalising what comes out of it."""
+    """Scale each convolution's weight and shift its bias instead of normalising its output.
+
+    Args:
+        graph: Graph of the network; changed.
+        arguments: {name: array} of its parameters; changed.
+        aux_params: {name: array}, the statistics.
+    """
     users = graph.users()
     for node in graph.nodes():
         conv = node.input(0) if node.op == 'BatchNorm' else None
@@ -77,8 +96,13 @@ def fold_batch_norm(graph, arguments, aux_params):
 def widen_narrow(graph, arguments, sizes):
     """Give convolutions and deconvolutions of fewer than BLOCK filters zero filters up to BLOCK.
 
-    Where concatenations and, behind them, convolutions read those, the zeros are kept and given zero weights; anything
-    else gets the filters that were there before.
+    Where concatenations and, behind them, convolutions read those, the zeros are kept and given
+    zero weights; anything else gets the filters that were there before.
+
+    Args:
+        graph: Graph of the network; changed.
+        arguments: {name: array} of its parameters; changed.
+        sizes: {node name: shape of its output}.
     """
     takes_zeros = _takers(graph)
     kept, widths = {}, {}     # widened node -> which of its channels were there before; how many it has now
@@ -157,7 +181,10 @@ def _filter_axis(node):
 
 
 def use_winograd(graph, arguments, sizes):
-    """Let DFFWinograd compute convolutions, and the activations that follow them, where that takes less time."""
+    """Let DFFWinograd compute convolutions, with the activations behind them, where it is faster.
+
+    See widen_narrow for `graph`, `arguments` and `sizes`.
+    """
     users = graph.users()
     for node in graph.nodes():
         if node.op != 'Convolution' or not pays(node, sizes[node.input(0).name], sizes[node.name]):

@@ -21,7 +21,11 @@ HEADROOM = 1.5
 
 
 def fused(symbol, shapes, arg_params, aux_params, source):
-    """(fused symbol, arguments as NDArray, symbol before fusion) of a test network; its outputs are the same."""
+    """Return (fused symbol, arguments as NDArray, symbol before fusion); the outputs are the same.
+
+    See lib.graph.inference_graph.prepared for `symbol`, `shapes`, `arg_params`, `aux_params` and
+    `source`, and for what is raised.
+    """
     graph, arguments, _ = prepared(symbol, shapes, arg_params, aux_params, source)
     users = graph.users()
     for node in graph.nodes():
@@ -66,7 +70,13 @@ class _Found:
 
 
 def quantised(symbol, arguments, ranges, float_layers):
-    """(symbol, arguments) of the fused `symbol` with int8 convolutions but for those of the names `float_layers`."""
+    """Return (symbol, arguments) of a network with int8 convolutions.
+
+    Args:
+        symbol, arguments: of `fused`.
+        ranges: {tensor: (low, high)}, the `found` of Ranges.
+        float_layers: names of the convolutions that stay in float.
+    """
     weights = {layer + '_weight' for layer in float_layers}
     excluded = [node.name for node in Graph(symbol).nodes() if any(source.name in weights for source, _ in node.inputs)
                 # Those MXNet leaves out itself, saying so each time.
@@ -80,9 +90,17 @@ def quantised(symbol, arguments, ranges, float_layers):
 
 
 def layer_errors(symbol, arguments, inputs):
-    """{convolution: error of its output, relative to its root mean square, where it alone is computed in int8}.
+    """Return the error of every convolution's output where it alone is computed in int8.
 
-    symbol: the network before fusion; inputs: {name: NDArray}. Weights are rounded filter by filter, inputs as a whole.
+    Weights are rounded filter by filter, inputs as a whole.
+
+    Args:
+        symbol: the network before fusion.
+        arguments: {name: NDArray} of its parameters.
+        inputs: {name: NDArray}.
+
+    Returns:
+        {convolution: root mean square of the error, relative to that of the output}
     """
     inner, errors, names, rounded = symbol.get_internals(), [], [], {}
     for node in Graph(symbol).nodes():

@@ -32,10 +32,14 @@ def _phases(weight):
 
 
 def pays(node, in_shape, out_shape):
-    """Whether DFFWinograd can compute the convolution `node` (of lib.graph.graph), and takes clearly less time.
+    """Return whether DFFWinograd can compute a convolution, and takes clearly less time.
 
     Time in multiply-adds. What moving a value of a transformed map and reading a transformed
     weight cost was measured on AVX2 (docs/benchmarks.md).
+
+    Args:
+        node: Node of the convolution, of lib.graph.graph.
+        in_shape, out_shape: of its input and output, (N, C, H, W).
     """
     kernel, dilation, stride = node.get('kernel'), node.get('dilate', (1, 1)), node.get('stride', (1, 1))
     pad = node.get('pad', (0, 0))

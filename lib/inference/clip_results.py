@@ -1,11 +1,15 @@
-"""Results of a test run on disk, clip by clip, with the record of what made them; detections are one text file a clip."""
+"""Results of a test run on disk, clip by clip, with the record of what made them; detections are one text
+file a clip.
+"""
 import contextlib
 import hashlib
 import json
 import os
 
 from dff.timing import Timing
-from dff.files import atomic_path, read_json, write_json
+from dff.tracking.mot import mot_lines
+from dff.files import (atomic_path, file_size, flush_all, make_folder, read_json, remove_leftovers,
+                       write_json)
 
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
@@ -22,7 +26,7 @@ class RunFolder:
     Args:
         folder: made if needed.
         origin: dict of everything that the results depend on; finished clips are kept only if theirs is equal.
-        report: called with one line where results of another origin are found.
+        report: called with one line where `begin` finds results of another origin.
         ignore: keep no finished clip.
 
     A subclass gives `_name(clip)`, a file name without extension, and `_identity(clip)`, what makes two clips the same.
@@ -31,16 +35,23 @@ class RunFolder:
     CONTENT = 'results'
 
     def __init__(self, folder, origin, report, ignore=False):
-        self.folder, self._ignore = folder, ignore
-        origin = json.loads(json.dumps(origin))      # as it will be read back: lists for tuples
-        self._digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
-        os.makedirs(folder, exist_ok=True)
-        path = os.path.join(folder, 'made_with.json')
+        self.folder, self._report, self._ignore = folder, report, ignore
+        self._known_sizes = {}
+        self.origin = json.loads(json.dumps(origin))      # as it will be read back: lists for tuples
+        self._digest = hashlib.sha256(json.dumps(self.origin, sort_keys=True).encode()).hexdigest()
+        make_folder(os.path.abspath(folder))
+
+    def begin(self):
+        """Write made_with.json and remove what killed runs left half written: for the one that holds the folder."""
+        path, origin = os.path.join(self.folder, 'made_with.json'), self.origin
         before = read_json(path)
         if before is not None and before != origin:
             old, new = (dict(_leaves(tree)) for tree in (before, origin))
             changed = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
-            report('%s in %s were made with other settings (%s): all clips run again' % (self.CONTENT, folder, ', '.join(changed)))
+            self._report('%s in %s were made with other settings (%s): all clips run again'
+                         % (self.CONTENT, self.folder, ', '.join(changed)))
+        for folder in (self.folder, os.path.join(self.folder, 'clips')):
+            remove_leftovers(folder)
         write_json(path, origin)
 
     def finished(self, clip, drawn=False):
@@ -54,15 +65,33 @@ class RunFolder:
         return read_json(self._path(clip, '.json'))
 
     def finish(self, clip, drawn, **content):
-        """Write the record that makes the clip a finished one, and `content` with it."""
-        write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest, drawn=drawn))
+        """Write the record that makes `clip` a finished one; drawn: its images are written, too; content:
+        goes with it.
+        """
+        if drawn:
+            flush_all()      # pictures are many and small; the record says that they are there
+        write_json(self._path(clip, '.json'), dict(content, clip=self._identity(clip), made_with=self._digest,
+                                                   drawn=drawn))
+
+    def _sizes(self, frames):
+        """A digest of the sizes of a list of image files, which are looked at once.
+
+        Sizes, no times: workers on several machines may have copies of the images.
+        """
+        key = frames[0], len(frames)
+        if key not in self._known_sizes:
+            sizes = ' '.join(str(file_size(frame)) for frame in frames)
+            self._known_sizes[key] = hashlib.sha256(sizes.encode()).hexdigest()
+        return self._known_sizes[key]
 
     def _path(self, clip, extension):
         return os.path.join(self.folder, 'clips', self._name(clip) + extension)
 
 
 class ClipResults(RunFolder):
-    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took."""
+    """Detections of a test run: <clip>.txt holds them, <clip>.json the time that they took; with TEST.TRACK
+    <clip>.tracks.txt holds the tracks.
+    """
 
     CONTENT = 'detections'
 
@@ -72,10 +101,21 @@ class ClipResults(RunFolder):
 
     @contextlib.contextmanager
     def writing(self, clip, timing, drawn=False):
-        """Context manager giving write(frame_number, detections). The clip is finished when the block ends well."""
-        path = self._path(clip, '.txt')
+        """Yield write(frame_number, detections, track ids or None). The clip is finished when the block ends well.
+
+        clip: a Clip; timing: its Timing, filled in the block; drawn: its images are written, too.
+        """
+        path, lines = self._path(clip, '.txt'), []
         with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as stream:
-            yield lambda number, detections: stream.write(format_detections(number, detections))
+            def write(number, detections, ids=None):
+                stream.write(format_detections(number, detections))
+                if ids is not None:
+                    lines.append(mot_lines(number, detections, ids))
+            yield write
+        if lines:
+            with atomic_path(self._path(clip, '.tracks.txt')) as temporary, \
+                    open(temporary, 'w', encoding='ascii') as stream:
+                stream.writelines(lines)
         self.finish(clip, drawn, timing=timing.as_dict())
 
     def merge(self, clips):
@@ -89,12 +129,26 @@ class ClipResults(RunFolder):
                 timing.merge(self.record(clip)['timing'])
         return path, timing
 
+    def merge_tracks(self, clips):
+        """Join the clips' tracks, in order, into one file, ids counted on from clip to clip; returns its path."""
+        path, most = os.path.join(self.folder, 'tracks.txt'), 0
+        with atomic_path(path) as temporary, open(temporary, 'w', encoding='ascii') as merged:
+            for clip in clips:
+                before = most
+                with open(self._path(clip, '.tracks.txt'), encoding='ascii') as stream:
+                    for line in stream:
+                        frame, number, rest = line.split(',', 2)
+                        most = max(most, before + int(number))
+                        merged.write('%s,%d,%s' % (frame, before + int(number), rest))
+        return path
+
     def _name(self, clip):
         # The number makes it unique: a list of frames may cut one folder into several clips.
         return '%06d_%s' % (clip.first_number, os.path.basename(clip.name))
 
     def _identity(self, clip):
-        return [clip.name, clip.first_number, clip.length, clip.frame_path(0)]
+        return [clip.name, clip.first_number, clip.length, clip.frame_path(0),
+                self._sizes([clip.frame_path(i) for i in range(clip.length)])]
 
 
 def _leaves(tree, prefix=''):

@@ -2,6 +2,7 @@
 import queue
 import threading
 
+from lib.jobs import signs
 from lib.utils.progress import progress_bar
 
 
@@ -58,3 +59,4 @@ def _watch(messages, running, bar):
             running -= 1
         else:
             bar.update(message)
+            signs.progress('a frame of the test')

@@ -9,9 +9,12 @@ from dff.drawing import draw_detections
 from dff.errors import DataError
 from dff.sources import image_frames
 from dff.timing import Timing
-from dff.writers import open_writer
+from dff.tracking.tracker import TrackRules
+from dff.writers import open_folder
 from lib.dataset.formats.problems import refuse
 from lib.dataset.rules.pictures import wrong_size
+from lib.evaluation.track_eval import evaluate_tracks
+from lib.evaluation.tracks_file import read_tracks
 from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
@@ -54,19 +57,12 @@ class DetectionTest(TestRun):
     def settings(self):
         """See TestRun."""
         config = self.config
-        return {
-            'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC,
-            'dataset': {
-                key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')
-            },
-            'TEST': {
-                key: value
-                for key, value in config.TEST.items()
-                if key not in ('KEY_FRAME_INTERVAL', 'test_epoch', 'DETECT_ONLY')
-            },
-            'thresh': self.options.thresh,
-            'interval': self.interval,
-        }
+        # Results of runs without tracks stay valid where they were made before there was such a key.
+        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'DETECT_ONLY'} | (set() if config.TEST.TRACK else {'TRACK'})
+        test = {key: value for key, value in config.TEST.items() if key not in left_out}
+        return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC, 'TEST': test,
+                'dataset': {key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
+                'thresh': self.options.thresh, 'interval': self.interval}
 
     def open_results(self, folder, origin, report, ignore_cache):
         """See TestRun."""
@@ -78,7 +74,9 @@ class DetectionTest(TestRun):
 
     def make_work(self, device, params, source, pending, results):
         """See TestRun."""
-        detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh, source=source)
+        # Not an id for every detection: there are hundreds a frame that hardly score.
+        detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh,
+                                 source=source, rules=TrackRules())
         seen = Counter()
         return lambda clip, tick: detect_clip(
             detector,
@@ -112,7 +110,28 @@ class DetectionTest(TestRun):
             lines = evaluation.lines() + lines
         for line in lines:
             report(line)
+        if self.config.TEST.TRACK:
+            facts['tracks'] = self._evaluate_tracks(results, report)
         return facts
+
+    def _evaluate_tracks(self, results, report):
+        """Path and figures of the tracks; without figures where the data set has none to compare with."""
+        path = results.merge_tracks(self.jobs)
+        report('tracks: %s' % path)
+        truth = None
+        if hasattr(self.dataset, 'ground_truth') and not self.config.TEST.DETECT_ONLY:
+            truth = self.dataset.ground_truth()
+        if truth is None or truth.tracks is None or not (truth.tracks >= 0).any():
+            report('no figures of tracks: the annotations have no track ids')
+            return {'file': path}
+        if not os.path.getsize(path):
+            report('no figures of tracks: no detection scores enough to begin one')
+            return {'file': path}
+        classes = self.dataset.classes
+        found = evaluate_tracks(truth, read_tracks(path, len(classes)), classes)
+        for line in found.lines():
+            report(line)
+        return dict(found.as_dict(), file=path)
 
 
 def detect_clip(detector, clip, results, timing, tick, class_names=None, sizes=None):
@@ -145,8 +164,9 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None, sizes=N
                     )
                 )
             timing.add(result)
-            write(clip.first_number + result.index, result.detections)
+            write(clip.first_number + result.index, result.detections, result.track_ids)
             if drawn:
-                with open_writer(os.path.join(results.folder, 'vis', clip.name)) as draw:
-                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE), source.name(result.index))
+                with open_folder(os.path.join(results.folder, 'vis', clip.name)) as draw:
+                    draw(draw_detections(result.image, result.detections, class_names, VISIBLE, result.track_ids),
+                         source.name(result.index))
             tick()

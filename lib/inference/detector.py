@@ -1,7 +1,9 @@
 """Detection in video: what comes of a frame, in the key/current loop or in batches."""
 from dff.errors import ConfigError
-from dff.loop import batch_loop
+from dff.loop import batch_loop, key_frame_loop
 from dff.results import Detected
+from dff.tracking.follow import Follower, only_above
+from dff.tracking.tracker import Tracker, rules_for
 from lib.boxes.frame_detections import frame_detections
 from lib.engine.checkpoint import load_params, use_test_bbox
 from lib.inference.key_frames import require_fixed
@@ -16,13 +18,18 @@ class VideoDetector(VideoPredictor):
         cfg, symbol_instance, arg_params, aux_params, ctx, interval, source: as of VideoPredictor.
         thresh: lowest score of a detection.
         batch: use the batch network, which takes `interval` frames at a time, also of the baseline.
+        rules: with TEST.TRACK, the TrackRules; None: those by which every detection gets an id.
     """
 
     head, result = DETECTION, Detected
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
-                 source='the parameters given'):
+                 source='the parameters given', rules=None):
         self.thresh, self._batch = thresh, batch
+        self.with_flow, self._rules = cfg.TEST.TRACK, rules or rules_for(thresh)
+        if batch and cfg.TEST.TRACK:
+            raise ConfigError('the batch network hands out no flow, along which TEST.TRACK follows boxes: '
+                              'run it without --track, or demo.py')
         super().__init__(cfg, symbol_instance, arg_params, aux_params, ctx, interval, source)
 
     def _bind(self):
@@ -43,15 +50,25 @@ class VideoDetector(VideoPredictor):
     def _loop(self, frames):
         if self._batch:
             return batch_loop(frames, self.interval, self._run_batch, self._post_process, self._instance.propagates)
-        return super()._loop(frames)
+        if not self.cfg.TEST.TRACK:
+            return super()._loop(frames)
+        return self._tracked(frames)
+
+    def _tracked(self, frames):
+        loop = key_frame_loop(frames, self.schedule(), self.networks, self._post_process, self.result,
+                              follow=Follower(Tracker(self._rules)))
+        return (only_above(result, self.thresh) for result in loop)
 
     def _post_process(self, values, frame):
         test = self.cfg.TEST
-        return frame_detections(*values, frame.im_info, self.thresh, test.NMS, test.max_per_image)
+        # Weak detections carry tracks on, also where nobody asked to see them.
+        thresh = min(self.thresh, self._rules.low) if test.TRACK else self.thresh
+        return frame_detections(*values, frame.im_info, thresh, test.NMS, test.max_per_image)
 
 
 def load_test_params(prefix, epoch, report):
-    """Return (arg_params, aux_params) of <prefix>-<epoch>.params, with the box regression layer made for testing in its place.
+    """Return (arg_params, aux_params) of <prefix>-<epoch>.params, with the box regression layer made for
+    testing in its place.
 
     Args:
         prefix, epoch: as of load_params.

@@ -5,6 +5,7 @@
                               native operators and of MXNet's own, the first where they are built
     model-0000.params         their parameters
 """
+import functools
 import json
 import os
 
@@ -14,11 +15,14 @@ import mxnet as mx
 from lib.engine.checkpoint import file_name, load_params, save_arrays
 from lib.engine.param_shapes import check_params
 from lib.graph.inference_graph import fold_batch_norm
-from lib.inference.key_frames import input_format
+from lib.graph.network_rules import check_nodes
 from lib.graph.symbol_file import read_symbol
+from lib.inference.exported_check import Fit, check_settings, mxnet_refusing
+from lib.inference.exported_check import largest_input as largest_of
+from lib.inference.key_frames import input_format
 from lib.operator_cxx import loader
 from lib.graph.graph import Graph
-from dff.errors import CheckpointError
+from dff.errors import CheckpointError, shown
 from dff.files import atomic_path
 from dff.frames import largest_input
 
@@ -29,10 +33,17 @@ NATIVE, BUILT_IN = 'native', 'built_in'
 
 
 def export_model(config, instance, arg_params, aux_params, classes, folder, source):
-    """Write the network `instance` (a symbol class) with its parameters into `folder`.
+    """Write a network with its parameters into a folder.
 
-    classes: what dataset.CLASSES shall list; source: what messages call the parameters, and what model.json keeps of
-    their origin. Raises CheckpointError where parameters are missing or a file cannot be written.
+    Args:
+        config: its settings.
+        instance: of its symbol class.
+        arg_params, aux_params: {name: NDArray}.
+        classes: what dataset.CLASSES shall list.
+        folder: made if needed.
+        source: what messages call the parameters, and what model.json keeps of their origin.
+
+    Raises CheckpointError where parameters are missing or a file cannot be written.
     """
     texts, params, shapes = {}, {}, _input_shapes(config, instance)
 
@@ -43,10 +54,12 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         texts[BUILT_IN] = folded()
     if loader.load():
         texts[NATIVE] = folded()
-    save_arrays(file_name(os.path.join(folder, 'model'), 0), {'arg:' + name: mx.nd.array(value) for name, value in params.items()})
+    arrays = {'arg:' + name: mx.nd.array(value) for name, value in params.items()}
+    save_arrays(file_name(os.path.join(folder, 'model'), 0), arrays)
     index = {'format': FORMAT, 'networks': sorted(texts[BUILT_IN]), 'operators': sorted(texts), 'made_from': source,
              'settings': _settings(config, classes)}
-    files = {'%s.%s.json' % (name, operators): text for operators, named in texts.items() for name, text in named.items()}
+    files = {'%s.%s.json' % (name, operators): text
+             for operators, named in texts.items() for name, text in named.items()}
     try:
         # The index comes last: a folder without it is no model.
         for name, text in list(files.items()) + [(INDEX, json.dumps(index, indent=1))]:
@@ -76,14 +89,16 @@ def _folded(symbol, shapes, arg_params, aux_params, params, source):
     fold_batch_norm(graph, arguments, aux_params)
     symbol = graph.symbol()
     params.update({name: arguments[name] for name in symbol.list_arguments() if name not in INPUTS})
-    if symbol.list_auxiliary_states():
-        raise CheckpointError('%s: %s is not behind a convolution, and cannot be folded' % (source, symbol.list_auxiliary_states()[0]))
+    left = symbol.list_auxiliary_states()
+    if left:
+        raise CheckpointError('%s: %s is not behind a convolution, and cannot be folded' % (source, left[0]))
     return symbol.tojson()
 
 
 def _settings(config, classes):
     """What running the network takes of the settings, as plain values."""
-    network = {key: value for key, value in config.network.items() if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
+    network = {key: value for key, value in config.network.items()
+               if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
     test = {key: value for key, value in config.TEST.items() if key != 'test_epoch'}
     dataset = {'dataset': config.dataset.dataset, 'NUM_CLASSES': config.dataset.NUM_CLASSES, 'CLASSES': list(classes)}
     return {'symbol': config.symbol, 'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC, 'SCALES': list(config.SCALES[0]),
@@ -107,17 +122,22 @@ def load_exported(folder, network):
         folder: that export_model wrote.
         network: instance of the symbol class that its settings name; what the outputs mean is asked of it.
 
-    The network returned gives the symbols of the folder, whatever its settings. Raises CheckpointError where a file is missing
-    or damaged, or the folder holds another kind of network.
+    The network returned gives the symbols of the folder, whatever its settings. Its `check_size` is called
+    with the height and width of every input, and `guard()` around what runs it. Raises CheckpointError where
+    a file is missing, damaged, or holds what no export writes, or another kind of network.
     """
     index = _index(folder)
     operators = NATIVE if NATIVE in index['operators'] and loader.load() else BUILT_IN
-    symbols = {name: read_symbol(os.path.join(folder, '%s.%s.json' % (name, operators))) for name in index['networks']}
-    if network.propagates != ('key' in symbols):
+    if network.propagates != ('key' in index['networks']):
         raise CheckpointError('%s: the networks in it are not those of %s; export the model again'
                               % (os.path.join(folder, INDEX), type(network).__name__))
+    paths = {name: os.path.join(folder, '%s.%s.json' % (name, operators)) for name in index['networks']}
+    symbols = {name: (path, read_symbol(path, check_nodes)) for name, path in paths.items()}
     prefix = os.path.join(folder, 'model')
-    return _Exported(network, symbols), load_params(prefix, 0), file_name(prefix, 0)
+    params, source = load_params(prefix, 0), file_name(prefix, 0)
+    fit = Fit(symbols, index['settings'], network.recognises, params[0], source)
+    fit(*largest_of(index['settings']))
+    return _Exported(network, {name: symbol for name, (_, symbol) in symbols.items()}, fit, source), params, source
 
 
 def _index(folder):
@@ -125,22 +145,25 @@ def _index(folder):
     try:
         with open(path, encoding='utf-8') as stream:
             index = json.load(stream)
-        known = (index['format'] == FORMAT and isinstance(index['settings']['symbol'], str) and BUILT_IN in index['operators']
-                 and index['networks'] in (['frame'], ['current', 'key']))
+        known = (index['format'] == FORMAT and isinstance(index['settings']['symbol'], str)
+                 and BUILT_IN in index['operators'] and index['networks'] in (['frame'], ['current', 'key']))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError('%s is damaged (%r); export the model again' % (path, error)) from error
+        raise CheckpointError('%s is damaged (%s); export the model again' % (path, shown(error))) from error
     if not known:
         raise CheckpointError('%s is of another version of this project; export the model again' % path)
+    check_settings(index['settings'], path)
     return index
 
 
 class _Exported:
     """A symbol class whose test networks were read from files."""
 
-    def __init__(self, network, symbols):
+    def __init__(self, network, symbols, check_size, source):
         self._symbols = symbols
-        self.propagates = network.propagates
-        self.key_feature, self.head_outputs, self.flow_mismatch = network.key_feature, network.head_outputs, network.flow_mismatch
+        self.check_size, self.guard = check_size, functools.partial(mxnet_refusing, source)
+        self.propagates, self.recognises = network.propagates, network.recognises
+        self.key_feature, self.head_outputs = network.key_feature, network.head_outputs
+        self.flow_mismatch, self.flow = network.flow_mismatch, network.flow
 
     def test_networks(self, cfg):
         """Return {name: symbol}, as NetworkOutputs does; `cfg` changes nothing."""

@@ -10,12 +10,14 @@ def input_format(cfg):
 
 
 def schedule_of(cfg, interval=None):
-    """Return a new Schedule by TEST.KEY_FRAME_POLICY, _INTERVAL and _MISMATCH of `cfg`; interval: another one, None for that.
+    """Return a new Schedule by TEST.KEY_FRAME_POLICY, _INTERVAL and _MISMATCH of `cfg`; interval: another
+    one, None for that.
 
     Raises ConfigError for an interval below 1.
     """
     test = cfg.TEST
-    return make_schedule(test.KEY_FRAME_POLICY, test.KEY_FRAME_INTERVAL if interval is None else interval, test.KEY_FRAME_MISMATCH)
+    return make_schedule(test.KEY_FRAME_POLICY, test.KEY_FRAME_INTERVAL if interval is None else interval,
+                         test.KEY_FRAME_MISMATCH)
 
 
 def require_fixed(cfg, reason):

@@ -18,9 +18,9 @@ from lib.inference.key_frames import input_format
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
 Key = namedtuple('Key', 'tensor feature')
-# symbols(head_outputs of a network) -> [symbols to compute for a frame]; inputs(frame) -> {name: array}, what of a Frame they
-# need; input_shapes(height, width) -> {name: shape} of these for the largest network input; to_host([values, NDArray]) -> what
-# the networks hand out, in host memory, once the device is done.
+# symbols(head_outputs of a network) -> [symbols to compute for a frame]; inputs(frame) -> {name: array},
+# what of a Frame they need; input_shapes(height, width) -> {name: shape} of these for the largest network
+# input; to_host([values, NDArray]) -> what the networks hand out, in host memory, once the device is done.
 Head = namedtuple('Head', 'symbols inputs input_shapes to_host')
 
 
@@ -97,19 +97,23 @@ class PropagatingNetworks:
         cfg, instance, binder, head: as of FrameNetworks.
         with_current: False where every frame is a key frame, which needs no other network.
         with_mismatch: measure how badly each frame follows the flow (Outputs.mismatch).
+        with_flow: hand the flow out (Outputs.flow).
     """
 
-    def __init__(self, cfg, instance, binder, head, with_current=True, with_mismatch=False):
+    def __init__(self, cfg, instance, binder, head, with_current=True, with_mismatch=False, with_flow=False):
         symbols = instance.test_networks(cfg)
         shapes = head.input_shapes(*largest_input(input_format(cfg)))
         feature = instance.key_feature(symbols['key'])
         outputs = head.symbols(instance.head_outputs(symbols['key']))
         self.pools = {'key': binder.pool(mx.sym.Group([feature] + outputs), shapes)}
-        self._head, self._with_mismatch, self._loaded = head, with_mismatch, None
+        self._head, self._loaded = head, None
+        self._with_mismatch, self._with_flow = with_mismatch, with_flow
         if with_current:
             outputs = head.symbols(instance.head_outputs(symbols['current']))
             if with_mismatch:
                 outputs = outputs + [instance.flow_mismatch(symbols['current'], cfg)]
+            if with_flow:
+                outputs = outputs + [instance.flow(symbols['current'])]
             shapes.update(data_key=shapes['data'], feat_key=feature.infer_shape(data=shapes['data'])[1][0])
             self.pools['current'] = binder.pool(mx.sym.Group(outputs), shapes)
 
@@ -135,8 +139,9 @@ class PropagatingNetworks:
         for name, value in own.items():
             inputs[name][:] = value
         outputs = executor.forward(is_train=False)
+        flow = outputs.pop().asnumpy()[0] if self._with_flow else None
         mismatch = outputs.pop().asscalar() if self._with_mismatch else None
-        return Outputs(self._head.to_host(outputs), mismatch)
+        return Outputs(self._head.to_host(outputs), mismatch, flow)
 
 
 class BatchNetwork:

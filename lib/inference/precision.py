@@ -1,8 +1,9 @@
 """TEST.PRECISION: which numbers the test networks compute with. How int8 is calibrated, recorded, and judged.
 
-For int8 the ranges of all tensors are measured on the first frames that are to be detected, once, and kept beside the parameters in
-<parameters>.int8.json, with the frames' count, the error of each layer, and the layers that stay float. The record holds for one
-set of parameters and one network; with others it is made anew. No network is used that is slower than in float32.
+For int8 the ranges of all tensors are measured on the first frames that are to be detected, once, and kept
+beside the parameters in <parameters>.int8.json, with the frames' count, the error of each layer, and the
+layers that stay float. The record holds for one set of parameters and one network; with others it is made
+anew. No network is used that is slower than in float32.
 """
 import hashlib
 import json
@@ -15,11 +16,11 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 import numpy as np
 
-from dff.files import read_json, write_json
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised
 from lib.graph.graph import Graph
+from lib.inference.int8_record import Int8Record
 
 FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL
 KEY_INTERVAL = 3
@@ -34,7 +35,17 @@ class Float32:
     """Networks as lib.graph.inference_graph makes them; on a GPU as they are."""
 
     def rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source):
-        """The Rewritten network of `symbol` with inputs `shapes`, {name: largest shape}."""
+        """Return a network as it is to be bound.
+
+        Args:
+            symbol: the test network.
+            shapes: {input name: largest shape}.
+            ctx: mx.Context.
+            arg_params, aux_params: {name: array}.
+            source: what messages call their origin.
+
+        Returns a Rewritten. Raises CheckpointError where parameters do not fit.
+        """
         if ctx.device_type == 'cpu':
             symbol, arg_params, aux_params = for_inference(symbol, shapes, arg_params, aux_params, source)
         return Rewritten(symbol, arg_params, aux_params, None)
@@ -45,25 +56,27 @@ class Float32:
 
 
 class Int8(Float32):
-    """int8 on the CPU. source: the parameters' file; beside it the record lies. Another kind of source has no record on disk."""
+    """int8 on the CPU. source: the parameters' file; beside it the record lies. Another kind of source has
+    no record on disk.
+    """
 
     def __init__(self, arg_params, source):
-        self._digest = _digest(arg_params)
-        self._path = source[:-len('.params')] + '.int8.json' if source.endswith('.params') else None
-        record = read_json(self._path) if self._path else None
-        if record is not None and record.get('parameters') != self._digest:
-            _log.warning('%s was made for other parameters: int8 is calibrated anew', self._path)
-            record = None
-        self._record = record or {'parameters': self._digest, 'networks': {}}
+        path = source[:-len('.params')] + '.int8.json' if source.endswith('.params') else None
+        method = dict(method='smallest and largest value of every tensor', frames=FRAMES,
+                      key_frame_interval=KEY_INTERVAL, headroom=HEADROOM,
+                      largest_error=LARGEST_ERROR, mxnet=mx.__version__)
+        self._record = Int8Record(path, _digest(arg_params), method, LARGEST_ERROR)
         self._open, self._given_up = {}, set()
 
     def rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source):
+        """See Float32. A network without a record of its ranges comes with a monitor that measures them."""
         if ctx.device_type != 'cpu':
             _log.warning('int8 is for the CPU: %s runs in float32', ctx)
             return super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
         network, arguments, plain = fused(symbol, shapes, arg_params, aux_params, source)
-        role = hashlib.sha256(json.dumps([plain.tojson(remove_amp_cast=False), sorted(shapes.items())]).encode()).hexdigest()[:16]
-        found = self._record['networks'].get(role)
+        role = hashlib.sha256(json.dumps([plain.tojson(remove_amp_cast=False),
+                                          sorted(shapes.items())]).encode()).hexdigest()[:16]
+        found = self._record.of(role, network, plain)
         if found is None and role not in self._given_up:
             monitor = Ranges()
             self._open[role] = monitor, plain, arguments
@@ -75,10 +88,13 @@ class Int8(Float32):
         return int8 if self._is_faster(found, plain32, int8, shapes) else plain32
 
     def to_calibrate(self):
+        """See Float32."""
         return bool(self._open)
 
     def finish(self, inputs):
-        """Record what the networks did on the calibration frames. inputs: [{name: NDArray}], the last of each network."""
+        """Record what the networks did on the calibration frames. inputs: [{name: NDArray}], the last of
+        each network.
+        """
         for role, (monitor, plain, arguments) in self._open.items():
             own = next((each for each in inputs if set(each) | set(arguments) >= set(plain.list_arguments())
                         and set(each) <= set(plain.list_arguments())), None)
@@ -86,37 +102,35 @@ class Int8(Float32):
                 self._given_up.add(role)
                 continue
             errors = layer_errors(plain, arguments, own)
-            kept = {name: 'error %.3f of its output' % error for name, error in errors.items() if not error <= LARGEST_ERROR}
-            self._record['networks'][role] = {
+            kept = {name: 'error %.3f of its output' % error for name, error in errors.items()
+                    if not error <= LARGEST_ERROR}
+            self._record.networks[role] = {
                 'inputs': sorted(own), 'errors': errors, 'float_layers': kept, 'milliseconds': {},
                 'ranges': {name: [float(low), float(high)] for name, (low, high) in monitor.found.items()}}
-            _log.warning('int8: ranges of the network with inputs %s measured; %d of %d convolutions stay float%s', ', '.join(sorted(own)),
+            _log.warning('int8: ranges of the network with inputs %s measured; %d of %d convolutions stay '
+                         'float%s', ', '.join(sorted(own)),
                          len(kept), len(errors), ': ' + ', '.join(sorted(kept)) if kept else '')
         self._open = {}
-        self._record.update(method='smallest and largest value of every tensor', frames=FRAMES, key_frame_interval=KEY_INTERVAL,
-                            headroom=HEADROOM, largest_error=LARGEST_ERROR, mxnet=mx.__version__)
-        self._save()
+        self._record.save()
 
     def _is_faster(self, found, float32, int8, shapes):
         """Whether int8 is the faster of the two on this machine; measured once and recorded."""
         machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
         if machine not in found['milliseconds']:
             found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32, int8), shapes)))
-            self._save()
+            self._record.save()
         times = found['milliseconds'][machine]
         if times['int8'] < times['float32']:
             return True
-        _log.warning('int8 is slower than float32 on this processor (%.1f and %.1f ms; %s): the network with inputs %s stays float32',
-                     times['int8'], times['float32'], 'it has VNNI' if 'vnni' in _flags() else 'it has no VNNI', ', '.join(found['inputs']))
+        _log.warning('int8 is slower than float32 on this processor (%.1f and %.1f ms; %s): the network with '
+                     'inputs %s stays float32',
+                     times['int8'], times['float32'], 'it has VNNI' if 'vnni' in _flags() else 'it has no VNNI',
+                     ', '.join(found['inputs']))
         return False
-
-    def _save(self):
-        if self._path:
-            write_json(self._path, self._record)
 
 
 def make_precision(name, arg_params, source):
-    """The object for a value of TEST.PRECISION."""
+    """Return the object for `name`, a value of TEST.PRECISION; arg_params: {name: NDArray}, source: their file."""
     return Int8(arg_params, source) if name == 'int8' else Float32()
 
 
@@ -134,7 +148,9 @@ def _milliseconds(networks, shapes, repeats=5):
         executors.append(pool.get(shapes))
         for name in ('data', 'data_key', 'feat_key', 'im_info'):
             if name in shapes:
-                value = 30 * np.random.RandomState(0).randn(*shapes[name]) if name != 'im_info' else [list(shapes['data'][2:]) + [1]]
+                value = [list(shapes['data'][2:]) + [1]]
+                if name != 'im_info':
+                    value = 30 * np.random.RandomState(0).randn(*shapes[name])
                 executors[-1].arg_dict[name][:] = mx.nd.array(value)
     least = [float('inf')] * len(networks)
     for repeat in range(repeats + 1):

@@ -28,6 +28,7 @@ class VideoPredictor:
     """
 
     head = result = None
+    with_flow = False      # whether results need the flow of other frames than key frames
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, source='the parameters given'):
         self.cfg, self.form, self._instance = cfg, input_format(cfg), symbol_instance
@@ -36,7 +37,8 @@ class VideoPredictor:
         self.warm_up = {'key': 1, 'current': 1}
         self._precision = make_precision(cfg.TEST.PRECISION, arg_params, source)
         self._binder = Binder(ctx, arg_params, aux_params, source, self._precision)
-        self._bind()
+        with symbol_instance.guard():
+            self._bind()
 
     def schedule(self):
         """Return a new Schedule of key frames, for one clip."""
@@ -45,7 +47,7 @@ class VideoPredictor:
     def _bind(self):
         if self._instance.propagates:
             self.networks = PropagatingNetworks(self.cfg, self._instance, self._binder, self.head, self.interval > 1,
-                                                self.schedule().needs_mismatch)
+                                                self.schedule().needs_mismatch, self.with_flow)
         else:
             self.interval = 1
             self.networks = FrameNetworks(self.cfg, self._instance, self._binder, self.head)
@@ -54,12 +56,22 @@ class VideoPredictor:
         """Yield a `result` for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
         frames = read_ahead(prepare(image, self.form) for image in images)
         try:
-            yield from self._loop(self._calibrated(frames) if self._precision.to_calibrate() else frames)
+            fitting = self._fitting(frames)
+            with self._instance.guard():
+                yield from self._loop(self._calibrated(fitting) if self._precision.to_calibrate() else fitting)
         finally:
             frames.close()
 
+    def _fitting(self, frames):
+        """The frames, each of a size that the networks can take."""
+        for frame in frames:
+            self._instance.check_size(*frame.tensor.shape[2:])
+            yield frame
+
     def arithmetic(self):
-        """Return {'key' and, where other frames exist, 'current': 'float32' or 'int8'}, what the networks compute with now."""
+        """Return {'key' and, where other frames exist, 'current': 'float32' or 'int8'}, what the networks
+        compute with now.
+        """
         return {kind: arithmetic(pool.symbol) for kind, pool in self.networks.pools.items()}
 
     def _calibrated(self, frames):

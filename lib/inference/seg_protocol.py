@@ -1,8 +1,9 @@
 """Labelled frames segmented at given distances from their key frame, each key frame's feature computed once.
 
-How far a frame is from its key frame decides how well DFF segments it, and a video's labels are sparse. So each labelled
-frame t is segmented from the key frame t - d, for every distance d asked for. In a clip whose frames are all labelled
-that is one key frame and interval - 1 current ones for each frame; where one frame in 30 is, the rest is not even read.
+How far a frame is from its key frame decides how well DFF segments it, and a video's labels are sparse. So
+each labelled frame t is segmented from the key frame t - d, for every distance d asked for. In a clip whose
+frames are all labelled that is one key frame and interval - 1 current ones for each frame; where one frame
+in 30 is, the rest is not even read.
 """
 import contextlib
 import time
@@ -13,8 +14,8 @@ from dff.sources import read_ahead
 from dff.errors import DataError
 from dff.image import read_image
 
-# result: Segmented; record, label (uint8 [H, W]) and distance: of the labelled frame, None for a key frame without use of
-# its own.
+# result: Segmented; record, label (uint8 [H, W]) and distance: of the labelled frame, None for a key frame
+# without use of its own.
 Evaluated = namedtuple('Evaluated', 'result record label distance')
 _Loaded = namedtuple('_Loaded', 'frame label reading')     # reading: seconds waited for it
 
@@ -22,7 +23,8 @@ _Loaded = namedtuple('_Loaded', 'frame label reading')     # reading: seconds wa
 def plan(clip, distances):
     """[(position of a key frame, [positions of the labelled frames to segment from it])], in order.
 
-    clip: SegClip. A labelled frame with fewer than d frames before it has no key frame at distance d and is left out there.
+    clip: SegClip. A labelled frame with fewer than d frames before it has no key frame at distance d and is
+        left out there.
     """
     steps = {}
     for record in clip.records:
@@ -40,7 +42,8 @@ def count_runs(steps):
 def segment_at_distances(segmenter, clip, distances, read_label):
     """Yield an Evaluated for each run of a network over the SegClip `clip`.
 
-    segmenter: VideoSegmenter; read_label(SegRecord) -> uint8 [H, W]. Frames and labels are read ahead by a thread and
+    segmenter: VideoSegmenter; distances: from the key frame, frames; read_label(SegRecord) -> uint8 [H, W].
+        Frames and labels are read ahead by a thread and
     held as long as a key frame needs them. Raises DataError, naming files, for what cannot be read.
     """
     steps = plan(clip, distances)
@@ -65,7 +68,8 @@ def segment_at_distances(segmenter, clip, distances, read_label):
             for result in segmenter.from_key([held[position].frame for position in order]):
                 position = order[result.index]
                 if result.is_key and position != key:
-                    raise DataError('%s and %s belong to one clip but differ in size' % (clip.frames[key], clip.frames[position]))
+                    raise DataError('%s and %s belong to one clip but differ in size'
+                                    % (clip.frames[key], clip.frames[position]))
                 result = result._replace(seconds=result.seconds._replace(reading=held[position].reading))
                 if position in labelled:
                     yield Evaluated(result, records[position], held[position].label, position - key)

@@ -1,8 +1,8 @@
 """Testing of segmentation: class maps of labelled frames, and their mean intersection over union.
 
-Two protocols. At a fixed distance from the key frame: interval - 1 by default, the frame farthest from it, as in the public code
-for Cityscapes. The mean over all distances 0 .. interval - 1: the mean IoU at each of them, averaged, as the paper's authors
-measured (arXiv 1611.07715, section 5).
+Two protocols. At a fixed distance from the key frame: interval - 1 by default, the frame farthest from it,
+as in the public code for Cityscapes. The mean over all distances 0 .. interval - 1: the mean IoU at each of
+them, averaged, as the paper's authors measured (arXiv 1611.07715, section 5).
 """
 import math
 import os
@@ -43,17 +43,21 @@ class SegmentationTest(TestRun):
         if distance is None:
             return list(range(self.interval))
         if distance >= self.interval:
-            raise ConfigError('--distance %d: with key frames every %d frames, others are 0 to %d frames after theirs' % (
+            raise ConfigError('--distance %d: with key frames every %d frames, others are 0 to %d frames after '
+                              'theirs' % (
                 distance, self.interval, self.interval - 1))
         return [distance]
 
     def _labelled_clips(self):
-        """The clips with something to segment; DataError where no labelled frame has a key frame at one of the distances."""
+        """The clips with something to segment; DataError where no labelled frame has a key frame at one of
+        the distances.
+        """
         clips, farthest = self.dataset.clips(), max(self._distances)
         self.dataset.check([record for clip in clips for record in clip.records], 'test')
         most = max(record.index for clip in clips for record in clip.records)
         if most < farthest:
-            raise DataError("image set '%s': no labelled frame has %d frames before it in its clip, as distance %d from the key frame "
+            raise DataError("image set '%s': no labelled frame has %d frames before it in its clip, as distance "
+                            "%d from the key frame "
                             'needs (at most %d); test with --interval %d, or add the frames before the labelled ones'
                             % (self.image_set, farthest, farthest, most, most + 1))
         jobs = [_Job(clip, count_runs(plan(clip, self._distances))) for clip in clips]
@@ -66,7 +70,8 @@ class SegmentationTest(TestRun):
     def settings(self):
         """See TestRun."""
         dataset = self.config.dataset
-        return {'dataset': {key: dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES', 'CLASSES', 'annotation_prefix')},
+        return {'dataset': {key: dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES', 'CLASSES',
+                                                          'annotation_prefix')},
                 'TEST': {'PRECISION': self.config.TEST.PRECISION}, 'distances': self._distances}
 
     def open_results(self, folder, origin, report, ignore_cache):
@@ -82,7 +87,8 @@ class SegmentationTest(TestRun):
         segmenter = VideoSegmenter(self.config, self.network, *params, device, self.interval, source)
         segmenter.calibrate(read_image(path) for job in pending for path in job.clip.frames)
         seen = Counter()
-        return lambda job, tick: _test_clip(segmenter, job, self._distances, results, Timing(seen), tick, self.options.vis)
+        return lambda job, tick: _test_clip(segmenter, job, self._distances, results, Timing(seen), tick,
+                                            self.options.vis)
 
     def evaluate(self, results, facts, report):
         """See TestRun."""
@@ -90,11 +96,13 @@ class SegmentationTest(TestRun):
         names, interval = self.dataset.classes, self.interval
         rows = [_row(distance, *matrices[distance], names) for distance in sorted(matrices)]
         if any(row['mIoU'] is None for row in rows):
-            raise DataError("image set '%s': no pixel of its labels has a class, all are ignored (%d)" % (self.image_set, IGNORE_LABEL))
+            raise DataError("image set '%s': no pixel of its labels has a class, all are ignored "
+                            "(%d)" % (self.image_set, IGNORE_LABEL))
         protocols = _protocols(rows, names, interval)
         for line in _lines(rows, protocols) + timing.describe(interval).splitlines():
             report(line)
-        numbers = dict(facts, **protocols[0], by_distance=rows, ms=timing.milliseconds(interval), frames=sum(timing.counts.values()),
+        numbers = dict(facts, **protocols[0], by_distance=rows, ms=timing.milliseconds(interval),
+                       frames=sum(timing.counts.values()),
                        key_frames=timing.counts['key'])
         if len(protocols) > 1:
             numbers['fixed'] = protocols[1]
@@ -104,9 +112,12 @@ class SegmentationTest(TestRun):
 def _protocols(rows, names, interval):
     """The figures by protocol, the main one first."""
     last = rows[-1]
-    fixed = {'protocol': 'fixed distance %d from the key frame' % last['distance'] if interval > 1 else 'every frame is a key frame',
-             'mIoU': last['mIoU'], 'IoU': last['IoU']}
-    mean = {'protocol': 'mean over the distances 0 to %d from the key frame' % (interval - 1), 'mIoU': _mean(row['mIoU'] for row in rows),
+    protocol = 'every frame is a key frame'
+    if interval > 1:
+        protocol = 'fixed distance %d from the key frame' % last['distance']
+    fixed = {'protocol': protocol, 'mIoU': last['mIoU'], 'IoU': last['IoU']}
+    mean = {'protocol': 'mean over the distances 0 to %d from the key frame' % (interval - 1),
+            'mIoU': _mean(row['mIoU'] for row in rows),
             'IoU': {name: _mean(row['IoU'][name] for row in rows) for name in names}}
     return [mean, fixed] if len(rows) == interval and interval > 1 else [fixed]
 
@@ -114,9 +125,9 @@ def _protocols(rows, names, interval):
 def _lines(rows, protocols):
     """The report: mean IoU by distance, IoU by class of the main protocol, mean IoU of each protocol."""
     most = max(row['frames'] for row in rows)
+    fewer = ' (the others have fewer frames before them)'
     lines = ['distance %d from the key frame: mean IoU %.4f, %d labelled frames%s' % (
-        row['distance'], row['mIoU'], row['frames'], '' if row['frames'] == most else ' (the others have fewer frames before them)')
-        for row in rows]
+        row['distance'], row['mIoU'], row['frames'], '' if row['frames'] == most else fewer) for row in rows]
     lines += ['IoU for %s = %s' % (name, 'none: it does not occur' if value is None else '%.4f' % value)
               for name, value in protocols[0]['IoU'].items()]
     return lines + ['Mean IoU = %.4f (%s)' % (protocol['mIoU'], protocol['protocol']) for protocol in protocols]
@@ -144,7 +155,8 @@ def _test_clip(segmenter, job, distances, results, timing, tick, vis):
             matrices[run.distance].update(run.label, run.result.labels)
             frames[run.distance] += 1
             if vis:
-                path = os.path.join(results.folder, 'vis', 'distance_%d' % run.distance, dataset.name_of(run.record.image) + '.png')
+                path = os.path.join(results.folder, 'vis', 'distance_%d' % run.distance,
+                                    dataset.name_of(run.record.image) + '.png')
                 write_label_png(path, run.result.labels, dataset.palette)
         tick()
     results.finish(job, vis, timing=timing.as_dict(), frames=[frames[distance] for distance in distances],
@@ -175,4 +187,5 @@ class _SegResults(RunFolder):
     def _identity(self, job):
         labels = [(record.index, os.stat(record.label)) for record in job.clip.records]
         return [self.dataset.name_of(job.clip.frames[0]), len(job.clip.frames),
+                self._sizes(job.clip.frames),
                 [[index, stat.st_size, stat.st_mtime_ns] for index, stat in labels]]

@@ -1,17 +1,18 @@
 """Testing of all tasks: from a checkpoint to a figure of accuracy. What a kind of task adds is its TestRun."""
-import glob
+import logging
 import os
-import re
 from typing import NamedTuple, Optional
 
-from dff.errors import CheckpointError
+from dff.errors import CheckpointError, ConfigError
 from dff.files import file_sha256, write_json
 from lib.dataset.registry import get_dataset
+from lib.engine.checkpoint import file_name, positions
 from lib.engine.devices import contexts
 from lib.engine.distributed import collects, own_part, place
 from lib.inference.clip_runner import run_on_devices
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.log import create_logger, output_folder
+from lib.jobs.output_lock import one_writer, wait_for_first
 
 
 class TestOptions(NamedTuple):
@@ -21,7 +22,8 @@ class TestOptions(NamedTuple):
 
     thresh: float = 1e-3                # lowest score of a detection
     interval: Optional[int] = None      # frames from one key frame to the next; None: TEST.KEY_FRAME_INTERVAL
-    distance: Optional[int] = None      # segmentation: test at this distance from the key frame only; None: at all below the interval
+    # segmentation: test at this distance from the key frame only; None: at all below the interval
+    distance: Optional[int] = None
     vis: bool = False                   # also write pictures
     ignore_cache: bool = False          # run again where results of finished clips exist
 
@@ -58,7 +60,8 @@ class TestRun:
 
     def origin(self, file):
         """Return everything that the results depend on, as a dict; file: of the parameters."""
-        network = {key: value for key, value in self.config.network.items() if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
+        network = {key: value for key, value in self.config.network.items()
+                   if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
         return dict(self.settings(), symbol=self.config.symbol, SCALES=self.config.SCALES, network=network,
                     parameters=file_sha256(file))
 
@@ -66,8 +69,9 @@ class TestRun:
 def test_net(task, config, cfg_path, **options):
     """Test the network of `config` on dataset.test_image_set and evaluate.
 
-    Finished clips of an earlier run with the same parameters, settings and labels are kept unless ignore_cache is set. Workers of
-    tools/launch.py share the clips, and the first one evaluates. Returns what results.json holds, None in the other workers.
+    Finished clips of an earlier run with the same parameters, settings and labels are kept unless
+    ignore_cache is set. Workers of tools/launch.py share the clips, and the first one evaluates. Returns
+    what results.json holds, None in the other workers.
 
     Args:
         task: a lib.tasks.task.Task.
@@ -82,48 +86,99 @@ def test_net(task, config, cfg_path, **options):
     devices = contexts(config.gpus, logger.info)
     run = task.kind.test_run(task, config, options)
     file, prefix = parameter_file(config, cfg_path, task)
+    epoch, last = config.TEST.test_epoch, config.TRAIN.end_epoch
+    logger.info('testing epoch %d%s: %s', epoch, ' of %d' % last if epoch < last else '', file)
     name = '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], run.interval, run.variant())
     if config.TEST.PRECISION == 'int8':
         name += '_int8'
     results = run.open_results(os.path.join(folder, name), run.origin(file), logger.info, options.ignore_cache)
+
+    def complete():
+        return _complete(run, results, devices, (file, prefix, epoch), logger.info)
+    if place()[0] == 0:
+        with one_writer(results.folder, logger.info, results.begin):
+            return complete()
+    wait_for_first(results.folder, lambda: all(results.finished(job, options.vis) for job in run.jobs))
+    return complete()
+
+
+test_net.__test__ = False
+
+
+def _complete(run, results, devices, parameters, report):
+    """Run what is missing in `results` and evaluate; as test_net. parameters: (file, prefix, epoch)."""
+    (file, prefix, epoch), options = parameters, run.options
     own = own_part(run.jobs, options.ignore_cache)
     pending = [job for job in own if not results.finished(job, options.vis)]
     if len(pending) < len(own):
-        logger.info('%d of %d clips are finished and kept; --ignore_cache runs them again', len(own) - len(pending), len(own))
+        report('%d of %d clips are finished and kept: an earlier test had the same parameters (sha256 %s...), '
+               'settings and frames; --ignore_cache runs them again'
+               % (len(own) - len(pending), len(own), results.origin['parameters'][:12]))
     if pending:
-        params = run.load_params(prefix, config.TEST.test_epoch, logger.info)
+        params = run.load_params(prefix, epoch, report)
         run_on_devices(pending, devices, lambda device: run.make_work(device, params, file, pending, results))
     if not collects(run.jobs, lambda job: results.finished(job, options.vis)):
         return None
     facts = {'parameters': file, 'interval': run.interval, 'image_set': run.image_set}
-    numbers = run.evaluate(results, facts, logger.info)
+    numbers = run.evaluate(results, facts, report)
     path = os.path.join(results.folder, 'results.json')
     write_json(path, numbers)
-    logger.info('all figures: %s', path)
+    report('all figures: %s', path)
     return numbers
 
 
-test_net.__test__ = False
+def check_test_epoch(config, cfg_path):
+    """Compare TEST.test_epoch with the epochs that training is going to make.
+
+    A line is logged where it is not the last. config: settings; cfg_path: their file. Raises
+    ConfigError where there will be no such epoch.
+    """
+    epoch, train = config.TEST.test_epoch, config.TRAIN
+    remedy = 'Without TEST.test_epoch the last epoch, %d, is tested' % train.end_epoch
+    if epoch > train.end_epoch:
+        raise ConfigError('TEST.test_epoch is %d, but training ends with epoch %d '
+                          '(TRAIN.end_epoch). %s' % (epoch, train.end_epoch, remedy))
+    file = file_name(_prefix(config, cfg_path), epoch)
+    made = train.RESUME or epoch > train.begin_epoch
+    if epoch >= 0 and not made and not os.path.isfile(file):
+        raise ConfigError('TEST.test_epoch is %d, but epochs %d to %d are trained '
+                          '(TRAIN.begin_epoch, TRAIN.end_epoch), and there is no %s. %s'
+                          % (epoch, train.begin_epoch + 1, train.end_epoch, file, remedy))
+    if 0 <= epoch < train.end_epoch:
+        logging.getLogger('dff.config').warning(
+            'TEST.test_epoch: epoch %d of %d will be tested. %s', epoch, train.end_epoch, remedy)
 
 
 def parameter_file(config, cfg_path, task):
     """Return (file, prefix) of the parameters that training wrote.
 
     Args:
-        config: settings of the experiment; TEST.test_epoch is the epoch.
+        config: settings of the experiment. TEST.test_epoch is the epoch; where it is -1, it is set
+            to the last one trained: that of TRAIN.end_epoch, else the newest that is there.
         cfg_path: their file.
         task: a lib.tasks.task.Task, for the message.
 
     Raises CheckpointError where there are none.
     """
-    prefix = os.path.join(output_folder(config, cfg_path, config.dataset.image_set), config.TRAIN.model_prefix)
-    file = '%s-%04d.params' % (prefix, config.TEST.test_epoch)
-    if not os.path.isfile(file):
-        found = (re.search(r'-(\d{4})\.params$', name) for name in glob.glob(glob.escape(prefix) + '-*'))
-        epochs = sorted(int(match.group(1)) for match in found if match)
+    prefix = _prefix(config, cfg_path)
+    epochs = sorted(epoch for epoch, batch in positions(prefix, 'params') if not batch)
+    epoch, key = config.TEST.test_epoch, 'TEST.test_epoch'
+    if epoch < 0:
+        epoch, key = config.TRAIN.end_epoch, 'TRAIN.end_epoch'
+        if epochs and epoch not in epochs:
+            epoch = epochs[-1]
+    if epoch not in epochs:
         if epochs:
             hint = 'set TEST.test_epoch to one that is there (%s)' % ', '.join(map(str, epochs))
         else:
             hint = 'train first: python %s --cfg %s' % (task.train_script, cfg_path)
-        raise CheckpointError('no parameters of epoch %d (TEST.test_epoch) at %s; %s' % (config.TEST.test_epoch, file, hint))
-    return file, prefix
+        raise CheckpointError('no parameters of epoch %d (%s) at %s; %s'
+                              % (epoch, key, file_name(prefix, epoch), hint))
+    config.TEST.test_epoch = epoch
+    return file_name(prefix, epoch), prefix
+
+
+def _prefix(config, cfg_path):
+    """Of the checkpoints of these settings."""
+    folder = output_folder(config, cfg_path, config.dataset.image_set)
+    return os.path.join(folder, config.TRAIN.model_prefix)

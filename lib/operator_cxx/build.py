@@ -1,8 +1,9 @@
 """Builds the native operators into one shared library: python lib/operator_cxx/build.py [--force]
 
-Needs a C++ compiler (CXX, g++, c++ or clang++) and the headers that the installed MXNet wheel ships; MXNet is not imported.
-Where nvcc is found (NVCC, PATH, /usr/local/cuda), the CUDA kernels are compiled too; otherwise the library holds their source,
-which NVRTC compiles at first use on a GPU.  What cannot be built is left out with one warning: MXNet's own operators serve then.
+Needs a C++ compiler (CXX, g++, c++ or clang++) and the headers that the installed MXNet wheel
+ships; MXNet is not imported. Where nvcc is found (NVCC, PATH, /usr/local/cuda), the CUDA kernels
+are compiled too; otherwise the library holds their source, which NVRTC compiles at first use on a
+GPU. What cannot be built is left out with one warning: MXNet's own operators serve then.
 """
 import argparse
 import concurrent.futures
@@ -65,10 +66,22 @@ def run(command):
     return result.stdout
 
 
-def compile_library(compiler, mxnet_folder, version, nvcc, target):
-    """Compile and link everything into the file `target`; returns what was done for CUDA, in words."""
+def compile_library(compiler, mxnet_folder, version, nvcc, target, extra=()):
+    """Compile and link everything into one file; return what was done for CUDA, in words.
+
+    Args:
+        compiler: command of the C++ compiler.
+        mxnet_folder: of the installed package.
+        version: of MXNet, 'a.b.c'.
+        nvcc: path of the CUDA compiler, or None.
+        target: path of the library.
+        extra: more flags for the compiler.
+
+    Raises:
+        BuildError: something fails.
+    """
     major, minor, patch = (int(part) for part in version.split('.'))
-    flags = FLAGS + [
+    flags = FLAGS + list(extra) + [
         '-I' + os.path.join(mxnet_folder, 'include'),
         '-DDFF_MXNET_VERSION=%d' % (major * 10000 + minor * 100 + patch)
     ]
@@ -108,6 +121,7 @@ def build(force=False):
 
 
 def main():
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--force', action='store_true', help='build even if nothing has changed')
     arguments = parser.parse_args()

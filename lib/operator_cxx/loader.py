@@ -1,7 +1,8 @@
 """The one place that decides between the native operators and MXNet's own.
 
-`load()` brings the native library into MXNet, once per process, if it is built and fits; one log line says which operators
-serve and why.  The environment variable DFF_NATIVE=0 forces MXNet's own, for comparisons.
+`load()` brings the native library into MXNet, once per process, if it is built and fits; one log
+line says which operators serve and why. The environment variable DFF_NATIVE=0 forces MXNet's own,
+for comparisons.
 """
 import contextlib
 import ctypes
@@ -54,7 +55,8 @@ def _load_once():
                 mx.library.load(path, verbose=False)
             except (mx.base.MXNetError, OSError) as error:
                 lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-                raise _Unfit('%s does not load: %s' % (path, lines[-1] if lines else type(error).__name__))
+                reason = lines[-1] if lines else type(error).__name__
+                raise _Unfit('%s does not load: %s' % (path, reason)) from error
             if not hasattr(mx.sym, MARK):
                 raise _Unfit('%s holds no operators' % path)
     except _Unfit as reason:

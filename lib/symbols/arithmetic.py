@@ -46,5 +46,9 @@ def gather_rows(data, index):
 
 
 def smooth_l1(prediction, target, weight, sigma):
-    """weight * smooth L1 of (prediction - target) (Fast R-CNN, arXiv 1504.08083, eq. 3), same shape."""
+    """Return weight * smooth L1 of (prediction - target), of their shape.
+
+    Fast R-CNN, arXiv 1504.08083, eq. 3. sigma: the loss is quadratic where the difference is below
+    1 / sigma^2.
+    """
     return weight * mx.sym.smooth_l1(prediction - target, scalar=sigma)

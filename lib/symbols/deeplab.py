@@ -23,15 +23,24 @@ class Segmenter(SegmentationOutputs, SymbolBase):
         return self.backbone(cfg).channels()
 
     def scores(self, feature, data, cfg):
-        """Class scores [N, NUM_CLASSES, H, W] of feature maps; data [N, 3, H, W] gives the size."""
+        """Return class scores [N, NUM_CLASSES, H, W].
+
+        Args:
+            feature: feature maps [N, C, h, w].
+            data: images [N, 3, H, W], which give the size.
+            cfg: the settings.
+        """
         hidden = _convolution(feature, 'fc6', channels(1024, cfg.network.width, 'network.width'))
         hidden = mx.sym.Activation(hidden, act_type='relu', name='relu_fc6')
         score = _convolution(hidden, 'score', cfg.dataset.NUM_CLASSES)
         return _upsample(score, data, cfg.dataset.NUM_CLASSES)
 
     def loss(self, score):
-        """Class probabilities [N, NUM_CLASSES, H, W] with the loss against `label` [N, 1, H, W], the mean over valid pixels."""
-        return mx.sym.SoftmaxOutput(score, mx.sym.Variable('label'), multi_output=True, normalization='valid', use_ignore=True,
+        """Class probabilities [N, NUM_CLASSES, H, W] with the loss against `label` [N, 1, H, W],
+        the mean over valid pixels.
+        """
+        return mx.sym.SoftmaxOutput(score, mx.sym.Variable('label'), multi_output=True,
+                                    normalization='valid', use_ignore=True,
                                     ignore_label=IGNORE_LABEL, name='softmax')
 
 
@@ -49,6 +58,7 @@ def _upsample(score, like, classes):
     """
     weight = mx.sym.Variable('upsampling_weight', lr_mult=0.0)
     whole, half = (STRIDE, STRIDE), (STRIDE // 2, STRIDE // 2)
-    score = mx.sym.Deconvolution(score, weight=weight, num_filter=classes, num_group=classes, kernel=(2 * STRIDE, 2 * STRIDE),
-                                 stride=whole, pad=half, adj=half, no_bias=True, name='upsampling')
+    score = mx.sym.Deconvolution(score, weight=weight, num_filter=classes, num_group=classes,
+                                 kernel=(2 * STRIDE, 2 * STRIDE), stride=whole, pad=half, adj=half,
+                                 no_bias=True, name='upsampling')
     return mx.sym.slice_like(score, like, axes=(2, 3), name='croped_score')

@@ -18,7 +18,14 @@ class Detector(DetectionOutputs, SymbolBase):
         return mx.sym.Activation(body, act_type='relu', name='feat_conv_3x3_relu')
 
     def detect(self, feature, im_info, cfg, images):
-        """Test outputs [rois, cls_prob_reshape, bbox_pred_reshape] of `images` feature maps."""
+        """Return the test outputs [rois, cls_prob_reshape, bbox_pred_reshape].
+
+        Args:
+            feature: feature maps [N, C, h, w].
+            im_info: [N, 3], height, width, scale.
+            cfg: the settings.
+            images: N.
+        """
         rpn_half, rfcn_half = _halves(feature, cfg)
         rois = rpn_test(rpn_half, im_info, cfg, images)
         return [rois] + list(rfcn_test(rfcn_half, rois, cfg))

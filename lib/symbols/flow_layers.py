@@ -7,8 +7,9 @@ from lib.symbols.widths import channels
 
 SLOPE = 0.1        # of every LeakyReLU
 
-# encode(pair [N, 6, h, w], width, training) -> {layer: feature} with conv2, conv3_1, conv4_1 and, where it goes on, conv5_1 and
-# conv6_1, a 4th to a 64th of the size; deconvolution_share: by what the channels of the decoder's deconvolutions are divided.
+# encode(pair [N, 6, h, w], width, training) -> {layer: feature} with conv2, conv3_1, conv4_1 and,
+# where it goes on, conv5_1 and conv6_1, a 4th to a 64th of the size; deconvolution_share: by what
+# the channels of the decoder's deconvolutions are divided.
 FlowNetwork = namedtuple('FlowNetwork', 'encode deconvolution_share')
 
 
@@ -47,7 +48,9 @@ def first_convolution(pair, layer, width, training):
     if not training:
         return convolution(pair, *layer, width)
     name, filters, kernel, _ = layer
-    weight = mx.sym.Variable(name + '_weight', shape=(channels(filters, width, 'network.flow_width'), 6, kernel, kernel))
+    weight = mx.sym.Variable(
+        name + '_weight', shape=(channels(filters, width,
+                                          'network.flow_width'), 6, kernel, kernel))
     pair, weight = (mx.sym.concat(value, mx.sym.zeros_like(mx.sym.slice_axis(value, axis=1, begin=0, end=2)), dim=1)
                     for value in (pair, weight))
     return convolution(pair, *layer, width, weight=weight)

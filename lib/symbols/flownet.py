@@ -41,7 +41,8 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         merged = _decode(merged, features[skip], level, predictor, filters)
     # On the CPU, MXNet's gradient of this pooling is too small at a last row or column without a partner. Kept: the
     # original's gradients are the same, and the forward values are right.
-    merged = mx.sym.Pooling(merged, pool_type='avg', kernel=(2, 2), stride=(2, 2), pooling_convention='full', name='resize')
+    merged = mx.sym.Pooling(merged, pool_type='avg', kernel=(2, 2), stride=(2, 2),
+                            pooling_convention='full', name='resize')
     flow = _predict(merged, 'Convolution5') * FLOW_UNIT
     # The bias stays at 1 (lr_mult 0): the network learns deviations from an unscaled feature.
     bias = mx.sym.Variable('Convolution5_scale_bias', lr_mult=0.0)
@@ -63,7 +64,8 @@ def _double(body, like, filters, name):
 
     Padding 1 takes away the border that the original crops at offset (1, 1).
     """
-    body = mx.sym.Deconvolution(body, num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False, name=name)
+    body = mx.sym.Deconvolution(body, num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1),
+                                no_bias=False, name=name)
     return mx.sym.slice_like(body, like, axes=(2, 3), name='crop_' + name)
 
 
@@ -72,7 +74,10 @@ def _predict(body, name):
 
 
 def predictions(flow):
-    """Return {layer: prediction of flow} inside `flow`, of `flownet`, from coarse to fine; not every flow network has all five."""
+    """Return {layer: prediction of flow} inside `flow`, of `flownet`, from coarse to fine.
+
+    Not every flow network has all five.
+    """
     inner = flow.get_internals()
     there = set(inner.list_outputs())
     names = [predictor for _, _, predictor, _ in DECODER] + ['Convolution5']

@@ -5,6 +5,7 @@ The native ones (lib/operator_cxx) where they are built and fit, else MXNet's ow
 import mxnet as mx
 
 from lib.operator_cxx import loader
+from lib.symbols.arithmetic import rank, smooth_l1
 
 
 def _differentiable(symbol):
@@ -18,7 +19,7 @@ def _differentiable(symbol):
 
 
 def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
-    """Features fetched along a flow: out(x, y) = feature(x + flow_x, y + flow_y) * scale(x, y).
+    """Return features fetched along a flow: feature(x + flow_x, y + flow_y) * scale(x, y).
 
     Bilinear, zero outside the map (Deep Feature Flow, arXiv 1611.07715, eq. 3 and section 3).
 
@@ -26,6 +27,7 @@ def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
         feature: [N, C, h, w], or [1, C, h, w] with `shared`.
         flow: [N, 2, h, w] in pixels of this map, x first.
         scale: [N, C, h, w] or None.
+        name: of the layer.
         shared: one feature map serves every flow.
 
     Returns:
@@ -42,16 +44,18 @@ def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
 
 
 def correlation(current, reference, max_displacement, name='corr'):
-    """How well every cell of one feature map matches the cells around it in another (FlowNet,
-    arXiv 1504.06852, eq. 1, one cell at a time).
+    """Return how well every cell of one feature map matches the cells around it in another.
+
+    FlowNet, arXiv 1504.06852, eq. 1, one cell at a time.
 
     Args:
         current, reference: [N, C, h, w].
         max_displacement: D, cells along each axis, 0 or more.
+        name: of the layer.
 
     Returns:
-        [N, (2D + 1)^2, h, w]: the mean over the channels of current(y, x) * reference(y + dy, x +
-        dx), 0 outside the map; dy, then dx, from -D to D.
+        [N, (2D + 1)^2, h, w]: the mean over the channels of
+        current(y, x) * reference(y + dy, x + dx), 0 outside the map; dy, then dx, from -D to D.
     """
     if loader.load():
         return mx.sym.DFFCorrelation(_differentiable(current), _differentiable(reference),
@@ -62,12 +66,16 @@ def correlation(current, reference, max_displacement, name='corr'):
 
 
 def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size, name):
-    """Position-sensitive RoI pooling (R-FCN, arXiv 1605.06409, eq. 1).
+    """Return position-sensitive RoI pooling (R-FCN, arXiv 1605.06409, eq. 1).
 
     Args:
         data: score maps [N, output_dim * group_size^2, h, w].
         rois: [R, 5], rows of image index and x1 y1 x2 y2 in image pixels.
         spatial_scale: map pixels for one image pixel.
+        output_dim: channels of the result: classes, or box coordinates.
+        pooled_size: bins along each axis of a RoI.
+        group_size: groups of score maps along each axis.
+        name: of the layer.
 
     Returns:
         [R, output_dim, pooled_size, pooled_size]
@@ -80,17 +88,24 @@ def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size
 
 def proposal(cls_prob, bbox_pred, im_info, batch_images, feature_stride, scales, ratios, rpn_pre_nms_top_n,
              rpn_post_nms_top_n, threshold, rpn_min_size, name):
-    """Region proposals of every image of a batch; passes no gradient.
+    """Return region proposals of every image of a batch; passes no gradient.
 
     Args:
         cls_prob: [N, 2A, h, w], the A foreground probabilities last.
         bbox_pred: [N, 4A, h, w], box deltas.
         im_info: [N, 3], height, width, scale.
         batch_images: N.
+        feature_stride: image pixels for one map pixel.
+        scales, ratios: of the A anchors: sides in units of feature_stride, and height over width.
+        rpn_pre_nms_top_n: boxes of highest probability that NMS gets, of each image.
+        rpn_post_nms_top_n: boxes that it gives.
         threshold: IoU above which NMS drops a box.
+        rpn_min_size: shortest side of a box in pixels of the unscaled image.
+        name: of the layer.
 
     Returns:
-        [N * rpn_post_nms_top_n, 5]: image index, x1 y1 x2 y2; padded with an image's own boxes where NMS leaves fewer.
+        [N * rpn_post_nms_top_n, 5]: image index, x1 y1 x2 y2; padded with an image's own boxes
+        where NMS leaves fewer.
     """
     settings = dict(feature_stride=feature_stride, scales=tuple(scales), ratios=tuple(ratios),
                     threshold=threshold, rpn_pre_nms_top_n=rpn_pre_nms_top_n,
@@ -112,13 +127,15 @@ def proposal(cls_prob, bbox_pred, im_info, batch_images, feature_stride, scales,
 
 
 def class_map(score, rows, columns, name='class_map'):
-    """The class of highest score at the pixels of an image, the scores being interpolated
-    bilinearly. It passes no gradient.
+    """Return the class of highest score at the pixels of an image; passes no gradient.
+
+    The scores are interpolated bilinearly.
 
     Args:
         score: [1, C, h, w], C at most 255.
-        rows, columns: [H] and [W], where the rows and columns of the image lie in `score`, in its cells; moved into the
-            map where they lie outside.
+        rows, columns: [H] and [W], where the rows and columns of the image lie in `score`, in its
+            cells; moved into the map where they lie outside.
+        name: of the layer.
 
     Returns:
         uint8 [1, H, W]; of equal scores the lower class.
@@ -167,3 +184,32 @@ def _halved(image):
     """
     padded = mx.sym.Pad(image, mode='edge', pad_width=(0, 0, 0, 0, 0, 1, 0, 1))
     return mx.sym.Pooling(padded, pool_type='sum', kernel=(2, 2), stride=(2, 2)) * 0.25
+
+
+def mine_hard(score, bbox_pred, label, bbox_target, bbox_weight, images, keep):
+    """Return labels and box weights in which only the RoIs of highest loss count: online hard example mining.
+
+    (Shrivastava et al., arXiv 1604.03540; R-FCN, arXiv 1605.06409, section 2.)
+
+    Args:
+        score: [B * n, C], class scores before the softmax; bbox_pred, bbox_target, bbox_weight [B * n, 4K].
+        label: [B * n], -1 for RoIs that never count.
+        images: B.
+        keep: how many RoIs of each image count.
+
+    Returns:
+        (label [B * n], -1 where dropped; bbox_weight [B * n, 4K], 0 where dropped)
+    """
+    if loader.load():
+        hard = mx.sym.DFFHardExamples(score, bbox_pred, label, bbox_target, bbox_weight,
+                                      images=images, keep=keep, name='ohem_native')
+        return tuple(
+            mx.sym.BlockGrad(output, name=name)
+            for output, name in zip(hard, ('label_ohem', 'bbox_weight_ohem')))
+    score, bbox_pred = mx.sym.BlockGrad(score), mx.sym.BlockGrad(bbox_pred)
+    loss = mx.sym.sum(smooth_l1(bbox_pred, bbox_target, bbox_weight, 1.0), axis=1)
+    loss = loss - mx.sym.pick(mx.sym.log_softmax(score, axis=1), mx.sym.maximum(label, 0), axis=1)
+    loss = mx.sym.where(label < 0, mx.sym.zeros_like(loss) - 1, loss)
+    hard = mx.sym.Reshape(rank(mx.sym.Reshape(loss, shape=(images, -1))) < keep, shape=(-1,))
+    label = mx.sym.where(hard, label, mx.sym.zeros_like(label) - 1, name='label_ohem')
+    return label, mx.sym.broadcast_mul(bbox_weight, mx.sym.expand_dims(hard, axis=1), name='bbox_weight_ohem')

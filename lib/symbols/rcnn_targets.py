@@ -1,6 +1,7 @@
 """Training targets of the R-FCN head, composed of built-in operators (Fast R-CNN, arXiv 1504.08083, section 2.3)."""
 import mxnet as mx
 
+from lib.boxes.transform import target_normalisation
 from lib.operator_cxx import loader
 from lib.symbols.arithmetic import constant, gather_rows, order_first, rank, row_index
 from dff.errors import ConfigError
@@ -11,18 +12,20 @@ FAR = 2.0 ** 18   # more than any number of RoIs, and small enough for float32 t
 def rcnn_targets(rois, gt_boxes, cfg):
     """Choose RoIs among proposals and ground-truth boxes, and give each a class and a box target.
 
-    A RoI is foreground where its best overlap is FG_THRESH or more, background in [BG_THRESH_LO, BG_THRESH_HI).
-    BATCH_ROIS -1 keeps all: foreground, background, then the rest, each in the order proposals, boxes. Otherwise every
-    image keeps BATCH_ROIS / BATCH_IMAGES drawn with MXNet's random numbers, at most FG_FRACTION of them foreground.
-    RoIs that are neither (kept to fill up) and padding boxes have label -1.
+    A RoI is foreground where its best overlap is FG_THRESH or more, background in [BG_THRESH_LO,
+    BG_THRESH_HI). BATCH_ROIS -1 keeps all: foreground, background, then the rest, each in the
+    order proposals, boxes. Otherwise every image keeps BATCH_ROIS / BATCH_IMAGES drawn with
+    MXNet's random numbers, at most FG_FRACTION of them foreground. RoIs that are neither (kept to
+    fill up) and padding boxes have label -1.
 
     Args:
         rois: [B * n, 5], image index, x1 y1 x2 y2.
         gt_boxes: [B, G, 5], x1 y1 x2 y2 class; class -1 marks padding.
+        cfg: the settings; those named here are of TRAIN.
 
     Returns:
-        (rois [B * m, 5], label [B * m], bbox_target [B * m, 4K], bbox_weight [B * m, 4K]), K = 2 if CLASS_AGNOSTIC
-        else NUM_CLASSES; m = n + G, or BATCH_ROIS / BATCH_IMAGES.
+        (rois [B * m, 5], label [B * m], bbox_target [B * m, 4K], bbox_weight [B * m, 4K]), K = 2
+        if CLASS_AGNOSTIC else NUM_CLASSES; m = n + G, or BATCH_ROIS / BATCH_IMAGES.
 
     Raises:
         ConfigError: BATCH_ROIS cannot be shared by the images, or is more than the proposals.
@@ -70,19 +73,19 @@ def _share(train):
 def _native(rois, gt_boxes, cfg, share):
     """The same from lib/operator_cxx/rcnn_targets, several times faster."""
     train = cfg.TRAIN
-    normalised = train.BBOX_NORMALIZATION_PRECOMPUTED
+    means, stds = target_normalisation(train)
     inputs = [rois, gt_boxes]
     if share:  # MXNet draws the numbers that decide: its seed counts
         proposal = _column(mx.sym.Reshape(rois, shape=(train.BATCH_IMAGES, -1, 5)), 0)
         inputs.append(mx.sym.random.uniform_like(mx.sym.Concat(proposal, _column(gt_boxes, 0), dim=1)))
     outputs = mx.sym.DFFRCNNTargets(
-        *inputs, images=train.BATCH_IMAGES, kept=share, foreground_limit=round(
-            train.FG_FRACTION * share), sets=2 if cfg.CLASS_AGNOSTIC else cfg.dataset.NUM_CLASSES,
-        agnostic=int(
-            cfg.CLASS_AGNOSTIC), foreground=train.FG_THRESH, background_high=train.BG_THRESH_HI,
-        background_low=train.BG_THRESH_LO, means=tuple(train.BBOX_MEANS) if normalised else
-        (0,) * 4, stds=tuple(train.BBOX_STDS) if normalised else (1,) * 4, weights=tuple(
-            train.BBOX_WEIGHTS), name='rcnn_targets_native')
+        *inputs, images=train.BATCH_IMAGES, kept=share,
+        foreground_limit=round(train.FG_FRACTION * share),
+        sets=2 if cfg.CLASS_AGNOSTIC else cfg.dataset.NUM_CLASSES, agnostic=int(cfg.CLASS_AGNOSTIC),
+        foreground=train.FG_THRESH, background_high=train.BG_THRESH_HI,
+        background_low=train.BG_THRESH_LO,
+        means=means, stds=stds,
+        weights=tuple(train.BBOX_WEIGHTS), name='rcnn_targets_native')
     names = ('rois_chosen', 'label_rois', 'bbox_target_rois', 'bbox_weight_rois')
     return tuple(mx.sym.BlockGrad(output, name=name) for output, name in zip(outputs, names))
 
@@ -116,8 +119,8 @@ def _box_targets(table, label, cfg):
     width, height, x, y = _centres(*(_column(table, i) for i in range(4)))
     gt_width, gt_height, gt_x, gt_y = _centres(*(_column(table, i) for i in range(5, 9)))
     deltas = [(gt_x - x) / width, (gt_y - y) / height, mx.sym.log(gt_width / width), mx.sym.log(gt_height / height)]
-    if train.BBOX_NORMALIZATION_PRECOMPUTED:
-        deltas = [(delta - mean) / std for delta, mean, std in zip(deltas, train.BBOX_MEANS, train.BBOX_STDS)]
+    deltas = [(delta - mean) / std
+              for delta, mean, std in zip(deltas, *target_normalisation(train))]
     deltas = mx.sym.Reshape(mx.sym.stack(*deltas, axis=2), shape=(-1, 1, 4))
     sets = 2 if cfg.CLASS_AGNOSTIC else cfg.dataset.NUM_CLASSES
     slot = mx.sym.one_hot(label > 0 if cfg.CLASS_AGNOSTIC else label, depth=sets)

@@ -12,5 +12,8 @@ register = SYMBOLS.register()      # class decorator of a network: it is known u
 
 
 def get_symbol_instance(cfg):
-    """Return a new instance of the network that cfg.symbol names; raises ConfigError, listing what exists, on a miss."""
+    """Return a new instance of the network that cfg.symbol names.
+
+    Raises ConfigError, listing what exists, on a miss.
+    """
     return SYMBOLS.get(cfg.symbol)()

@@ -2,17 +2,21 @@
 import mxnet as mx
 
 from lib.symbols.arithmetic import smooth_l1
-from lib.symbols.ohem import mine_hard
-from lib.symbols.operators import psroi_pooling
+from lib.symbols.operators import mine_hard, psroi_pooling
 from lib.symbols.rcnn_targets import rcnn_targets
 
 
 def rfcn_test(feature, rois, cfg):
-    """Detections of RoIs [N * R, 5], R = TEST.RPN_POST_NMS_TOP_N, on feature [N, C, h, w].
+    """Return the detections of RoIs.
+
+    Args:
+        feature: [N, C, h, w].
+        rois: [N * R, 5], R = TEST.RPN_POST_NMS_TOP_N.
+        cfg: the settings.
 
     Returns:
-        (cls_prob_reshape [N, R, NUM_CLASSES], bbox_pred_reshape [N, R, 4K]), deltas in units of BBOX_STDS unless
-        the test weights are loaded.
+        (cls_prob_reshape [N, R, NUM_CLASSES], bbox_pred_reshape [N, R, 4K]), deltas in units of
+        BBOX_STDS unless the test weights are loaded.
     """
     count = cfg.TEST.RPN_POST_NMS_TOP_N
     score, deltas = _head(feature, rois, cfg)
@@ -22,10 +26,17 @@ def rfcn_test(feature, rois, cfg):
 
 
 def rfcn_train(feature, rois, gt_boxes, cfg):
-    """Losses on feature [B, C, h, w] of proposals [B * n, 5] and gt_boxes [B, G, 5].
+    """Return the losses on proposals.
+
+    Args:
+        feature: [B, C, h, w].
+        rois: proposals [B * n, 5].
+        gt_boxes: [B, G, 5].
+        cfg: the settings.
 
     Returns:
-        (cls_prob_reshape [B, m, NUM_CLASSES], bbox_loss_reshape [B, m, 4K], label [B, m], -1 where not counted)
+        (cls_prob_reshape [B, m, NUM_CLASSES], bbox_loss_reshape [B, m, 4K], label [B, m], -1 where
+        not counted)
     """
     train, images = cfg.TRAIN, cfg.TRAIN.BATCH_IMAGES
     rois, label, target, weight = rcnn_targets(rois, gt_boxes, cfg)

@@ -6,22 +6,32 @@ from lib.symbols.operators import proposal
 
 
 def rpn_test(feature, im_info, cfg, images=1):
-    """Proposals of feature [N, C, h, w], im_info [N, 3] -> rois [N * TEST.RPN_POST_NMS_TOP_N, 5]."""
+    """Return proposals in testing, rois [N * TEST.RPN_POST_NMS_TOP_N, 5].
+
+    Args:
+        feature: [N, C, h, w].
+        im_info: [N, 3], height, width, scale.
+        cfg: the settings.
+        images: N.
+    """
     score, deltas = _head(feature, cfg)
     probability = mx.sym.softmax(score, axis=1, name='rpn_cls_prob')
     return _proposals(probability, deltas, im_info, cfg, cfg.TEST, images)
 
 
 def rpn_train(feature, im_info, label, bbox_target, bbox_weight, cfg):
-    """Proposals and losses in training.
+    """Return proposals and losses in training.
 
     Args:
-        feature: [B, C, h, w], im_info [B, 3].
+        feature: [B, C, h, w].
+        im_info: [B, 3], height, width, scale.
         label: [B, A*h*w], 1 object, 0 background, -1 ignored.
         bbox_target, bbox_weight: [B, 4A, h, w].
+        cfg: the settings.
 
     Returns:
-        (rois [B * TRAIN.RPN_POST_NMS_TOP_N, 5], rpn_cls_prob [B, 2, A*h, w], rpn_bbox_loss [B, 4A, h, w])
+        (rois [B * TRAIN.RPN_POST_NMS_TOP_N, 5], rpn_cls_prob [B, 2, A*h, w],
+        rpn_bbox_loss [B, 4A, h, w])
     """
     score, deltas = _head(feature, cfg)
     probability = mx.sym.SoftmaxOutput(score, label, multi_output=True, normalization='valid', use_ignore=True,

@@ -30,8 +30,10 @@ class SymbolBase:
         if self.depth is not None:
             given = (network.backbone, network.depth, network.width, network.flow_width, network.flow)
             if given != ('resnet_v1', self.depth, 1.0, 1.0, 'flownet'):
-                raise ConfigError('the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width 1. For another, '
-                                  'set symbol to %s' % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
+                raise ConfigError(
+                    'the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width '
+                    '1. For another, set symbol to %s'
+                    % (cfg.symbol, self.depth, type(self).__bases__[0].__name__))
         return BACKBONES.get(network.backbone)(network)
 
     def group(self, outputs):
@@ -64,9 +66,16 @@ class SymbolBase:
         check_params([(arguments, arg_params), (self.aux_shape_dict, aux_params)])
 
     def init_weight(self, cfg, arg_params, aux_params):
-        """Add first values, drawn with TRAIN.SEED, for all parameters that are absent; returns their names.
+        """Add first values, drawn with TRAIN.SEED, for all parameters that are absent.
 
         Call infer_shape (or check_parameter_shapes) before.
+
+        Args:
+            cfg: the settings.
+            arg_params, aux_params: {name: NDArray}; changed.
+
+        Returns:
+            [name] of those that were added.
         """
         added = []
         for needed, given in ((self.arg_shape_dict, arg_params), (self.aux_shape_dict, aux_params)):

@@ -27,6 +27,11 @@ def choose(eq_flag, feature, propagated):
     return mx.sym.where(eq_flag, feature, propagated, name='choose_feat')
 
 
+def cell_flow(symbol):
+    """The flow in a network for current frames, to the key frame: [1, 2, h, w], cells of the feature map."""
+    return symbol.get_internals()['Convolution5_output'] * FLOW_UNIT
+
+
 def mismatch(symbol, stride):
     """How badly the key frame's image, moved along the flow, fits the current one in a network for current frames: [1].
 
@@ -39,5 +44,5 @@ def mismatch(symbol, stride):
     inner = symbol.get_internals()
     cell = dict(pool_type='avg', kernel=(stride, stride), stride=(stride, stride), pooling_convention='full')
     current, key = (mx.sym.Pooling(inner[name], **cell) for name in ('data', 'data_key'))
-    moved = flow_warp(key, inner['Convolution5_output'] * FLOW_UNIT, name='warping_image')
+    moved = flow_warp(key, cell_flow(symbol), name='warping_image')
     return mx.sym.sqrt(mx.sym.mean(mx.sym.square(moved - current)), name='mismatch')

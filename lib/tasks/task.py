@@ -42,7 +42,8 @@ class Task:
     Attribute: config, the settings of this process.
     """
 
-    def __init__(self, name: str, title: str, recognises: str, defaults: Callable[[], Any], propagates: bool, train_script: str,
+    def __init__(self, name: str, title: str, recognises: str, defaults: Callable[[], Any], propagates: bool,
+                 train_script: str,
                  demo: Demo, shipped: Optional[Dict[str, str]] = None):
         self.name, self.title, self.recognises, self.propagates = name, title, recognises, propagates
         self.train_script, self.demo, self.shipped = train_script, demo, shipped or {}

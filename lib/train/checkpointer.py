@@ -1,12 +1,16 @@
 """When training writes checkpoints, which of them it keeps, and where it goes on from one."""
 import json
 import os
+import re
 import signal
 
+from lib.boxes.transform import target_normalisation
 from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
                                    positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
+from lib.jobs import signs
 from dff.errors import CheckpointError, Stopped
+from dff.files import remove_leftovers
 
 KEPT = 2     # a checkpoint within an epoch is removed when so many newer ones exist
 
@@ -19,21 +23,25 @@ class Checkpointer:
     Args:
         module: the MutableModule in training.
         prefix: beginning of the files' names.
-        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, TRAIN.BBOX_MEANS and BBOX_STDS
-            (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
+        config: TRAIN.CHECKPOINT_EVERY (batches, 0: none within an epoch), TRAIN.SEED, those of the
+            box targets' normalisation (folded into the *_test parameters), network.RFCN_GROUP_SIZE.
         loader: its batches_per_epoch and batch_size are recorded with the position.
         stop: a StopRequest.
         group: the Group of workers; the first one writes for all.
+        facts: dict of what else a resume compares (lib/train/resume.py), for the record.
     """
 
-    def __init__(self, module, prefix, config, loader, stop, group):
-        self.module, self.prefix, self.config, self.loader, self.stop, self.group = module, prefix, config, loader, stop, group
+    def __init__(self, module, prefix, config, loader, stop, group, facts=None):
+        self.module, self.prefix, self.config = module, prefix, config
+        self.loader, self.stop, self.group = loader, stop, group
+        self._facts = facts or {}
         self._stopping = False
         self._seeds_batches = draws_numbers(module.symbol)
 
     def end_batch(self, param):
         """batch_end_callback. Raises Stopped after a signal, CheckpointError, DivergenceError."""
         done, every = param.nbatch + 1, self.config.TRAIN.CHECKPOINT_EVERY
+        signs.progress('batch %d of epoch %d' % (done, param.epoch + 1))
         self._stopping = self.group.any(self.stop.received)
         if done < self.loader.batches_per_epoch:                 # else end_epoch comes at once
             if self._stopping or (every and done % every == 0):
@@ -47,23 +55,33 @@ class Checkpointer:
                 seed_epoch(self.config.TRAIN.SEED, param.epoch, done)
 
     def end_epoch(self, epoch, symbol, arg_params, aux_params):
-        """epoch_end_callback. Raises as end_batch."""
+        """Write the checkpoint of a whole epoch; for fit, as epoch_end_callback.
+
+        Args:
+            epoch: number of the epoch, from 0.
+            symbol: the network; fit gives it, nothing is done with it.
+            arg_params, aux_params: {name: NDArray}, the parameters and auxiliary states to write.
+
+        Raises:
+            Stopped: a signal came.
+            CheckpointError, DivergenceError: as end_batch.
+        """
         self._write(epoch + 1, 0, arg_params, aux_params)
         if self._stopping:
             self._raise_stopped(epoch + 1, 0)
         seed_epoch(self.config.TRAIN.SEED, epoch + 1)
 
     def _write(self, epoch, batch, arg_params, aux_params):
-        check_finite(
-            arg_params, 'after batch %d of epoch %d'
-            % (batch, epoch + 1) if batch else 'after epoch %d' % epoch)
+        when = 'after batch %d of epoch %d' % (batch, epoch + 1) if batch else 'after epoch %d' % epoch
+        check_finite(arg_params, when)
         aux_params = self.group.mean(aux_params)
         if self.group.rank:
             return
         config = self.config
-        arg_params = fold_bbox_normalisation(arg_params, config.TRAIN.BBOX_MEANS, config.TRAIN.BBOX_STDS,
+        arg_params = fold_bbox_normalisation(arg_params, *target_normalisation(config.TRAIN),
                                              config.network.RFCN_GROUP_SIZE ** 2)
-        record = {'seed': config.TRAIN.SEED, 'batches_per_epoch': self.loader.batches_per_epoch}
+        record = dict(self._facts, seed=config.TRAIN.SEED,
+                      batches_per_epoch=self.loader.batches_per_epoch)
         try:
             save_checkpoint(self.prefix, epoch, arg_params, aux_params,
                             self.module.optimizer_states(), self.module.num_update, record, batch)
@@ -71,7 +89,9 @@ class Checkpointer:
             if batch:
                 remove(self.prefix, epoch, batch)     # a part of a checkpoint is of no use
             last = find_checkpoint(self.prefix)
-            after = 'once this is mended, --resume goes on from %s' % last.params_file if last else 'there is no checkpoint yet'
+            after = 'there is no checkpoint yet'
+            if last:
+                after = 'once this is mended, --resume goes on from %s' % last.params_file
             raise CheckpointError('%s. Training stops here; %s' % (error, after)) from error
         remove_old(self.prefix)
 
@@ -89,19 +109,32 @@ def remove_old(prefix):
 
 
 def remove(prefix, epoch, batch):
-    """Remove the files of one checkpoint, the .json first, so that it is never taken for a whole one."""
+    """Remove the files of one checkpoint, the .json first, so that none is taken for a whole one.
+
+    prefix, epoch and batch name it, see lib.engine.checkpoint.file_name. Missing files are no
+    error.
+    """
     for kind in reversed(KINDS):
         path = file_name(prefix, epoch, kind, batch)
         if os.path.exists(path):
             os.remove(path)
 
 
-def resume_position(start, batches_per_epoch, report):
-    """(batches of the epoch that are done, updates made) of the Checkpoint `start`, in a run of so
-    many batches an epoch.
+def remove_unfinished(folder, model_prefix):
+    """Remove what runs that were killed while writing a checkpoint left of it in `folder`."""
+    remove_leftovers(folder, r'%s-\d{4,}(?:-\d{6,})?' % re.escape(model_prefix))
 
-    Where the run that wrote it had another number (devices, images a batch, data), the same share of the epoch is
-    taken, and report is called with a line that says so.
+
+def resume_position(start, batches_per_epoch, report):
+    """Return the place of a Checkpoint: (batches of the epoch that are done, updates made).
+
+    Where the run that wrote it had another number of batches an epoch (devices, images a batch,
+    data), the same share of the epoch is taken.
+
+    Args:
+        start: the Checkpoint.
+        batches_per_epoch: of the run that goes on from it.
+        report: called with a line that says so where the numbers differ.
     """
     before = start.record.get('batches_per_epoch', batches_per_epoch)
     if before == batches_per_epoch:

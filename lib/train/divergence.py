@@ -10,8 +10,7 @@ from dff.errors import DivergenceError
 
 ADVICE = (
     'Try a lower TRAIN.lr, TRAIN.warmup: true, TRAIN.clip_gradient: 1, pretrained parameters '
-    '(network.pretrained), and '
-    '`python tools/check_dataset.py` for wrong boxes')
+    '(network.pretrained), and `python tools/check_dataset.py` for wrong boxes')
 
 
 class LossWatch:
@@ -59,5 +58,4 @@ def check_finite(params, when):
     if bad:
         raise DivergenceError(
             'training diverged: %s: %d parameters, %s the first, hold values that are not finite; '
-            'no checkpoint '
-            'is written of them. %s' % (when, len(bad), bad[0], ADVICE))
+            'no checkpoint is written of them. %s' % (when, len(bad), bad[0], ADVICE))

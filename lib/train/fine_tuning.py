@@ -9,8 +9,8 @@ def drop_class_layers(instance, arg_params, report):
     Args:
         instance: the network, with its shapes inferred. Only its class_layers may differ from the file: another shape
             elsewhere is another network.
-        arg_params: {name: array}. Taken out: parameters of those layers that have another shape, and the *_test layers, which
-            are for testing only.
+        arg_params: {name: array}. Taken out: parameters of those layers that have another shape,
+            and the *_test layers, which are for testing only.
         report: called with a line that names each with both shapes.
     """
     dropped = []

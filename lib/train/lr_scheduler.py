@@ -9,10 +9,17 @@ CITYSCAPES_RATE = ("the original's rule for Cityscapes", 0.002)
 
 
 class WarmupMultiFactorScheduler(mx.lr_scheduler.LRScheduler):
-    """`warmup_lr` for the first `warmup_step` updates, then the base rate, times `factor` after each of `steps`.
+    """Lower the base rate at each of `steps`, behind a warm-up at a rate of its own.
 
-    It depends on the number of the update alone, so a resumed run needs nothing but that number. `steps` and
-    `warmup_step` count updates (batches); the base rate is the optimizer's `learning_rate`.
+    It depends on the number of the update alone, so a resumed run needs nothing but that number.
+    The base rate is the optimizer's `learning_rate`.
+
+    Args:
+        steps: numbers of updates (batches) behind which the rate is lowered.
+        factor: by which it is multiplied.
+        warmup: whether there is a warm-up.
+        warmup_lr: the rate in it.
+        warmup_step: updates that it takes.
     """
 
     def __init__(self, steps, factor=0.1, warmup=False, warmup_lr=0.0, warmup_step=0):
@@ -28,9 +35,16 @@ class WarmupMultiFactorScheduler(mx.lr_scheduler.LRScheduler):
 
 
 def effective_lr_report(lr, num_devices, batch_images=1, rule=PAPER_RATE):
-    """What `lr` amounts to on so many devices, against a rule of the above, as one line for the log.
+    """Return a line for the log: what a learning rate amounts to, against a rule.
 
-    The gradients of the devices are summed, not averaged (rescale_grad is 1): the effective rate is lr times devices.
+    The gradients of the devices are summed, not averaged (rescale_grad is 1): the effective rate
+    is lr times devices.
+
+    Args:
+        lr: TRAIN.lr.
+        num_devices: of all processes.
+        batch_images: images of one device in an update.
+        rule: (whose it is, rate), what to compare with.
     """
     effective = lr * num_devices
     line = 'effective learning rate %g = TRAIN.lr %g x %d device%s (gradients are summed), %d image%s an update' % (

@@ -4,7 +4,8 @@ Detection reads the outputs of the end-to-end training networks, in this order: 
 rpn_bbox_loss [B, 4A, h, w], cls_prob [B, R, classes], bbox_loss [B, R, 4 or 8 ...], rcnn_label [B, R]; and the label
 `label` [B, A*h*w], the first one. A label of -1 marks an anchor or RoI that takes no part in the loss.
 
-Segmentation reads softmax [B, classes, H, W], the first output, and `label` [B, 1, H, W], 255 where ignored, at some of the pixels.
+Segmentation reads softmax [B, classes, H, W], the first output, and `label` [B, 1, H, W], 255
+where ignored, at some of the pixels.
 """
 import collections
 import math
@@ -18,12 +19,16 @@ EPSILON = 1e-14
 # Batches whose values are still on the device. With one or two, training never waits for a metric, yet the
 # Python thread cannot run ahead of the device and pile up batches in memory.
 IN_FLIGHT = 2
-PIXEL_STEP = 4       # of segmentation, every 4th pixel of every 4th row counts: all of them take a small network's step 6 % longer
+# Of segmentation, every 4th pixel of every 4th row counts: all of them take a small network's step
+# 6 % longer.
+PIXEL_STEP = 4
 
 
 def detection_metrics():
     """The DeviceMetrics of all six."""
-    return DeviceMetrics(['RPNAcc', 'RPNLogLoss', 'RPNL1Loss', 'RCNNAcc', 'RCNNLogLoss', 'RCNNL1Loss'], _detection, outputs=5)
+    return DeviceMetrics(
+        ['RPNAcc', 'RPNLogLoss', 'RPNL1Loss', 'RCNNAcc', 'RCNNLogLoss', 'RCNNL1Loss'], _detection,
+        outputs=5)
 
 
 def segmentation_metrics():
@@ -39,13 +44,16 @@ def _detection(F, label, rpn_prob, rpn_loss, prob, loss, rcnn_label):
 
 
 def _segmentation(F, label, prob):
-    label, prob = (F.slice(array, begin=(None,) * 4, end=(None,) * 4, step=(1, 1, PIXEL_STEP, PIXEL_STEP)) for array in (label, prob))
+    label, prob = (F.slice(array, begin=(None,) * 4, end=(None,) * 4,
+                           step=(1, 1, PIXEL_STEP, PIXEL_STEP)) for array in (label, prob))
     return _classification(F, F.reshape(label, shape=(0, -1)), F.reshape(prob, shape=(0, 0, -1)), IGNORE_LABEL)
 
 
 def _classification(F, label, prob, ignore):
-    """[places where the label is the likeliest class, places, sum of -log(probability of the label), places]; those with `ignore`
-    do not count. label [n, places], prob [n, classes, places]."""
+    """[places where the label is the likeliest class, places, sum of -log(probability of the
+    label), places]; those with `ignore` do not count. label [n, places], prob [n, classes,
+    places].
+    """
     valid = label != ignore
     places = F.sum(valid)
     # No class is called `ignore`, so that such labels never match.
@@ -58,13 +66,15 @@ def _classification(F, label, prob, ignore):
 class DeviceMetrics(mx.metric.CompositeEvalMetric):
     """Means over anchors, RoIs or pixels, to which every batch adds (sum, number) of all metrics as one array.
 
-    names: of the metrics, in `metrics`. sums(F, label, *outputs), with F mx.nd or mx.sym, the first label and the first `outputs`
-    outputs of the network: [sum, number] of each metric after another, arrays of shape [1].
+    names: of the metrics, in `metrics`. sums(F, label, *outputs), with F mx.nd or mx.sym, the
+    first label and the first `outputs` outputs of the network: [sum, number] of each metric after
+    another, arrays of shape [1].
     """
 
     def __init__(self, names, sums, outputs):
         self._pending, self._updates, self._outputs = collections.deque(), 0, outputs
-        # Hybridized, a batch is one call instead of dozens, which would take Python as long as a tenth of a small network's step.
+        # Hybridized, a batch is one call instead of dozens, which would take Python as long as a
+        # tenth of a small network's step.
         self._sums = mx.gluon.nn.HybridLambda(lambda F, *arrays: F.concat(*sums(F, *arrays), dim=0))
         self._sums.hybridize()
         super().__init__([DeviceMetric(name) for name in names])
@@ -111,8 +121,8 @@ class DeviceMetrics(mx.metric.CompositeEvalMetric):
 class DeviceMetric(mx.metric.EvalMetric):
     """One of DeviceMetrics.
 
-    The first batch whose mean is not finite, or above `limit`, is kept in `alarm` as (number of the update, mean), and left
-    out of the mean; lib/train/divergence.py watches for it.
+    The first batch whose mean is not finite, or above `limit`, is kept in `alarm` as (number of
+    the update, mean), and left out of the mean; lib/train/divergence.py watches for it.
     """
 
     def __init__(self, name):
@@ -120,7 +130,13 @@ class DeviceMetric(mx.metric.EvalMetric):
         super().__init__(name, has_global_stats=True)
 
     def add(self, number, total, count):
-        """Take in the sum over the `count` places of update `number`."""
+        """Take in one batch of one device.
+
+        Args:
+            number: of the update.
+            total: sum over its places.
+            count: places in it.
+        """
         if not math.isfinite(total) or total > self.limit * max(count, 1):
             self.alarm = self.alarm or (number, total / max(count, 1))
             return

@@ -6,13 +6,17 @@ import mxnet as mx
 
 from lib.engine.checkpoint import load_arrays, save_arrays
 from lib.engine.executors import ExecutorPool
+from lib.train.binding import gradient_requests, merged, per_device, shapes_by_name
 from lib.train.updater import create_optimizer, create_updater
+
+INITIALIZER = mx.init.Uniform(0.01)      # of BaseModule.init_params
 
 
 class MutableModule(mx.mod.BaseModule):
     """A module whose inputs may have other shapes in every batch, and on every device.
 
-    `fit`, `score`, `predict` and the rest of BaseModule work as usual. A batch is either a plain mx.io.DataBatch
+    It implements MXNet's public interface mx.mod.BaseModule, whose `fit`, `score`, `predict` and so on
+    work as usual. A batch is either a plain mx.io.DataBatch
     (one device), or one whose `data[i]` and `label[i]` are the lists of arrays of device i.
 
     Args:
@@ -35,7 +39,7 @@ class MutableModule(mx.mod.BaseModule):
         # A network without its losses takes no labels; batches may bring them all the same.
         self._unused = set(self._label_names) - set(symbol.list_arguments())
         self._fixed = set(fixed_param_names or [])
-        self._max_shapes = {**_shapes(max_data_shapes), **_shapes(max_label_shapes)}
+        self._max_shapes = {**shapes_by_name(max_data_shapes), **shapes_by_name(max_label_shapes)}
         self._pools, self._current = [], []
         self._updater, self._preloaded_states = None, None
 
@@ -43,14 +47,17 @@ class MutableModule(mx.mod.BaseModule):
 
     @property
     def data_names(self):
+        """Return the names of the inputs, as BaseModule; those of the labels are apart."""
         return self._data_names
 
     @property
     def label_names(self):
+        """Return the names of the labels, those that the network does not take among them."""
         return self._label_names
 
     @property
     def output_names(self):
+        """Return the names of the outputs, as BaseModule."""
         return self._symbol.list_outputs()
 
     @property
@@ -77,20 +84,35 @@ class MutableModule(mx.mod.BaseModule):
 
     def bind(self, data_shapes, label_shapes=None, for_training=True, inputs_need_grad=False, force_rebind=False,
              shared_module=None, grad_req='write'):
-        """Reserve memory. Shapes: [(name, shape)] for one device, or a list of these, one for each device."""
+        """Reserve memory, as BaseModule.bind.
+
+        Args:
+            data_shapes, label_shapes: [(name, shape)] for one device, or a list of these, one for
+                each device. Shapes of labels that are left out are inferred.
+            for_training: whether gradients will be computed.
+            inputs_need_grad: compute those of the data inputs, too.
+            force_rebind: bind again, keeping the parameters, where this is bound already; else a
+                second call only warns.
+            shared_module: must be None; memory is shared between shapes anyway.
+            grad_req: 'write', 'add' or 'null', for all parameters that are trained.
+
+        Raises:
+            ValueError: a shared_module, a grad_req by parameter, or another number of devices.
+        """
         if shared_module is not None:
-            raise ValueError('MutableModule shares memory between shapes by itself; shared_module '
-                             'is not for it')
+            raise ValueError('MutableModule shares memory by itself; shared_module is not for it')
         if self.binded and not force_rebind:
             self.logger.warning('Already bound, ignoring bind()')
             return
         params = self.get_params() if self.params_initialized else None
-        requests = self._grad_requests(for_training, inputs_need_grad, grad_req)
+        untrained = self._fixed.union(self._data_names, self._label_names)
+        trained = [name for name in self._symbol.list_arguments() if name not in untrained]
+        requests = gradient_requests(trained + self._data_names * inputs_need_grad, grad_req) if for_training else {}
         devices = len(self._context)
-        data, labels = _per_device(data_shapes, devices), _per_device(label_shapes or [], devices)
+        data, labels = per_device(data_shapes, devices), per_device(label_shapes or [], devices)
         self._pools, self._current = [], []
         for context, data_desc, label_desc in zip(self._context, data, labels):
-            shapes = self._with_label_shapes({**_shapes(data_desc), **_shapes(label_desc)})
+            shapes = self._with_label_shapes({**shapes_by_name(data_desc), **shapes_by_name(label_desc)})
             largest = {name: self._max_shapes[name] for name in shapes if name in self._max_shapes}
             pool = ExecutorPool(self._symbol, context, largest if len(largest) == len(shapes) else shapes, requests)
             self._pools.append(pool)
@@ -99,21 +121,8 @@ class MutableModule(mx.mod.BaseModule):
         if params:
             self.set_params(*params)
 
-    def _grad_requests(self, for_training, inputs_need_grad, grad_req):
-        """{argument: request}; names left out get no gradient."""
-        if not for_training:
-            return {}
-        inputs = set(self._data_names + self._label_names)
-        trained = [name for name in self._symbol.list_arguments() if name not in self._fixed and name not in inputs]
-        if not isinstance(grad_req, str):
-            raise ValueError('grad_req must be one of write, add, null for all parameters')
-        requests = dict.fromkeys(trained, grad_req)
-        if inputs_need_grad:
-            requests.update(dict.fromkeys(self._data_names, grad_req))
-        return requests
-
     def _with_label_shapes(self, shapes):
-        """`shapes` of the labels that the network takes: unused ones removed, those not provided inferred."""
+        """Return `shapes` of the labels that the network takes: unused ones removed, those not provided inferred."""
         shapes = {name: shape for name, shape in shapes.items() if name not in self._unused}
         absent = [name for name in self._label_names if name not in shapes and name not in self._unused]
         if absent:
@@ -121,12 +130,21 @@ class MutableModule(mx.mod.BaseModule):
             shapes.update({name: inferred[name] for name in absent})
         return shapes
 
-    def init_params(self, initializer=mx.init.Uniform(0.01), arg_params=None, aux_params=None, allow_missing=False,
+    def init_params(self, initializer=INITIALIZER, arg_params=None, aux_params=None, allow_missing=False,
                     force_init=False, allow_extra=False):
-        """Set parameters from the dicts, or by `initializer` where there are no dicts, or where `allow_missing`.
+        """Set the parameters, as BaseModule.init_params, where they are not set yet.
 
-        Parameters that the network does not have are ignored whatever `allow_extra` says: checkpoints hold the
-        test-time box regression beside the plain one. Raises CheckpointError for missing ones and wrong shapes.
+        Args:
+            initializer: makes parameters where there is no dict, or, with allow_missing, where the
+                dict lacks them; None: nothing is made.
+            arg_params, aux_params: {name: NDArray} of arguments and auxiliary states, or None.
+            allow_missing: accept dicts that lack parameters.
+            force_init: set them again where they are set already.
+            allow_extra: without effect. Parameters that the network does not have are ignored:
+                checkpoints hold the test-time box regression beside the plain one.
+
+        Raises:
+            CheckpointError: parameters are missing, or have another shape.
         """
         if self.params_initialized and not force_init:
             return
@@ -173,7 +191,14 @@ class MutableModule(mx.mod.BaseModule):
 
     def init_optimizer(self, kvstore='local', optimizer='sgd', optimizer_params=(('learning_rate', 0.01),),
                        force_init=False):
-        """Install the optimizer; see `lib.train.updater` for what is done with its settings and the kvstore."""
+        """Install the optimizer, as BaseModule.init_optimizer; lib/train/updater.py says how.
+
+        Args:
+            kvstore: name or mx.kv.KVStore, which sums the gradients.
+            optimizer: name or mx.optimizer.Optimizer.
+            optimizer_params: its settings, {name: value} or [(name, value)], where it is a name.
+            force_init: install it where there is one already; else a second call does nothing.
+        """
         assert self.binded and self.params_initialized
         if self.optimizer_initialized and not force_init:
             return
@@ -192,15 +217,13 @@ class MutableModule(mx.mod.BaseModule):
         assert self.binded and self.params_initialized
         is_train = self.for_training if is_train is None else is_train
         devices = len(self._pools)
-        data, labels = _per_device(data_batch.data, devices), _per_device(data_batch.label or [], devices)
+        data, labels = per_device(data_batch.data, devices), per_device(data_batch.label or [], devices)
         self._current = []
         for pool, own_data, own_labels in zip(self._pools, data, labels):
-            inputs = dict(zip(self._data_names, own_data))
-            inputs.update((name, array)
-                          for name, array in zip(self._label_names, own_labels)
-                          if name not in self._unused)
-            self._current.append(pool.fill(inputs))
-        self._finish_update()      # not earlier: copying inputs takes time that the backward pass may still be using
+            labelled = {name: array for name, array in zip(self._label_names, own_labels)
+                        if name not in self._unused}
+            self._current.append(pool.fill(dict(zip(self._data_names, own_data), **labelled)))
+        self._finish_update()      # not earlier: the backward pass may use the time that copying inputs takes
         for executor in self._current:
             executor.forward(is_train=is_train)
 
@@ -225,18 +248,24 @@ class MutableModule(mx.mod.BaseModule):
         [NDArray], those of several devices joined along axis 0 (ValueError where their sizes differ), or
         [[NDArray of each device]] without `merge_multi_context`.
         """
-        return _merge([[executor.outputs[i] for executor in self._current] for i in range(len(self.output_names))],
+        return merged([[executor.outputs[i] for executor in self._current] for i in range(len(self.output_names))],
                       merge_multi_context)
 
     def get_input_grads(self, merge_multi_context=True):
         """Gradients of the data inputs, as `get_outputs`; for modules bound with `inputs_need_grad`."""
         assert self.inputs_need_grad
-        return _merge([[executor.grad_dict[name] for executor in self._current] for name in self._data_names],
+        return merged([[executor.grad_dict[name] for executor in self._current] for name in self._data_names],
                       merge_multi_context)
 
     def update_metric(self, eval_metric, labels, pre_sliced=False):
-        """Feed `eval_metric` with the outputs and labels of each device."""
-        for executor, own in zip(self._current, _per_device(labels, len(self._pools))):
+        """Feed a metric with outputs and labels, as BaseModule.update_metric.
+
+        Args:
+            eval_metric: mx.metric.EvalMetric.
+            labels: those of the batch, [NDArray] for one device or the lists of several.
+            pre_sliced: without effect; labels of several devices always come as lists.
+        """
+        for executor, own in zip(self._current, per_device(labels, len(self._pools))):
             eval_metric.update_dict(dict(zip(self._label_names, own)), dict(zip(self.output_names, executor.outputs)))
 
     # ---- optimizer states
@@ -252,7 +281,13 @@ class MutableModule(mx.mod.BaseModule):
         return self._updater.states()
 
     def preload_optimizer_states(self, states, num_update, source='the optimizer states'):
-        """Have the next `init_optimizer` (`fit` calls it) continue from these states after `num_update` steps."""
+        """Have the next `init_optimizer` (`fit` calls it) continue from an earlier run.
+
+        Args:
+            states: {name: NDArray}, see `optimizer_states`.
+            num_update: steps made so far.
+            source: what a message calls the origin of the states, such as a file name.
+        """
         self._preloaded_states = (states, num_update, source)
 
     def save_optimizer_states(self, fname):
@@ -263,28 +298,3 @@ class MutableModule(mx.mod.BaseModule):
         """Read what `save_optimizer_states` wrote and continue after `num_update` steps. Raises CheckpointError."""
         assert self.optimizer_initialized
         self._updater.set_states(load_arrays(fname), num_update, fname)
-
-
-def _shapes(described):
-    """{name: tuple} from {name: shape}, [(name, shape)] or None."""
-    pairs = described.items() if hasattr(described, 'items') else described or []
-    return {pair[0]: tuple(int(side) for side in pair[1]) for pair in pairs}
-
-
-def _per_device(values, devices):
-    """`values` as one list for each device; a flat list is that of the only device. Raises ValueError."""
-    values = values or []
-    nested = bool(values) and isinstance(values[0], (list, tuple)) and not (values[0] and isinstance(values[0][0], str))
-    lists = list(values) if nested else [values] if values else [[]] * devices
-    if len(lists) != devices:
-        raise ValueError('%d devices need a list of arrays each, got %d' % (devices, len(lists)))
-    return lists
-
-
-def _merge(per_output, merge_multi_context):
-    if not merge_multi_context:
-        return per_output
-    if any(len({array.shape[1:] for array in arrays}) > 1 for arrays in per_output):
-        raise ValueError('the devices worked on images of different sizes: use merge_multi_context=False')
-    return [arrays[0] if len(arrays) == 1 else mx.nd.concat(*[array.as_in_context(mx.cpu()) for array in arrays], dim=0)
-            for arrays in per_output]

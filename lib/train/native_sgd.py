@@ -18,11 +18,16 @@ def suits(optimizer, gradients):
 
 
 class MomentumStep:
-    """Steps of `optimizer` on these parameters, lists of float32 NDArrays: weights, their gradients and momentums.
+    """Steps of an optimizer on some parameters.
 
     Called for each step. MXNet must have nothing left to compute then (mx.nd.waitall). It does not
     see that the weights are written, which layers fused for inference would have to; networks
     bound for training have none.
+
+    Args:
+        optimizer: mx.optimizer.SGD that `suits`.
+        weights, gradients, states: lists of float32 NDArrays on the CPU, in one order: the
+            parameters, their gradients and their momentums.
     """
 
     def __init__(self, optimizer, weights, gradients, states):

@@ -12,7 +12,7 @@ import numpy as np
 
 from lib.boxes.transform import bbox_overlaps
 from lib.engine.checkpoint import save_arrays
-from lib.train.batches_ahead import NumberedBatches
+from lib.train.loaders.batches_ahead import NumberedBatches
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.dataset.roidb import load_roidb
@@ -25,11 +25,25 @@ BACKGROUND_OVERLAP = 0.1      # a background window overlaps no object more than
 
 
 def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, context):
-    """Train the backbone of `config` and write its parameters to `path`, a .params file.
+    """Train the backbone of `config` and write its parameters.
 
-    batches of batch_size square windows of `window` pixels of the scaled image, each around a jittered object or on
-    the background, half of them mirrored; lr falls to a tenth after 2/3 of them. Returns the share of right answers in the last tenth.
-    Raises ConfigError, DataError, CheckpointError.
+    The windows are cut from the scaled image, each around a jittered object or on the background;
+    half of them are mirrored.
+
+    Args:
+        config: the settings.
+        path: .params file to write.
+        batches, batch_size: how many batches, of how many windows.
+        window: side of a window in pixels.
+        lr: learning rate of SGD; falls to a tenth after 2/3 of the batches.
+        logger: told the accuracy every 50 batches.
+        context: mx.Context to train on.
+
+    Returns:
+        The share of right answers in the last tenth of the batches.
+
+    Raises:
+        ConfigError, DataError, CheckpointError
     """
     roidb = load_roidb(config)
     symbol = classifier(config)
@@ -38,7 +52,10 @@ def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, con
     shapes, _, aux_shapes = symbol.infer_shape(**dict(iterator.provide_data + iterator.provide_label))
     args = {name: mx.nd.array(initial_value(name, shape, config.TRAIN.SEED))
             for name, shape in zip(symbol.list_arguments(), shapes) if name not in ('data', 'softmax_label')}
-    auxs = {name: mx.nd.array(initial_value(name, shape)) for name, shape in zip(symbol.list_auxiliary_states(), aux_shapes)}
+    auxs = {
+        name: mx.nd.array(initial_value(name, shape))
+        for name, shape in zip(symbol.list_auxiliary_states(), aux_shapes)
+    }
     right = collections.deque(maxlen=max(1, batches // 10))
 
     def after_batch(param):
@@ -48,10 +65,12 @@ def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, con
             logger.info('window batch %d/%d  accuracy %.3f' % (param.nbatch + 1, batches, np.mean(right)))
         param.eval_metric.reset()
 
-    module.fit(iterator, eval_metric='acc', batch_end_callback=after_batch, num_epoch=1, arg_params=args, aux_params=auxs,
-               optimizer='sgd', optimizer_params={
-                   'learning_rate': lr, 'momentum': config.TRAIN.momentum, 'wd': config.TRAIN.wd, 'rescale_grad': 1.0,
-                   'lr_scheduler': WarmupMultiFactorScheduler([batches * 2 // 3], 0.1)})
+    module.fit(
+        iterator, eval_metric='acc', batch_end_callback=after_batch, num_epoch=1, arg_params=args,
+        aux_params=auxs, optimizer='sgd', optimizer_params={
+            'learning_rate': lr, 'momentum': config.TRAIN.momentum, 'wd': config.TRAIN.wd,
+            'rescale_grad': 1.0,
+            'lr_scheduler': WarmupMultiFactorScheduler([batches * 2 // 3], 0.1)})
     args, auxs = module.get_params()
     arrays = {'arg:' + name: array for name, array in args.items() if not name.startswith('classifier')}
     arrays.update(('aux:' + name, array) for name, array in auxs.items())
@@ -70,9 +89,16 @@ def classifier(config):
 
 
 def draw_window(record, boxes, shape, window, rng):
-    """(x, y, class) of a window in an image of `shape`: a jittered object, or background (class 0).
+    """Return a window, (x, y, class): around a jittered object, or on the background (class 0).
 
-    boxes: float [n, 4] in pixels of the scaled image. x, y: the upper left corner; it may lie outside the image.
+    x, y: the upper left corner; it may lie outside the image.
+
+    Args:
+        record: the Record of the image.
+        boxes: float [n, 4], its objects in pixels of the scaled image.
+        shape: (height, width) of the scaled image.
+        window: side of the window in pixels.
+        rng: np.random.RandomState.
     """
     height, width = shape
     if rng.rand() < BACKGROUND_SHARE:
@@ -96,7 +122,14 @@ def cut(image, x, y, window):
 
 
 class WindowLoader(NumberedBatches):
-    """Batches of windows [batch_size, 3, window, window] and their classes [batch_size]."""
+    """Batches of windows [batch_size, 3, window, window] and their classes [batch_size].
+
+    Args:
+        roidb: [Record].
+        config: the settings.
+        batches, batch_size: see NumberedBatches.
+        window: side of a window in pixels.
+    """
 
     PER_IMAGE = 4
 
@@ -117,6 +150,7 @@ class WindowLoader(NumberedBatches):
             for _ in range(min(self.PER_IMAGE, self.batch_size - len(labels))):
                 x, y, label = draw_window(record, record.boxes * scale, image.shape[:2], self.window, rng)
                 window = cut(image, x, y, self.window)
-                windows.append(to_tensor(window[:, ::-1] if rng.rand() < 0.5 else window, self.config.network.PIXEL_MEANS))
+                window = window[:, ::-1] if rng.rand() < 0.5 else window
+                windows.append(to_tensor(window, self.config.network.PIXEL_MEANS))
                 labels.append(label)
         return np.concatenate(windows), np.array(labels, np.float32)

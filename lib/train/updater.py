@@ -10,16 +10,25 @@ from dff.errors import CheckpointError, ConfigError
 
 
 def create_updater(optimizer, pools, kvstore):
-    """The updater for a kvstore, a name or mx.kv.KVStore."""
+    """Return the AsyncUpdater for a kvstore with `async` in its name, else a DeviceUpdater.
+
+    See DeviceUpdater for `optimizer`, `pools` and `kvstore`.
+    """
     kind = kvstore.type if isinstance(kvstore, mx.kv.KVStore) else kvstore or ''
     return (AsyncUpdater if 'async' in kind else DeviceUpdater)(optimizer, pools, kvstore)
 
 
 def create_optimizer(optimizer, optimizer_params, symbol, param_names):
-    """An mx.optimizer.Optimizer from its name and settings, as given: rescale_grad stays 1 unless set.
+    """Return an mx.optimizer.Optimizer; rescale_grad stays 1 unless it is set.
 
-    Multipliers of learning rate and weight decay are those of the symbol's `lr_mult` and `wd_mult` attributes and
-    of MXNet's naming rule (no decay except for *_weight and *_gamma). A ready optimizer is returned as it is.
+    Multipliers of learning rate and weight decay are those of the symbol's `lr_mult` and `wd_mult`
+    attributes and of MXNet's naming rule (no decay except for *_weight and *_gamma).
+
+    Args:
+        optimizer: its name, or a ready one, which is returned as it is.
+        optimizer_params: its settings, {name: value} or [(name, value)].
+        symbol: the network.
+        param_names: of the parameters that are trained, in the order of their updates.
     """
     index_to_name = dict(enumerate(param_names))
     if isinstance(optimizer, mx.optimizer.Optimizer):
@@ -130,8 +139,8 @@ class DeviceUpdater:
                     if key not in states or states[key].shape != array.shape:
                         raise CheckpointError(
                             '%s: the state of parameter %s is %s; the parameters that are trained '
-                            '(FIXED_PARAMS), or '
-                            'their shapes, differ from those of the run that wrote it' % (
+                            '(FIXED_PARAMS), or their shapes, differ from those of the run that '
+                            'wrote it' % (
                                 source, key, 'of shape %s instead of %s' % (states[key].shape, array.shape)
                                 if key in states else 'missing'))
                     array[:] = states[key]

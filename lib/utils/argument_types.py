@@ -35,6 +35,7 @@ def some_of(*words):
         names = [name.strip() for name in text.split(',') if name.strip()]
         wrong = next((name for name in names if name not in words), None)
         if wrong is not None or not names:
-            raise argparse.ArgumentTypeError('expected some of %s, separated by commas, found %r' % (', '.join(words), wrong or text))
+            raise argparse.ArgumentTypeError('expected some of %s, separated by commas, found %r'
+                                             % (', '.join(words), wrong or text))
         return names
     return parse

@@ -1,8 +1,8 @@
 """Names that settings and commands choose from, and what each of them means.
 
-One Registry for each kind of thing (data sets, networks, backbones, ...). A file that defines one registers it; the files
-of the registry's package are found, not listed, when a name is first looked up. Files outside the project join through the
-setting `plugins` (lib/config/plugins.py).
+One Registry for each kind of thing (data sets, networks, backbones, ...). A file that defines one
+registers it; the files of the registry's package are found, not listed, when a name is first
+looked up. Files outside the project join through the setting `plugins` (lib/config/plugins.py).
 """
 import importlib
 import pkgutil

@@ -10,17 +10,18 @@ from collections import namedtuple
 from lib.utils.paths import resolve
 from dff.errors import DFFError
 
-# name: in words; makes: path of the file that is there once `command`, a script of the repository and its arguments, has ended;
-# needs: paths of files that other steps may make.
+# name: in words; makes: path of the file that is there once `command`, a script of the repository
+# and its arguments, has ended; needs: paths of files that other steps may make.
 Step = namedtuple('Step', 'name makes command needs')
 
 
 def run_steps(steps, lanes, cores):
     """Run the commands of `steps`, at most `lanes` at a time, the first that are ready first.
 
-    A command that runs alone has the terminal and all processor cores. Beside others it has an equal share of `cores`, and its
-    output comes line by line, behind the step's name. Returns {name: minutes}. Raises DFFError where a command fails; those beside
-    it are then asked to end (SIGTERM), and waited for.
+    A command that runs alone has the terminal and all processor cores. Beside others it has an
+    equal share of `cores`, and its output comes line by line, behind the step's name. Returns
+    {name: minutes}. Raises DFFError where a command fails; those beside it are then asked to end
+    (SIGTERM), and waited for.
     """
     waiting, running, minutes = list(steps), {}, {}
     # Leaving `with` waits for the commands that run, so that after Ctrl-C, which they get as well, they end in order.
@@ -38,7 +39,8 @@ def run_steps(steps, lanes, cores):
                 if done.result():
                     for other in running.values():
                         other.process.send_signal(signal.SIGTERM)
-                    raise DFFError('%s ended with status %d; its message stands above' % (command.step.name, done.result()))
+                    raise DFFError('%s ended with status %d; its message stands above'
+                                   % (command.step.name, done.result()))
                 minutes[command.step.name] = command.minutes
     return minutes
 
@@ -55,7 +57,8 @@ class _Command:
     def __init__(self, step, threads):
         self.step, self.minutes, self._began = step, None, time.time()
         shared = {} if threads is None else dict(
-            env=dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONUNBUFFERED='1'), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=dict(os.environ, OMP_NUM_THREADS=str(threads),
+                     PYTHONUNBUFFERED='1'), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             universal_newlines=True, encoding='utf-8', errors='replace')
         self.process = start(step.command, **shared)
 

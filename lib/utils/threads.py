@@ -40,7 +40,10 @@ def cgroup_limit():
 
 
 def physical_cores():
-    """Physical cores available: the process's affinity, hyper-threads counted once, at most the control group's limit."""
+    """Return the physical cores available.
+
+    Those of the process's affinity, hyper-threads counted once, at most the control group's limit.
+    """
     cores = set()
     for cpu in os.sched_getaffinity(0):
         siblings = _read('/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list' % cpu)

@@ -21,10 +21,16 @@ def in_order(values, order):
 
 
 def first_layer(weight, convention, means, unit=1.0):
-    """(weight, shift) of the first convolution for images (RGB pixel - mean) / unit, `means` listed blue, green, red.
+    """Return the first convolution for images (RGB pixel - mean) / unit: (weight, shift).
 
-    weight: [O, 3 k, h, w], k images one after the other. shift [O] is what the difference of the means adds to every
-    output; it is exact but for the border, where the zeros of the padding now stand for our means.
+    shift [O] is what the difference of the means adds to every output; it is exact but for the
+    border, where the zeros of the padding now stand for our means.
+
+    Args:
+        weight: [O, 3 k, h, w], k images one after the other.
+        convention: the Convention that it was trained with.
+        means: ours, listed blue, green, red.
+        unit: see above.
     """
     groups = weight.astype(np.float64).reshape(weight.shape[0], -1, 3, *weight.shape[2:])
     if convention.order == 'bgr':
@@ -39,9 +45,16 @@ def first_layer(weight, convention, means, unit=1.0):
 
 
 def network_input(image, convention, means, pad):
-    """Float64 [1, 3, H + 2 pad, W + 2 pad]: `image` [H, W, 3] (BGR pixels, any float) as the foreign network sees it.
+    """Return an image as a foreign network sees it, float64 [1, 3, H + 2 pad, W + 2 pad].
 
-    The border is filled with `means`, as in our networks, where zeros of the padding stand for them.
+    The border is filled with `means`, as in our networks, where zeros of the padding stand for
+    them.
+
+    Args:
+        image: [H, W, 3], BGR pixels, any float.
+        convention: the Convention of the network.
+        means: ours, listed blue, green, red.
+        pad: width of the border in pixels.
     """
     own = means if convention.means is None else convention.means
     padded = np.empty((image.shape[0] + 2 * pad, image.shape[1] + 2 * pad, 3))

@@ -1,5 +1,4 @@
 """Conversion of one file: find out whose it is, take every parameter, compare the outputs, write the result."""
-import json
 import os
 from collections import namedtuple
 
@@ -7,12 +6,11 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from dff.files import file_sha256
 from lib.engine.checkpoint import file_name, save_arrays
 from lib.engine.executors import ExecutorPool
 from lib.symbols.backbones.resnet_v1 import STAGES
 from dff.errors import CheckpointError
-from dff.files import atomic_path
+from dff.files import file_sha256, write_json
 from dff.image import to_tensor
 from lib.weights.convention import BYTE, ONE
 from lib.weights.flow import FlowNet
@@ -30,11 +28,18 @@ Converted = namedtuple('Converted', 'title params rows unmatched initialised set
 
 
 def convert(source, target, means=None, caffe_style=False):
-    """The Converted of a Source (lib/weights/readers.py) as `target`, one of TARGETS.
+    """Return what a file holds as our parameters, a Converted.
 
-    means: PIXEL_MEANS that the network shall work with, blue, green, red; by default those of the file for a ResNet, and
-    the default ones for FlowNet. caffe_style: PyTorch's names, but images (and stride) as in Caffe.
-    Raises CheckpointError with the reason where the file does not fit, or gives other outputs than its own framework.
+    Args:
+        source: Source (lib/weights/readers.py).
+        target: one of TARGETS.
+        means: PIXEL_MEANS that the network shall work with, blue, green, red; by default those of
+            the file for a ResNet, and the default ones for FlowNet.
+        caffe_style: PyTorch's names, but images (and stride) as in Caffe.
+
+    Raises:
+        CheckpointError: the file does not fit, or gives other outputs than its own framework; with
+            the reason.
     """
     kind = FlowNet() if TARGETS[target] is None else ResNet(TARGETS[target])
     family, prefix = _find_family(source, kind, target)
@@ -50,7 +55,9 @@ def convert(source, target, means=None, caffe_style=False):
     for layer in kind.layers:
         taken = {part: name for part, name in names(layer).items() if name in source.tensors}
         used.update(taken.values())
-        values = kind.convert_layer(layer, {part: source.tensors[name] for part, name in taken.items()}, family.convention, means)
+        values = kind.convert_layer(layer,
+                                    {part: source.tensors[name] for part, name in taken.items()},
+                                    family.convention, means)
         params.update(values)
         rows.append((layer.conv, tuple(source.tensors[taken['weight']].shape), sorted(taken.values())))
         if 'arg:%s_bias' % layer.conv in values and 'bias' not in taken:
@@ -70,19 +77,23 @@ def _find_family(source, kind, target):
         if not prefixes or (without and prefixes[0] + without in source.tensors):
             continue
         if len(prefixes) > 1:
-            raise CheckpointError('%s holds %d networks of one kind (names begin with %s): save the one you want alone'
+            raise CheckpointError('%s holds %d networks of one kind (names begin with %s): save '
+                                  'the one you want alone'
                                   % (source.path, len(prefixes), ', '.join(repr(prefix) for prefix in prefixes)))
         _refuse_others(source, kind, prefixes[0])
         return family, prefixes[0]
     _refuse_others(source, kind, '')
-    raise CheckpointError('%s holds no %s under names of a known framework; it begins with %s. Known: %s' % (
-        source.path, target, ', '.join(sorted(source.tensors)[:4]), '; '.join(family.title for family in kind.families)))
+    raise CheckpointError(
+        '%s holds no %s under names of a known framework; it begins with %s. Known: %s'
+        % (source.path, target, ', '.join(sorted(source.tensors)[:4]), '; '.join(
+            family.title for family in kind.families)))
 
 
 def _refuse_others(source, kind, prefix):
     for part, reason in kind.other_architectures:
         if any(part in name for name in source.tensors if name.startswith(prefix)):
-            raise CheckpointError('%s has another architecture: %s (a name has %r in it)' % (source.path, reason, part))
+            raise CheckpointError('%s has another architecture: %s (a name has %r in '
+                                  'it)' % (source.path, reason, part))
 
 
 def _check_complete(source, kind, family, prefix, target, names):
@@ -91,8 +102,11 @@ def _check_complete(source, kind, family, prefix, target, names):
     missing = [name for layer in kind.layers for part, name in names(layer).items()
                if part != 'bias' and name not in source.tensors]
     if other or missing:
-        raise CheckpointError('%s (%s) is no %s: %s' % (source.path, family.title, target, 'it is a ' + other if other else
-                              '%d parameters are missing, as %s' % (len(missing), ', '.join(missing[:3]))))
+        raise CheckpointError(
+            '%s (%s) is no %s: %s'
+            % (source.path, family.title, target,
+             'it is a ' + other if other else '%d parameters are missing, as %s'
+             % (len(missing), ', '.join(missing[:3]))))
 
 
 def _check_shapes(source, kind, family, names):
@@ -104,8 +118,9 @@ def _check_shapes(source, kind, family, names):
         for part, name in names(layer).items():
             wanted = weight if part == 'weight' else needed.get(layer.conv + '_bias', weight[:1])
             if name in source.tensors and source.tensors[name].shape != tuple(wanted):
-                raise CheckpointError('%s has another architecture: its %s has shape %s, ours %s (a wide or grouped network?)'
-                                      % (source.path, name, source.tensors[name].shape, tuple(wanted)))
+                raise CheckpointError(
+                    '%s has another architecture: its %s has shape %s, ours %s (a wide or grouped network?)'
+                    % (source.path, name, source.tensors[name].shape, tuple(wanted)))
 
 
 def _inputs(kind):
@@ -129,8 +144,10 @@ def _parity(source, kind, family, names, params, means):
         errors = [np.abs(mine.asnumpy() - other).max() / np.abs(other).max() for mine, other in zip(ours, theirs)]
     error = float(np.max(errors))
     if not error <= TOLERANCE:     # a NaN too
-        raise CheckpointError('%s: the converted network gives other outputs than its own framework (%.1e of the largest value, '
-                              'allowed %.0e); nothing was written. Are its numbers sound?' % (source.path, error, TOLERANCE))
+        raise CheckpointError(
+            '%s: the converted network gives other outputs than its own framework (%.1e of the largest value, '
+            'allowed %.0e); nothing was written. Are its numbers sound?'
+            % (source.path, error, TOLERANCE))
     return error
 
 
@@ -146,8 +163,10 @@ def _notes(convention, means):
     if convention.means is None:
         notes.append('their pixel means are those of each image; PIXEL_MEANS takes their place')
     elif tuple(convention.means) != tuple(means):
-        notes.append('pixel means %s folded in for PIXEL_MEANS %s (exact but for the border, where padding is of PIXEL_MEANS)'
-                     % (_triple(convention.means), _triple(means)))
+        notes.append(
+            'pixel means %s folded in for PIXEL_MEANS %s (exact but for the border, where padding '
+            'is of PIXEL_MEANS)'
+            % (_triple(convention.means), _triple(means)))
     return notes
 
 
@@ -162,9 +181,22 @@ def framework():
 
 
 def write(converted, source, target, prefix, origin=''):
-    """Write <prefix>-0000.params, and beside it <prefix>-0000.source.json: checksums, origin and what was done.
+    """Write <prefix>-0000.params and, beside it, <prefix>-0000.source.json.
 
-    Returns the path of the parameters. Raises CheckpointError where a file cannot be written.
+    The second holds checksums, origin and what was done.
+
+    Args:
+        converted: Converted.
+        source: the Source it was made from.
+        target: one of TARGETS.
+        prefix: of the files.
+        origin: where the file was had, in words.
+
+    Returns:
+        The path of the parameters.
+
+    Raises:
+        CheckpointError: a file cannot be written.
     """
     path = file_name(prefix, 0)
     save_arrays(path, {name: mx.nd.array(value) for name, value in converted.params.items()})
@@ -177,8 +209,7 @@ def write(converted, source, target, prefix, origin=''):
     }
     record_path = file_name(prefix, 0, 'source.json')
     try:
-        with atomic_path(record_path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-            json.dump(record, stream, indent=1)
+        write_json(record_path, record)
     except OSError as error:
         raise CheckpointError('cannot write %s: %s' % (record_path, error.strerror)) from error
     return path
@@ -188,7 +219,10 @@ def table(converted):
     """The lines of the report: matched, unmatched and re-initialised parameters."""
     width = max(len(layer) for layer, _, _ in converted.rows)
     lines = ['%-*s  %-18s  %s' % (width, 'layer', 'shape', 'taken from')]
-    lines += ['%-*s  %-18s  %s' % (width, layer, 'x'.join(map(str, shape)), _short(parts)) for layer, shape, parts in converted.rows]
+    lines += [
+        '%-*s  %-18s  %s' % (width, layer, 'x'.join(map(str, shape)), _short(parts))
+        for layer, shape, parts in converted.rows
+    ]
     matched = sum(len(parts) for _, _, parts in converted.rows)
     lines.append('matched: %d of their parameters, in %d layers' % (matched, len(converted.rows)))
     lines.append('unmatched, not used: %s' % (', '.join(converted.unmatched[:8]) + (

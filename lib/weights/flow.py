@@ -56,13 +56,16 @@ def _convention(order, blue, green, red):
 _CAFFE = _convention('bgr', 0.411451, 0.432060, 0.450141)
 FAMILIES = [
     # `without`: a name that must be absent, where two families differ by nothing else.
-    Family('Caffe, as the FlowNetS of FlowNet and DispNet', _CAFFE, 'upsample_flow6to5.weight', None, _caffe),
-    Family('PyTorch, as FlowNet2-S of NVIDIA/flownet2-pytorch', Convention('rgb', None, BYTE), 'predict_flow6.bias', None, _pytorch),
-    Family('PyTorch, as ClementPinard/FlowNetPytorch', _convention('rgb', 0.411, 0.432, 0.45), 'upsampled_flow6_to_5.weight',
-           'predict_flow6.bias', _pytorch),
-    Family('PyTorch, as mmtracking\'s flownet_simple', _convention('rgb', 0.450, 0.432, 0.411), 'upsample_flow5.conv.weight', None,
-           _mmtracking),
-    Family('this project and the original', Convention('rgb', None, BYTE), 'flow_conv1_weight', None, _own),
+    Family('Caffe, as the FlowNetS of FlowNet and DispNet', _CAFFE, 'upsample_flow6to5.weight',
+           None, _caffe),
+    Family('PyTorch, as FlowNet2-S of NVIDIA/flownet2-pytorch', Convention('rgb', None, BYTE),
+           'predict_flow6.bias', None, _pytorch),
+    Family('PyTorch, as ClementPinard/FlowNetPytorch', _convention('rgb', 0.411, 0.432, 0.45),
+           'upsampled_flow6_to_5.weight', 'predict_flow6.bias', _pytorch),
+    Family('PyTorch, as mmtracking\'s flownet_simple', _convention('rgb', 0.450, 0.432, 0.411),
+           'upsample_flow5.conv.weight', None, _mmtracking),
+    Family('this project and the original', Convention('rgb', None, BYTE), 'flow_conv1_weight',
+           None, _own),
 ]
 OTHER_ARCHITECTURES = [
     ('conv_redir', 'it is a FlowNetC, which correlates two feature maps; ours is FlowNetS'),
@@ -88,7 +91,13 @@ class FlowNet:
         return family.names(layer)
 
     def adapted(self, family, author, caffe_style):
-        """`family` with the convention that this file really has."""
+        """Return a family with the convention that a file really has.
+
+        Args:
+            family: Family that the names tell.
+            author: what the file says of its origin, or ''.
+            caffe_style: whether a file with PyTorch's names has weights of Caffe.
+        """
         return family._replace(convention=_CAFFE) if caffe_style else family
 
     def means(self, convention):
@@ -109,11 +118,22 @@ class FlowNet:
         return mx.sym.Group(list(predictions(flow).values()))
 
     def reference(self, images, names, tensors, family, means):
-        """The five predictions for two images, through the foreign network."""
+        """Return the five predictions for two images, through the foreign network.
+
+        See lib.weights.forward.flow_predictions for `images`, `names`, `tensors`, `family` and
+        `means`.
+        """
         return flow_predictions(images, self, names, tensors, family, means)
 
     def convert_layer(self, layer, tensors, convention, means):
-        """Our parameters of one layer, {name: float32 array}, from its parts {part: array}; a bias that it lacks is 0."""
+        """Return our parameters of one layer, {name: float32 array}.
+
+        Args:
+            layer: Layer.
+            tensors: {part: array}, its weight and bias; a bias that it lacks is 0.
+            convention: the Convention of the file.
+            means: PIXEL_MEANS, listed blue, green, red.
+        """
         weight, bias = tensors['weight'], tensors.get('bias')
         if bias is None:
             bias = np.zeros(weight.shape[1 if layer.kind in ('deconv', 'upsample') else 0])

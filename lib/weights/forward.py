@@ -13,10 +13,20 @@ from lib.weights.torch_import import import_torch
 
 
 def convolve(data, weight, bias=None, stride=1, pad=0, dilation=1):
-    """2-D convolution of [1, C, H, W] with [O, C, k, k]."""
+    """Return a 2-D convolution, [1, O, h, w].
+
+    Args:
+        data: [1, C, H, W].
+        weight: [O, C, k, k].
+        bias: [O] or None.
+        stride, pad, dilation: in pixels, the same along both axes.
+    """
     torch = import_torch()
     if torch is not None:
-        arrays = [None if array is None else torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in (data, weight, bias)]
+        arrays = [
+            None if array is None else torch.from_numpy(np.ascontiguousarray(array, np.float32))
+            for array in (data, weight, bias)
+        ]
         return torch.nn.functional.conv2d(*arrays, stride=stride, padding=pad, dilation=dilation).numpy()
     data = np.pad(data, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     height, width = ((side - dilation * (weight.shape[2] - 1) - 1) // stride + 1 for side in data.shape[2:])
@@ -29,7 +39,13 @@ def convolve(data, weight, bias=None, stride=1, pad=0, dilation=1):
 
 
 def deconvolve(data, weight, bias=None):
-    """4x4 deconvolution of stride 2 and padding 1 of [1, C, H, W] with [C, O, 4, 4]: twice the size."""
+    """Return a 4x4 deconvolution of stride 2 and padding 1, [1, O, 2 H, 2 W].
+
+    Args:
+        data: [1, C, H, W].
+        weight: [C, O, 4, 4].
+        bias: [O] or None.
+    """
     height, width = data.shape[2:]
     # Zeros between the values turn it into a convolution with the mirrored kernel.
     spread = np.zeros((1, data.shape[1], 2 * height - 1, 2 * width - 1), np.float32)
@@ -38,9 +54,17 @@ def deconvolve(data, weight, bias=None):
 
 
 def resnet_feature(image, target, names, tensors, family, means):
-    """res5c_relu [1, C, H/16, W/16] of `image` [H, W, 3] (BGR), with stage 5 at stride 1, dilation 2, as we run it.
+    """Return res5c_relu [1, C, H/16, W/16] of an image.
 
-    target: lib.weights.resnet.ResNet; names(layer): {part: name} into `tensors`; means: of our padding.
+    Stage 5 has stride 1 and dilation 2, as we run it.
+
+    Args:
+        image: [H, W, 3], BGR pixels.
+        target: lib.weights.resnet.ResNet.
+        names: names(layer) gives {part: name} into `tensors`.
+        tensors: {name: array} of the file.
+        family: Family of the file, whose convention and stride count.
+        means: of our padding, listed blue, green, red.
     """
     bottleneck = STAGES[target.depth][1]
     strided = '2b' if bottleneck and family.stride_in_3x3 else '2a'
@@ -48,8 +72,10 @@ def resnet_feature(image, target, names, tensors, family, means):
     def conv_norm(data, layer, stride=1, pad=0, dilation=1):
         parts = {part: tensors[name] for part, name in names(layer).items() if name in tensors}
         data = convolve(data, parts['weight'], parts.get('bias'), stride, pad, dilation)
-        gamma, beta, mean, var = (np.reshape(np.asarray(parts.get(part, default), np.float64), (1, -1, 1, 1)) for part, default in (
-            ('gamma', 1), ('beta', 0), ('mean', 0), ('var', 1 - BN_EPS)))
+        gamma, beta, mean, var = (np.reshape(np.asarray(parts.get(part, default), np.float64),
+                                             (1, -1, 1, 1))
+                                  for part, default in (('gamma', 1), ('beta', 0), ('mean', 0),
+                                                        ('var', 1 - BN_EPS)))
         return (data - mean) / np.sqrt(var + BN_EPS) * gamma + beta
 
     units = {}
@@ -63,7 +89,8 @@ def resnet_feature(image, target, names, tensors, family, means):
         for branch in sorted(set(branches) - {'1'}):
             spatial = branch == '2b' or not bottleneck
             dilation = 2 if stage == 5 and spatial else 1
-            body = conv_norm(body, branches[branch], stride if branch == strided else 1, dilation if spatial else 0, dilation)
+            body = conv_norm(body, branches[branch], stride if branch == strided else 1,
+                             dilation if spatial else 0, dilation)
             if branch != max(branches):
                 body = np.maximum(body, 0)
         body = np.maximum(body + shortcut, 0)
@@ -71,12 +98,23 @@ def resnet_feature(image, target, names, tensors, family, means):
 
 
 def flow_predictions(images, target, names, tensors, family, means):
-    """[Convolution1 ... Convolution5], flow [1, 2, h, w] from coarse to fine, of two images [H, W, 3] (BGR).
+    """Return [Convolution1 ... Convolution5], flow [1, 2, h, w] from coarse to fine.
 
-    target: lib.weights.flow.FlowNet; the rest as in `resnet_feature`. As DFF runs it: images at half the size, and the
-    finest prediction from its input averaged over 2 x 2.
+    As DFF runs it: images at half the size, and the finest prediction from its input averaged over
+    2 x 2.
+
+    Args:
+        images: two of [H, W, 3], BGR pixels.
+        target: lib.weights.flow.FlowNet.
+        names, tensors, family, means: see `resnet_feature`.
     """
-    parts = {layer.conv: {part: tensors[name] for part, name in names(layer).items() if name in tensors} for layer in target.layers}
+    parts = {
+        layer.conv:
+        {part: tensors[name]
+         for part, name in names(layer).items()
+         if name in tensors}
+        for layer in target.layers
+    }
 
     def leaky(values):
         return np.where(values > 0, values, SLOPE * values)

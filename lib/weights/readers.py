@@ -21,8 +21,8 @@ def read_source(path):
         raise CheckpointError('%s does not exist; model/README.md lists files that can be converted' % path)
     extension = os.path.splitext(path)[1].lower()
     if extension not in READERS:
-        raise CheckpointError('%s: %s. Known kinds: %s' % (
-            path, REFUSED.get(extension, 'files ending in %r are of no known kind' % extension), ' '.join(READERS.names())))
+        reason = REFUSED.get(extension, 'files ending in %r are of no known kind' % extension)
+        raise CheckpointError('%s: %s. Known kinds: %s' % (path, reason, ' '.join(READERS.names())))
     try:
         content = READERS.get(extension)(path)
     except OSError as error:

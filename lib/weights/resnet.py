@@ -1,4 +1,4 @@
-"""ResNets of other frameworks: under which names and conventions each keeps the layers of lib/symbols/resnet_v1.py."""
+"""ResNets of other frameworks: names and conventions of the layers of lib/symbols/backbones/resnet_v1.py."""
 from collections import namedtuple
 
 import lib  # noqa: F401  (prepares the import of MXNet)
@@ -31,8 +31,11 @@ def layers(depth):
 
 def _named(conv, norm, mark, gamma='gamma', beta='beta', statistics='running'):
     """{part: name} where the parts' own names stand behind those of the layers, after `mark`."""
-    return {'weight': conv + mark + 'weight', 'bias': conv + mark + 'bias', 'gamma': norm + mark + gamma, 'beta': norm + mark + beta,
-            'mean': norm + mark + statistics + '_mean', 'var': norm + mark + statistics + '_var'}
+    return {
+        'weight': conv + mark + 'weight', 'bias': conv + mark + 'bias', 'gamma':
+        norm + mark + gamma, 'beta': norm + mark + beta, 'mean':
+        norm + mark + statistics + '_mean', 'var': norm + mark + statistics + '_var'
+    }
 
 
 def _caffe(layer, depth):
@@ -62,7 +65,9 @@ def _detectron2_own(layer, depth):
     if layer.stage == 1:
         conv = 'stem.conv1'
     else:
-        conv = 'res%d.%d.%s' % (layer.stage, layer.unit, {'1': 'shortcut', '2a': 'conv1', '2b': 'conv2', '2c': 'conv3'}[layer.branch])
+        conv = 'res%d.%d.%s' % (layer.stage, layer.unit, {
+            '1': 'shortcut', '2a': 'conv1', '2b': 'conv2', '2c': 'conv3'
+        }[layer.branch])
     return _named(conv, conv + '.norm', '.', 'weight', 'bias')
 
 
@@ -72,7 +77,9 @@ def _torchvision(layer, depth):
     else:
         unit = 'layer%d.%d.' % (layer.stage - 1, layer.unit)
         number = {'2a': '1', '2b': '2', '2c': '3'}.get(layer.branch)
-        conv, norm = (unit + 'conv' + number, unit + 'bn' + number) if number else (unit + 'downsample.0', unit + 'downsample.1')
+        conv, norm = (unit + 'conv' + number,
+                      unit + 'bn' + number) if number else (unit + 'downsample.0',
+                                                            unit + 'downsample.1')
     return _named(conv, norm, '.', 'weight', 'bias')
 
 
@@ -88,7 +95,10 @@ def _gluon(layer, depth):
 
 
 def _gluon_scoped(layer, depth):
-    """The names of Gluon's files from before MXNet 1.3: layers of a stage are counted, the shortcut last in its unit."""
+    """The names of Gluon's files from before MXNet 1.3.
+
+    Layers of a stage are counted, the shortcut last in its unit.
+    """
     if layer.stage == 1:
         conv, norm = 'conv0', 'batchnorm0'
     else:
@@ -107,14 +117,22 @@ _MSRA = Convention('bgr', PIXEL_MEANS, ONE)
 _DETECTRON = Convention('bgr', IMAGENET_MEANS, ONE)
 _TORCHVISION = Convention('rgb', IMAGENET_MEANS, IMAGENET_STDS)
 FAMILIES = [
-    Family('Caffe, as KaimingHe/deep-residual-networks', _MSRA, False, 'res2a_branch2a.weight', _caffe),
-    Family('detectron2, as its MSRA R-50.pkl and R-101.pkl', _DETECTRON, False, 'res2_0_branch2a_bn_running_var', _detectron2),
-    Family('Detectron, normalisation merged into a scale and a shift', _DETECTRON, False, 'res2_0_branch2a_bn_s', _detectron),
-    Family('detectron2, as it trains them', _DETECTRON, False, 'res2.0.conv1.norm.running_var', _detectron2_own),
-    Family('PyTorch names, as torchvision, timm and mmdetection', _TORCHVISION, True, 'layer1.0.conv2.weight', _torchvision),
-    Family('MXNet Gluon model zoo, ResNet v1', _TORCHVISION, False, 'features.4.0.body.0.weight', _gluon),
-    Family('MXNet Gluon model zoo, ResNet v1, old names', _TORCHVISION, False, 'stage1_conv0_weight', _gluon_scoped),
-    Family('this project and the original', Convention('rgb', PIXEL_MEANS, ONE), False, 'res2a_branch2a_weight', _own),
+    Family('Caffe, as KaimingHe/deep-residual-networks', _MSRA, False, 'res2a_branch2a.weight',
+           _caffe),
+    Family('detectron2, as its MSRA R-50.pkl and R-101.pkl', _DETECTRON, False,
+           'res2_0_branch2a_bn_running_var', _detectron2),
+    Family('Detectron, normalisation merged into a scale and a shift', _DETECTRON, False,
+           'res2_0_branch2a_bn_s', _detectron),
+    Family('detectron2, as it trains them', _DETECTRON, False, 'res2.0.conv1.norm.running_var',
+           _detectron2_own),
+    Family('PyTorch names, as torchvision, timm and mmdetection', _TORCHVISION, True,
+           'layer1.0.conv2.weight', _torchvision),
+    Family('MXNet Gluon model zoo, ResNet v1', _TORCHVISION, False, 'features.4.0.body.0.weight',
+           _gluon),
+    Family('MXNet Gluon model zoo, ResNet v1, old names', _TORCHVISION, False,
+           'stage1_conv0_weight', _gluon_scoped),
+    Family('this project and the original', Convention('rgb', PIXEL_MEANS, ONE), False,
+           'res2a_branch2a_weight', _own),
 ]
 OTHER_ARCHITECTURES = [   # a part of a name, and what it tells
     ('conv1.3.', 'its stem is three 3x3 convolutions (ResNet-C or D), ours one of 7x7'),
@@ -138,7 +156,13 @@ class ResNet:
         return family.names(layer, self.depth)
 
     def adapted(self, family, author, caffe_style):
-        """`family` with the convention and stride that this file really has."""
+        """Return a family with the convention and stride that a file really has.
+
+        Args:
+            family: Family that the names tell.
+            author: what the file says of its origin, or ''.
+            caffe_style: whether a file with PyTorch's names has weights of Caffe.
+        """
         if author == 'torchvision':
             return family._replace(convention=_TORCHVISION, stride_in_3x3=True)
         if caffe_style:
@@ -157,9 +181,16 @@ class ResNet:
         return settings
 
     def other_size(self, family, has):
-        """The depth, not ours, whose layers a file has all; None where there is none. has(name): whether it has the name."""
-        whole = [depth for depth in STAGES if all(
-            has(name) for layer in layers(depth) for part, name in family.names(layer, depth).items() if part != 'bias')]
+        """The depth, not ours, whose layers a file has all; None where there is none.
+
+        has(name): whether it has the name.
+        """
+        whole = [
+            depth for depth in STAGES if all(
+                has(name)
+                for layer in layers(depth)
+                for part, name in family.names(layer, depth).items() if part != 'bias')
+        ]
         depth = max(whole, key=lambda depth: len(layers(depth)), default=None)
         return None if depth in (None, self.depth) else 'resnet_v1_%d' % depth
 
@@ -168,14 +199,24 @@ class ResNet:
         return resnet_v1(mx.sym.Variable('data'), self.depth, stride_in_3x3=family.stride_in_3x3)
 
     def reference(self, images, names, tensors, family, means):
-        """[res5c_relu] of the first image, through the foreign network."""
+        """Return [res5c_relu] of the first of `images`, through the foreign network.
+
+        See lib.weights.forward.resnet_feature for `names`, `tensors`, `family` and `means`.
+        """
         return [resnet_feature(images[0], self, names, tensors, family, means)]
 
     def convert_layer(self, layer, tensors, convention, means):
-        """Our parameters of one layer, {name: float32 array}, from its parts {part: array}.
+        """Return our parameters of one layer, {name: float32 array}.
 
-        A bias goes into the mean of the normalisation that follows it; a normalisation without statistics is a scale and
-        a shift (BatchNorm with mean 0 and the variance for which it divides by exactly 1).
+        A bias goes into the mean of the normalisation that follows it; a normalisation without
+        statistics is a scale and a shift (BatchNorm with mean 0 and the variance for which it
+        divides by exactly 1).
+
+        Args:
+            layer: Layer.
+            tensors: {part: array}, the parts that the file has.
+            convention: the Convention of the file.
+            means: PIXEL_MEANS, listed blue, green, red.
         """
         weight, filters = tensors['weight'], len(tensors['weight'])
         weight, shift = first_layer(weight, convention, means) if layer.stage == 1 else (weight, 0)

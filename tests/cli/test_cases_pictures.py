@@ -9,7 +9,7 @@ import pytest
 from dff.errors import DataError
 from dff.image import read_image, resize
 from lib.dataset.roidb import load_roidb
-from lib.train.detection_loader import DetectionLoader
+from lib.train.loaders.detection_loader import DetectionLoader
 from lib.utils.image_header import read_header
 from tests.helpers import tiny
 from tests.helpers.damage import stray_bytes, turn_file

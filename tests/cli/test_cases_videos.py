@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from dff.errors import DataError
-from dff.sources import open_frames
-from dff.videos import FrameClock
+from dff.sources import FrameClock, open_frames
 from lib.dataset.importers.importer import import_dataset
 from lib.dataset.importers.model import Options
 from tests.helpers import tiny

@@ -10,7 +10,6 @@ from dff.drawing import class_colour, draw_detections
 from dff.sources import open_frames
 from dff.writers import open_writer
 from tests.helpers import tiny
-from tests.helpers.marks import slow
 
 
 @pytest.fixture(scope='module')
@@ -78,7 +77,8 @@ def test_video_to_folder_at_another_interval(models, tmp_path):
     assert [frame['key'] for frame in read_json(tmp_path / 'out.json')['frames']] == [True, False, False, False, True]
 
 
-@pytest.mark.parametrize('task', [slow('rfcn'), 'dff_rfcn'])
+@pytest.mark.slow
+@pytest.mark.parametrize('task', ['rfcn', 'dff_rfcn'])
 def test_the_batch_demo_finds_the_same(models, frames, tmp_path, task):
     run_here(models, task, '--input', frames, '--output', tmp_path / 'demo',
              '--json', tmp_path / 'demo.json')
@@ -102,6 +102,7 @@ def test_missing_model(frames, tmp_path):
     assert 'none-0000.params does not exist' in errors and 'model/README.md' in errors and 'sh init.sh --demo' in errors
 
 
+@pytest.mark.slow
 def test_missing_demo_clip(root):
     if (root / 'demo' / 'ILSVRC2015_val_00007010').exists():
         pytest.skip('the demo clip is there')
@@ -117,6 +118,7 @@ def test_missing_demo_clip(root):
     (['--input', 'frames', '--output', 'frames'], '--output is the same as --input'),
     (['--input', 'frames', '--output', 'file/out'], 'cannot write file/out'),
     (['--input', 'frames', '--output', 'file/out.mp4'], 'cannot write file/out.mp4'),
+    (['--input', 'frames', '--output', 'out.gif'], 'error: --output out.gif: files ending in .gif are not written.'),
     (['--input', 'frames', '--output', 'out', '--json', 'empty'], 'cannot write empty'),
     (['--input', 'frames', '--thresh', 'x'], "argument --thresh: expected a score from 0 to 1, found 'x'"),
     (['--input', 'frames', '--thresh', '7'], "argument --thresh: expected a score from 0 to 1, found '7'"),

@@ -1,6 +1,6 @@
-"""What CONTRIBUTING.md promises: a data set, a backbone and a task join from a folder of one's own, with no change of the project.
+"""What CONTRIBUTING.md promises: a data set, a backbone and a task join from a folder of one's own.
 
-The files below are whole: they are what somebody who adds one writes.
+The project itself is not changed. The files below are whole: they are what somebody who adds one writes.
 """
 import json
 import os
@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.helpers import tiny
+from tests.helpers.marks import slow
 
 DATASET = '''
 """Clips in folders of PNG files, and one boxes.csv with lines `clip,frame,class,x1,y1,x2,y2`."""
@@ -56,7 +57,8 @@ class BoxesCSV:
                 np.array([self.classes.index(row[2]) for row in found], np.int32))
 
     def gt_roidb(self):
-        return [Record(self.pattern(name) % frame, HEIGHT, WIDTH, *self.boxes(name, frame), False, self.pattern(name), frame, LENGTH, '')
+        return [Record(self.pattern(name) % frame, HEIGHT, WIDTH, *self.boxes(name, frame), False,
+                       self.pattern(name), frame, LENGTH, '')
                 for name in self.names for frame in range(LENGTH)]
 
     def clips(self):
@@ -65,7 +67,8 @@ class BoxesCSV:
     def evaluate(self, detections_file):
         frames = [self.boxes(name, frame) for name in self.names for frame in range(LENGTH)]
         counts = [len(boxes) for boxes, _ in frames]
-        truth = GroundTruth(np.arange(1, len(frames) + 1), np.cumsum([0] + counts), np.concatenate([boxes for boxes, _ in frames]),
+        truth = GroundTruth(np.arange(1, len(frames) + 1), np.cumsum([0] + counts),
+                            np.concatenate([boxes for boxes, _ in frames]),
                             np.concatenate([classes for _, classes in frames]))
         return evaluate(truth, detections_file, self.classes)
 '''
@@ -84,7 +87,8 @@ class FourConvolutions:
 
     def feature(self, data, global_stats=True, pool_pad=1):
         for number in range(1, 5):
-            data = mx.sym.Convolution(data, num_filter=self.filters, kernel=(3, 3), stride=(2, 2), pad=(1, 1), name='four%d' % number)
+            data = mx.sym.Convolution(data, num_filter=self.filters, kernel=(3, 3), stride=(2, 2), pad=(1, 1),
+                                      name='four%d' % number)
             data = mx.sym.Activation(data, act_type='relu', name='four%d_relu' % number)
         return data
 
@@ -105,7 +109,8 @@ def _defaults():
 
 
 TASK = register(Task(name='half_rfcn', title='half R-FCN', recognises='detection', defaults=_defaults, propagates=False,
-                     train_script='half_rfcn/train.py', demo=Demo('none.yaml', 'none', 'none', 'none', 'half_rfcn_network')))
+                     train_script='half_rfcn/train.py',
+                     demo=Demo('none.yaml', 'none', 'none', 'none', 'half_rfcn_network')))
 '''
 
 NETWORK = '''
@@ -218,8 +223,8 @@ def test_a_task_is_a_folder_and_one_registration(folder, root):
 
 @pytest.mark.parametrize('plugin, text, message', [
     ('missing.py', None, 'is neither a Python file nor a folder with a task.py'),
-    ('broken.py', 'import nothing_of_this_name', 'cannot be imported: ModuleNotFoundError'),
-    ('syntax.py', 'def', 'cannot be imported: SyntaxError'),
+    slow('broken.py', 'import nothing_of_this_name', 'cannot be imported: ModuleNotFoundError'),
+    slow('syntax.py', 'def', 'cannot be imported: SyntaxError'),
 ])
 def test_bad_plugins(folder, plugin, text, message):
     if text:
@@ -230,11 +235,11 @@ def test_bad_plugins(folder, plugin, text, message):
 
 
 @pytest.mark.parametrize('change, message', [
-    ({'dataset__dataset': 'BoxesXLS'},
-     "dataset.dataset: there is no data set called 'BoxesXLS'; choose from BoxesCSV, CamVid,"),
+    slow({'dataset__dataset': 'BoxesXLS'},
+         "dataset.dataset: there is no data set called 'BoxesXLS'; choose from BoxesCSV, CamVid,"),
     ({'network__backbone': 'resnet'}, "network.backbone: there is no backbone called 'resnet'; choose from resnet_v1"),
-    ({'symbol': 'resnet'},
-     "symbol: there is no network called 'resnet'; choose from resnet_v1_101_rfcn, resnet_v1_rfcn"),
+    slow({'symbol': 'resnet'},
+         "symbol: there is no network called 'resnet'; choose from resnet_v1_101_rfcn, resnet_v1_rfcn"),
 ])
 def test_a_miss_lists_what_exists(folder, change, message):
     status, _, errors = tiny.run_script('rfcn/train_end2end.py', '--cfg', settings(folder, 'miss.yaml', **change))

@@ -44,6 +44,7 @@ def test_the_command(tmp_path):
     assert next(tmp_path.rglob('curve.png')).stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_wrong_arguments(tmp_path):
     status, _, err = tiny.run_script('tools/interval_curve.py', '--cfg', 'x.yaml', '--mismatches', '-1')
     assert status == 2 and "expected a number above 0, found '-1'" in err

@@ -146,7 +146,7 @@ def test_mistakes_end_with_one_line(arguments, message, tmp_path):
 def test_a_distributed_store_without_the_launcher_is_refused(experiment):
     launcher = 'start the job with `python tools/launch.py'
     for kvstore, message in (('dist_sync', launcher), ('dist_async', launcher),
-                             ('dist_asinc', 'expected one of local, device, dist_sync')):
+                             ('dist_asinc', 'default.kvstore must be local, device, dist_sync')):
         status, _, err = run_script('rfcn/train_end2end.py', '--cfg', experiment[1],
                                     '--set', 'default.kvstore=' + kvstore)
         assert status == 2 and message in err

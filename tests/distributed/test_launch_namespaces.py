@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -166,3 +167,31 @@ def test_processes_that_cannot_reach_the_scheduler_say_so(experiment, by_name):
                    'scheduler at 10.99.0.1:')
     job.process.send_signal(signal.SIGTERM)
     assert job.finish()[0] == 143
+
+
+def test_a_process_stopped_elsewhere_is_named(by_name, root):
+    """And killed, with the job: no answer is waited for."""
+    code = ('import sys, time; sys.path.insert(0, %r)\nfrom lib.jobs import signs\nsigns.start()\n'
+            'print("up", flush=True)\nwhile True: time.sleep(0.1)' % str(root))
+    job = Job(by_name + ['--patience', '3'], [sys.executable, '-c', code], INSIDE)
+    job.read_until('up')
+    job.read_until('up')
+    time.sleep(1.5)
+    os.kill(python_process(NAMES[1], 'worker'), signal.SIGSTOP)
+    job.read_until('worker 1 on %s has given no sign of life for 3 s' % NAMES[1])
+    began = time.monotonic()
+    job.process.send_signal(signal.SIGTERM)
+    status, text = job.finish()
+    assert status == 143 and time.monotonic() - began < 15
+    assert 'as worker 1 on %s gave no answer' % NAMES[1] in text
+    assert comes_true(lambda: not workers_left(), 30)
+
+
+def test_a_killed_launcher_takes_those_elsewhere_with_it(by_name):
+    job = Job(by_name, [sys.executable, '-c', 'import time; print("up", flush=True); time.sleep(300)'], INSIDE)
+    job.read_until('up')
+    job.read_until('up')
+    assert workers_left()
+    job.process.kill()
+    job.process.wait()
+    assert comes_true(lambda: not workers_left(), 30)

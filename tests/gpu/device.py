@@ -31,11 +31,6 @@ class MiningShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('images', 'rois', 'classes', 'deltas', 'keep')]
 
 
-class FrameShape(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int) for name in ('images', 'rois', 'classes', 'delta_columns', 'limit')]
-    _fields_ += [(name, ctypes.c_float) for name in ('score_threshold', 'nms_threshold')]
-
-
 class ClassMapShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('classes', 'height', 'width', 'rows', 'columns')]
 
@@ -148,13 +143,6 @@ class Device:
                    self._workspace('dff_gpu_hard_examples', shape), *out)
         return out
 
-    def detections(self, rois, scores, deltas, im_info, score_threshold, nms_threshold, limit):
-        images, count, classes = scores.shape
-        shape = FrameShape(images, count, classes, deltas.shape[2], limit, score_threshold, nms_threshold)
-        out = cupy.empty((images, limit, 6), np.float32)
-        self._call('dff_gpu_detections', shape, rois, scores, deltas, im_info,
-                   self._workspace('dff_gpu_detections', shape), out)
-        return out
 
     def class_map(self, score, rows, columns):
         shape = ClassMapShape(*score.shape, len(rows), len(columns))

@@ -6,7 +6,6 @@ not MXNet: MXNet's own wheels cannot run on GPUs newer than Ada.
 import numpy as np
 import pytest
 
-from dff import boxes as frame_nms
 from lib.boxes.anchors import base_anchors
 from lib.boxes.transform import bbox_overlaps, bbox_transform
 from lib.operator_cxx import loader
@@ -166,18 +165,6 @@ def test_targets_and_mining():
     hard = np.isin(np.arange(84), np.argsort(-loss)[:30])
     np.testing.assert_array_equal(found[0], np.where(hard, label, -1))
     np.testing.assert_array_equal(found[1], weight * hard[:, None])
-
-
-def test_detections():
-    rng = np.random.RandomState(6)
-    rois, scores = random_rois(rng, 300, 1, 562, 1000), rng.dirichlet(np.full(31, 0.1), 300).astype(np.float32)
-    deltas = (0.2 * rng.randn(300, 8)).astype(np.float32)
-    scores[0], deltas[1] = np.nan, np.nan
-    expected = frame_nms._frame_detections_numpy(*frame_nms._checked(rois, scores, deltas, (562, 1000, 1.6)), 1e-3,
-                                                 0.3, 100)
-    found = cupy.asnumpy(device.detections(*on_device(rois, scores[None], deltas[None], [[562, 1000, 1.6]]), 1e-3, 0.3,
-                                           100))[0]
-    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize('size', [(19, 64, 128), (2, 1, 1), (255, 3, 5)])

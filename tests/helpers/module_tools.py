@@ -24,7 +24,7 @@ from lib.train.trainer import count_from
 
 BATCHES = 3
 CONFIG = SimpleNamespace(network=SimpleNamespace(RFCN_GROUP_SIZE=7),
-                         TRAIN=SimpleNamespace(BBOX_MEANS=[0, 0, 0, 0], BBOX_STDS=[.1, .1, .2, .2], SEED=3,
+                         TRAIN=SimpleNamespace(BBOX_NORMALIZATION_PRECOMPUTED=False, SEED=3,
                                                CHECKPOINT_EVERY=1))
 
 

@@ -32,9 +32,9 @@ def test_wrong_shapes_name_operator_input_and_shapes(build, shapes, message):
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(pooled_size='seven'), "attribute pooled_size is 'seven', expected an integer of at least 1"),
-    (dict(group_size=0), "attribute group_size is '0', expected an integer of at least 1"),
-    (dict(spatial_scale=-1), 'spatial_scale must be positive'),
+    (dict(pooled_size='seven'), "attribute pooled_size is 'seven', expected an integer from 1 to 256"),
+    (dict(group_size=0), "attribute group_size is '0', expected an integer from 1 to 256"),
+    (dict(spatial_scale=-1), "attribute spatial_scale is '-1', expected numbers such as .* from 1e-06 to 1e"),
     (dict(sampling=2), 'unknown attribute sampling; it has: spatial_scale, output_dim'),
 ])
 def test_wrong_attributes_are_named(change, message):

@@ -3,12 +3,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from dff.boxes import frame_detections
 from lib.boxes.anchors import base_anchors
 from lib.config.defaults import detection_defaults
 from lib.operator_cxx import loader
 from lib.symbols import operators
-from lib.symbols.ohem import mine_hard
+from lib.symbols.operators import mine_hard
 from lib.symbols.rcnn_targets import rcnn_targets
 from tests.helpers import native_oracles as oracles
 from tests.helpers.native_tools import PROPOSAL, PSROI, assert_close, builtin, run, warp_arrays, warp_symbol
@@ -165,24 +164,6 @@ def test_proposals_of_hostile_deltas_are_finite_and_pass_no_gradient():
     assert np.isfinite(rois).all() and rois[:50, 1:].any()
     assert (rois[50:, 1:] == 0).all()  # an image without any finite box
     assert all((value == 0).all() for value in gradients.values())
-
-
-@pytest.mark.parametrize('columns', [8, 24])
-def test_detections_of_a_batch_are_those_of_its_frames(columns):
-    rng = np.random.RandomState(11)
-    rois = np.concatenate([random_rois(rng, 50, 1, 300, 400) for _ in range(3)])
-    arrays = dict(rois=rois, cls_prob=rng.dirichlet(np.ones(6), (3, 50)), bbox_pred=0.3 * rng.randn(3, 50, columns),
-                  im_info=np.tile([300, 400, 1.5], (3, 1)))
-    symbol = mx.sym.DFFDetections(*[mx.sym.Variable(name) for name in arrays], score_threshold=0.3, nms_threshold=0.4,
-                                  limit=30)
-    found = run(symbol, arrays)[0]
-    assert found.shape == (3, 30, 6)
-    for n in range(3):
-        expected = frame_detections(rois[50 * n:50 * n + 50], arrays['cls_prob'][n], arrays['bbox_pred'][n],
-                                    (300, 400, 1.5), 0.3, 0.4, 30)
-        assert 5 < len(expected)
-        np.testing.assert_array_equal(found[n, :len(expected)], expected)
-        assert (found[n, len(expected):] == [-1, 0, 0, 0, 0, 0]).all()
 
 
 @pytest.mark.parametrize('images, shared', [(1, False), (3, False), (3, True)])

@@ -8,7 +8,7 @@ import pytest
 from dff.errors import ConfigError
 from dff_rfcn.config.config import config as default_config
 from lib.boxes.transform import bbox_overlaps, bbox_transform
-from lib.symbols.ohem import mine_hard
+from lib.symbols.operators import mine_hard
 from lib.symbols.rcnn_targets import rcnn_targets
 from tests.helpers.symbol_tools import run
 

@@ -152,7 +152,8 @@ def test_newest_whole_checkpoint_is_found(prefix, tmp_path):
     ('states', lambda whole: whole[:-3], 'model-0002.states is damaged: its checksum'),
     ('json', lambda whole: whole[:-10], 'model-0002.json is damaged'),
     ('json', lambda whole: b'[]', 'model-0002.json is damaged'),
-    ('states', None, 'model-0002.states is missing: training can resume only .*network.pretrained to .*model'),
+    ('states', None, 'model-0002.states is missing: training can resume only .*network.pretrained=.*model '
+     'network.pretrained_epoch=2 network.pretrained_flow= TRAIN.begin_epoch=2'),
 ])
 def test_damaged_checkpoints_are_passed_over(prefix, tmp_path, kind, change, message):
     for epoch in (1, 2):

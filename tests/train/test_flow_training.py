@@ -119,6 +119,7 @@ def run_here(main, monkeypatch, *words):
     return 0
 
 
+@pytest.mark.slow
 def test_training_and_testing_as_a_command(tmp_path):
     status, printed, errors = run_script('experiments/flownet/flownet_train_test.py', *arguments(tmp_path))
     assert status == 0, errors

@@ -13,9 +13,9 @@ import pytest
 from dff.errors import DataError
 from lib.config.defaults import detection_defaults
 from lib.dataset.formats.records import Record
-from lib.train import batches_ahead
-from lib.train.detection_loader import DetectionLoader, load_sample, reference_frame_id
-from lib.train.loader import epoch_order
+from lib.train.loaders import batches_ahead
+from lib.train.loaders.detection_loader import DetectionLoader, load_sample, reference_frame_id
+from lib.train.loaders.loader import epoch_order
 
 HEIGHT, WIDTH = 90, 120
 
@@ -200,7 +200,7 @@ sys.path.insert(0, %r)
 from types import SimpleNamespace
 from lib.config.defaults import detection_defaults
 from lib.utils import batch_threads
-from lib.train import batches_ahead, loader
+from lib.train.loaders import batches_ahead, loader
 from lib.utils.cli import run
 
 class Hanging(loader.TrainLoader):
@@ -235,6 +235,7 @@ def test_threads_end_with_their_loader(cfg, roidb):
     assert count() == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/statm').exists(),
                     reason='the memory of a process is read in /proc, which Linux has')
 def test_memory_stays_the_same_over_many_epochs(cfg, roidb):

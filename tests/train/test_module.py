@@ -10,6 +10,7 @@ import pytest
 
 from dff.errors import CheckpointError, ConfigError
 from lib.engine.checkpoint import load_arrays
+from tests.helpers.marks import slow
 from tests.helpers.module_tools import BATCHES, Batches, make_module, small_symbol, train
 
 WORKER = str(Path(__file__).parents[1] / 'helpers' / 'module_tools.py')
@@ -52,8 +53,7 @@ def run_worker(*arguments):
                           stderr=subprocess.PIPE, universal_newlines=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('devices', [1, 2])
+@pytest.mark.parametrize('devices', [1, slow(2)])
 def test_killed_and_resumed_training_gives_the_same_parameters(tmp_path, devices):
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     run = run_worker(whole, devices, 3)

@@ -39,6 +39,7 @@ def cur_outputs(recorded, key_outputs):
     return recorded.run(instance, inputs, more=CUR_INTERNALS)[0]
 
 
+@pytest.mark.slow
 def test_frame_baseline(recorded):
     instance = network('rfcn', 'resnet_v1_101_rfcn')
     instance.get_test_symbol(recorded.cfg)

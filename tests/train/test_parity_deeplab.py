@@ -54,6 +54,7 @@ def test_names_and_shapes(reference, cfg, which):
     assert list(instance.out_shape_dict) == list(wanted['outputs'])
 
 
+@pytest.mark.slow
 def test_frame_baseline(recorded, cfg):
     inputs = {'data': recorded.key, 'softmax_label': np.zeros((1, 128 * 256))}
     recorded.compare('baseline/', recorded.run(built('deeplab', 'test', cfg), inputs)[0], 1)
@@ -71,6 +72,7 @@ def test_current_frame(recorded, key_outputs, cfg):
     same_classes(outputs, recorded, 'cur/argmax')
 
 
+@pytest.mark.slow
 def test_baseline_training(recorded, cfg):
     inputs = {'data': recorded.cur, 'label': recorded.values['label']}
     _, gradients = recorded.run(built('deeplab', 'train', cfg), inputs, train=True)

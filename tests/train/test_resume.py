@@ -131,6 +131,7 @@ def test_a_stopped_run_goes_on_from_the_newest_whole_checkpoint(experiment, whol
     assert 'passed over: %s is damaged' % newest.states_file in out and 'resuming from ' in out
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint(experiment, whole):
     status, err, newest = stopped_run(experiment, 'interrupted', signal.SIGINT)
     assert status == 130 and 'Traceback' not in err and '--resume goes on from %s' % newest.params_file in err

@@ -9,7 +9,7 @@ from lib.config.defaults import segmentation_defaults
 from lib.dataset.formats.seg_labels import id_table, read_label
 from lib.dataset.formats.seg_records import SegRecord
 from lib.dataset.segdb import load_segdb
-from lib.train.seg_loader import SegLoader, crop_window, load_sample
+from lib.train.loaders.seg_loader import SegLoader, crop_window, load_sample
 
 HEIGHT, WIDTH = 60, 90
 MEANS = np.array([103.06, 115.90, 123.15])
@@ -133,8 +133,8 @@ def test_random_scales_hold_for_frames_and_label_alike(cfg, segdb):
 
 def test_wrong_random_scales_are_refused():
     for settings, message in ((['TRAIN.RANDOM_SCALE=[1.5, 0.5]'], 'TRAIN.RANDOM_SCALE must be two factors'),
-                              (['TRAIN.RANDOM_SCALE=[0, 1]'], 'TRAIN.RANDOM_SCALE must be two factors'),
-                              (['TRAIN.RANDOM_SCALE=[2]'], 'TRAIN.RANDOM_SCALE must be two factors'),
+                              (['TRAIN.RANDOM_SCALE=[0, 1]'], 'all of TRAIN.RANDOM_SCALE must be above 0'),
+                              (['TRAIN.RANDOM_SCALE=[2]'], 'TRAIN.RANDOM_SCALE must hold 2 numbers'),
                               (['TRAIN.RANDOM_SCALE=[1, 2]', 'TRAIN.ENABLE_CROP=false'],
                                'RANDOM_SCALE needs TRAIN.ENABLE_CROP')):
         with pytest.raises(ConfigError, match=message):

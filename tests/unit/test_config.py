@@ -1,5 +1,6 @@
 """Settings: the original's files load, everything else is refused with a message that helps."""
 import glob
+import logging
 import os
 
 import mxnet as mx
@@ -10,7 +11,8 @@ from dff.errors import ConfigError
 from dff_deeplab.config.config import config as dff_deeplab_config
 from lib.config.checks import lr_steps
 from lib.config.config import update_from_file, update_from_settings
-from lib.config.defaults import detection_defaults, segmentation_defaults
+from lib.config.defaults import detection_defaults, flow_defaults, segmentation_defaults
+from lib.config.ranges import CHOICES, RANGES, leaves
 from lib.graph.graph import Graph
 from lib.train.trainer import fixed_param_names, with_stored_statistics
 from lib.utils.paths import ROOT, resolve
@@ -111,7 +113,7 @@ def test_values_are_converted_to_the_type_of_the_key(tmp_path, config):
     ('TEST:\n  KEY_FRAME_INTERVAL: 0', 'TEST.KEY_FRAME_INTERVAL must be at least 1'),
     ('TEST:\n  KEY_FRAME_POLICY: motion', "TEST.KEY_FRAME_POLICY must be fixed, middle or flow, found 'motion'"),
     ('TEST:\n  KEY_FRAME_MISMATCH: 0', 'TEST.KEY_FRAME_MISMATCH must be above 0'),
-    ('TRAIN:\n  lr_step: a,b', "must be epochs separated by commas"),
+    ('TRAIN:\n  lr_step: a,b', "'TRAIN.lr_step' must be epochs above 0 and at most 1000000, separated by commas"),
     ('dataset:\n  CLASSES: [1, 2]', "'dataset.CLASSES' must be a file name or a list of class names"),
     ('gpus: 0\ngpus: 1', "the key 'gpus' stands twice"),
     ('a: [', 'is not valid YAML'),
@@ -152,3 +154,99 @@ def test_list_of_names_that_was_emptied_takes_names_again(config):
     update_from_settings(config, ['network.FIXED_PARAMS=[]'])
     update_from_settings(config, ['network.FIXED_PARAMS=[conv1, res2]'])
     assert config.network.FIXED_PARAMS == ['conv1', 'res2']
+
+
+OF_FOUR = 'must hold 4 numbers, found '
+
+
+@pytest.mark.parametrize('setting, message', [
+    ('TRAIN.lr_step=nan', "'TRAIN.lr_step' must be epochs above 0 and at most 1000000"),
+    ('TRAIN.lr_step=inf', "separated by commas, as in '1.333' or '2,3'; found 'inf'"),
+    ('TRAIN.lr_step=.inf', "'TRAIN.lr_step' must be epochs above 0"),
+    ('TRAIN.lr_step=-1', "'TRAIN.lr_step' must be epochs above 0"),
+    ('TRAIN.lr_step=1e308', "'TRAIN.lr_step' must be epochs above 0"),
+    ('TRAIN.lr_step=[1,[2]]', "'TRAIN.lr_step' must be epochs, as in 1.333, '2,3' or [2, 3], found [1, [2]]"),
+    ('TRAIN.lr_step=true', "'TRAIN.lr_step' must be epochs, as in 1.333, '2,3' or [2, 3], found True"),
+    ('TRAIN.RPN_POST_NMS_TOP_N=0', 'TRAIN.RPN_POST_NMS_TOP_N must be at least 1 and at most 100000, found 0'),
+    ('TEST.RPN_POST_NMS_TOP_N=0', 'TEST.RPN_POST_NMS_TOP_N must be at least 1'),
+    ('TRAIN.BATCH_ROIS_OHEM=0', 'TRAIN.BATCH_ROIS_OHEM must be at least 1'),
+    ('TRAIN.BATCH_ROIS=0', 'TRAIN.BATCH_ROIS must be -1 (all) or at least 1, found 0'),
+    ('TRAIN.RPN_BATCH_SIZE=0', 'TRAIN.RPN_BATCH_SIZE must be at least 1'),
+    ('network.RFCN_GROUP_SIZE=0', 'network.RFCN_GROUP_SIZE must be at least 1 and at most 100, found 0'),
+    ('network.RPN_FEAT_STRIDE=0', 'network.RPN_FEAT_STRIDE must be 16 (that of the feature map of every '
+     'backbone), found 0'),
+    ('network.RCNN_FEAT_STRIDE=8', 'network.RCNN_FEAT_STRIDE must be 16'),
+    ('TRAIN.BBOX_MEANS=[0,0]', 'TRAIN.BBOX_MEANS %s[0.0, 0.0]' % OF_FOUR),
+    ('network.ANCHOR_STDS=[0.1]', 'network.ANCHOR_STDS %s[0.1]' % OF_FOUR),
+    ('network.ANCHOR_STDS=[0.1,0.1,0,0.4]', 'all of network.ANCHOR_STDS must be above 0 and at most 1000000, '
+     'found 0.0'),
+    ('network.ANCHOR_SCALES=[]', 'network.ANCHOR_SCALES must hold at least 1 number, found []'),
+    ('network.PIXEL_MEANS=[1,2,.nan]', 'all of network.PIXEL_MEANS must be at least 0 and at most 255, found nan'),
+    ('TRAIN.lr=-0.001', 'TRAIN.lr must be above 0, found -0.001'),
+    ('TRAIN.lr=0', 'TRAIN.lr must be above 0, found 0.0'),
+    ('TRAIN.lr=nan', 'TRAIN.lr must be above 0, found nan'),
+    ('TRAIN.lr=.inf', 'TRAIN.lr must be above 0, found inf'),
+    ('TRAIN.momentum=2', 'TRAIN.momentum must be at least 0 and below 1, found 2.0'),
+    ('TRAIN.wd=-1', 'TRAIN.wd must be at least 0, found -1.0'),
+    ('TRAIN.FG_THRESH=2', 'TRAIN.FG_THRESH must be at least 0 and at most 1, found 2.0'),
+    ('TRAIN.BG_THRESH_LO=0.6', 'TRAIN.BG_THRESH_LO (0.6) is above TRAIN.BG_THRESH_HI (0.5)'),
+    ('TRAIN.end_epoch=-1', 'TRAIN.end_epoch must be at least 1 and at most 1000000, found -1'),
+    ('TRAIN.end_epoch=%s' % ('9' * 400), "'TRAIN.end_epoch' must be a whole number, found 999"),
+    ('TRAIN.lr=0x%s' % ('f' * 5000), "'TRAIN.lr' must be a number, found <a number of 20000 bits>"),
+    ('TEST.test_epoch=-2', 'TEST.test_epoch must be at least -1 and at most 1000000 (-1: the last), found -2'),
+    ('dataset.NUM_CLASSES=1', 'dataset.NUM_CLASSES must be at least 2'),
+    ('default.kvstore=none', 'default.kvstore must be local, device, dist_sync, dist_device_sync or dist_async, '
+                             "found 'none'"),
+    ('gpus=true', "'gpus' must be devices, as in 0, '0,1', [0, 1] or cpu, found True"),
+    ('SCALES=[true,true]', "'SCALES' must be two whole numbers"),
+], ids=lambda value: value[:40])
+def test_a_number_that_cannot_be_names_its_key_and_its_range(config, setting, message):
+    with pytest.raises(ConfigError) as error:
+        update_from_settings(config, [setting])
+    assert message in str(error.value) and str(error.value).startswith('--set')
+
+
+def test_every_number_and_choice_has_its_range():
+    keys = {}
+    for defaults in (detection_defaults, segmentation_defaults, flow_defaults):
+        keys.update(leaves(defaults()))
+    numbers = {name for name, value in keys.items()
+               if type(value) in (int, float) or isinstance(value, list) and value and not isinstance(value[0], str)}
+    assert numbers == set(RANGES) and set(CHOICES) <= set(keys)
+
+
+@pytest.mark.parametrize('value, steps', [
+    ('2', [2.0]), ('1.333', [1.333]), ("'2,3'", [2.0, 3.0]), ('[2, 3.5]', [2.0, 3.5]), ('[2]', [2.0]), ('', [])])
+def test_steps_of_the_rate_are_text_a_number_or_a_list(config, value, steps):
+    update_from_settings(config, ['TRAIN.lr_step=' + value])
+    assert lr_steps(config.TRAIN.lr_step) == steps
+
+
+def test_values_without_a_limit(config):
+    update_from_settings(config, ['TRAIN.MAX_LOSS=.inf', 'TEST.KEY_FRAME_MISMATCH=.inf', 'gpus=[0, 1]',
+                                  'TEST.max_per_image=-1', 'TEST.RPN_PRE_NMS_TOP_N=0'])
+    assert config.gpus == '0,1' and config.TRAIN.MAX_LOSS == float('inf')
+
+
+def test_a_plugin_s_settings_go_by_their_defaults():
+    config = detection_defaults()
+    config.TRAIN.update({'words': ['a'], 'numbers': [1.0], 'anything': None, 'share': 0.5})
+    update_from_settings(config, ['TRAIN.words=[b, c]', 'TRAIN.numbers=[2]', 'TRAIN.anything=x', 'TRAIN.share=7'])
+    assert (config.TRAIN.words, config.TRAIN.numbers, config.TRAIN.anything) == (['b', 'c'], [2.0], 'x')
+    for setting, message in (('words=3', 'must be a list of names'), ('anything=[1]', 'must be text'),
+                             ('share=.nan', 'TRAIN.share must be a finite number, found nan')):
+        with pytest.raises(ConfigError, match=message):
+            update_from_settings(config, ['TRAIN.' + setting])
+
+
+def original_settings():
+    """The settings files for the published networks."""
+    return sorted(path for path in glob.glob(os.path.join(ROOT, 'experiments', '*', 'cfgs', '*.yaml'))
+                  if os.path.basename(path).startswith(('resnet', 'deeplab_resnet')) or path.endswith('_vid_demo.yaml'))
+
+
+@pytest.mark.parametrize('path', original_settings(), ids=os.path.basename)
+def test_the_original_s_files_load_without_a_complaint(path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger('dff'), 'propagate', True)
+    update_from_file(segmentation_defaults() if 'deeplab' in path else detection_defaults(), path)
+    assert caplog.records == []

@@ -22,38 +22,47 @@ def check(root, tmp_path):
     return run
 
 
-@pytest.mark.parametrize('text, finding', [
-    ('def f():\n    pass\n', '1: f has no docstring'),
-    ('class Box:\n    """A box."""\n\n    def area(self):\n        pass\n', '4: area has no docstring'),
-    ('class Box:\n    size = 1\n', '1: Box has no docstring'),
-    ('async def f():\n    pass\n', '1: f has no docstring'),
-    ('def f(a, b, c):\n    """Add a to b."""\n', '1: f: the docstring does not name c'),
-    ('def f(a, *args, key=1, **more):\n    """Add."""\n', '1: f: the docstring does not name a, args, key, more'),
-    ('def f(first, b, c):\n    """Take firstly b and c."""\n', '1: f: the docstring does not name first'),
-    ('class Box:\n    """A box."""\n\n    def move(self, x, y, z):\n        """Move by x, y."""\n',
-     '4: Box.move: the docstring does not name z'),
-    ('class Box:\n    """A box of x and y."""\n\n    def __init__(self, x, y, z):\n        pass\n',
-     '4: Box.__init__: the docstring does not name z'),
-    ('def f(a):\n    """Half.\n\n    Returns\n    -------\n    float\n    """\n',
-     "1: f: underlined sections; write Google's, as `Args:`"),
-])
+FINDINGS = {
+    'function': ('def f():\n    pass\n', '1: f has no docstring'),
+    'method': ('class Box:\n    """A box."""\n\n    def area(self):\n        pass\n', '4: area has no docstring'),
+    'class': ('class Box:\n    size = 1\n', '1: Box has no docstring'),
+    'coroutine': ('async def f():\n    pass\n', '1: f has no docstring'),
+    'parameter': ('def f(a, b, c):\n    """Add a to b."""\n', '1: f: the docstring does not name c'),
+    'parameters of all kinds': ('def f(a, *args, key=1, **more):\n    """Add."""\n',
+                                '1: f: the docstring does not name a, key, args, more'),
+    'part of a word': ('def f(first, b, c):\n    """Take firstly b and c."""\n',
+                       '1: f: the docstring does not name first'),
+    'parameter of a method': (
+        'class Box:\n    """A box."""\n\n    def move(self, x, y, z):\n        """Move by x, y."""\n',
+        '4: Box.move: the docstring does not name z'),
+    'parameter of __init__': (
+        'class Box:\n    """A box of x and y."""\n\n    def __init__(self, x, y, z):\n        pass\n',
+        '4: Box.__init__: the docstring does not name z'),
+    'underlined': ('def f(a):\n    """Half.\n\n    Returns\n    -------\n    float\n    """\n',
+                   "1: f: underlined sections; write Google's, as `Args:`"),
+}
+CLEAN = {
+    'empty': '',
+    'private function': 'def _f(a, b, c):\n    pass\n',
+    'private class': 'class _Box:\n    def area(self):\n        pass\n',
+    'nested function': 'def f():\n    """Those inside are private."""\n    def g():\n        pass\n',
+    'two parameters': 'def f(a, b):\n    """So few may go without saying."""\n',
+    'underscored parameter': 'def f(a, b, _unused):\n    """It does not count."""\n',
+    'all named': 'def f(a, b, c):\n    """Add.\n\n    Args:\n        a, b: numbers.\n        c: another.\n    """\n',
+    'said elsewhere': 'def f(a, b, c):\n    """See g."""\n',
+    '__init__, by the class': 'class Box:\n    """A box of x, y and z."""\n\n'
+                              '    def __init__(self, x, y, z):\n        pass\n',
+    'self': 'class Box:\n    """A box."""\n\n    def move(self, x, y):\n        """Move it."""\n',
+    'overload': 'from typing import overload\n\n\n@overload\ndef f():\n    ...\n',
+}
+
+
+@pytest.mark.parametrize('text, finding', FINDINGS.values(), ids=list(FINDINGS))
 def test_what_is_found(check, text, finding):
     assert check(text) == (1, [finding])
 
 
-@pytest.mark.parametrize('text', [
-    '',
-    'def _f(a, b, c):\n    pass\n',
-    'class _Box:\n    def area(self):\n        pass\n',
-    'def f():\n    """Nested functions are private."""\n    def g():\n        pass\n',
-    'def f(a, b):\n    """Two parameters may go without saying."""\n',
-    'def f(a, b, _unused):\n    """Neither does an underscored one count."""\n',
-    'def f(a, b, c):\n    """Add.\n\n    Args:\n        a, b: numbers.\n        c: another.\n    """\n',
-    'def f(a, b, c):\n    """See g."""\n',
-    'class Box:\n    """A box of x, y and z."""\n\n    def __init__(self, x, y, z):\n        pass\n',
-    'class Box:\n    """A box."""\n\n    def move(self, x, y):\n        """Move it."""\n',
-    'from typing import overload\n\n\n@overload\ndef f():\n    ...\n',
-])
+@pytest.mark.parametrize('text', CLEAN.values(), ids=list(CLEAN))
 def test_what_is_left_alone(check, text):
     assert check(text) == (0, [])
 

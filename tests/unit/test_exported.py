@@ -126,6 +126,7 @@ def test_segmentation(checkpoints, exported, frames, tmp_path, task):
     assert np.mean(np.array(ids[0]) == np.array(ids[1])) > 0.999 and len(np.unique(ids)) > 1
 
 
+@pytest.mark.slow
 def test_the_wrong_demo(exported, frames, tmp_path, capsys):
     status, _, errors = tiny.run_script('rfcn/demo.py', '--model', exported['dff_rfcn'], '--input', frames,
                                         '--output', tmp_path / 'out')

@@ -38,7 +38,7 @@ def run(code, folder, python=sys.executable):
 def test_every_module_of_dff_is_importable_alone(root):
     status, printed, errors = run(REFUSE + IMPORT_ALL, root)
     assert status == 0, errors
-    assert int(printed) == len([path for path in (root / 'dff').rglob('*.py')])
+    assert int(printed) == len(list((root / 'dff').rglob('*.py')))
 
 
 @pytest.mark.parametrize('name', ABSENT)
@@ -55,9 +55,9 @@ def test_an_environment_of_numpy_and_opencv_alone(root, tmp_path):
                           stderr=subprocess.STDOUT, universal_newlines=True)
     if made.returncode:
         pytest.skip('no virtual environment can be made here: %s' % made.stdout.strip())
-    installed = subprocess.run([str(python), '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--retries', '0',
-                                '--timeout', '20', '--only-binary', ':all:', 'numpy>=1.20,<2',
-                                'opencv-python-headless>=4.5,<4.12'],
+    installed = subprocess.run([str(python), '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check',
+                                '--retries', '0', '--timeout', '20', '--only-binary', ':all:',
+                                'numpy>=1.20,<2', 'opencv-python-headless>=4.5,<4.12'],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     if installed.returncode:
         pytest.skip('pip cannot install NumPy and OpenCV here: %s' % installed.stdout.strip().splitlines()[-1])

@@ -49,9 +49,11 @@ def rings(graph):
 
 def folders_of(graph, root):
     """{folder: folders whose files its own import}; lib/__init__.py, which prepares MXNet's import,
-    counts with lib/utils."""
+    counts with lib/utils, and the front of dff, its __init__ and __main__, with dff/runtime."""
     def folder(path):
         place = path.parent.relative_to(root).as_posix()
+        if path.parent == root / 'dff' and path.name.startswith('__'):
+            return 'dff/runtime'
         return 'lib/utils' if place == 'lib' else place
     found = {folder(path): set() for path in graph}
     for path, others in graph.items():

@@ -63,6 +63,7 @@ def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faste
     assert 0 < abs(a - b).mean() < 0.1 * abs(a).mean()
 
 
+@pytest.mark.slow
 def test_other_values_are_refused(tmp_path):
     cfg = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=1, length=4)
     status, _, err = tiny.run_script('experiments/dff_rfcn/dff_rfcn_test.py', '--cfg', cfg,

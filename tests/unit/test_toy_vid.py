@@ -219,6 +219,7 @@ def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     assert os.listdir(str(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_command_line(root, tmp_path):
     command = [sys.executable, '-m', 'lib.dataset.toy.toy_generator', str(tmp_path / 'toy'), '--train_clips', '1',
                '--train_length', '2', '--stills', '1', '--val_clips', '1', '--val_length', '2']

@@ -11,7 +11,7 @@ from dff.errors import DataError, SetupError
 from dff.files import natural_key
 from dff.image import read_image, resize, to_tensor
 from dff.sources import image_frames, open_frames, read_ahead
-from dff.writers import open_writer
+from dff.writers import check_output, open_folder, open_writer
 from tests.helpers import tiny
 
 
@@ -78,8 +78,9 @@ def test_missing_frame_of_a_list(tmp_path):
         list(image_frames([tmp_path / '000003.JPEG']))
 
 
-def test_video_there_and_back(tmp_path):
-    path = tmp_path / 'new' / 'clip.mp4'
+@pytest.mark.parametrize('name', ['clip.mp4', 'clip.AVI', 'clip.mkv', 'clip.webm'])
+def test_video_there_and_back(tmp_path, name):
+    path = tmp_path / 'new' / name
     with open_writer(path, 12) as write:
         for t in range(7):
             write(tiny.frame(t), '%06d' % t)
@@ -89,7 +90,38 @@ def test_video_there_and_back(tmp_path):
     assert (len(frames), source.length, source.fps) == (7, 7, 12)
     assert frames[0].shape == (64, 96, 3)
     assert np.abs(frames[5].astype(int) - tiny.frame(5)).mean() < 15
-    assert os.listdir(path.parent) == ['clip.mp4']
+    assert os.listdir(path.parent) == [name]
+
+
+@pytest.mark.parametrize('name, ending', [('out.gif', '.gif'), ('out.MOV', '.mov'), ('a/out.wmv', '.wmv'),
+                                          ('out.jpg', '.jpg'), ('out.v2', '.v2'), ('out.mp4.json', '.json')])
+def test_an_ending_that_is_not_written_is_named(tmp_path, name, ending):
+    path = tmp_path / name
+    message = ('%s: files ending in %s are not written. A name that ends in .mp4, .avi, .mkv, .webm gives a video, '
+               'one without an ending a folder of JPEG files' % (path, ending))
+    for attempt in (lambda: check_output(path), lambda: open_writer(path).__enter__()):
+        with pytest.raises(DataError) as error:
+            attempt()
+        assert message in str(error.value)
+    assert os.listdir(tmp_path) == []
+    with open_writer('%s/' % path) as write, open_folder(str(path)) as again:
+        write(tiny.frame(0), '0')
+        again(tiny.frame(1), '1')
+    assert sorted(os.listdir(path)) == ['0.jpg', '1.jpg']
+    check_output(path)
+
+
+@pytest.mark.parametrize('name', ['out', 'out/', 'run.12', '.hidden', 'out.mp4/', 'results.2024-10'])
+def test_names_without_an_ending_are_folders(tmp_path, name):
+    with open_writer(os.path.join(str(tmp_path), name)) as write:
+        write(tiny.frame(0), '0')
+    assert os.listdir(tmp_path / name.rstrip('/')) == ['0.jpg']
+
+
+def test_a_folder_in_the_place_of_a_video_is_named(tmp_path):
+    (tmp_path / 'out.avi').mkdir()
+    with pytest.raises(DataError, match='out.avi: a video is to be written, but there is a folder of that name'):
+        check_output(tmp_path / 'out.avi')
 
 
 def test_frames_of_another_size_fit_into_the_video(tmp_path):
@@ -136,6 +168,8 @@ def test_no_encoder(tmp_path, monkeypatch):
         def release(self):
             pass
     monkeypatch.setattr(cv2, 'VideoWriter', NoVideoWriter)
+    with pytest.raises(SetupError, match='cannot encode .mp4 video; pass a folder'):
+        check_output(tmp_path / 'clip.mp4')
     with pytest.raises(SetupError, match='cannot encode .mp4 video; pass a folder'):
         with open_writer(tmp_path / 'clip.mp4') as write:
             write(tiny.frame(0), '0')

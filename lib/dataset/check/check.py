@@ -53,8 +53,9 @@ class DetectionReport(Report):
 def check(cfg, limit=10, decode=False, workers=None):
     """Look through the image sets of `cfg`, a detection configuration; returns a DetectionReport.
 
-    limit: problems of each kind to keep, 0 for all. decode: decode every image, not only its header and end. workers: processes.
-    Raises ConfigError, DataError where there is nothing to look through: another kind of data set, no list that can be read.
+    limit: problems of each kind to keep, 0 for all. decode: decode every image, not only its
+    header and end. workers: processes. Raises ConfigError, DataError where there is nothing to look
+    through: another kind of data set, no list that can be read.
     """
     problems = Problems(limit)
     try:

@@ -1,4 +1,5 @@
 """The report of a check as one HTML file that needs nothing else."""
+
 import base64
 import html
 
@@ -14,9 +15,10 @@ from dff.errors import DataError
 from dff.files import atomic_path
 from dff.image import read_image
 
-SAMPLES, WIDTH = 12, 320       # frames of each image set; pixels
+SAMPLES, WIDTH = 12, 320  # frames of each image set; pixels
 SIDES = (16, 32, 64, 128, 256, 512)
-STYLE = '''body { font: 14px sans-serif; margin: 2em auto; max-width: 1040px } td, th { padding: 1px 8px; text-align: left }
+STYLE = '''body { font: 14px sans-serif; margin: 2em auto; max-width: 1040px }
+td, th { padding: 1px 8px; text-align: left }
 .bar { background: #47a; height: 10px } .error { color: #b00 } .warning { color: #a60 } .note { color: #555 }
 li { font-family: monospace; font-size: 12px; overflow-wrap: anywhere }
 figure { display: inline-block; margin: 4px } figcaption { font-size: 11px }'''
@@ -30,7 +32,10 @@ def write_html(report, path, title):
 
     report: of check or check_segmentation; title: of the page.
     """
-    parts = [PAGE % (_text(title), STYLE), '<h1>%s</h1><p><b>%s</b></p>' % (_text(title), _text(report.summary()))]
+    parts = [
+        PAGE % (_text(title), STYLE),
+        '<h1>%s</h1><p><b>%s</b></p>' % (_text(title), _text(report.summary())),
+    ]
     parts += _problems(report)
     for role, counts in report.counts.items():
         parts += [
@@ -43,7 +48,9 @@ def write_html(report, path, title):
             if isinstance(one, CheckedSegSet)
             else _detection_set(one, report.classes)
         )
-    with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8', errors='replace') as stream:
+    with atomic_path(path) as temporary, open(
+        temporary, 'w', encoding='utf-8', errors='replace'
+    ) as stream:
         stream.write('\n'.join(parts + ['</body></html>']))
 
 
@@ -71,7 +78,7 @@ def _segmentation_set(one, classes):
     for record in _spread(one.records):
         try:
             image, label = read_image(record.image), one.dataset.read_label(record)
-        except DataError:      # listed among the problems
+        except DataError:  # listed among the problems
             continue
         picture = overlay(image, label, one.dataset.palette)
         draw_legend(
@@ -117,7 +124,9 @@ def _bars(rows):
     """A table of (name, count) with a bar each."""
     rows = list(rows)
     largest = max([count for _, count in rows] + [1])
-    return '<table>%s</table>' % ''.join(BAR % (_text(name), count, round(100 * count / largest)) for name, count in rows)
+    return '<table>%s</table>' % ''.join(
+        BAR % (_text(name), count, round(100 * count / largest)) for name, count in rows
+    )
 
 
 def _problems(report):
@@ -126,8 +135,17 @@ def _problems(report):
         for kind, count in report.problems.level(level).items():
             kept = report.problems.kept[kind]
             more = ['... and %d more' % (count - len(kept))] if len(kept) < count else []
-            parts.append('<h3 class="%s">%s: %s (%d)</h3><p>%s</p><ul>%s</ul>' % (
-                level, level, kind, count, _text(KINDS[kind][1]), ''.join('<li>%s</li>' % _text(line) for line in kept + more)))
+            parts.append(
+                '<h3 class="%s">%s: %s (%d)</h3><p>%s</p><ul>%s</ul>'
+                % (
+                    level,
+                    level,
+                    kind,
+                    count,
+                    _text(KINDS[kind][1]),
+                    ''.join('<li>%s</li>' % _text(line) for line in kept + more),
+                )
+            )
     return parts
 
 
@@ -136,14 +154,20 @@ def _sizes(boxes):
         return []
     sides = np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2] + 1, 0)).prod(axis=1)
     counts = np.bincount(np.searchsorted(SIDES, sides, 'right'), minlength=len(SIDES) + 1)
-    names = ['below %d' % SIDES[0]] + ['%d to %d' % pair for pair in zip(SIDES, SIDES[1:])] + ['%d and more' % SIDES[-1]]
+    names = (
+        ['below %d' % SIDES[0]]
+        + ['%d to %d' % pair for pair in zip(SIDES, SIDES[1:])]
+        + ['%d and more' % SIDES[-1]]
+    )
     return ['<h3>Boxes by size (square root of the area, pixels)</h3>', _bars(zip(names, counts))]
 
 
 def _speeds(motion):
     found = speeds(motion) if len(motion) else None
     if found is None:
-        return ['<h3>Motion</h3><p>not known: no object has a track id and a second box within 10 listed frames</p>']
+        return [
+            '<h3>Motion</h3><p>not known: no object has a track id and a second box within 10 listed frames</p>'
+        ]
     names = ['%s (motion IoU %s)' % (name, RANGES[name]) for name in SPEEDS] + ['not known']
     return ['<h3>Motion</h3>', _bars(zip(names, [(found == s).sum() for s in (0, 1, 2, -1)]))]
 
@@ -156,7 +180,7 @@ def _samples(one, names):
     for i in _spread(candidates):
         try:
             image = read_image(one.dataset.image_path(entries[i].path))
-        except DataError:      # what the header did not tell
+        except DataError:  # what the header did not tell
             continue
         boxes, labels = one.table.of(i)
         parts.append(_figure(_draw(image, boxes, labels, names), entries[i].path))
@@ -165,9 +189,20 @@ def _samples(one, names):
 
 def _draw(image, boxes, classes, names):
     scale = WIDTH / image.shape[1]
-    canvas = cv2.resize(image, (WIDTH, max(1, round(image.shape[0] * scale))), interpolation=cv2.INTER_AREA)
+    canvas = cv2.resize(
+        image, (WIDTH, max(1, round(image.shape[0] * scale))), interpolation=cv2.INTER_AREA
+    )
     for box, c in zip(np.clip(boxes * scale, -WIDTH, 4 * WIDTH), classes):
         x1, y1, x2, y2 = (int(round(value)) for value in box)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), class_colour(int(c)), 1)
-        cv2.putText(canvas, names[c], (x1, max(y1 - 2, 9)), cv2.FONT_HERSHEY_SIMPLEX, 0.35, class_colour(int(c)), 1, cv2.LINE_AA)
+        cv2.putText(
+            canvas,
+            names[c],
+            (x1, max(y1 - 2, 9)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.35,
+            class_colour(int(c)),
+            1,
+            cv2.LINE_AA,
+        )
     return canvas

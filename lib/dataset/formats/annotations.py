@@ -12,13 +12,15 @@ import numpy as np
 from lib.dataset.formats.classes import ClassList
 from lib.dataset.formats.problems import ReportFunction, refuse
 from lib.dataset.formats.xml_text import XMLError, parse_xml
-from dff.errors import DataError
+from dff.errors import DataError, shown
 from dff.image import read_image
 from lib.utils.parallel import process_map
 from lib.utils.progress import progress_bar
 
 # Below this many files one process is done before others have started (0.12 ms a file; threads are slower).
 PARALLEL_FROM = 20000
+MAX_SIDE = 2 ** 27           # pixels of an image as a whole
+NAME_LENGTH = 100            # letters that are kept of the name of an unknown class, which is for messages only
 
 Size = Tuple[int, int]       # height, width
 # Of one image, by parse_indexed: height, width, boxes, class indices, track ids, names of unknown classes.
@@ -35,7 +37,9 @@ class Source(NamedTuple):
 
 @dataclass
 class AnnotationTable:
-    """The annotations of many images as arrays; image i owns rows offsets[i]:offsets[i + 1] of boxes and classes."""
+    """The annotations of many images as arrays; image i owns rows offsets[i]:offsets[i + 1] of
+    boxes and classes.
+    """
 
     sizes: np.ndarray       # int32 [n, 2]: height, width, pixels
     offsets: np.ndarray     # int64 [n + 1]
@@ -123,7 +127,7 @@ def _number(element, tag, index, source, report):
         value = math.nan
     if not math.isfinite(value):
         report('annotation invalid', source.where,
-               'object %d of %s: expected a number in <bndbox><%s>, found %r' % (index, source.xml, tag, text))
+               'object %d of %s: expected a number in <bndbox><%s>, found %s' % (index, source.xml, tag, shown(text)))
         return None
     return value
 
@@ -134,6 +138,10 @@ def _size(root, source, report):
         height, width = int(root.findtext('size/height')), int(root.findtext('size/width'))
     except (TypeError, ValueError):
         height = width = 0
+    if max(height, width) > MAX_SIDE:
+        report('annotation invalid', source.where, '%s: a side of <size> has at most %d pixels, found %s x %s'
+               % (source.xml, MAX_SIDE, shown(width), shown(height)))
+        return None
     if height > 0 and width > 0:
         return height, width
     try:
@@ -178,8 +186,10 @@ def class_indices(classes: ClassList) -> Dict[str, int]:
     return indices
 
 
-def parse_indexed(indices: Dict[str, int], source: Source, report: ReportFunction = refuse) -> Parsed:
-    """Read one XML file as parse_annotation does and split its objects by whether their class is known.
+def parse_indexed(indices: Dict[str, int], source: Source,
+                  report: ReportFunction = refuse) -> Parsed:
+    """Read one XML file as parse_annotation does and split its objects by whether their class is
+    known.
 
     Args:
         indices: of class_indices.
@@ -194,7 +204,7 @@ def parse_indexed(indices: Dict[str, int], source: Source, report: ReportFunctio
     height, width = size or (0, 0)
     known = [o for o in objects if o.name in indices]
     return (height, width, [o[1:5] for o in known], [indices[o.name] for o in known],
-            [o.track for o in known], [o.name for o in objects if o.name not in indices])
+            [o.track for o in known], [o.name[:NAME_LENGTH] for o in objects if o.name not in indices])
 
 
 class TableBuilder:

@@ -2,8 +2,6 @@
 import hashlib
 import logging
 import os
-import zipfile
-import zlib
 from typing import Optional, Sequence
 
 import numpy as np
@@ -18,7 +16,8 @@ VERSION = 3   # of the arrays below; raise it when they change
 
 
 def fingerprint(image_set: ImageSet, sources: Sequence[Source], classes: ClassList) -> str:
-    """Return a hexadecimal digest of everything that the AnnotationTable of an image set depends on.
+    """Return a hexadecimal digest of everything that the AnnotationTable of an image set depends
+    on.
 
     These are the entries of `image_set`, the names of `classes` in annotations, and the name,
     size and
@@ -42,7 +41,9 @@ def fingerprint(image_set: ImageSet, sources: Sequence[Source], classes: ClassLi
 
 
 def load(path: str, key: str) -> Optional[AnnotationTable]:
-    """Return the AnnotationTable stored at `path` under `key`; None where it is absent, stale or damaged."""
+    """Return the AnnotationTable stored at `path` under `key`; None where it is absent, stale or
+    damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored['key']) != key:
@@ -51,12 +52,22 @@ def load(path: str, key: str) -> Optional[AnnotationTable]:
                 dict(zip(stored[kind + '_names'].tolist(), stored[kind + '_counts'].tolist()))
                 for kind in ('unknown', 'other')
             )
-            return AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'],
-                                   stored['unknown'], names, stored['tracks'], others)
-    except FileNotFoundError:
+            table = AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'],
+                                    stored['unknown'], names, stored['tracks'], others)
+            return table if _is_whole(table) else None
+    except Exception:       # a byte changed has zipfile and NumPy raise nearly anything, MemoryError among it
         return None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
-        return None
+
+
+def _is_whole(table: AnnotationTable) -> bool:
+    """Whether the arrays have the types and shapes that fit each other."""
+    offsets, images, boxes = table.offsets, len(table.sizes), len(table.boxes)
+    found = [(array.dtype, array.shape) for array in (
+        table.sizes, offsets, table.boxes, table.classes, table.unknown, table.tracks)]
+    wanted = [(np.int32, (images, 2)), (np.int64, (images + 1,)), (np.float64, (boxes, 4)),
+              (np.int32, (boxes,)), (np.int32, (images,)), (np.int32, (boxes,))]
+    return (found == wanted and offsets[0] == 0 and offsets[-1] == boxes and bool((np.diff(offsets) >= 0).all())
+            and all(isinstance(count, int) for count in table.unknown_names.values()))
 
 
 def store(path: str, key: str, table: AnnotationTable, logger: logging.Logger) -> None:

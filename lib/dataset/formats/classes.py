@@ -63,7 +63,8 @@ class ClassList:
 
 
 def load_classes(setting: Optional[ClassSetting] = None) -> ClassList:
-    """Return the ClassList of a `dataset.CLASSES` setting: None (ImageNet VID), a list, or the path of a file.
+    """Return the ClassList of a `dataset.CLASSES` setting: None (ImageNet VID), a list, or the
+    path of a file.
 
     A list item or line is `id name` (the id is what <name> holds in the annotations), or a name
     that is its own id and may hold blanks: is_id says which. Relative paths start at the
@@ -75,8 +76,10 @@ def load_classes(setting: Optional[ClassSetting] = None) -> ClassList:
     return _parse(*class_lines(setting, 'id name'))
 
 
-def class_lines(setting: ClassSetting, form: str) -> Tuple[List[Tuple[int, str]], str, Type[DFFError]]:
-    """Return ([(line number, text)], where they stand, class of error to raise about them) of a class list.
+def class_lines(setting: ClassSetting,
+                form: str) -> Tuple[List[Tuple[int, str]], str, Type[DFFError]]:
+    """Return ([(line number, text)], where they stand, class of error to raise about them) of a
+    class list.
 
     setting: a list of lines, or the path of a text file. form: of a line, for messages. Raises
     DataError for a file that is missing or no text.
@@ -126,16 +129,16 @@ def is_id(word: str, rest: str) -> bool:
 def _parse(lines: Iterable[Tuple[int, str]], source: str, error: Type[DFFError]) -> ClassList:
     entries = [(number, ' '.join(text.split())) for number, text in lines]
     parts = [(number, text, *text.partition(' ')[::2]) for number, text in entries if text]
-    names, ids = [BACKGROUND], [BACKGROUND]
+    # In order; a list would be searched for each line.
+    names, ids = {BACKGROUND: None}, {BACKGROUND: None}
     for number, text, word, rest in parts:
         identifier, name = (word, rest) if rest and is_id(word, rest) else (text, text)
         if identifier in ids or name in names:
-            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, text))
-        ids.append(identifier)
-        names.append(name)
+            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, text[:200]))
+        ids[identifier] = names[name] = None
     if len(names) == 1:
         raise error('%s holds no class; expected `id name` lines' % source)
-    return ClassList(names, ids, _other_names([part[1:] for part in parts], ids))
+    return ClassList(list(names), list(ids), _other_names([part[1:] for part in parts], list(ids)))
 
 
 def _other_names(parts: List[Tuple[str, str, str]], ids: List[str]) -> Dict[str, int]:
@@ -146,6 +149,7 @@ def _other_names(parts: List[Tuple[str, str, str]], ids: List[str]) -> Dict[str,
     left out.
     """
     found: Dict[str, List[int]] = {}
+    known = set(ids)
     for index, (text, word, rest) in enumerate(parts, 1):
         if rest:
             for name in [word] if ids[index] == text else [text, rest]:
@@ -153,5 +157,5 @@ def _other_names(parts: List[Tuple[str, str, str]], ids: List[str]) -> Dict[str,
     return {
         name: indices[0]
         for name, indices in found.items()
-        if len(indices) == 1 and name not in ids
+        if len(indices) == 1 and name not in known
     }

@@ -1,7 +1,7 @@
 """Image sets for a data set in the ILSVRC2015 layout, made from the files that are there.
 
-Clips are the folders below Data/VID/train and Data/VID/val that hold 000000.JPEG, 000001.JPEG, ...; stills are the
-images below Data/DET/train.
+Clips are the folders below Data/VID/train and Data/VID/val that hold 000000.JPEG, 000001.JPEG,
+...; stills are the images below Data/DET/train.
 """
 import os
 import random
@@ -45,7 +45,8 @@ class _List(NamedTuple):
 
 
 def make_image_sets(root: str, options: Options = Options()) -> Tuple[List[str], List[str]]:
-    """Write ImageSets/*.txt of the data set at `root`; return (names of the lists, lines that say what is in them).
+    """Write ImageSets/*.txt of the data set at `root`; return (names of the lists, lines that say
+    what is in them).
 
     VID_train_<per_clip>frames, VID_val_frames and VID_val_videos, DET_train_all or
     DET_train_<per_class>perclass: those for which there are images; `options` say how many. Raises
@@ -79,7 +80,9 @@ def make_image_sets(root: str, options: Options = Options()) -> Tuple[List[str],
 
 
 def spread(candidates: Sequence[_T], count: int) -> List[_T]:
-    """Return `count` of `candidates`, at (i + 0.5) * length / count; all of them where `count` is 0 or not less."""
+    """Return `count` of `candidates`, at (i + 0.5) * length / count; all of them where `count` is
+    0 or not less.
+    """
     if not count or len(candidates) <= count:
         return list(candidates)
     return [candidates[(2 * i + 1) * len(candidates) // (2 * count)] for i in range(count)]
@@ -130,8 +133,10 @@ def _validation_lists(root: str, lines: List[str]) -> List[_List]:
 
 
 def _still_lists(root: str, options: Options, lines: List[str]) -> List[_List]:
-    """Stills, at most `per_class` of each class. Those of rare classes come first, or the common classes beside them
-    would be full before."""
+    """Stills, at most `per_class` of each class.
+
+    Those of rare classes come first, or the common classes beside them would be full before.
+    """
     stills = _find_stills(root)
     classes: Dict[str, Set[str]] = {}
     for path in progress_bar(stills, desc='stills', unit='image', disable=len(stills) < 1000, leave=False):
@@ -164,7 +169,10 @@ def _entry(clip: _Clip, frame: int, number: int = 1) -> Entry:
 
 
 def _find_clips(root: str, part: str) -> List[_Clip]:
-    """[_Clip] below Data/VID/<part>, in order of their paths. Raises DataError where a frame is missing."""
+    """[_Clip] below Data/VID/<part>, in order of their paths.
+
+    Raises DataError where a frame is missing.
+    """
     tree = os.path.join(root, 'Data', 'VID')
     clips = []
     for folder, _, names in os.walk(os.path.join(tree, part), followlinks=True):
@@ -183,7 +191,9 @@ def _find_clips(root: str, part: str) -> List[_Clip]:
 
 
 def _find_stills(root: str) -> List[str]:
-    """Paths below Data/DET, without extension, of the images in Data/DET/train that have an annotation, in order."""
+    """Paths below Data/DET, without extension, of the images in Data/DET/train that have an
+    annotation, in order.
+    """
     tree = os.path.join(root, 'Data', 'DET')
     stills: List[str] = []
     for folder, _, names in os.walk(os.path.join(tree, 'train'), followlinks=True):
@@ -199,7 +209,10 @@ def _names(folder: str) -> Set[str]:
 
 
 def _has_object(root: str, clip: str, frame: int) -> bool:
-    """Whether an annotation has an <object>. Not parsed: ImageNet VID has more than a million of them."""
+    """Whether an annotation has an <object>.
+
+    Not parsed: ImageNet VID has more than a million of them.
+    """
     path = os.path.join(root, 'Annotations', 'VID', clip, '%06d.xml' % frame)
     try:
         with open(path, 'rb') as stream:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from lib.dataset.formats.problems import ReportFunction, refuse
-from dff.errors import ConfigError, DataError
+from dff.errors import ConfigError, DataError, shown
 from dff.files import atomic_path
 
 FORMATS = {
@@ -26,7 +26,8 @@ FORMATS = {
     'frames': 'path frame_number',
     'videos': 'clip_dir first_number 0 clip_length',
 }
-MAX_CLIP, MAX_FRAMES = 10 ** 6, 10 ** 7      # frames of a clip and of a list: more is a mistake that would fill the memory
+# Frames of a clip and of a list: more is a mistake that would fill the memory (300 bytes a frame).
+MAX_CLIP, MAX_FRAMES = 10 ** 6, 2 * 10 ** 6
 _TWO_FIELDS = re.compile(r'\s*(\S.*?)\s+(\d{1,9})')
 _FOUR_FIELDS = re.compile(r'\s*(\S.*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})')
 _ENDING = re.compile(r'\.jpe?g$', re.IGNORECASE)
@@ -74,17 +75,17 @@ def read_image_set(folder: str, name: str, report: ReportFunction = refuse) -> I
     """
     tree = name.split('_', 1)[0]
     if tree not in ('DET', 'VID') or '_' not in name:
-        raise ConfigError("image set '%s': the name must start with DET_ or VID_, which says where its images are" % name)
+        raise ConfigError("image set '%s': the name must start with DET_ or VID_, which says where its images are"
+                          % name)
     file = os.path.join(folder, name + '.txt')
     lines = _read_lines(file)
     kind = _kind(tree, name, lines[0][1])
     entries: List[Entry] = []
     clips: Dict[Optional[str], Optional[str]] = {}        # one text for all frames of a clip
+    _check_total(kind, lines, file)
     for number, text in lines:
         for entry in _parse_line(kind, text, '%s, line %d' % (file, number), number, report):
             entries.append(entry._replace(clip=clips.setdefault(entry.clip, entry.clip)))
-        if len(entries) > MAX_FRAMES:
-            raise DataError('%s, line %d: the list holds more than %d frames' % (file, number, MAX_FRAMES))
     if kind == 'frames':
         entries = _with_clip_lengths(entries)
     if kind in ('frames', 'videos'):
@@ -117,8 +118,20 @@ def _kind(tree, name, first_line):
     return 'training' if _FOUR_FIELDS.fullmatch(first_line) else 'frames'
 
 
+def _check_total(kind, lines, file):
+    """DataError where a list holds more than MAX_FRAMES frames, before any is made."""
+    total = 0
+    for number, text in lines:
+        match = _FOUR_FIELDS.fullmatch(text) if kind == 'videos' else None
+        total += min(int(match.group(4)), MAX_CLIP) if match else 1
+        if total > MAX_FRAMES:
+            raise DataError('%s, line %d: the list holds more than %d frames' % (file, number, MAX_FRAMES))
+
+
 def _parse_line(kind, text, where, number, report):
-    """The entries of one line: one, or the frames of a clip for `videos`; none where it is malformed."""
+    """The entries of one line: one, or the frames of a clip for `videos`; none where it is
+    malformed.
+    """
     four = _FOUR_FIELDS.fullmatch(text)
     match = four if kind in ('training', 'videos') else None if four else _TWO_FIELDS.fullmatch(text)
     if not match:
@@ -154,7 +167,8 @@ def _clean_path(path, kind):
 
 
 def _malformed(kind, text, where, report, remark=''):
-    report('list syntax', where, "expected '%s', fields split by one space%s; found %r" % (FORMATS[kind], remark, text))
+    report('list syntax', where, "expected '%s', fields split by one space%s; found %s"
+           % (FORMATS[kind], remark, shown(text)))
     return []
 
 

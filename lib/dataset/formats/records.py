@@ -52,6 +52,8 @@ class Clip:
 
 
 def frame_path(pattern: str, frame_id: int) -> str:
-    """Return `pattern`, a clip's, with its last %06d filled by `frame_id`; folders may hold other percent signs."""
+    """Return `pattern`, a clip's, with its last %06d filled by `frame_id`; folders may hold other
+    percent signs.
+    """
     head, tail = pattern.rsplit('%06d', 1)
     return '%s%06d%s' % (head, frame_id, tail)

@@ -11,7 +11,7 @@ from easydict import EasyDict
 
 from lib.dataset.formats.classes import ClassSetting, class_lines
 from dff.labels import default_palette
-from dff.errors import ConfigError
+from dff.errors import ConfigError, shown
 
 FORM = 'name [red green blue]'
 MAX_CLASSES = 254              # ids are bytes; 255 means ignore, 254 stands for a wrong id
@@ -30,7 +30,8 @@ class SegClassList:
 
 
 def load_seg_classes(setting: ClassSetting) -> SegClassList:
-    """Return the SegClassList of a list of `name [red green blue]` items, or of the path of a file of such lines.
+    """Return the SegClassList of a list of `name [red green blue]` items, or of the path of a file
+    of such lines.
 
     Line n is the class of id n - 1; blank lines do not count. Classes without a colour get one.
     Relative paths start at the repository root. Raises DataError for a missing or malformed file,
@@ -38,19 +39,22 @@ def load_seg_classes(setting: ClassSetting) -> SegClassList:
     """
     lines, source, error = class_lines(setting, FORM)
     names: List[str] = []
+    taken = set()
     colours = []
     for number, text in lines:
         if not text.strip():
             continue
         match = _LINE.fullmatch(text.strip())
         if match is None:      # a list item of several lines
-            raise error('%s, line %d: expected `%s`, found %r' % (source, number, FORM, text))
+            raise error('%s, line %d: expected `%s`, found %s' % (source, number, FORM, shown(text)))
         name, *colour = match.groups()
-        if name in names:
+        if name in taken:
             raise error("%s, line %d: the class '%s' stands there twice" % (source, number, name))
         if colour[0] is not None and any(len(value) > 9 or int(value) > 255 for value in colour):
-            raise error('%s, line %d: red, green and blue are 0 to 255; found %r' % (source, number, text.strip()))
+            raise error('%s, line %d: red, green and blue are 0 to 255; found %s'
+                        % (source, number, shown(text.strip())))
         names.append(name)
+        taken.add(name)
         colours.append(None if colour[0] is None else [int(value) for value in colour])
     if not 2 <= len(names) <= MAX_CLASSES:
         raise error('%s holds %d classes; expected 2 to %d `%s` lines, in the order of the ids'

@@ -1,4 +1,6 @@
-"""Reading label maps: PNG files whose pixels are class ids, with errors that say what to do about others."""
+"""Reading label maps: PNG files whose pixels are class ids, with errors that say what to do about
+others.
+"""
 from typing import Iterable, Optional
 
 import cv2
@@ -55,7 +57,9 @@ def read_label(path: str, table: np.ndarray, frame: Optional[str] = None) -> np.
 
 
 def _read_values(path):
-    """Pixels of a PNG with one channel, [H, W]: uint8, or wider where the file has more than 8 bits."""
+    """Pixels of a PNG with one channel, [H, W]: uint8, or wider where the file has more than 8
+    bits.
+    """
     image = open_png(path)
     if image.mode not in ('L', '1', 'I', 'I;16', 'I;16B'):
         raise DataError('label %s %s; expected one channel of class ids%s'

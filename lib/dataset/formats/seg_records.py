@@ -1,4 +1,6 @@
-"""What a segmentation data set hands to loaders and tests: labelled frames and the clips that they stand in."""
+"""What a segmentation data set hands to loaders and tests: labelled frames and the clips that they
+stand in.
+"""
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Iterable, List
@@ -19,7 +21,9 @@ class SegRecord:
         return SegRecord(self.image, self.label, self.frames, self.index, not self.flipped)
 
     def frame_path(self, offset: int) -> str:
-        """Return the path of the frame `offset` frames later (earlier below 0), clipped to the clip."""
+        """Return the path of the frame `offset` frames later (earlier below 0), clipped to the
+        clip.
+        """
         return self.frames[min(max(self.index + offset, 0), len(self.frames) - 1)]
 
 
@@ -32,6 +36,8 @@ class SegClip:
 
 
 def group_clips(records: Iterable[SegRecord]) -> List[SegClip]:
-    """Return the clips of `records` that stand in order: neighbours that share their `frames` belong together."""
+    """Return the clips of `records` that stand in order: neighbours that share their `frames`
+    belong together.
+    """
     runs = (list(run) for _, run in groupby(records, key=lambda record: id(record.frames)))
     return [SegClip(run[0].frames, run) for run in runs]

@@ -2,46 +2,62 @@
 import collections
 import math
 import os
+from typing import Counter, Dict, Iterator, List, Sequence, Set, Tuple, Union
 from xml.sax.saxutils import escape
 
 from lib.dataset.formats.classes import BACKGROUND
 from lib.dataset.formats.image_set_maker import EXTENSION
-from lib.dataset.importers.media import ImageFile, Images, Video
+from lib.dataset.importers.media import Decoded, ImageFile, Images, Media, Video
+from lib.dataset.importers.model import Box, Clip, Report
 from lib.dataset.importers.paths import output_name, unique, without_part
 from dff.errors import DataError
 from lib.utils.progress import progress_bar
 
 UNREADABLE = 'images: unreadable'
+_Image = Union[ImageFile, Decoded]
 
 
 class Written:
     """What a Layout has written, counted."""
 
-    def __init__(self):
-        self.clips = collections.Counter()       # by part
-        self.stills = collections.Counter()      # by part
-        self.frames = collections.Counter()      # by part, clips and stills
-        self.labelled = collections.Counter()    # frames by part
-        self.how = collections.Counter()         # images: linked, copied, converted, decoded
-        self.boxes = {'train': collections.Counter(), 'val': collections.Counter()}      # by class id
+    def __init__(self) -> None:
+        self.clips: Counter[str] = collections.Counter()       # by part
+        self.stills: Counter[str] = collections.Counter()      # by part
+        self.frames: Counter[str] = collections.Counter()      # by part, clips and stills
+        self.labelled: Counter[str] = collections.Counter()    # frames by part
+        self.how: Counter[str] = collections.Counter()         # images: linked, copied, converted, decoded
+        # By part, then by class id.
+        self.boxes: Dict[str, Counter[str]] = {'train': collections.Counter(), 'val': collections.Counter()}
         self.clipped = 0                         # boxes that reached over an edge
         self.tracks = 0
-        self.remarks = []  # lines about videos whose frames could not all be read
-        self.names = {}                          # {class id: class name} in order of first occurrence
+        # Lines about videos whose frames could not all be read.
+        self.remarks: List[str] = []
+        self.names: Dict[str, str] = {}          # {class id: class name} in order of first occurrence
 
 
 class Layout:
-    """Writes below `folder`. wanted: class names to keep, [] for all; report: a model.Report."""
+    """Writes clips in the ILSVRC2015 layout, and counts what it wrote in `written`."""
 
-    def __init__(self, folder, wanted, copy, report):
+    def __init__(self, folder: str, wanted: Sequence[str], copy: bool, report: Report) -> None:
+        """Set up writing.
+
+        Args:
+            folder: where to write.
+            wanted: class names to keep; none keeps all.
+            copy: copy JPEG files, do not link them.
+            report: where to count what is left out.
+        """
         self.folder, self.copy, self.report = folder, copy, report
         self.wanted = {class_id(name) for name in wanted}
         self.written = Written()
-        self._taken = set()
+        self._taken: Set[str] = set()
 
-    def write(self, clips):
-        """Write all clips, with a progress bar over their frames. Raises DataError."""
-        lengths = [clip.media.length for clip in clips]
+    def write(self, clips: Sequence[Clip]) -> None:
+        """Write clips, whose parts are 'train' or 'val', with a progress bar over their frames.
+
+        Raises DataError where labels cannot be read, OSError where the disk refuses.
+        """
+        lengths = [clip.media.length or 0 for clip in clips]
         total = sum(lengths) if all(lengths) else None         # not every video states its length
         with progress_bar(total=total, desc='importing', unit='frame', leave=False) as bar:
             for clip in clips:
@@ -50,14 +66,9 @@ class Layout:
     def _clip(self, clip, bar):
         base = '%s/%s' % (clip.part, output_name(without_part(clip.name)))
         name, still = unique(base, self._taken), clip.still and clip.part == 'train'
-        tree, labels, tracks, seen, position, last = (
-            'DET' if still else 'VID',
-            clip.open_labels(),
-            set(),
-            set(),
-            0,
-            None,
-        )
+        tree, labels, position, last = 'DET' if still else 'VID', clip.open_labels(), 0, -1
+        tracks: Set[int] = set()
+        seen: Set[int] = set()
         for number, image in _readable(clip.media, self.report):
             bar.update()
             seen.add(number)
@@ -151,17 +162,19 @@ class Layout:
                          % (escape(folder), escape(name), image.width, image.height, objects))
 
 
-def class_name(name):
-    """A class name of a source with single spaces and without control characters."""
+def class_name(name: str) -> str:
+    """Return a class name of a source with single spaces and without control characters."""
     return ' '.join(''.join(c if c.isprintable() else ' ' for c in name).split())
 
 
-def class_id(name):
-    """What <name> holds and the lines of class lists begin with: the class name, its spaces replaced."""
+def class_id(name: str) -> str:
+    """Return what <name> holds and the lines of class lists begin with: the class name, its spaces
+    replaced.
+    """
     return class_name(name).replace(' ', '_')
 
 
-def _readable(media, report):
+def _readable(media: Media, report: Report) -> Iterator[Tuple[int, _Image]]:
     """(number, image) of all frames of a clip; image files that cannot be read are counted."""
     if not isinstance(media, Images):
         yield from media
@@ -175,9 +188,10 @@ def _readable(media, report):
         yield number, image
 
 
-def _object(box):
+def _object(box: Box) -> str:
     corners = ''.join('\t\t\t<%s>%s</%s>\n' % (tag, ('%.2f' % value).rstrip('0').rstrip('.'), tag)
                       for tag, value in (('xmax', box.x2), ('xmin', box.x1), ('ymax', box.y2), ('ymin', box.y1)))
     track = '' if box.track is None else '\t\t<trackid>%d</trackid>\n' % box.track
-    return ('\t<object>\n%s\t\t<name>%s</name>\n\t\t<bndbox>\n%s\t\t</bndbox>\n\t\t<occluded>%d</occluded>\n\t\t<generated>%d</generated>\n'
-            '\t</object>\n' % (track, escape(class_id(box.name)), corners, box.occluded, box.generated))
+    return ('\t<object>\n%s\t\t<name>%s</name>\n\t\t<bndbox>\n%s\t\t</bndbox>\n\t\t<occluded>%d</occluded>\n'
+            '\t\t<generated>%d</generated>\n\t</object>\n'
+            % (track, escape(class_id(box.name)), corners, box.occluded, box.generated))

@@ -3,11 +3,13 @@ import os
 import re
 import struct
 import warnings
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 import cv2
+import numpy as np
 from PIL import Image
 
-from dff.videos import VideoReader, open_capture
+from dff.sources import VideoReader, open_capture
 from dff.errors import DataError
 from dff.files import image_files
 from dff.image import read_image
@@ -22,10 +24,14 @@ _TRAILING_NUMBER = re.compile(r'\d{1,18}$')
 class Images:
     """Frames in image files."""
 
-    def __init__(self, paths, numbers=None):
-        """numbers: of the frames; by default those at the end of the names where these rise, else 0, 1, ..."""
+    def __init__(self, paths: Sequence[str], numbers: Optional[Sequence[int]] = None) -> None:
+        """List the files `paths`, at least one, in order.
+
+        numbers: of the frames; by default those at the end of the names where these rise, else 0,
+        1, ...
+        """
         self.paths = paths
-        self.numbers = numbers or trailing_numbers(paths) or range(len(paths))
+        self.numbers: Sequence[int] = numbers or trailing_numbers(paths) or range(len(paths))
         self.first, self.length = self.numbers[0], len(paths)
 
 
@@ -34,7 +40,10 @@ class Video:
 
     first = 0
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
+        """Open the file `path`. Raises DataError where it is no video, or its frames are too
+        large.
+        """
         self.path = path
         capture = open_capture(path)
         pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
@@ -44,8 +53,8 @@ class Video:
         self._reader = VideoReader(path)
         self.length = self._reader.length       # None where the file does not state it
 
-    def __iter__(self):
-        """(number, Decoded) of every frame, one in memory at a time. Raises DataError where
+    def __iter__(self) -> Iterator[Tuple[int, 'Decoded']]:
+        """Yield (number, frame) for every frame, one in memory at a time. Raises DataError where
         frames are missing and nothing says which."""
         for frame in self._reader:
             yield self._reader.numbers[-1], Decoded(frame)
@@ -56,15 +65,19 @@ class Video:
                 'original, or take it out' % self._reader.remarks()[0]
             )
 
-    def remarks(self):
-        """What is to be said once all frames are through, in lines."""
+    def remarks(self) -> List[str]:
+        """Return what is to be said once all frames are through, in lines."""
         return self._reader.remarks()
+
+
+Media = Union[Images, Video]
 
 
 class ImageFile:
     """An image file, of which only the head is read where that is enough."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
+        """Read the head of the file `path`. Raises DataError where it is no image, or too large."""
         self.path = path
         try:
             with warnings.catch_warnings():
@@ -82,16 +95,17 @@ class ImageFile:
         if self.orientation > 4:
             self.height, self.width = self.width, self.height
 
-    def keep_stored(self):
+    def keep_stored(self) -> None:
         """Take the picture as it is stored, not as its EXIF orientation says."""
         if self.orientation > 4 and self.turned:
             self.height, self.width = self.width, self.height
         self.turned = False
 
-    def write(self, target, copy):
-        """Make the JPEG file `target`: a link (a copy if `copy`, or where links are impossible), else a conversion.
+    def write(self, target: str, copy: bool) -> str:
+        """Make the JPEG file `target`; return how: 'linked', 'copied', 'converted' or 'turned'.
 
-        Returns 'linked', 'copied', 'converted' or 'turned'.
+        A JPEG is linked, or copied if `copy` or where links are impossible; others are converted.
+        Raises DataError for an image that cannot be decoded, OSError where the disk refuses.
         """
         if self.turned:
             write_jpeg(target, read_image(self.path, shown=True))
@@ -130,34 +144,41 @@ def _orientation(image):
 class Decoded:
     """A frame of a video."""
 
-    def __init__(self, frame):
+    def __init__(self, frame: np.ndarray) -> None:
+        """Hold `frame`, BGR uint8 [H, W, 3]."""
         self.frame = frame
         self.height, self.width = frame.shape[:2]
 
-    def write(self, target, copy):
-        """As ImageFile.write; returns 'decoded'."""
+    def write(self, target: str, copy: bool) -> str:
+        """Make the JPEG file `target` and return 'decoded'; `copy` changes nothing, see
+        ImageFile.write.
+        """
         write_jpeg(target, self.frame)
         return 'decoded'
 
 
-def write_jpeg(target, frame):
-    """Write a BGR uint8 frame as a JPEG file."""
+def write_jpeg(target: str, frame: np.ndarray) -> None:
+    """Write a frame, BGR uint8 [H, W, 3], as the JPEG file `target`."""
     cv2.imencode('.jpg', frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tofile(target)
 
 
-def trailing_numbers(paths):
-    """The numbers at the end of the file names where every name has one and they rise, else None."""
+def trailing_numbers(paths: Sequence[str]) -> Optional[List[int]]:
+    """Return the numbers at the end of the names of files where every name has one and they rise,
+    else None.
+    """
     matches = [_TRAILING_NUMBER.search(os.path.splitext(path)[0]) for path in paths]
-    if not paths or not all(matches):
+    numbers = [int(match.group()) for match in matches if match]
+    if not numbers or len(numbers) < len(paths):
         return None
-    numbers = [int(match.group()) for match in matches]
     return numbers if all(a < b for a, b in zip(numbers, numbers[1:])) else None
 
 
-def find_clip(names, roots):
-    """The Images or Video of the first of `names` that is a folder of images or a video file in one of the folders `roots`.
+def find_clip(names: Sequence[str], roots: Sequence[str]) -> Optional[Media]:
+    """Return the first of `names` that is a folder of images or a video file in one of the folders
+    `roots`, or None.
 
-    Names are relative paths that paths.relative has passed. None where there is none.
+    Names are relative paths that paths.relative has passed; all of them are tried in a folder
+    before the next one.
     """
     for root in roots:
         for name in names:
@@ -171,13 +192,17 @@ def find_clip(names, roots):
     return None
 
 
-def images_in(folder):
-    """Paths of the images in a folder, in order of their numbers; [] where there is no such folder."""
+def images_in(folder: str) -> List[str]:
+    """Return the paths of the images in a folder, in order of their numbers; [] where there is no
+    such folder.
+    """
     return [os.path.join(folder, name) for name in image_files(folder)] if os.path.isdir(folder) else []
 
 
-def find_video(path):
-    """The video file `path`, or `path` with a video's extension; None where there is none."""
+def find_video(path: str) -> Optional[str]:
+    """Return the path of the video file `path`, or of `path` with a video's extension; None where
+    there is none.
+    """
     if path.lower().endswith(VIDEO_SUFFIXES) and os.path.isfile(path):
         return path
     folder, name = os.path.split(path)
@@ -186,7 +211,7 @@ def find_video(path):
                  if os.path.splitext(file)[0] == name and file.lower().endswith(VIDEO_SUFFIXES)), None)
 
 
-def without_video_suffix(name):
-    """`name` without a video's extension; other dots stay."""
+def without_video_suffix(name: str) -> str:
+    """Return `name` without a video's extension; other dots stay."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in VIDEO_SUFFIXES else name

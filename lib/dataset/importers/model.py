@@ -2,9 +2,9 @@
 import collections
 import math
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, List, NamedTuple, Optional
+from typing import Any, Callable, Counter, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from lib.dataset.importers.media import Images
+from lib.dataset.importers.media import Images, Media
 from lib.utils.registry import Registry
 
 # read(src, options, report) -> Source, by the name of the format that it reads.
@@ -28,7 +28,7 @@ class Box(NamedTuple):
 class Labels(NamedTuple):
     """The labels of a clip."""
 
-    # boxes(number, height, width) of the frame with that number: [Box], [] for no object, None for a frame nobody labelled.
+    # boxes(number, height, width) of the frame with that number: [] for no object, None for a frame nobody labelled.
     boxes: Callable[[int, int, int], Optional[List[Box]]]
     numbers: Iterable[int] = ()       # labelled frames, to tell which of them the clip turns out not to have
 
@@ -38,7 +38,7 @@ class Clip:
     """Frames that belong together, or a single still."""
 
     name: str                            # its folder in the new data set; for a still, its file
-    media: object                        # media.Images or media.Video
+    media: Media                         # image files, or a video
     open_labels: Callable[[], Labels]    # called when the clip is written, so that one clip's labels are held at a time
     part: Optional[str] = None           # 'train', 'val' or 'test' where the source says so
     still: bool = False
@@ -82,38 +82,54 @@ class Options:
 class Report:
     """What was left out and why, counted, with the first places."""
 
-    def __init__(self):
-        self.count = collections.Counter()
-        self._places = collections.defaultdict(list)
+    def __init__(self) -> None:
+        self.count: Counter[str] = collections.Counter()
+        self._places: Dict[str, List[str]] = collections.defaultdict(list)
 
-    def skip(self, reason, place, number=1):
-        """Count `number` things left out for `reason`, as in 'boxes: smaller than a pixel', at `place`."""
+    def skip(self, reason: str, place: str, number: int = 1) -> None:
+        """Count `number` things left out for `reason`, as in 'boxes: smaller than a pixel', at
+        `place`.
+        """
         self.count[reason] += number
         if len(self._places[reason]) < EXAMPLES and place not in self._places[reason]:
             self._places[reason].append(place)
 
-    def lines(self):
-        """One line a reason, the most frequent first."""
-        return ['%d %s (%s%s)' % (number, reason, '; '.join(self._places[reason]), '; ...' if number > len(self._places[reason]) else '')
-                for reason, number in self.count.most_common()]
+    def lines(self) -> List[str]:
+        """Return one line a reason, the most frequent first."""
+        lines = []
+        for reason, number in self.count.most_common():
+            places = self._places[reason]
+            lines.append('%d %s (%s%s)' % (number, reason, '; '.join(places), '; ...' if number > len(places) else ''))
+        return lines
 
 
-def number(value):
-    """`value` as a float; nan where it is no number. (The writer drops boxes with nan, and counts them.)"""
+def number(value: Any) -> float:
+    """Return `value` as a float; nan where it is no number. (The writer drops boxes with nan, and
+    counts them.)
+    """
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
-def whole(value):
-    """`value` as an int where it is a whole number of 18 digits at most, else None."""
+def whole(value: Any) -> Optional[int]:
+    """Return `value` as an int where it is a whole number of 18 digits at most, else None."""
     value = number(value)
     return int(value) if math.isfinite(value) and value.is_integer() and abs(value) < 1e18 else None
 
 
-def same_size(declared, actual, place, report):
-    """Whether (height, width) as an annotation declares it, None for not at all, is that of the image; if not, counts it."""
+def same_size(declared: Tuple[Optional[int], ...], actual: Tuple[int, int], place: str,
+              report: Report) -> bool:
+    """Return whether the size that an annotation declares fits its image; if not, count the image.
+
+    Args:
+        declared: (height, width) of the annotation, each None or 0 where it is not stated, which
+            fits every image.
+        actual: (height, width) of the image.
+        place: where the annotation is, for the report.
+        report: where to count it.
+    """
     if all(declared) and tuple(declared) != tuple(actual):
         report.skip('images: their size is not the one that the annotation states, so its boxes are of another image',
                     '%s: %sx%s instead of %dx%d' % (place, declared[1], declared[0], actual[1], actual[0]))
@@ -121,7 +137,7 @@ def same_size(declared, actual, place, report):
     return True
 
 
-def still(item):
-    """A Clip of the one image of an Item."""
+def still(item: Item, path: str) -> Clip:
+    """Return a Clip of the one image of `item`, which is at `path`."""
     labels = Labels(lambda number, height, width: item.boxes(height, width))
-    return Clip(item.name, Images([item.path]), lambda: labels, item.part, True)
+    return Clip(item.name, Images([path]), lambda: labels, item.part, True)

@@ -1,6 +1,7 @@
 """Ready settings for an imported data set, made from the shipped ones."""
 import math
 import os
+from typing import List
 
 import yaml
 
@@ -17,14 +18,22 @@ class _Dumper(yaml.SafeDumper):
     """Sections in lines, lists in brackets, as the shipped files have them."""
 
 
-_Dumper.add_representer(list, lambda dumper, value: dumper.represent_sequence('tag:yaml.org,2002:seq', value, flow_style=True))
+_Dumper.add_representer(
+    list, lambda dumper, value: dumper.represent_sequence('tag:yaml.org,2002:seq', value, flow_style=True))
 
 
-def write_settings(folder, final, classes, lists, images, devices, small):
-    """Write <name>_rfcn.yaml and <name>_dff_rfcn.yaml to `folder`, for the data set that will be at `final`.
+def write_settings(folder: str, final: str, classes: int, lists: List[str], images: int,
+                   devices: int, small: bool) -> List[str]:
+    """Write <name>_rfcn.yaml and <name>_dff_rfcn.yaml; return the names of the files.
 
-    classes: number, without the background. lists: names of the training lists. images: entries in them. devices: GPUs,
-    0 for the CPU. small: the network of the embedded data set instead of ResNet-101. Returns the file names.
+    Args:
+        folder: where to write them.
+        final: where the data set will be; its last part is the name.
+        classes: how many, without the background.
+        lists: names of the training lists.
+        images: entries in these lists.
+        devices: GPUs to train on, 0 for the CPU.
+        small: use the network of the embedded data set instead of ResNet-101.
     """
     name = os.path.basename(final)
     place = os.path.relpath(final, ROOT).replace(os.sep, '/')
@@ -32,14 +41,15 @@ def write_settings(folder, final, classes, lists, images, devices, small):
     written = []
     tasks = [task for _, task in TASKS.items() if task.recognises == 'detection' and task.shipped]
     tasks.sort(key=lambda task: task.propagates)                 # the frame baseline comes first
-    toy = load_yaml(os.path.join(ROOT, tasks[-1].shipped['small']))['network']      # it starts from the R-FCN of `sh init.sh --demo`
+    # It starts from the R-FCN of `sh init.sh --demo`.
+    toy = load_yaml(os.path.join(ROOT, tasks[-1].shipped['small']))['network']
     start = toy['pretrained'], toy['pretrained_epoch']
     for task in tasks:
         base = task.shipped['small' if small else 'original']
         tree = load_yaml(os.path.join(ROOT, base))
         tree.update(output_path='./output/%s/%s' % (task.name, name), gpus=','.join(str(i) for i in range(devices)))
-        tree['dataset'].update(dataset='ImageNetVID', dataset_path=place, NUM_CLASSES=classes + 1, CLASSES=place + '/classes.txt',
-                               image_set='+'.join(_for_task(task, lists, small)))
+        tree['dataset'].update(dataset='ImageNetVID', dataset_path=place, NUM_CLASSES=classes + 1,
+                               CLASSES=place + '/classes.txt', image_set='+'.join(_for_task(task, lists, small)))
         _schedule(tree['TRAIN'], tree['TEST'], images, max(1, devices), small)
         tree['TRAIN']['model_prefix'] = '%s_%s' % (task.name, name)
         if small:
@@ -53,18 +63,24 @@ def write_settings(folder, final, classes, lists, images, devices, small):
 
 
 def _for_task(task, lists, small):
-    """The training lists of a task. The small DFF R-FCN starts from a trained R-FCN, and stills would not train its flow."""
+    """The training lists of a task.
+
+    The small DFF R-FCN starts from a trained R-FCN, and stills would not train its flow.
+    """
     clips = [name for name in lists if name.startswith('VID_')]
     return clips if small and task.propagates and clips else lists
 
 
 def _checkpoint(tree, stem):
     """Prefix of the checkpoints that training with the settings `tree` of <stem>.yaml writes."""
-    return '%s/%s/%s/%s' % (tree['output_path'], stem, tree['dataset']['image_set'].replace('+', '_'), tree['TRAIN']['model_prefix'])
+    image_sets = tree['dataset']['image_set'].replace('+', '_')
+    return '%s/%s/%s/%s' % (tree['output_path'], stem, image_sets, tree['TRAIN']['model_prefix'])
 
 
 def _schedule(train, test, images, devices, small):
-    """Learning rate by the number of devices, epochs by the amount of data, the rate falling after two thirds of them."""
+    """Set the learning rate by the devices, the epochs by the amount of data; the rate falls after
+    two thirds.
+    """
     updates = max(1, images * (2 if train.get('FLIP', True) else 1) // devices)
     epochs = min(MOST_EPOCHS, max(2, math.ceil((UPDATES_SMALL if small else UPDATES) / updates)))
     if not small:

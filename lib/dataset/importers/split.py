@@ -1,16 +1,27 @@
 """Training and validation: whole clips go to one or the other, never some of their frames."""
 import random
+from typing import List
 
+from lib.dataset.importers.model import Clip, Options, Report
 from dff.errors import ConfigError, DataError
 
 
-def split(clips, options, report):
-    """Set `part` of every Clip to 'train' or 'val'; returns those to import.
+def split(clips: List[Clip], options: Options, report: Report) -> List[Clip]:
+    """Set `part` of every clip to 'train' or 'val'; return those to import.
 
-    options.val_clips, names, go to val and all others to train. Without it the source's own parts hold where it has a
-    validation part (a clip without part is for training); else a share options.val of the clips, and of the stills, drawn
-    with options.seed. A test part of a source that has other parts too is left out, unless options.val_clips names its clips.
-    Raises ConfigError for a bad share, DataError for unknown names and where there is nothing to split.
+    The clips that options.val_clips names go to val and all others to train. Without it the
+    source's own parts hold where it has a validation part (a clip without part is for training);
+    else a share options.val of the clips, and of the stills, drawn with options.seed. A test part
+    of a source that has other parts too is left out, unless options.val_clips names its clips.
+
+    Args:
+        clips: of the source.
+        options: what the user asked for.
+        report: where to count what is left out.
+
+    Raises:
+        ConfigError: the share is not from 0 to 1.
+        DataError: options.val_clips has unknown names, or there is nothing to split.
     """
     if not 0 <= options.val <= 1:
         raise ConfigError('--val is a share of the clips, from 0 to 1; found %g' % options.val)
@@ -20,7 +31,8 @@ def split(clips, options, report):
         names = {clip.name for clip in clips}
         unknown = sorted(set(options.val_clips) - names)
         if unknown:
-            raise DataError('--val_clips: there is no clip %s; there are %s' % (', '.join(unknown), _some(sorted(names))))
+            raise DataError('--val_clips: there is no clip %s; there are %s'
+                            % (', '.join(unknown), _some(sorted(names))))
         chosen = {id(clip) for clip in clips if clip.name in options.val_clips}
     elif any(clip.part == 'val' for clip in clips):
         chosen = {id(clip) for clip in clips if clip.part == 'val'}
@@ -29,21 +41,24 @@ def split(clips, options, report):
         for kind in (False, True):
             chosen.update(_draw([clip for clip in clips if clip.still == kind], options))
         if options.val and not chosen:
-            raise DataError('there is only one clip (%s), and frames of one clip must not be parted into training and validation: add a '
-                            'clip, cut the video in two files, or say --val 0 (training only) or --val 1 (testing only)' % clips[0].name)
+            raise DataError('there is only one clip (%s), and frames of one clip must not be parted into training and '
+                            'validation: add a clip, cut the video in two files, or say --val 0 (training only) or '
+                            '--val 1 (testing only)' % clips[0].name)
     for clip in clips:
         clip.part = 'val' if id(clip) in chosen else 'train'
     return clips
 
 
-def _of_test_part(clip, report):
+def _of_test_part(clip: Clip, report: Report) -> bool:
     if clip.part == 'test':
         report.skip('%s: of the test part of the source' % ('images' if clip.still else 'clips'), clip.name)
     return clip.part == 'test'
 
 
-def _draw(clips, options):
-    """ids of the clips drawn for validation: of two or more at least one, and at most all but one unless the share is 1."""
+def _draw(clips: List[Clip], options: Options) -> List[int]:
+    """ids of the clips drawn for validation: of two or more at least one, at most all but one
+    unless the share is 1.
+    """
     count = round(options.val * len(clips))
     if 0 < options.val < 1:
         count = min(max(count, 1), len(clips) - 1)
@@ -52,5 +67,5 @@ def _draw(clips, options):
     return [id(clip) for clip in order[:max(count, 0)]]
 
 
-def _some(names):
+def _some(names: List[str]) -> str:
     return ', '.join(names[:10]) + (', ...' if len(names) > 10 else '')

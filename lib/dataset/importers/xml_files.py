@@ -40,7 +40,9 @@ def parse(path):
 
 
 def children(path, tags):
-    """Yield, as they end, the elements of the file with one of `tags`, which are emptied afterwards. Raises as parse."""
+    """Yield, as they end, the elements of the file with one of `tags`, which are emptied
+    afterwards. Raises as parse.
+    """
     with _errors(path):
         for element, parent in _ends(_readable(path)):
             if element.tag in tags:

@@ -1,4 +1,6 @@
-"""CamVid: the 480x360 edition with 11 classes (Brostow, Fauqueur, Cipolla, 2009; as prepared for SegNet)."""
+"""CamVid: the 480x360 edition with 11 classes (Brostow, Fauqueur, Cipolla, 2009; as prepared for
+SegNet).
+"""
 from typing import List, Optional, Sequence, Tuple
 
 from easydict import EasyDict
@@ -38,7 +40,9 @@ class CamVid(SegFolder):
         return CLASSES
 
     def split(self, stems: Sequence[str], place: str, folder: str) -> List[List[str]]:
-        """See SegFolder.split. A frame that follows no other within CLIP_STEP numbers starts a new clip."""
+        """See SegFolder.split. A frame that follows no other within CLIP_STEP numbers starts a new
+        clip.
+        """
         clips: List[List[str]] = []
         last: Optional[Tuple[str, int]] = None
         for stem in stems:

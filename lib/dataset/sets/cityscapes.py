@@ -62,7 +62,8 @@ class Cityscapes(SegDataset):
     def from_config(
         cls, cfg: EasyDict, image_set: str, report: ReportFunction = refuse
     ) -> 'Cityscapes':
-        """Return the image set `image_set` that `cfg.dataset` describes, its labels from dataset.annotation_prefix.
+        """Return the image set `image_set` that `cfg.dataset` describes, its labels from
+        dataset.annotation_prefix.
 
         report: as of SegDataset. Raises ConfigError, DataError.
         """
@@ -99,7 +100,8 @@ class Cityscapes(SegDataset):
                             % (self.name, root))
         return records
 
-    def _city(self, folder: str, label_folder: str, sequence_folder: Optional[str]) -> List[SegRecord]:
+    def _city(self, folder: str, label_folder: str,
+              sequence_folder: Optional[str]) -> List[SegRecord]:
         """The records of a city; sequence_folder: None for stills."""
         labels, others = _names(label_folder), _names(sequence_folder)
         records = []
@@ -146,7 +148,8 @@ class Cityscapes(SegDataset):
 
 def snippet(image: str, sequence: str, number: int, folder: str, names: Set[str],
             report: ReportFunction = refuse) -> Tuple[List[str], int]:
-    """Return (paths of consecutive frames, place of the labelled one among them) of the clip around a labelled frame.
+    """Return (paths of consecutive frames, place of the labelled one among them) of the clip
+    around a labelled frame.
 
     Args:
         image: path of the labelled frame, which stands for its copy in `folder`.

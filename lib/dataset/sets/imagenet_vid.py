@@ -33,14 +33,15 @@ logger = logging.getLogger('dff')
 class ImageNetVID:
     """One image set of a data set in the ILSVRC2015 layout.
 
-    <dataset_path>/ImageSets/<image set>.txt, Data/{DET,VID}/<path>.JPEG, Annotations/{DET,VID}/<path>.xml.
+    <dataset_path>/ImageSets/<image set>.txt, Data/{DET,VID}/<path>.JPEG,
+    Annotations/{DET,VID}/<path>.xml.
     """
 
     task = 'detection'
     skip_bad_images = False     # whether the loader passes over pictures that cannot be used
 
-    def __init__(self, image_set: str, dataset_path: str, classes: ClassList, cache_path: Optional[str] = None,
-                 report: ReportFunction = refuse) -> None:
+    def __init__(self, image_set: str, dataset_path: str, classes: ClassList,
+                 cache_path: Optional[str] = None, report: ReportFunction = refuse) -> None:
         """Read an image set's list.
 
         Args:
@@ -55,8 +56,8 @@ class ImageNetVID:
             DataError: the folder or the image set is missing or malformed.
         """
         if not os.path.isdir(dataset_path):
-            raise DataError('the data set folder %s (dataset.dataset_path) does not exist; data/README.md says what belongs there'
-                            % dataset_path)
+            raise DataError('the data set folder %s (dataset.dataset_path) does not exist; data/README.md says what '
+                            'belongs there' % dataset_path)
         self.path = dataset_path
         self.cache_path = cache_path
         self.class_entries = classes
@@ -65,7 +66,8 @@ class ImageNetVID:
         self.name = image_set
 
     @classmethod
-    def from_config(cls: Type[_Dataset], cfg: EasyDict, image_set: str, report: ReportFunction = refuse) -> _Dataset:
+    def from_config(cls: Type[_Dataset], cfg: EasyDict, image_set: str,
+                    report: ReportFunction = refuse) -> _Dataset:
         """Return an image set of the data set that `cfg.dataset` describes.
 
         image_set: its name; report: as of read_image_set. Raises ConfigError, DataError.
@@ -99,7 +101,8 @@ class ImageNetVID:
         return Source(xml, self.image_path(entry.path), self.image_set.where(entry))
 
     def annotations(self) -> AnnotationTable:
-        """Return the AnnotationTable of the image set, one image an entry, from the cache where that is current.
+        """Return the AnnotationTable of the image set, one image an entry, from the cache where
+        that is current.
 
         Raises DataError for the first annotation that is missing or malformed.
         """
@@ -212,7 +215,8 @@ class ImageNetVID:
                         int(table.unknown.sum()), names, ' ...' if len(table.unknown_names) > 20 else '')
 
     def clips(self) -> List[Clip]:
-        """Return the clips of the image set, in order; a list of frames is cut where its frames are not consecutive.
+        """Return the clips of the image set, in order; a list of frames is cut where its frames
+        are not consecutive.
 
         Raises DataError where the image set lists stills or single training frames.
         """
@@ -239,19 +243,36 @@ class ImageNetVID:
         return evaluate(self.ground_truth(), detections_file, self.classes, numbers)
 
     def ground_truth(self) -> GroundTruth:
-        """Return the annotations to compare with, with the objects' speeds where they have track ids."""
+        """Return the annotations to compare with, with the objects' speeds where they have track
+        ids.
+        """
         table = self.annotations()
         frames = np.array([entry.number for entry in self.image_set.entries], dtype=np.int64)
-        return GroundTruth(frames, table.offsets, table.boxes, table.classes, speeds(self.motion(table)))
+        return GroundTruth(frames, table.offsets, table.boxes, table.classes, speeds(self.motion(table)),
+                           self._objects(table))
+
+    def _objects(self, table: AnnotationTable) -> np.ndarray:
+        """A number for the object of every box, different in different clips; -1 where it has no track id."""
+        clips, _, still = self._places(table)
+        pairs = np.stack([clips, table.tracks])
+        numbers = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+        return np.where(still | (table.tracks < 0), -1, numbers)
 
     def motion(self, table: AnnotationTable) -> np.ndarray:
-        """Return the motion IoU of every box of an AnnotationTable of this image set, as motion_iou."""
+        """Return the motion IoU of every box of an AnnotationTable of this image set, as
+        motion_iou.
+        """
+        clips, places, still = self._places(table)
+        return motion_iou(clips, places, np.where(still, -1, table.tracks), table.boxes)
+
+    def _places(self, table: AnnotationTable) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(number of the clip, place of the frame in it, whether it is a still image) of every box."""
         entries, owners = self.image_set.entries, np.repeat(np.arange(len(table)), np.diff(table.offsets))
         folders: Dict[Optional[str], int] = {}
         clips = np.array([folders.setdefault(entry.clip, len(folders)) for entry in entries], dtype=np.int64)
         places = np.array([entry.frame_id for entry in entries], dtype=np.int64)
         still = np.array([entry.clip is None for entry in entries])
-        return motion_iou(clips[owners], places[owners], np.where(still[owners], -1, table.tracks), table.boxes)
+        return clips[owners], places[owners], still[owners]
 
 
 def _run_of(item: Tuple[int, Entry]) -> Tuple[Optional[str], int, int]:
@@ -261,7 +282,9 @@ def _run_of(item: Tuple[int, Entry]) -> Tuple[Optional[str], int, int]:
 
 
 def _why_empty(listed: int, unknown: int) -> str:
-    """Why an image has no box left: `listed` boxes of listed classes were all dropped, or there was none."""
+    """Why an image has no box left: `listed` boxes of listed classes were all dropped, or there
+    was none.
+    """
     if listed:
         return 'all boxes empty or outside the image'
     return 'only objects of classes that are not in the class list' if unknown else 'no object annotated'

@@ -112,9 +112,13 @@ class SegDataset:
         return read_label(label, self.table_of(label))
 
     def table_of(self, path: str) -> np.ndarray:
-        """Return what each value of the label file `path` means: uint8 [256], see seg_labels.id_table."""
+        """Return what each value of the label file `path` means: uint8 [256], see
+        seg_labels.id_table.
+        """
         return id_table(self.num_classes, self.ignored_ids)
 
     def name_of(self, path: str) -> str:
-        """Return a frame's name for results: its path below the data set's folder, with `/`, without extension."""
+        """Return a frame's name for results: its path below the data set's folder, with `/`,
+        without extension.
+        """
         return os.path.splitext(os.path.relpath(path, self.path))[0].replace(os.sep, '/')

@@ -21,12 +21,14 @@ _PART = re.compile(r'(.+)_(first|from)(\d+)')
 
 @register('SegFolder')
 class SegFolder(SegDataset):
-    """<path>/<image set>/ holds frames, <path>/<image set>annot/ their label PNGs, <path>/classes.txt the classes.
+    """<path>/<image set>/ holds frames, <path>/<image set>annot/ their label PNGs,
+    <path>/classes.txt the classes.
 
     Frames and labels have the same names. A folder below the image set's is a clip, whose frames
     need not all be labelled; frames beside such folders are stills, which need a label. The image
     sets `<name>_first<N>` and `<name>_from<N>` hold the first N frames of each clip of <name>, or
-    the labels of the others (the frames before them stay in the clip: key frames may be among them).
+    the labels of the others (the frames before them stay in the clip: key frames may be among
+    them).
     """
 
     @classmethod
@@ -83,7 +85,8 @@ class SegFolder(SegDataset):
         return self.name, '', 0
 
     def _walk(self, root: str, content: str) -> Dict[str, Dict[str, str]]:
-        """{folder below `root`: {file name without extension: file name}} of the images there, both in order.
+        """{folder below `root`: {file name without extension: file name}} of the images there,
+        both in order.
 
         content: what they are, for messages; all but 'frames' must be PNG files.
         """
@@ -116,7 +119,8 @@ class SegFolder(SegDataset):
         return found
 
     def split(self, stems: Sequence[str], place: str, folder: str) -> List[List[str]]:
-        """Return the clips, lists of names, that the frames of a folder make; a clip of one name is a still.
+        """Return the clips, lists of names, that the frames of a folder make; a clip of one name
+        is a still.
 
         Args:
             stems: names without extension, in order.
@@ -133,7 +137,9 @@ class SegFolder(SegDataset):
 
 
 def frame_number(stem: str) -> Tuple[str, Optional[int]]:
-    """Return (what stands before it, number) of a frame whose name ends in a number; (name, None) of another."""
+    """Return (what stands before it, number) of a frame whose name ends in a number; (name, None)
+    of another.
+    """
     match = re.fullmatch(r'(.*?)(\d+)', stem)
     return (match.group(1), int(match.group(2))) if match else (stem, None)
 

@@ -1,4 +1,6 @@
-"""toy_seg: the embedded segmentation data set, drawn by lib/dataset/toy/toy_seg_generator.py on first use."""
+"""toy_seg: the embedded segmentation data set, drawn by lib/dataset/toy/toy_seg_generator.py on
+first use.
+"""
 from easydict import EasyDict
 
 from lib.utils.paths import resolve
@@ -11,13 +13,16 @@ from lib.dataset.sets.seg_folder import SegFolder
 
 @register('ToySeg')
 class ToySeg(SegFolder):
-    """Image sets: train (clips with sparse labels), stills, val (clips with a label for every frame)."""
+    """Image sets: train (clips with sparse labels), stills, val (clips with a label for every
+    frame).
+    """
 
     @classmethod
     def from_config(
         cls, cfg: EasyDict, image_set: str, report: ReportFunction = refuse
     ) -> 'ToySeg':
-        """Return `image_set` of the data set at dataset.dataset_path of `cfg`, made first if need be.
+        """Return `image_set` of the data set at dataset.dataset_path of `cfg`, made first if need
+        be.
 
         report: as of SegDataset. Raises ConfigError, DataError.
         """

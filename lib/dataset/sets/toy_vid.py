@@ -13,11 +13,17 @@ from lib.dataset.registry import register
 
 @register('ToyVID')
 class ToyVID(ImageNetVID):
-    """The ILSVRC2015 layout, made where it is missing. With dataset.CLASSES unset, the classes are its own."""
+    """The ILSVRC2015 layout, made where it is missing.
+
+    With dataset.CLASSES unset, the classes are its own.
+    """
 
     @classmethod
-    def from_config(cls, cfg: EasyDict, image_set: str, report: ReportFunction = refuse) -> 'ToyVID':
-        """Return the data set at dataset.dataset_path, made first if need be. See ImageNetVID.from_config.
+    def from_config(cls, cfg: EasyDict, image_set: str,
+                    report: ReportFunction = refuse) -> 'ToyVID':
+        """Return the data set at dataset.dataset_path, made first if need be.
+
+        See ImageNetVID.from_config.
 
         cfg, image_set, report: as there. Raises ConfigError, DataError.
         """

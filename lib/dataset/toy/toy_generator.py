@@ -5,18 +5,20 @@
 import functools
 import os
 from dataclasses import dataclass
+from typing import List, Optional, Sequence, Tuple
 from xml.sax.saxutils import escape
 
 import cv2
 import numpy as np
 
 from lib.dataset.formats.image_sets import Entry, write_image_set
-from lib.dataset.toy.toy_scene import HEIGHT, SPEEDS, WIDTH, Scene
+from lib.dataset.toy.toy_scene import HEIGHT, SPEEDS, WIDTH, Scene, Thing
 from lib.dataset.toy.toy_shapes import CLASSES
 from lib.dataset.toy.toy_store import ToyStore, draw_scenes, make_from_command_line
 from lib.utils.cli import run
 
-VERSION = 10                   # raise it when a frame, or how many there are, would come out differently; older folders are then drawn anew
+# Raise it when a frame, or how many there are, would come out differently; older folders are then drawn anew.
+VERSION = 10
 CLASS_IDS = tuple('toy%02d' % (i + 1) for i in range(len(CLASSES)))
 JPEG_QUALITY = 88
 LABELLED = 15                  # labelled frames a training clip, as in VID_train_15frames
@@ -34,23 +36,32 @@ class Size:
     val_length: int = 20       # two key frames at an interval of 10
 
 
-def ensure(folder, size=Size()):
-    """Make toy_vid at `folder` unless a current one, of any size, is there. Raises DataError; see ToyStore.ensure."""
+def ensure(folder: str, size: Size = Size()) -> None:
+    """Make toy_vid at `folder` unless a current one, of any size, is there.
+
+    Raises DataError; see ToyStore.ensure.
+    """
     STORE.ensure(folder, size)
 
 
-def generate(folder, size=Size(), workers=None):
-    """Draw toy_vid at `folder`, where it replaces what is there. Raises DataError; see ToyStore.generate."""
+def generate(folder: str, size: Size = Size(), workers: Optional[int] = None) -> None:
+    """Draw toy_vid at `folder`, where it replaces what is there.
+
+    Raises DataError; see ToyStore.generate.
+
+    size: how much to draw; workers: processes, by default as many as are worth it.
+    """
     STORE.generate(folder, size, workers)
 
 
-def _jobs(size):
+def _jobs(size: Size) -> List[Tuple[str, int, int, str]]:
     """(kind, index, frames, speed) of every scene; kind and index also seed it."""
     speeds = list(SPEEDS)
     jobs = [('train', i, size.train_length, speeds[i % 3]) for i in range(size.train_clips)]
     jobs += [('val', i, size.val_length, speeds[i % 3]) for i in range(size.val_clips)]
     scenes = range(0, size.stills, STILLS_PER_SCENE)
-    return jobs + [('still', i, min(STILLS_PER_SCENE, size.stills - i), speeds[i // STILLS_PER_SCENE % 3]) for i in scenes]
+    return jobs + [('still', i, min(STILLS_PER_SCENE, size.stills - i), speeds[i // STILLS_PER_SCENE % 3])
+                   for i in scenes]
 
 
 def _write(folder, size, workers):
@@ -85,45 +96,55 @@ def _draw(folder, job):
     return frames
 
 
-def clip_path(part, index):
-    """Path of a clip below Data/VID; part: 'train' or 'val'."""
+def clip_path(part: str, index: int) -> str:
+    """Return the path of a clip below Data/VID. part: 'train' or 'val'; index: of the clip in it,
+    from 0.
+    """
     return '%s/toy_%s_%03d' % (part, part, index)
 
 
-def still_path(index):
-    """Path of a still image below Data/DET."""
+def still_path(index: int) -> str:
+    """Return the path of a still image below Data/DET. index: of the image, from 0."""
     return 'train/toy/toy_%06d' % index
 
 
-def annotation_xml(path, things):
-    """The annotation of a frame as ImageNet VID writes them. things: [lib.dataset.toy.toy_scene.Thing]."""
+def annotation_xml(path: str, things: Sequence[Thing]) -> str:
+    """Return the annotation of a frame as ImageNet VID writes them.
+
+    path: of the frame below Data/<tree>, without extension; things: its annotated objects.
+    """
     folder, name = path.rsplit('/', 1)
     objects = ''.join(
         '\t<object>\n\t\t<trackid>%d</trackid>\n\t\t<name>%s</name>\n\t\t<bndbox>\n\t\t\t<xmax>%d</xmax>\n\t\t\t<xmin>%d</xmin>\n'
         '\t\t\t<ymax>%d</ymax>\n\t\t\t<ymin>%d</ymin>\n\t\t</bndbox>\n\t\t<occluded>%d</occluded>\n'
         '\t\t<generated>0</generated>\n\t</object>\n'
-        % (thing.track, CLASS_IDS[thing.class_index], thing.box[2], thing.box[0], thing.box[3], thing.box[1], thing.occluded)
+        % (thing.track, CLASS_IDS[thing.class_index], thing.box[2], thing.box[0], thing.box[3], thing.box[1],
+           thing.occluded)
         for thing in things)
-    return ('<annotation>\n\t<folder>%s</folder>\n\t<filename>%s</filename>\n\t<source>\n\t\t<database>toy_vid</database>\n\t</source>\n'
+    return ('<annotation>\n\t<folder>%s</folder>\n\t<filename>%s</filename>\n\t<source>\n'
+            '\t\t<database>toy_vid</database>\n\t</source>\n'
             '\t<size>\n\t\t<width>%d</width>\n\t\t<height>%d</height>\n\t</size>\n%s</annotation>\n'
             % (escape(folder), escape(name), WIDTH, HEIGHT, objects))
 
 
-def _write_lists(folder, size):
+def _write_lists(folder: str, size: Size) -> None:
     """classes.txt and the four image sets."""
     with open(os.path.join(folder, 'classes.txt'), 'w', encoding='utf-8') as stream:
         stream.writelines('%s %s\n' % pair for pair in zip(CLASS_IDS, CLASSES))
     sets = os.path.join(folder, 'ImageSets')
-    write_image_set(sets, 'DET_train_toy', 'stills', [Entry(still_path(i), i + 1, None, 0, 1, 0) for i in range(size.stills)])
+    stills = [Entry(still_path(i), i + 1, None, 0, 1, 0) for i in range(size.stills)]
+    write_image_set(sets, 'DET_train_toy', 'stills', stills)
     labelled = sorted({int(round(i)) for i in np.linspace(0, size.train_length - 1, LABELLED)})
-    train = [_clip_entry('train', clip, frame, size.train_length) for clip in range(size.train_clips) for frame in labelled]
+    train = [_clip_entry('train', clip, frame, size.train_length)
+             for clip in range(size.train_clips) for frame in labelled]
     write_image_set(sets, 'VID_train_15frames', 'training', train)
-    val = [_clip_entry('val', clip, frame, size.val_length) for clip in range(size.val_clips) for frame in range(size.val_length)]
+    val = [_clip_entry('val', clip, frame, size.val_length)
+           for clip in range(size.val_clips) for frame in range(size.val_length)]
     write_image_set(sets, 'VID_val_frames', 'frames', val)
     write_image_set(sets, 'VID_val_videos', 'videos', val)
 
 
-def _clip_entry(part, clip, frame, length):
+def _clip_entry(part: str, clip: int, frame: int, length: int) -> Entry:
     path = clip_path(part, clip)
     return Entry('%s/%06d' % (path, frame), 1 + clip * length + frame, path, frame, length, 0)
 

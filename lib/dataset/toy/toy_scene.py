@@ -1,10 +1,11 @@
 """Toy scenes: textured objects that move over a panning background, drawn frame by frame.
 
-A frame comes with its boxes and an id mask, so that detection and segmentation labels show the same scene.
+A frame comes with its boxes and an id mask, so that detection and segmentation labels show the
+same scene.
 """
 import functools
 from dataclasses import dataclass
-from typing import List
+from typing import List, Tuple
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ class Thing:
 
     track: int            # the same in all frames of a clip; its value in the id mask minus 1
     class_index: int      # from 0, into CLASSES
-    box: tuple            # x1 y1 x2 y2 of the visible part, inclusive pixels
+    box: Tuple[int, int, int, int]    # x1 y1 x2 y2 of the visible part, inclusive pixels
     occluded: bool
 
 
@@ -43,8 +44,18 @@ class Frame:
 class Sprite:
     """Something that moves through the picture: its drawing and its path."""
 
-    def __init__(self, rng, patch, track, speed, size, scale=1.0):
-        """patch: float32 BGRA of lib.dataset.toy.toy_shapes; track: -1 for a distractor; speed: key of SPEEDS; size: pixels at scale 1."""
+    def __init__(self, rng: np.random.RandomState, patch: np.ndarray, track: int, speed: str,
+                 size: float, scale: float = 1.0) -> None:
+        """Draw all random choices of the path.
+
+        Args:
+            rng: where they come from.
+            patch: the drawing, float32 BGRA of toy_shapes.
+            track: number of the object; -1 for a distractor.
+            speed: key of SPEEDS.
+            size: mean size at scale 1, pixels.
+            scale: factor on all sizes.
+        """
         self.track, self.scale = track, scale
         self.levels = [patch]                 # ever smaller, so that a small object is not aliased
         while self.levels[-1].shape[0] > 32:
@@ -56,9 +67,12 @@ class Sprite:
         self.swell, self.period, self.phase = rng.uniform(0.0, 0.22), rng.uniform(30, 70), rng.uniform(0, 2 * np.pi)
         self.angle, self.turn = rng.uniform(-0.3, 0.3), rng.uniform(-0.012, 0.012)
 
-    def pose(self, t):
-        """2x3 matrix from patch pixels (full size) to the picture at time t, frames."""
-        size = np.clip(self.size * (1 + self.swell * np.sin(2 * np.pi * t / self.period + self.phase)), SMALLEST, LARGEST)
+    def pose(self, t: float) -> Tuple[np.ndarray, float]:
+        """Return (2x3 matrix from patch pixels, of full size, to the picture, its scale) at time
+        t, frames.
+        """
+        swell = 1 + self.swell * np.sin(2 * np.pi * t / self.period + self.phase)
+        size = np.clip(self.size * swell, SMALLEST, LARGEST)
         scale = size * self.scale / PATCH
         centre = _bounce(self.start + self.velocity * t, (WIDTH, HEIGHT))
         angle = self.angle + self.turn * t
@@ -66,8 +80,10 @@ class Sprite:
         linear = turn * scale @ np.diag([self.aspect, 1 / self.aspect])
         return np.column_stack([linear, centre - linear @ [PATCH / 2.0, PATCH / 2.0]]), scale
 
-    def draw(self, t):
-        """(premultiplied BGRA float32, x, y) at time t: the rectangle that the object touches, and its corner."""
+    def draw(self, t: float) -> Tuple[np.ndarray, int, int]:
+        """Return (premultiplied BGRA float32, x, y) at time t: the rectangle that the object
+        touches, its corner.
+        """
         matrix, scale = self.pose(t)
         level = 0
         while level + 1 < len(self.levels) and scale * 2 ** (level + 1) <= 1.0:
@@ -75,11 +91,13 @@ class Sprite:
         patch = self.levels[level]
         step = 2.0 ** level
         matrix = matrix @ np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2], [0, 0, 1]])
-        corners = matrix @ np.array([[0, PATCH / step, 0, PATCH / step], [0, 0, PATCH / step, PATCH / step], [1, 1, 1, 1]])
+        side = PATCH / step
+        corners = matrix @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
         x1, y1 = np.maximum(np.floor(corners.min(axis=1)).astype(int) - 1, 0)
         x2, y2 = np.minimum(np.ceil(corners.max(axis=1)).astype(int) + 2, (WIDTH, HEIGHT))
         matrix[:, 2] -= (x1, y1)
-        out = cv2.warpAffine(patch, matrix, (int(x2 - x1), int(y2 - y1)), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        out = cv2.warpAffine(patch, matrix, (int(x2 - x1), int(y2 - y1)), flags=cv2.INTER_LINEAR,
+                             borderMode=cv2.BORDER_CONSTANT)
         for channel in range(3):     # one at a time, as NumPy is slow at rows of 3
             out[..., channel] *= out[..., 3]
         return out, int(x1), int(y1)
@@ -97,7 +115,9 @@ def _bounce(position, limits):
 
 @functools.lru_cache(maxsize=1)
 def _noise():
-    """Normal noise, larger than a frame; a frame takes a random part of it, which is faster than drawing anew."""
+    """Normal noise, larger than a frame; a frame takes a random part of it, which is faster than
+    drawing anew.
+    """
     return np.random.RandomState(0).normal(0, 1, (HEIGHT + 64, WIDTH + 64, 3)).astype(np.float32)
 
 
@@ -124,11 +144,16 @@ def _paste(image, drawing, x, y):
 class Scene:
     """A background, its light, and sprites from back to front."""
 
-    def __init__(self, rng, speed, number, scale=1.0, sizes=SIZES):
-        """Draw all random choices of a clip from `rng`, a RandomState.
+    def __init__(self, rng: np.random.RandomState, speed: str, number: int, scale: float = 1.0,
+                 sizes: Tuple[float, float] = SIZES) -> None:
+        """Draw all random choices of a clip.
 
-        speed: key of SPEEDS. number: of the scene; the classes take turns by it, so that all come equally often.
-        scale: how large everything is; sizes: those of objects at scale 1, smallest and largest.
+        Args:
+            rng: where they come from; `render` goes on drawing from it.
+            speed: key of SPEEDS.
+            number: of the scene; the classes take turns by it, so that all come equally often.
+            scale: how large everything is.
+            sizes: of objects at scale 1, smallest and largest, pixels.
         """
         self.rng = rng
         self.canvas = make_background(rng, HEIGHT * 3 // 2, WIDTH * 3 // 2)
@@ -138,20 +163,23 @@ class Scene:
         self.classes = [(2 * number + i) % len(CLASSES) for i in range(rng.choice([1, 2, 2, 3, 3, 4]))]
         if len(self.classes) > 2 and rng.rand() < 0.4:
             self.classes[1] = self.classes[0]      # two of a kind in one picture
-        self.sprites = [Sprite(rng, make_object(rng, class_index), track, speed, np.exp(rng.uniform(*np.log(sizes))), scale)
-                        for track, class_index in enumerate(self.classes)]
-        self.sprites += [Sprite(rng, make_distractor(rng), -1, speed, rng.uniform(28, 75), scale) for _ in range(rng.randint(1, 4))]
-        rng.shuffle(self.sprites)
+        self.sprites = [
+            Sprite(rng, make_object(rng, class_index), track, speed, np.exp(rng.uniform(*np.log(sizes))), scale)
+            for track, class_index in enumerate(self.classes)]
+        self.sprites += [Sprite(rng, make_distractor(rng), -1, speed, rng.uniform(28, 75), scale)
+                         for _ in range(rng.randint(1, 4))]
+        rng.shuffle(self.sprites)      # type: ignore[arg-type]  # NumPy's stubs know arrays only
         self.shutter = {'slow': 0.5, 'medium': 1.0, 'fast': 1.6}[speed]    # exposure, frames
         self.grain = rng.uniform(2, 6)
-        self.light, self.flicker, self.flicker_period = rng.uniform(0.75, 1.15), rng.uniform(0, 0.18), rng.uniform(15, 60)
+        self.light = rng.uniform(0.75, 1.15)
+        self.flicker, self.flicker_period = rng.uniform(0, 0.18), rng.uniform(15, 60)
         self.defocus, self.defocus_period = rng.uniform(-0.6, 1.1), rng.uniform(20, 60)
         x, y = np.meshgrid(np.linspace(-1, 1, WIDTH), np.linspace(-1, 1, HEIGHT))
         shade = (1 + rng.uniform(-0.25, 0.25) * x + rng.uniform(-0.25, 0.25) * y).astype(np.float32)
         self.shade = cv2.merge([shade] * 3)       # as large as a picture: NumPy is slow at rows of 3
 
-    def render(self, t):
-        """The Frame at time t, frames. Call with t = 0, 1, ... in order: the noise is drawn as it goes."""
+    def render(self, t: float) -> Frame:
+        """Return the Frame at time t, frames. Call with rising t: the noise is drawn as it goes."""
         times = t + self.shutter * np.array([-1 / 3.0, 0, 1 / 3.0])
         image = self._background(times[0])
         for time in times[1:]:
@@ -172,7 +200,8 @@ class Scene:
     def _background(self, t):
         x, y = self.pan_start + self.pan * t
         matrix = np.array([[1, 0, -x], [0, 1, -y]])
-        return cv2.warpAffine(self.canvas, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        return cv2.warpAffine(self.canvas, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR,
+                              borderMode=cv2.BORDER_REFLECT_101)
 
     def _expose(self, image, t):
         """Light, defocus and noise; uint8. `image` is used up."""

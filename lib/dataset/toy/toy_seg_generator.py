@@ -1,17 +1,20 @@
-"""Writes toy_seg: scenes as in toy_vid, with larger objects, and label maps, in the layout of lib/dataset/sets/seg_folder.py.
+"""Writes toy_seg: scenes as in toy_vid, with larger objects, and label maps.
+
+The layout is that of lib/dataset/sets/seg_folder.py.
 
     python -m lib.dataset.toy.toy_seg_generator FOLDER [--train_clips N ...]
 """
 import functools
 import os
 from dataclasses import dataclass
+from typing import Sequence
 
 import cv2
 import numpy as np
 
 from dff.labels import IGNORE_LABEL
 from lib.dataset.toy.toy_generator import JPEG_QUALITY
-from lib.dataset.toy.toy_scene import SPEEDS, Scene
+from lib.dataset.toy.toy_scene import SPEEDS, Frame, Scene
 from lib.dataset.toy.toy_shapes import CLASSES
 from lib.dataset.toy.toy_store import ToyStore, draw_scenes, make_from_command_line
 from lib.utils.cli import run
@@ -19,7 +22,8 @@ from lib.utils.cli import run
 VERSION = 3                    # raise it when a file would come out differently; older folders are then drawn anew
 CLASS_LINES = ['background 0 0 0'] + ['%s %d %d %d' % ((name,) + colour) for name, colour in zip(
     CLASSES, ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)))]
-SCALE, SIZES = 1.2, (85, 110)  # objects are larger than toy_vid's and differ less in size: labels come in steps of 16 pixels, the network's
+# Objects are larger than toy_vid's and differ less in size: labels come in steps of 16 pixels, the network's.
+SCALE, SIZES = 1.2, (85, 110)
 LABEL_STEP = 5                 # the last of every LABEL_STEP frames of a training clip is labelled
 SEEDS = {'train': 3, 'val': 4, 'stills': 5}        # none of toy_vid's, whose scenes pre-training sees
 
@@ -57,9 +61,12 @@ def _draw(folder, job):
     return frames
 
 
-def label_map(frame, classes):
-    """Ids of a toy_scene.Frame, uint8 [HEIGHT, WIDTH]: 0 for background and distractors, class + 1, 255 for the rest of an object
-    that is too hidden to be annotated. classes: that of each track."""
+def label_map(frame: Frame, classes: Sequence[int]) -> np.ndarray:
+    """Return the ids of a frame, uint8 [HEIGHT, WIDTH].
+
+    0 stands for background and distractors, class + 1 for objects, 255 for the rest of an object
+    that is too hidden to be annotated. classes: that of each track, from 0.
+    """
     table = np.zeros(256, np.uint8)
     table[1:len(classes) + 1] = IGNORE_LABEL
     for thing in frame.things:

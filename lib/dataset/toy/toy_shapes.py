@@ -1,8 +1,9 @@
-"""What toy scenes are made of: textured objects of five classes, distractors of none, cluttered backgrounds.
+"""What toy scenes are made of: textured objects of five classes, distractors of none, cluttered
+backgrounds.
 
-Objects differ by shape and texture. Their colours are drawn anew for every instance; each class prefers a range of hues, which
-distractors and backgrounds use, too: a hint, not an answer.
-All randomness comes from the numpy RandomState that callers pass.
+Objects differ by shape and texture. Their colours are drawn anew for every instance; each class
+prefers a range of hues, which distractors and backgrounds use, too: a hint, not an answer.
+All randomness comes from the numpy RandomState `rng` that callers pass.
 """
 import colorsys
 
@@ -16,28 +17,32 @@ _CENTRE = SIDE / 2.0
 HUE_RANGE = 0.08           # of a class to either side, of a full turn; the classes are 0.2 apart
 
 
-def make_object(rng, class_index):
-    """Draw an instance of CLASSES[class_index]: float32 BGRA [PATCH, PATCH, 4], colours 0-255, alpha 0-1."""
+def make_object(rng: np.random.RandomState, class_index: int) -> np.ndarray:
+    """Draw an instance of CLASSES[class_index]: float32 BGRA [PATCH, PATCH, 4], colours 0-255,
+    alpha 0-1.
+    """
     first, second = _colour_pair(rng, class_index / len(CLASSES))
     mask, texture = (_ball, _crate, _cone, _star, _bus)[class_index](rng, first, second)
     return _finish(rng, mask, texture)
 
 
-def make_distractor(rng):
-    """Draw something that is no class: other shapes, with flat, striped, chequered or blotched filling."""
+def make_distractor(rng: np.random.RandomState) -> np.ndarray:
+    """Draw something that is no class, as make_object: other shapes, flat, striped, chequered or
+    blotched.
+    """
     first, second = _colour_pair(rng)
     mask = _DISTRACTORS[rng.randint(len(_DISTRACTORS))](rng)
     x = np.arange(SIDE, dtype=np.int16)
     y = x[:, None]
     period = rng.randint(24, 64)
     blotches = _blotches(rng, 6, SIDE)
-    pattern = (lambda: np.zeros((SIDE, SIDE), bool), lambda: (x + y) // period % 2, lambda: (x // period + y // period) % 2,
-               lambda: blotches > 0.5)[rng.randint(4)]()
+    pattern = (lambda: np.zeros((SIDE, SIDE), bool), lambda: (x + y) // period % 2,
+               lambda: (x // period + y // period) % 2, lambda: blotches > 0.5)[rng.randint(4)]()
     return _finish(rng, mask, _two_coloured(pattern, first, second))
 
 
-def make_background(rng, height, width):
-    """A cluttered picture, float32 BGR [height, width, 3], 0-255."""
+def make_background(rng: np.random.RandomState, height: int, width: int) -> np.ndarray:
+    """Draw a cluttered picture with `rng`: float32 BGR [height, width, 3], 0-255."""
     low, high = np.sort(rng.uniform(30, 220, (2, 3)), axis=0).astype(np.float32)
     mixture = 0.6 * _blotches(rng, 5, height, width) + 0.4 * _blotches(rng, 24, height, width)
     canvas = cv2.merge([(first + (last - first) * mixture).astype(np.uint8) for first, last in zip(low, high)])
@@ -50,7 +55,9 @@ def make_background(rng, height, width):
 
 
 def _clutter(rng, canvas):
-    """Draw one line, rectangle, polygon or arc anywhere on `canvas`, uint8; returns the slices of rows and columns it lies in."""
+    """Draw a line, rectangle, polygon or arc on `canvas`, uint8; return the slices of rows and
+    columns it is in.
+    """
     height, width = canvas.shape[:2]
     colour = tuple(int(v) for v in rng.randint(20, 236, 3))
     x, y = rng.randint(width), rng.randint(height)
@@ -66,14 +73,17 @@ def _clutter(rng, canvas):
         cv2.fillPoly(canvas, [points.astype(np.int32)], colour, cv2.LINE_AA)
     else:
         start = int(rng.randint(360))
-        cv2.ellipse(canvas, (x, y), (size, int(rng.randint(6, 50))), float(rng.randint(180)), start, start + int(rng.randint(60, 250)),
-                    colour, int(rng.randint(1, 6)), cv2.LINE_AA)
-    reach = (2 * size, max(size, 120), size, max(size, 50))[kind] + 8      # of the farthest corner, and half of the thickest line
+        cv2.ellipse(canvas, (x, y), (size, int(rng.randint(6, 50))), float(rng.randint(180)), start,
+                    start + int(rng.randint(60, 250)), colour, int(rng.randint(1, 6)), cv2.LINE_AA)
+    # Of the farthest corner, and half of the thickest line.
+    reach = (2 * size, max(size, 120), size, max(size, 50))[kind] + 8
     return slice(max(0, y - reach), y + reach), slice(max(0, x - reach), x + reach)
 
 
 def _colour_pair(rng, hue=None):
-    """Two BGR colours, float [3] each, that differ clearly in brightness; the first near `hue`, 0-1, where given."""
+    """Two BGR colours, float [3] each, that differ clearly in brightness; the first near `hue`,
+    0-1, where given.
+    """
     hue = rng.rand() if hue is None else hue + rng.uniform(-HUE_RANGE, HUE_RANGE)
     first, second = _colour(hue, rng.uniform(0.5, 1.0)), _colour(rng.rand(), rng.uniform(0.0, 0.7))
     bright, dark = rng.uniform(170, 250), rng.uniform(25, 110)
@@ -86,7 +96,9 @@ def _colour(hue, saturation):
 
 
 def _finish(rng, mask, texture):
-    """Shade and roughen a texture, [SIDE, SIDE, 3], and join it with its mask, uint8 0/255, to a patch."""
+    """Shade and roughen a texture, [SIDE, SIDE, 3], and join it with its mask, uint8 0/255, to a
+    patch.
+    """
     size = (PATCH, PATCH)
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.35)
     axis = np.linspace(-1, 1, PATCH, dtype=np.float32)
@@ -105,7 +117,9 @@ def _blotches(rng, cells, height, width=None):
 
 
 def _two_coloured(second_where, first, second):
-    """Texture, float32 [SIDE, SIDE, 3]: `second` where the pattern [SIDE, SIDE] says so, else `first`."""
+    """Texture, float32 [SIDE, SIDE, 3]: `second` where the pattern [SIDE, SIDE] says so, else
+    `first`.
+    """
     texture = np.empty((SIDE, SIDE, 3), np.float32)
     for channel in range(3):     # one at a time, as NumPy is slow at rows of 3
         texture[..., channel] = np.where(second_where, np.float32(second[channel]), np.float32(first[channel]))

@@ -1,4 +1,7 @@
-"""Embedded data sets on disk: made once, whole or not at all, replaced when their version is older, the same bytes every time."""
+"""Embedded data sets on disk: made once, whole or not at all, the same bytes every time.
+
+They are replaced when their version is older.
+"""
 import argparse
 import contextlib
 import fcntl
@@ -8,9 +11,11 @@ import os
 import shutil
 import tempfile
 from dataclasses import asdict
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from lib.utils.argument_types import not_negative, positive
 from dff.errors import DataError
+from dff.files import flush_all
 from lib.utils.parallel import process_map
 from lib.utils.progress import progress_bar
 
@@ -21,45 +26,66 @@ PARALLEL_FROM = 400            # frames; below it other processes cost more than
 class ToyStore:
     """The folder of one embedded data set.
 
-    name: of the set, in messages and of its stamp, <name>.json. version: raise it when a file would come out differently; older
-    folders are then drawn anew. write: called as write(folder, size, workers) to draw it; size: a dataclass of numbers.
+    A `size` is a dataclass of numbers that says how much to draw.
     """
 
-    def __init__(self, name, version, write):
+    def __init__(self, name: str, version: int,
+                 write: Callable[[str, Any, Optional[int]], None]) -> None:
+        """Describe a data set.
+
+        Args:
+            name: of the set, in messages and of its stamp, <name>.json.
+            version: raised when a file would come out differently; older folders are then drawn
+                anew.
+            write: called as write(folder, size, workers) to draw it.
+        """
         self.name, self.version, self.write = name, version, write
         self.stamp = name + '.json'
 
-    def ensure(self, folder, size):
-        """Make the data set at `folder` unless a current one, of any size, is there; an outdated one is replaced.
+    def ensure(self, folder: str, size: Any) -> None:
+        """Make the data set at `folder` unless a current one, of any size, is there; an outdated
+        one is replaced.
 
-        Where another process is making it, waits for that. Raises DataError where the folder holds something else or cannot be written.
+        Where another process is making it, wait for that. Raises DataError where the folder holds
+        something else or cannot be written.
         """
         version = self.version_at(folder)
         if version == self.version:
             return
         if version is None and os.path.isdir(folder) and os.listdir(folder):
-            raise DataError('%s is not empty and was not made by the toy generator (no %s): choose another dataset.dataset_path, or '
-                            'remove it' % (folder, self.stamp))
+            raise DataError('%s is not empty and was not made by the toy generator (no %s): choose another '
+                            'dataset.dataset_path, or remove it' % (folder, self.stamp))
         with _alone_in(os.path.dirname(os.path.realpath(folder))):
             version = self.version_at(folder)
             if version != self.version:
                 if version is not None:
-                    print('%s at %s is of version %s: drawing version %d, in the default size' % (self.name, folder, version, self.version))
+                    print('%s at %s is of version %s: drawing version %d, in the default size'
+                          % (self.name, folder, version, self.version))
                 self.generate(folder, size, replace=False)
 
-    def version_at(self, folder):
-        """Version of the data set at `folder`; None where there is no readable stamp."""
+    def version_at(self, folder: str) -> Any:
+        """Return the version of the data set at `folder`, a number; None where there is no
+        readable stamp.
+        """
         try:
             with open(os.path.join(folder, self.stamp), encoding='utf-8') as stream:
                 return json.load(stream)['version']
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def generate(self, folder, size, workers=None, replace=True):
-        """Draw the data set in a temporary folder, then put it at `folder`, where it replaces what is there.
+    def generate(self, folder: str, size: Any, workers: Optional[int] = None,
+                 replace: bool = True) -> None:
+        """Draw the data set in a temporary folder, then put it at `folder`, where it replaces what
+        is there.
 
-        workers: processes; by default one a core, or one for a small data set. replace=False: keep a current data set that
-        another process put there meanwhile. Raises DataError where the disk refuses.
+        Args:
+            folder: where to put it; where that is a link, its target is replaced.
+            size: how much to draw.
+            workers: processes; by default as many as are worth it, see draw_scenes.
+            replace: False keeps a current data set that another process put there meanwhile.
+
+        Raises:
+            DataError: the disk refuses.
         """
         folder = os.path.realpath(folder)      # where `folder` is a link, its target is what gets replaced
         try:
@@ -72,6 +98,7 @@ class ToyStore:
             self.write(temporary, size, workers)
             self._seal(temporary, size)
             if replace or self.version_at(folder) != self.version:
+                flush_all()
                 if os.path.isdir(folder):
                     shutil.rmtree(folder)
                 os.rename(temporary, folder)
@@ -86,8 +113,10 @@ class ToyStore:
         with open(os.path.join(folder, self.stamp), 'w', encoding='utf-8') as stream:
             json.dump(dict(version=self.version, **asdict(size)), stream, indent=1)
 
-    def checksums(self, folder):
-        """(SHA-256, path below `folder`) of every file of a data set but the stamp and the checksums, by path."""
+    def checksums(self, folder: str) -> List[Tuple[str, str]]:
+        """Return (SHA-256, path below `folder`) of every file of a data set but stamp and
+        checksums, by path.
+        """
         result = []
         for place, _, names in os.walk(folder):
             for name in names:
@@ -101,7 +130,9 @@ class ToyStore:
 
 @contextlib.contextmanager
 def _alone_in(folder):
-    """While this lasts, other processes that ask for `folder`, which is made if needed, wait; not where it cannot be locked."""
+    """While this lasts, others that ask for `folder`, which is made if needed, wait; not where it
+    cannot be locked.
+    """
     lock = None
     with contextlib.suppress(OSError):
         os.makedirs(folder, exist_ok=True)
@@ -114,10 +145,17 @@ def _alone_in(folder):
             os.close(lock)
 
 
-def draw_scenes(draw, jobs, frames, name, workers):
-    """Call draw(job), which returns how many frames it drew, for every job, in `workers` processes (None: as many as are worth it).
+def draw_scenes(draw: Callable[[Any], int], jobs: Sequence[Any], frames: int, name: str,
+                workers: Optional[int]) -> None:
+    """Draw scenes in several processes, with a bar for a large data set.
 
-    frames: of all jobs together. Shows a bar for a large data set; `name` stands beside it.
+    Args:
+        draw: draw(job) draws one and returns how many frames that made.
+        jobs: the scenes.
+        frames: of all jobs together.
+        name: of the data set; stands beside the bar.
+        workers: processes; None: one for less than PARALLEL_FROM frames, else one a core, at most
+            8.
     """
     if workers is None:
         workers = 1 if frames < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
@@ -126,8 +164,12 @@ def draw_scenes(draw, jobs, frames, name, workers):
             bar.update(done)
 
 
-def make_from_command_line(store, size):
-    """Entry point of a generator: the folder, and --<field> N for each number of `size`, whose values are the defaults."""
+def make_from_command_line(store: ToyStore, size: Any) -> None:
+    """Run a generator of `store`: the folder, and --<field> N for each number of `size`, whose
+    values are the defaults.
+
+    Raises DataError where the folder holds something else or cannot be written.
+    """
     parser = argparse.ArgumentParser(description='Draw the %s data set (see data/README.md).' % store.name)
     parser.add_argument('folder', help='where to put it; replaced where a %s is there' % store.name)
     for name, value in asdict(size).items():

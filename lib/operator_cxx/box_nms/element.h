@@ -1,4 +1,4 @@
-// One region of interest to a box in the original image: code that the CPU and the CUDA kernels share.
+// One region of interest to a box in the original image.
 #pragma once
 #include "../common/box.h"
 
@@ -9,12 +9,6 @@ struct Detection {  // a row of the result
   Box box;
 };
 static_assert(sizeof(Detection) == 6 * sizeof(float), "a detection is six numbers");
-
-struct FrameShape {
-  int images, rois, classes, delta_columns;  // regions of an image; classes with the background
-  int limit;                                 // rows of an image in the result
-  float score_threshold, nms_threshold;
-};
 
 // Sets of boxes a region: one for all classes (from columns 4 to 8), or one a class. With one class both are the same columns.
 DFF_SHARED int box_sets(int classes, int delta_columns) { return delta_columns == 8 ? 1 : classes - 1; }

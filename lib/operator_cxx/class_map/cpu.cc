@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "../common/cpu.h"
+#include "../common/parallel.h"
 
 namespace dff {
 namespace {
@@ -66,10 +67,12 @@ void class_map_cpu(const ClassMapShape& s, const float* score, const float* rows
   std::vector<Between> across(s.columns);
   for (int x = 0; x < s.columns; ++x) across[x] = between_cells(columns[x], s.width);
   const int step = 16;  // image rows between two of the map, usually
+  Caught caught;
 #pragma omp parallel for
   for (int first = 0; first < s.rows; first += step) {
-    choose_rows(s, score, rows, across.data(), first, min_int(first + step, s.rows), labels);
+    caught.run([&] { choose_rows(s, score, rows, across.data(), first, min_int(first + step, s.rows), labels); });
   }
+  caught.rethrow();
 }
 
 }  // namespace dff

@@ -6,7 +6,7 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFClassMap";
+const char kOp[] = "DFFClassMap";
 
 struct NoSettings {};
 
@@ -24,10 +24,10 @@ MXReturnValue infer_type(const AttributeMap& map, std::vector<int>* in_types, st
 MXReturnValue infer_shape(const AttributeMap&, Shapes* in, Shapes* out) {
   return guarded([&] {
     const Shape &score = (*in)[0], &rows = (*in)[1], &columns = (*in)[2];
-    check_shape(kOp, "score", score, {1, 0, 0, 0}, "[1, C, h, w]");
+    check_shape(kOp, "score", score, {1, kAny, kAny, kAny}, "[1, C, h, w]");
     if (score[1] > 255) throw Error(std::string(kOp) + ": input score " + describe(score) + " has more than 255 classes");
-    check_shape(kOp, "rows", rows, {0}, "[H]");
-    check_shape(kOp, "columns", columns, {0}, "[W]");
+    check_shape(kOp, "rows", rows, {kAny}, "[H]");
+    check_shape(kOp, "columns", columns, {kAny}, "[W]");
     (*out)[0] = {1, rows[0], columns[0]};
   });
 }
@@ -48,13 +48,15 @@ MXReturnValue forward_gpu(const AttributeMap&, Tensors* in, Tensors* out, const 
   });
 }
 
+typedef Checked<kOp, parse_fixed<NoSettings, settings, 3, 1>> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFClassMap)
     .setParseAttrs(parse_fixed<NoSettings, settings, 3, 1>)
-    .setInferType(infer_type)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu");
+    .setInferType(Entry::types<infer_type>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu");
 
 }  // namespace dff

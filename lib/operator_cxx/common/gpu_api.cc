@@ -3,7 +3,6 @@
 #include <exception>
 #include <string>
 
-#include "../box_nms/gpu.h"
 #include "../class_map/gpu.h"
 #include "../correlation/gpu.h"
 #include "../flow_warp/gpu.h"
@@ -88,13 +87,6 @@ const char* dff_gpu_hard_examples(void* stream, const dff::MiningShape* shape, c
   return message_of([=] {
     hard_examples_gpu(dff::GpuQueue(stream), *shape, {score, deltas, label, target, weight}, workspace, kept_label, kept_weight);
   });
-}
-
-size_t dff_gpu_detections_workspace(const dff::FrameShape* shape) { return detections_workspace(*shape); }
-
-const char* dff_gpu_detections(void* stream, const dff::FrameShape* shape, const float* rois, const float* scores,
-                               const float* deltas, const float* im_info, void* workspace, float* detections) {
-  return message_of([=] { detections_gpu(dff::GpuQueue(stream), *shape, rois, scores, deltas, im_info, workspace, detections); });
 }
 
 const char* dff_gpu_class_map(void* stream, const dff::ClassMapShape* shape, const float* score, const float* rows, const float* columns,

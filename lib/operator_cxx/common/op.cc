@@ -29,23 +29,26 @@ Error Attributes::wrong(const std::string& key, const std::string& expected) con
   return Error(op_ + ": attribute " + key + " is '" + text(key) + "', expected " + expected);
 }
 
-int Attributes::integer(const std::string& key, int least) const {
+int Attributes::integer(const std::string& key, int least, int most) const {
   const std::string& value = text(key);
   char* end = nullptr;
+  // Of what no long holds it makes the nearest one, which is out of range too.
   const long number = strtol(value.c_str(), &end, 10);
-  if (end == value.c_str() || *end != '\0' || number < least || number > 1 << 30) {
-    throw wrong(key, "an integer of at least " + std::to_string(least));
+  if (end == value.c_str() || *end != '\0' || number < least || number > most) {
+    throw wrong(key, "an integer from " + std::to_string(least) + " to " + std::to_string(most));
   }
   return static_cast<int>(number);
 }
 
-float Attributes::real(const std::string& key) const {
-  const std::vector<float> values = reals(key);
+bool Attributes::flag(const std::string& key) const { return integer(key, 0, 1) != 0; }
+
+float Attributes::real(const std::string& key, float least, float most) const {
+  const std::vector<float> values = reals(key, least, most);
   if (values.size() != 1) throw wrong(key, "a number");
   return values[0];
 }
 
-std::vector<float> Attributes::reals(const std::string& key) const {
+std::vector<float> Attributes::reals(const std::string& key, float least, float most) const {
   std::string value = text(key);
   for (char& c : value) {
     if (c == '(' || c == ')' || c == '[' || c == ']' || c == ',') c = ' ';
@@ -54,9 +57,31 @@ std::vector<float> Attributes::reals(const std::string& key) const {
   stream.imbue(std::locale::classic());  // a comma as decimal sign in the user's locale must not matter
   std::vector<float> values;
   double number;
-  while (stream >> number) values.push_back(static_cast<float>(number));
-  if (!stream.eof() || values.empty()) throw wrong(key, "numbers such as (8, 16, 32)");
+  bool within = true;
+  while (stream >> number) {
+    within = within && number >= least && number <= most;
+    if (within) values.push_back(static_cast<float>(number));
+  }
+  if (!stream.eof() || values.empty() || !within) {
+    std::ostringstream range;
+    range.imbue(std::locale::classic());
+    range << "numbers such as (8, 16, 32), from " << least << " to " << most;
+    throw wrong(key, range.str());
+  }
   return values;
+}
+
+unsigned checked_product(const char* op, const std::string& what,
+                         std::initializer_list<uint64_t> factors, uint64_t most) {
+  uint64_t product = 1;
+  for (const uint64_t factor : factors) {
+    // Neither is above `most`, of 32 bits, when they are multiplied: nothing can wrap.
+    if (factor <= most) product *= factor;
+    if (factor > most || product > most) {
+      throw Error(std::string(op) + ": " + what + " would be more than " + std::to_string(most));
+    }
+  }
+  return static_cast<unsigned>(product);
 }
 
 std::string describe(const Shape& shape) {
@@ -67,16 +92,40 @@ std::string describe(const Shape& shape) {
 
 void check_shape(const char* op, const char* input, const Shape& shape, const Shape& expected, const std::string& why) {
   bool fits = shape.size() == expected.size();
-  for (size_t i = 0; fits && i < shape.size(); ++i) fits = expected[i] == 0 || shape[i] == expected[i];
+  for (size_t i = 0; fits && i < shape.size(); ++i) fits = expected[i] == kAny || shape[i] == expected[i];
   if (fits) return;
   std::string wanted = "(";
-  for (size_t i = 0; i < expected.size(); ++i) wanted += (i ? ", " : "") + (expected[i] ? std::to_string(expected[i]) : "any");
+  for (size_t i = 0; i < expected.size(); ++i) wanted += (i ? ", " : "") + (expected[i] != kAny ? std::to_string(expected[i]) : "any");
   // MXNet's interface cannot say "not known yet", so such a shape arrives here without dimensions.
   const std::string has = shape.empty() ? " has a shape that is not known yet" : " has shape " + describe(shape);
   throw Error(std::string(op) + ": input " + input + has + ", but " + why + " needs " + wanted + ")");
 }
 
-MXReturnValue infer_float32(const AttributeMap&, std::vector<int>* in_types, std::vector<int>* out_types) {
+void check_sizes(const char* op, const char* kind, const Shapes& shapes) {
+  for (const Shape& shape : shapes) {
+    // 0 or the largest number stands for an axis that MXNet does not know yet: no kernel can take it.
+    uint64_t elements = 1;
+    for (const unsigned axis : shape) {
+      if (axis == 0 || axis > kMaxAxis) {
+        throw Error(std::string(op) + ": an " + kind + " of shape " + describe(shape) +
+                    "; every axis must be known, from 1 to " + std::to_string(kMaxAxis));
+      }
+      const std::string what = std::string("elements of an ") + kind + " of shape " + describe(shape);
+      elements = checked_product(op, what, {elements, axis}, kMaxElements);
+    }
+  }
+}
+
+void check_counts(const char* op, size_t inputs, size_t outputs, int needed_inputs,
+                  int needed_outputs) {
+  const size_t in = needed_inputs, out = needed_outputs;
+  if (inputs == in && outputs == out) return;
+  throw Error(std::string(op) + " has " + std::to_string(inputs) + " inputs and " +
+              std::to_string(outputs) + " outputs, but needs " + std::to_string(in) + " and " +
+              std::to_string(out));
+}
+
+MXReturnValue infer_float32(const AttributeMap&, Types* in_types, Types* out_types) {
   return guarded([&] {
     for (size_t i = 0; i < in_types->size(); ++i) {
       int& type = (*in_types)[i];

@@ -1,6 +1,7 @@
 #include "cpu.h"
 
 #include "../common/cpu.h"
+#include "../common/parallel.h"
 
 namespace dff {
 namespace {
@@ -12,7 +13,10 @@ enum { kCurrent, kReference, kGradient };  // scratch slots
 // Floats of a padded row: zeros for the largest displacement on both sides, and whole vectors from every cell on.
 size_t stride_of(const CorrelationShape& s) { return 2 * s.displacement + (s.width + kLanes - 1) / kLanes * kLanes; }
 
-size_t padded_size(const CorrelationShape& s) { return s.images * (s.height + 2 * s.displacement) * s.channels * stride_of(s); }
+// Rows of the padded maps of all images; more than an int holds, as may be what is computed from it.
+long long padded_rows(const CorrelationShape& s) { return static_cast<long long>(s.images) * (s.height + 2 * s.displacement); }
+
+size_t padded_size(const CorrelationShape& s) { return padded_rows(s) * s.channels * stride_of(s); }
 
 // `map` as [images][rows][channels][stride], with as many rows and columns of zeros around it as the largest displacement has cells:
 // all that one row of the output reads lies together.
@@ -20,8 +24,8 @@ void pad(const CorrelationShape& s, const float* map, float* padded) {
   const int d = s.displacement, rows = s.height + 2 * d;
   const size_t stride = stride_of(s);
 #pragma omp parallel for
-  for (int row = 0; row < s.images * rows; ++row) {
-    const int n = row / rows, y = row % rows - d;
+  for (long long row = 0; row < padded_rows(s); ++row) {
+    const int n = static_cast<int>(row / rows), y = static_cast<int>(row % rows) - d;
     float* to = padded + row * s.channels * stride;
     memset(to, 0, s.channels * stride * sizeof(float));
     if (y < 0 || y >= s.height) continue;
@@ -104,14 +108,18 @@ void gather(const CorrelationShape& s, size_t stride, int direction, const float
 void gradient(const CorrelationShape& s, int direction, const float* grad_out, const float* other, float* out) {
   const int d = s.displacement;
   const size_t stride = stride_of(s);
+  Caught caught;
 #pragma omp parallel for
   for (int row = 0; row < s.images * s.height; ++row) {
-    const int n = row / s.height, y = row % s.height;
-    float* rows = scratch<float>(kGradient, s.planes() * stride);
-    gather(s, stride, direction, grad_out + static_cast<size_t>(n) * s.planes() * s.height * s.width, y, rows);
-    const float* padded = other + (static_cast<size_t>(n) * (s.height + 2 * d) + d + y) * s.channels * stride;
-    backward_row(s, stride, direction, rows, padded, out + (static_cast<size_t>(n) * s.channels * s.height + y) * s.width);
+    caught.run([&] {
+      const int n = row / s.height, y = row % s.height;
+      float* rows = scratch<float>(kGradient, s.planes() * stride);
+      gather(s, stride, direction, grad_out + static_cast<size_t>(n) * s.planes() * s.height * s.width, y, rows);
+      const float* padded = other + (static_cast<size_t>(n) * (s.height + 2 * d) + d + y) * s.channels * stride;
+      backward_row(s, stride, direction, rows, padded, out + (static_cast<size_t>(n) * s.channels * s.height + y) * s.width);
+    });
   }
+  caught.rethrow();
 }
 
 }  // namespace

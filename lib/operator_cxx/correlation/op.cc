@@ -6,19 +6,21 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFCorrelation";
+const char kOp[] = "DFFCorrelation";
+
+const int kMaxDisplacement = 256;  // cells, of maps that are hardly larger
 
 int settings(const AttributeMap& attributes) {
-  return Attributes(kOp, attributes, {"max_displacement"}).integer("max_displacement", 0);
+  return Attributes(kOp, attributes, {"max_displacement"}).integer("max_displacement", 0, kMaxDisplacement);
 }
 
 MXReturnValue infer_shape(const AttributeMap& attributes, Shapes* in, Shapes* out) {
   return guarded([&] {
     const Shape& current = (*in)[0];
-    check_shape(kOp, "current", current, {0, 0, 0, 0}, "[N, C, H, W]");
+    check_shape(kOp, "current", current, {kAny, kAny, kAny, kAny}, "[N, C, H, W]");
     check_shape(kOp, "reference", (*in)[1], current, "current " + describe(current));
-    const unsigned int side = 2 * settings(attributes) + 1;
-    (*out)[0] = {current[0], side * side, current[2], current[3]};
+    const unsigned side = 2 * settings(attributes) + 1;
+    (*out)[0] = {current[0], checked_product(kOp, "channels of the output", {side, side}), current[2], current[3]};
   });
 }
 
@@ -55,15 +57,17 @@ MXReturnValue backward_gpu(const AttributeMap& attributes, Tensors* in, Tensors*
   });
 }
 
+typedef Checked<kOp, parse_fixed<int, settings, 2, 1>> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFCorrelation)
     .setParseAttrs(parse_fixed<int, settings, 2, 1>)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu")
-    .setBackward(backward_cpu, "cpu")
-    .setBackward(backward_gpu, "gpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu")
+    .setBackward(Entry::backward<backward_cpu>, "cpu")
+    .setBackward(Entry::backward<backward_gpu>, "gpu");
 
 }  // namespace dff

@@ -2,6 +2,7 @@
 
 #include "../common/cpu.h"
 #include "../common/gemm.h"
+#include "../common/parallel.h"
 #include "../common/platform.h"
 
 namespace dff {
@@ -55,17 +56,22 @@ void deconvolution_cpu(const DeconvolutionShape& s, const float* data, const flo
   for (int image = 0; image < s.images; ++image) {
     const float* from = data + static_cast<size_t>(image) * s.in_channels * positions;
     float* to = out + static_cast<size_t>(image) * s.filters * 4 * positions;
+    Caught caught;
 #pragma omp parallel
     {
-      float* products = scratch<float>(kProducts, static_cast<size_t>(rows) * kChunk * kTaps);
-      float* map = scratch<float>(kMap, map_size);
-      memset(map, 0, map_size * sizeof(float));
+      float *products = nullptr, *map = nullptr;
+      caught.run([&] {
+        products = scratch<float>(kProducts, static_cast<size_t>(rows) * kChunk * kTaps);
+        map = scratch<float>(kMap, map_size);
+        memset(map, 0, map_size * sizeof(float));
+      });
 #pragma omp for schedule(dynamic)
       for (int c = 0; c < s.in_channels; c += 16) {
         channels_last(from + static_cast<size_t>(c) * positions, min_int(16, s.in_channels - c), positions, in + c, pitch);
       }
 #pragma omp for schedule(dynamic)
       for (int filter = 0; filter < s.filters; filter += kChunk) {
+        if (!map) continue;  // there was no memory for it
         const int count = min_int(kChunk, s.filters - filter);
         for (int row = 0; row < rows; row += kBlock) {
           multiply(in + row * pitch, pitch, min_int(kBlock, rows - row), s.in_channels,
@@ -77,6 +83,7 @@ void deconvolution_cpu(const DeconvolutionShape& s, const float* data, const flo
         }
       }
     }
+    caught.rethrow();
   }
 }
 

@@ -5,7 +5,7 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFDeconvolution";
+const char kOp[] = "DFFDeconvolution";
 
 struct Settings {
   unsigned filters;
@@ -14,18 +14,19 @@ struct Settings {
 
 Settings settings(const AttributeMap& map) {
   const Attributes a(kOp, map, {"num_filter", "slope"});
-  return {static_cast<unsigned>(a.integer("num_filter", 1)), a.real("slope")};
+  return {static_cast<unsigned>(a.integer("num_filter", 1, kMaxChannels)), a.real("slope", -kHuge, kHuge)};
 }
 
 MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const unsigned filters = settings(map).filters;
     const Shape& data = (*in)[0];
-    check_shape(kOp, "data", data, {0, 0, 0, 0}, "a deconvolution");
+    check_shape(kOp, "data", data, {kAny, kAny, kAny, kAny}, "a deconvolution");
     const std::string why = "data " + describe(data);
     check_shape(kOp, "weight", (*in)[1], {filters, data[1], kTaps}, why);
     check_shape(kOp, "bias", (*in)[2], {filters}, why);
-    (*out)[0] = {data[0], filters, 2 * data[2], 2 * data[3]};
+    (*out)[0] = {data[0], filters, checked_product(kOp, "rows of the output", {2, data[2]}),
+                 checked_product(kOp, "columns of the output", {2, data[3]})};
   });
 }
 
@@ -46,12 +47,14 @@ MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
   });
 }
 
+typedef Checked<kOp, parse> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFDeconvolution)
     .setParseAttrs(parse)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu");
 
 }  // namespace dff

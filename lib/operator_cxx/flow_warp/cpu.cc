@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include "../common/cpu.h"
+#include "../common/parallel.h"
 
 namespace dff {
 namespace {
@@ -114,17 +115,21 @@ void warp_forward_cpu(const WarpShape& s, const float* feature, const float* flo
   const size_t plane = static_cast<size_t>(s.height) * s.width;
   WarpTap* taps = scratch<WarpTap>(kTaps, plane * s.images);
   fill_taps(s, flow, taps);
+  Caught caught;
 #pragma omp parallel for
   for (int channel = 0; channel < s.channels; channel += kLanes) {
-    float* lanes = scratch<float>(kFeature, plane * kLanes);
-    for (int n = 0; n < s.images; ++n) {
-      const size_t at = (static_cast<size_t>(n) * s.channels + channel) * plane;
-      const Block block = {plane, min_int(kLanes, s.channels - channel), scale ? scale + at : nullptr, nullptr,
-                           out + at, nullptr, nullptr};
-      if (n < s.feature_images) load_block(feature + at, plane, block.lanes, lanes);
-      forward_block(block, taps + n * plane, lanes);
-    }
+    caught.run([&] {
+      float* lanes = scratch<float>(kFeature, plane * kLanes);
+      for (int n = 0; n < s.images; ++n) {
+        const size_t at = (static_cast<size_t>(n) * s.channels + channel) * plane;
+        const Block block = {plane, min_int(kLanes, s.channels - channel), scale ? scale + at : nullptr, nullptr,
+                             out + at, nullptr, nullptr};
+        if (n < s.feature_images) load_block(feature + at, plane, block.lanes, lanes);
+        forward_block(block, taps + n * plane, lanes);
+      }
+    });
   }
+  caught.rethrow();
 }
 
 void warp_backward_cpu(const WarpShape& s, const float* grad_out, const float* feature, const float* flow,
@@ -136,26 +141,30 @@ void warp_backward_cpu(const WarpShape& s, const float* grad_out, const float* f
   const int threads = omp_get_max_threads();
   float* parts = scratch<float>(kFlowParts, flow_size * threads);
   memset(parts, 0, flow_size * threads * sizeof(float));
+  Caught caught;
 #pragma omp parallel for schedule(static)
   for (int channel = 0; channel < s.channels; channel += kLanes) {
-    float* lanes = scratch<float>(kFeature, plane * kLanes);
-    float* grad_lanes = scratch<float>(kGradFeature, plane * kLanes);
-    float* my_part = parts + flow_size * omp_get_thread_num();
-    for (int n = 0; n < s.images; ++n) {
-      const size_t at = (static_cast<size_t>(n) * s.channels + channel) * plane;
-      const Block block = {plane, min_int(kLanes, s.channels - channel), scale ? scale + at : nullptr, grad_out + at,
-                           nullptr, scale ? grad_scale + at : nullptr, my_part + n * plane * 2};
-      if (n < s.feature_images) {
-        load_block(feature + at, plane, block.lanes, lanes);
-        memset(grad_lanes, 0, plane * kLanes * sizeof(float));
+    caught.run([&] {
+      float* lanes = scratch<float>(kFeature, plane * kLanes);
+      float* grad_lanes = scratch<float>(kGradFeature, plane * kLanes);
+      float* my_part = parts + flow_size * omp_get_thread_num();
+      for (int n = 0; n < s.images; ++n) {
+        const size_t at = (static_cast<size_t>(n) * s.channels + channel) * plane;
+        const Block block = {plane, min_int(kLanes, s.channels - channel), scale ? scale + at : nullptr, grad_out + at,
+                             nullptr, scale ? grad_scale + at : nullptr, my_part + n * plane * 2};
+        if (n < s.feature_images) {
+          load_block(feature + at, plane, block.lanes, lanes);
+          memset(grad_lanes, 0, plane * kLanes * sizeof(float));
+        }
+        backward_block(block, taps + n * plane, lanes, grad_lanes);
+        // A shared feature map collects the gradients of all images before it is written.
+        if (s.feature_images > 1 || n + 1 == s.images) {
+          store_block(grad_lanes, plane, block.lanes, grad_feature + (s.feature_images > 1 ? at : channel * plane));
+        }
       }
-      backward_block(block, taps + n * plane, lanes, grad_lanes);
-      // A shared feature map collects the gradients of all images before it is written.
-      if (s.feature_images > 1 || n + 1 == s.images) {
-        store_block(grad_lanes, plane, block.lanes, grad_feature + (s.feature_images > 1 ? at : channel * plane));
-      }
-    }
+    });
   }
+  caught.rethrow();
 #pragma omp parallel for
   for (long long i = 0; i < static_cast<long long>(flow_size); ++i) {
     float sum = 0.0f;

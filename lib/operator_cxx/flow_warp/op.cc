@@ -6,10 +6,10 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFFlowWarp";
+const char kOp[] = "DFFFlowWarp";
 
 bool has_scale(const AttributeMap& attributes) {
-  return Attributes(kOp, attributes, {"has_scale"}).integer("has_scale", 0) != 0;
+  return Attributes(kOp, attributes, {"has_scale"}).flag("has_scale");
 }
 
 MXReturnValue parse(const AttributeMap& attributes, int* inputs, int* outputs) {
@@ -22,9 +22,9 @@ MXReturnValue parse(const AttributeMap& attributes, int* inputs, int* outputs) {
 MXReturnValue infer_shape(const AttributeMap&, Shapes* in, Shapes* out) {
   return guarded([&] {
     const Shape &feature = (*in)[0], &flow = (*in)[1];
-    check_shape(kOp, "feature", feature, {0, 0, 0, 0}, "[1 or N, C, H, W]");
+    check_shape(kOp, "feature", feature, {kAny, kAny, kAny, kAny}, "[1 or N, C, H, W]");
     const std::string why = "feature " + describe(feature);
-    check_shape(kOp, "flow", flow, {feature[0] == 1 ? 0 : feature[0], 2, feature[2], feature[3]}, why);
+    check_shape(kOp, "flow", flow, {feature[0] == 1 ? kAny : feature[0], 2, feature[2], feature[3]}, why);
     const Shape full = {flow[0], feature[1], feature[2], feature[3]};
     if (in->size() > 2) check_shape(kOp, "scale", (*in)[2], full, why + " with flow " + describe(flow));
     (*out)[0] = full;
@@ -70,15 +70,17 @@ MXReturnValue backward_gpu(const AttributeMap&, Tensors* in, Tensors* out, const
   });
 }
 
+typedef Checked<kOp, parse> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFFlowWarp)
     .setParseAttrs(parse)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu")
-    .setBackward(backward_cpu, "cpu")
-    .setBackward(backward_gpu, "gpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu")
+    .setBackward(Entry::backward<backward_cpu>, "cpu")
+    .setBackward(Entry::backward<backward_gpu>, "gpu");
 
 }  // namespace dff

@@ -6,13 +6,13 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFHardExamples";
+const char kOp[] = "DFFHardExamples";
 
 MiningShape settings(const AttributeMap& map) {
   const Attributes a(kOp, map, {"images", "keep"});
   MiningShape s = {};
-  s.images = a.integer("images", 1);
-  s.keep = a.integer("keep", 0);
+  s.images = a.integer("images", 1, kMaxRows);
+  s.keep = a.integer("keep", 0, kMaxRows);
   return s;
 }
 
@@ -20,11 +20,11 @@ MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const unsigned images = settings(map).images;
     const Shape &score = (*in)[0], &deltas = (*in)[1];
-    check_shape(kOp, "score", score, {0, 0}, "[images * R, classes]");
+    check_shape(kOp, "score", score, {kAny, kAny}, "[images * R, classes]");
     if (score[0] % images) throw Error(std::string(kOp) + ": input score " + describe(score) + " cannot be shared by " +
                                        std::to_string(images) + " images");
     const std::string why = "score " + describe(score);
-    check_shape(kOp, "deltas", deltas, {score[0], 0}, why);
+    check_shape(kOp, "deltas", deltas, {score[0], kAny}, why);
     check_shape(kOp, "label", (*in)[2], {score[0]}, why);
     check_shape(kOp, "target", (*in)[3], deltas, "deltas " + describe(deltas));
     check_shape(kOp, "weight", (*in)[4], deltas, "deltas " + describe(deltas));
@@ -55,13 +55,15 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
   });
 }
 
+typedef Checked<kOp, parse_fixed<MiningShape, settings, 5, 2>> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFHardExamples)
     .setParseAttrs(parse_fixed<MiningShape, settings, 5, 2>)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu");
 
 }  // namespace dff

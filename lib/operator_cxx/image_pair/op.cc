@@ -6,17 +6,17 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFImagePair";
+const char kOp[] = "DFFImagePair";
 
-float factor(const AttributeMap& map) { return Attributes(kOp, map, {"factor"}).real("factor"); }
+float factor(const AttributeMap& map) { return Attributes(kOp, map, {"factor"}).real("factor", -kHuge, kHuge); }
 
 MXReturnValue infer_shape(const AttributeMap&, Shapes* in, Shapes* out) {
   return guarded([&] {
     const Shape &current = (*in)[0], &reference = (*in)[1];
-    check_shape(kOp, "current", current, {0, 0, 0, 0}, "[N, C, H, W]");
+    check_shape(kOp, "current", current, {kAny, kAny, kAny, kAny}, "[N, C, H, W]");
     const Shape one = {1, current[1], current[2], current[3]};
     if (reference != one) check_shape(kOp, "reference", reference, current, "current " + describe(current));
-    (*out)[0] = {current[0], 2 * current[1], (current[2] + 1) / 2, (current[3] + 1) / 2};
+    (*out)[0] = {current[0], checked_product(kOp, "channels of the output", {2, current[1]}), (current[2] + 1) / 2, (current[3] + 1) / 2};
   });
 }
 
@@ -36,13 +36,15 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
   });
 }
 
+typedef Checked<kOp, parse_fixed<float, factor, 2, 1>> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFImagePair)
     .setParseAttrs(parse_fixed<float, factor, 2, 1>)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu");
 
 }  // namespace dff

@@ -4,6 +4,7 @@
 
 #include "../common/cpu.h"
 #include "../common/nms.h"
+#include "../common/parallel.h"
 
 namespace dff {
 namespace {
@@ -74,10 +75,14 @@ void proposal_cpu(const ProposalShape& s, const float* cls_prob, const float* bb
   for (int row = 0; row < s.images * s.height; ++row) {
     decode_row(s, row / s.height, row % s.height, cls_prob, bbox_pred, im_info, candidates);
   }
+  Caught caught;
 #pragma omp parallel for
   for (int image = 0; image < s.images; ++image) {
-    select(s, image, candidates + static_cast<size_t>(image) * s.boxes(), rois + static_cast<size_t>(image) * s.after_nms * 5);
+    caught.run([&] {
+      select(s, image, candidates + static_cast<size_t>(image) * s.boxes(), rois + static_cast<size_t>(image) * s.after_nms * 5);
+    });
   }
+  caught.rethrow();
 }
 
 }  // namespace dff

@@ -6,8 +6,11 @@
 namespace dff {
 namespace {
 
+const int kMaxKeys = 1 << 28;  // of which MXNet would not give the memory
+
 // Keys of one image, filled up to a power of two for the sort.
 int padded_keys(const ProposalShape& s) {
+  if (s.boxes() > kMaxKeys) throw std::runtime_error("DFFProposal: at most " + std::to_string(kMaxKeys) + " boxes on the GPU");
   int count = kSortChunk;
   while (count < s.boxes()) count *= 2;
   return count;

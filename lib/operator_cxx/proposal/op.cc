@@ -6,24 +6,21 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFProposal";
+const char kOp[] = "DFFProposal";
+
+const int kMaxStride = 1 << 12;  // pixels between cells
 
 // The attributes; sizes that come from the inputs are 0.
 ProposalShape settings(const AttributeMap& map) {
   const Attributes a(kOp, map, {"feature_stride", "scales", "ratios", "rpn_pre_nms_top_n", "rpn_post_nms_top_n",
                                 "threshold", "rpn_min_size"});
   ProposalShape s = {};
-  s.stride = static_cast<float>(a.integer("feature_stride", 1));
-  s.before_nms = a.integer("rpn_pre_nms_top_n", -(1 << 30));
-  s.after_nms = a.integer("rpn_post_nms_top_n", 1);
-  s.threshold = a.real("threshold");
-  s.min_size = a.real("rpn_min_size");
-  if (!(s.threshold >= 0)) throw Error(std::string(kOp) + ": attribute threshold must not be negative");
-  const std::vector<float> ratios = a.reals("ratios");
-  for (const float ratio : ratios) {
-    if (!(ratio > 0)) throw Error(std::string(kOp) + ": attribute ratios must be positive");
-  }
-  if (!make_anchors(ratios, a.reals("scales"), &s)) {
+  s.stride = static_cast<float>(a.integer("feature_stride", 1, kMaxStride));
+  s.before_nms = a.integer("rpn_pre_nms_top_n", -kMaxRows, kMaxRows);
+  s.after_nms = a.integer("rpn_post_nms_top_n", 1, kMaxRows);
+  s.threshold = a.real("threshold", 0, kHuge);
+  s.min_size = a.real("rpn_min_size", -kHuge, kHuge);
+  if (!make_anchors(a.reals("ratios", kTiny, kHuge), a.reals("scales", -kHuge, kHuge), &s)) {
     throw Error(std::string(kOp) + ": scales times ratios give more than " + std::to_string(kMaxAnchors) + " anchors");
   }
   return s;
@@ -34,11 +31,11 @@ MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
     const ProposalShape s = settings(map);
     const Shape& cls_prob = (*in)[0];
     const unsigned anchors = s.anchors;
-    check_shape(kOp, "cls_prob", cls_prob, {0, 2 * anchors, 0, 0}, std::to_string(anchors) + " anchors (scales times ratios)");
+    check_shape(kOp, "cls_prob", cls_prob, {kAny, 2 * anchors, kAny, kAny}, std::to_string(anchors) + " anchors (scales times ratios)");
     const std::string why = "cls_prob " + describe(cls_prob);
     check_shape(kOp, "bbox_pred", (*in)[1], {cls_prob[0], 4 * anchors, cls_prob[2], cls_prob[3]}, why);
     check_shape(kOp, "im_info", (*in)[2], {cls_prob[0], 3}, why);
-    (*out)[0] = {cls_prob[0] * static_cast<unsigned>(s.after_nms), 5};
+    (*out)[0] = {checked_product(kOp, "rows of the output", {cls_prob[0], static_cast<unsigned>(s.after_nms)}), 5};
   });
 }
 
@@ -66,13 +63,15 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
   });
 }
 
+typedef Checked<kOp, parse_fixed<ProposalShape, settings, 3, 1>> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFProposal)
     .setParseAttrs(parse_fixed<ProposalShape, settings, 3, 1>)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu");
 
 }  // namespace dff

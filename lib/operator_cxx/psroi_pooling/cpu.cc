@@ -1,6 +1,7 @@
 #include "cpu.h"
 
 #include "../common/cpu.h"
+#include "../common/parallel.h"
 
 namespace dff {
 namespace {
@@ -226,12 +227,16 @@ void backward_task(const PsroiShape& s, const Task& task, const std::vector<Regi
 template <typename Body>
 void for_tasks(const PsroiShape& s, Body body) {
   const int blocks = (s.output_dim + kLanes - 1) / kLanes, tasks = s.images * blocks * s.group;
+  Caught caught;
 #pragma omp parallel for
   for (int t = 0; t < tasks; ++t) {
     const int channel = t / s.group % blocks * kLanes;
     Task task = {t / s.group / blocks, channel, min_int(kLanes, s.output_dim - channel), t % s.group, 0};
-    for (; task.group_column < s.group; ++task.group_column) body(task);
+    caught.run([&] {
+      for (; task.group_column < s.group; ++task.group_column) body(task);
+    });
   }
+  caught.rethrow();
 }
 
 }  // namespace

@@ -6,17 +6,18 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFPSROIPooling";
+const char kOp[] = "DFFPSROIPooling";
+
+const int kMaxBins = 256;  // along each side of a region
 
 // The attributes; sizes that come from the inputs are 0.
 PsroiShape settings(const AttributeMap& map) {
   const Attributes a(kOp, map, {"spatial_scale", "output_dim", "pooled_size", "group_size"});
   PsroiShape s = {};
-  s.output_dim = a.integer("output_dim", 1);
-  s.pooled = a.integer("pooled_size", 1);
-  s.group = a.integer("group_size", 1);
-  s.spatial_scale = a.real("spatial_scale");
-  if (!(s.spatial_scale > 0)) throw Error(std::string(kOp) + ": attribute spatial_scale must be positive");
+  s.output_dim = a.integer("output_dim", 1, kMaxChannels);
+  s.pooled = a.integer("pooled_size", 1, kMaxBins);
+  s.group = a.integer("group_size", 1, kMaxBins);
+  s.spatial_scale = a.real("spatial_scale", kTiny, kHuge);
   return s;
 }
 
@@ -32,10 +33,11 @@ PsroiShape shape_of(const AttributeMap& map, const mxnet::ext::MXTensor& data, c
 MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
     const PsroiShape s = settings(map);
-    const unsigned channels = s.channels(), output_dim = s.output_dim, pooled = s.pooled;
-    check_shape(kOp, "data", (*in)[0], {0, channels, 0, 0},
+    const unsigned output_dim = s.output_dim, pooled = s.pooled, group = s.group;
+    const unsigned channels = checked_product(kOp, "channels of data", {output_dim, group, group});
+    check_shape(kOp, "data", (*in)[0], {kAny, channels, kAny, kAny},
                 "output_dim " + std::to_string(s.output_dim) + " with group_size " + std::to_string(s.group));
-    check_shape(kOp, "rois", (*in)[1], {0, 5}, "data " + describe((*in)[0]));
+    check_shape(kOp, "rois", (*in)[1], {kAny, 5}, "data " + describe((*in)[0]));
     (*out)[0] = {(*in)[1][0], output_dim, pooled, pooled};
   });
 }
@@ -73,15 +75,17 @@ MXReturnValue backward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, c
   });
 }
 
+typedef Checked<kOp, parse_fixed<PsroiShape, settings, 2, 1>> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFPSROIPooling)
     .setParseAttrs(parse_fixed<PsroiShape, settings, 2, 1>)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu")
-    .setBackward(backward_cpu, "cpu")
-    .setBackward(backward_gpu, "gpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu")
+    .setBackward(Entry::backward<backward_cpu>, "cpu")
+    .setBackward(Entry::backward<backward_gpu>, "gpu");
 
 }  // namespace dff

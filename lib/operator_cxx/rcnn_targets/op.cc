@@ -6,10 +6,10 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFRCNNTargets";
+const char kOp[] = "DFFRCNNTargets";
 
 void copy_four(const Attributes& a, const char* key, float* to) {
-  const std::vector<float> values = a.reals(key);
+  const std::vector<float> values = a.reals(key, -kHuge, kHuge);
   if (values.size() != 4) throw Error(std::string(kOp) + ": attribute " + key + " must be four numbers");
   std::copy(values.begin(), values.end(), to);
 }
@@ -19,14 +19,14 @@ TargetShape settings(const AttributeMap& map) {
   const Attributes a(kOp, map, {"images", "kept", "foreground_limit", "sets", "agnostic", "foreground", "background_high",
                                 "background_low", "means", "stds", "weights"});
   TargetShape s = {};
-  s.images = a.integer("images", 1);
-  s.kept = a.integer("kept", 0);
-  s.foreground_limit = s.kept ? a.integer("foreground_limit", 0) : -1;
-  s.sets = a.integer("sets", 2);
-  s.agnostic = a.integer("agnostic", 0);
-  s.foreground = a.real("foreground");
-  s.background_high = a.real("background_high");
-  s.background_low = a.real("background_low");
+  s.images = a.integer("images", 1, kMaxRows);
+  s.kept = a.integer("kept", 0, kMaxRows);
+  s.foreground_limit = s.kept ? a.integer("foreground_limit", 0, kMaxRows) : -1;
+  s.sets = a.integer("sets", 2, kMaxChannels);
+  s.agnostic = a.flag("agnostic");
+  s.foreground = a.real("foreground", -kHuge, kHuge);
+  s.background_high = a.real("background_high", -kHuge, kHuge);
+  s.background_low = a.real("background_low", -kHuge, kHuge);
   copy_four(a, "means", s.mean);
   copy_four(a, "stds", s.std);
   copy_four(a, "weights", s.weight);
@@ -45,14 +45,14 @@ MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
     const TargetShape s = settings(map);
     const unsigned images = s.images;
     const Shape &rois = (*in)[0], &truths = (*in)[1];
-    check_shape(kOp, "rois", rois, {0, 5}, "[images * P, 5]");
+    check_shape(kOp, "rois", rois, {kAny, 5}, "[images * P, 5]");
     if (rois[0] % images) throw Error(std::string(kOp) + ": input rois " + describe(rois) + " cannot be shared by " +
                                       std::to_string(images) + " images");
-    check_shape(kOp, "gt_boxes", truths, {images, 0, 5}, "rois " + describe(rois) + " of " + std::to_string(images) + " images");
+    check_shape(kOp, "gt_boxes", truths, {images, kAny, 5}, "rois " + describe(rois) + " of " + std::to_string(images) + " images");
     const unsigned candidates = rois[0] / images + truths[1], kept = s.kept ? s.kept : candidates;
     if (in->size() > 2) check_shape(kOp, "chance", (*in)[2], {images, candidates}, "rois " + describe(rois));
     if (kept > candidates) throw Error(std::string(kOp) + ": " + std::to_string(kept) + " of " + std::to_string(candidates) + " regions");
-    const unsigned rows = images * kept, columns = 4 * s.sets;
+    const unsigned rows = checked_product(kOp, "rows of the output", {images, kept}), columns = 4 * s.sets;
     (*out)[0] = {rows, 5};
     (*out)[1] = {rows};
     (*out)[2] = {rows, columns};
@@ -87,13 +87,15 @@ MXReturnValue forward_gpu(const AttributeMap& map, Tensors* in, Tensors* out, co
   });
 }
 
+typedef Checked<kOp, parse> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFRCNNTargets)
     .setParseAttrs(parse)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu")
-    .setForward(forward_gpu, "gpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu")
+    .setForward(Entry::forward<forward_gpu>, "gpu");
 
 }  // namespace dff

@@ -5,6 +5,7 @@
 #include "../common/cpu.h"
 #include "../common/platform.h"
 #include "../common/gemm.h"
+#include "../common/parallel.h"
 
 namespace dff {
 namespace {
@@ -156,12 +157,18 @@ void winograd_cpu(const WinogradShape& s, const float* data, const float* weight
   for (int image = 0; image < s.images; ++image) {
     const float* from = data + image * s.in_channels * in_plane;
     float* to = out + image * s.out_channels * plane;
+    Caught caught;
 #pragma omp parallel
     {
-      float* maps = scratch<float>(kMaps, 2 * map_size);
-      memset(maps, 0, 2 * map_size * sizeof(float));
+      float* maps = nullptr;
+      caught.run([&] {
+        maps = scratch<float>(kMaps, 2 * map_size);
+        memset(maps, 0, 2 * map_size * sizeof(float));
+      });
 #pragma omp for schedule(dynamic)
-      for (int c = 0; c < s.depth(); c += kPanel) transform_data(s, from, c, tiles, in_layout, maps, in + c);
+      for (int c = 0; c < s.depth(); c += kPanel) {
+        caught.run([&] { transform_data(s, from, c, tiles, in_layout, maps, in + c); });
+      }
 #pragma omp for schedule(dynamic)
       for (int task = 0; task < kPositions * chunks; ++task) {
         const int position = task / chunks, first = task % chunks * chunk;
@@ -171,9 +178,11 @@ void winograd_cpu(const WinogradShape& s, const float* data, const float* weight
       }
 #pragma omp for schedule(dynamic)
       for (int c = 0; c < s.out_channels; c += kPanel) {
+        if (!maps) continue;  // there was no memory for them
         transform_products(s, products + c, std::min(kPanel, s.out_channels - c), tiles, out_layout, bias + c, slope, maps, to + c * plane);
       }
     }
+    caught.rethrow();
   }
 }
 

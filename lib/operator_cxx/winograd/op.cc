@@ -5,7 +5,9 @@
 namespace dff {
 namespace {
 
-const char* const kOp = "DFFWinograd";
+const char kOp[] = "DFFWinograd";
+
+const int kMaxDilation = 256;
 
 struct Settings {
   WinogradShape shape;  // sizes that come from the inputs are 0
@@ -15,11 +17,11 @@ struct Settings {
 Settings settings(const AttributeMap& map) {
   const Attributes a(kOp, map, {"num_filter", "dilate", "stride", "slope"});
   Settings s = {};
-  s.shape.out_channels = a.integer("num_filter", 1);
-  s.shape.dilation = a.integer("dilate", 1);
-  s.shape.stride = a.integer("stride", 1);
-  s.slope = a.real("slope");
-  if (s.shape.stride > 2 || (s.shape.stride == 2 && s.shape.dilation > 1)) {
+  s.shape.out_channels = a.integer("num_filter", 1, kMaxChannels);
+  s.shape.dilation = a.integer("dilate", 1, kMaxDilation);
+  s.shape.stride = a.integer("stride", 1, 2);
+  s.slope = a.real("slope", -kHuge, kHuge);
+  if (s.shape.stride == 2 && s.shape.dilation > 1) {
     throw Error(std::string(kOp) + ": stride must be 1, or 2 with dilate 1");
   }
   return s;
@@ -36,7 +38,7 @@ Settings settings(const AttributeMap& map, const Shape& data) {
 
 MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
   return guarded([&] {
-    check_shape(kOp, "data", (*in)[0], {0, 0, 0, 0}, "a convolution");
+    check_shape(kOp, "data", (*in)[0], {kAny, kAny, kAny, kAny}, "a convolution");
     const WinogradShape s = settings(map, (*in)[0]).shape;
     const std::string why = "data " + describe((*in)[0]);
     const unsigned panels = s.panels(), depth = s.depth(), filters = s.out_channels;
@@ -64,12 +66,14 @@ MXReturnValue parse(const AttributeMap& map, int* inputs, int* outputs) {
   });
 }
 
+typedef Checked<kOp, parse> Entry;
+
 }  // namespace
 
 REGISTER_OP(DFFWinograd)
     .setParseAttrs(parse)
-    .setInferType(infer_float32)
-    .setInferShape(infer_shape)
-    .setForward(forward_cpu, "cpu");
+    .setInferType(Entry::types<infer_float32>)
+    .setInferShape(Entry::shapes<infer_shape>)
+    .setForward(Entry::forward<forward_cpu>, "cpu");
 
 }  // namespace dff

@@ -12,15 +12,16 @@ BN_EPS = 1e-5
 
 
 def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False, pool_pad=1):
-    """Return the feature map `res5c_relu` of images [N, 3, H, W]: [N, C, H/16, W/16], C = 2048 (512 below depth 50) * width.
+    """Return the feature map `res5c_relu` of images [N, 3, H, W]: [N, C, H/16, W/16], C = 2048
+    (512 below depth 50) * width.
 
     Args:
         data: symbol of the mean-subtracted RGB images.
         depth: 18, 34, 50, 101 or 152; others raise ConfigError.
         width: factor on the number of channels of every layer.
         global_stats: batch normalisation uses the stored statistics in training too, else it learns them.
-        stride_in_3x3: bottleneck units halve the size in their 3x3 convolution, as torchvision's weights expect, and not
-            in their first 1x1 convolution.
+        stride_in_3x3: bottleneck units halve the size in their 3x3 convolution, as torchvision's
+            weights expect, and not in their first 1x1 convolution.
         pool_pad: padding of pool1; with 0 its size is rounded up instead, as in the Caffe release.
     """
     stages, bottleneck = _layout(depth)
@@ -36,7 +37,8 @@ def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False
         for index in range(units):
             unit = '%d%s' % (stage, unit_name(depth, stage, index))
             stride = 2 if index == 0 and stage in (3, 4) else 1
-            body = _unit(body, unit, filters, filters_in, stride, 2 if stage == 5 else 1, bottleneck, global_stats, stride_in_3x3)
+            body = _unit(body, unit, filters, filters_in, stride, 2 if stage == 5 else 1,
+                         bottleneck, global_stats, stride_in_3x3)
             filters_in = filters * (4 if bottleneck else 1)
     return body
 
@@ -59,9 +61,11 @@ class ResNetV1:
     def feature(self, data, global_stats=True, pool_pad=1):
         """Return the feature map [N, channels(), H/16, W/16] of `data`, mean-subtracted RGB images [N, 3, H, W].
 
-        global_stats: batch normalisation uses stored statistics in training too; pool_pad: padding of the first pooling.
+        global_stats: batch normalisation uses stored statistics in training too; pool_pad: padding
+        of the first pooling.
         """
-        return resnet_v1(data, self.network.depth, self.network.width, global_stats, self.network.STRIDE_IN_3X3, pool_pad)
+        return resnet_v1(data, self.network.depth, self.network.width, global_stats,
+                         self.network.STRIDE_IN_3X3, pool_pad)
 
     def channels(self):
         """Return how many channels the feature map has."""
@@ -72,12 +76,16 @@ class ResNetV1:
 def _layout(depth):
     """(units of stages 2 to 5, bottleneck blocks) of a network of `depth`."""
     if depth not in STAGES:
-        raise ConfigError('network.depth is %s; ResNet-v1 exists in depths %s' % (depth, ', '.join(map(str, sorted(STAGES)))))
+        raise ConfigError('network.depth is %s; ResNet-v1 exists in depths %s'
+                          % (depth, ', '.join(map(str, sorted(STAGES)))))
     return STAGES[depth]
 
 
 def unit_name(depth, stage, index):
-    """a, b, c, ... or, in the long stages of ResNet-101 and 152, a, b1, b2, ..., as in the Caffe release."""
+    """Return what the Caffe release calls unit `index`, from 0, of `stage` in a ResNet of `depth`.
+
+    a, b, c, ... or, in the long stages of ResNet-101 and 152, a, b1, b2, ...
+    """
     if index and depth > 50 and stage in (3, 4):
         return 'b%d' % index
     return 'abcdef'[index]

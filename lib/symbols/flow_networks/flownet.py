@@ -12,7 +12,10 @@ ENCODER = [('flow_conv1', 64, 7, 2), ('conv2', 128, 5, 2), ('conv3', 256, 5, 2),
 
 
 def encode(pair, width, training):
-    """Return {layer: feature} of image pairs; see lib.symbols.flow_layers.FlowNetwork for `pair`, `width`, `training`."""
+    """Return {layer: feature} of image pairs.
+
+    See lib.symbols.flow_layers.FlowNetwork for `pair`, `width`, `training`.
+    """
     features = {ENCODER[0][0]: first_convolution(pair, ENCODER[0], width, training)}
     body = features[ENCODER[0][0]]
     for layer in ENCODER[1:]:

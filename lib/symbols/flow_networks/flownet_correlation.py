@@ -1,8 +1,9 @@
 """network.flow `flownet_correlation`, after FlowNetCorr (Dosovitskiy et al., arXiv 1504.06852, section 3).
 
-Both images go through the same first layers, then every place of the one is compared with those around it in the other. Ours:
-compared behind conv2 (there conv3), whose cells are already coarse in DFF's small images; the comparisons are brought to few
-channels before conv3; and it ends with conv4_1, since what is known to have moved needs no deeper layers to find out.
+Both images go through the same first layers, then every place of the one is compared with those
+around it in the other. Ours: compared behind conv2 (there conv3), whose cells are already coarse
+in DFF's small images; the comparisons are brought to few channels before conv3; and it ends with
+conv4_1, since what is known to have moved needs no deeper layers to find out.
 """
 import mxnet as mx
 
@@ -18,7 +19,10 @@ REDUCED = ('corr_redir', 128, 1, 1)     # the layer behind the comparisons
 
 
 def encode(pair, width, training):
-    """Return {layer: feature} of image pairs; see lib.symbols.flow_layers.FlowNetwork for `pair`, `width`, `training`."""
+    """Return {layer: feature} of image pairs.
+
+    See lib.symbols.flow_layers.FlowNetwork for `pair`, `width`, `training`.
+    """
     features, body = {}, mx.sym.Reshape(pair, shape=(-1, 3, 0, 0))      # current and reference image by turns
     body = features['flow_conv1'] = convolution(body, *ENCODER[0], width)
     name, filters, kernel, stride = ENCODER[1]
@@ -29,7 +33,9 @@ def encode(pair, width, training):
     body = mx.sym.Reshape(body, shape=(-1, 2 * filters, 0, 0))
     current, reference = (mx.sym.slice_axis(body, axis=1, begin=begin, end=begin + filters) for begin in (0, filters))
     matches = leaky(correlation(current, reference, DISPLACEMENT), 'corr')
-    body = features[name] = mx.sym.Concat(leaky(current, name), convolution(matches, *REDUCED, width), dim=1, name='concat_corr')
+    body = features[name] = mx.sym.Concat(leaky(current, name),
+                                          convolution(matches, *REDUCED, width), dim=1,
+                                          name='concat_corr')
     for layer in ENCODER[2:LAYERS]:
         body = features[layer[0]] = convolution(body, *layer, width)
     return features

@@ -3,12 +3,13 @@ import contextlib
 
 from dff.drawing import draw_detections
 from dff.results import json_writer
+from dff.tracking.mot import mot_writer
 from lib.dataset.registry import get_class_list
 from lib.dataset.roidb import load_roidb
 from lib.inference.detection_testing import DetectionTest
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.tasks.task import KINDS
-from lib.train.detection_loader import DetectionLoader
+from lib.train.loaders.detection_loader import DetectionLoader
 from lib.train.lr_scheduler import PAPER_RATE
 from lib.train.metric import detection_metrics
 from lib.utils.argument_types import score
@@ -24,7 +25,8 @@ class Detection:
     load_params = staticmethod(load_test_params)
     has_batch_network = True
     drawn = 'boxes'
-    no_demo_clip = ('the frames of the demo clip are not at %(path)s: they are the clip val/%(clip)s of ImageNet VID (data/README.md '
+    no_demo_clip = ('the frames of the demo clip are not at %(path)s: they are the clip val/%(clip)s of ImageNet '
+                    'VID (data/README.md '
                     'says where to get it)')
 
     @staticmethod
@@ -57,7 +59,10 @@ class Detection:
     def add_test_flags(parser):
         """Add the flags of testing that other kinds do not have."""
         parser.add_argument('--thresh', type=score, default=1e-3, help='lowest score of a detection (default 0.001)')
-        parser.add_argument('--vis', action='store_true', help='also write every frame with its boxes into the output folder')
+        parser.add_argument('--vis', action='store_true',
+                            help='also write every frame with its boxes into the output folder')
+        parser.add_argument('--track', action='store_true',
+                            help='also give detections ids and evaluate those; sets TEST.TRACK')
 
     @staticmethod
     def test_options(args):
@@ -68,20 +73,25 @@ class Detection:
     def add_demo_flags(parser):
         """Add the flags of the demo that other kinds do not have."""
         parser.add_argument('--json', metavar='FILE', help='also write the detections here')
-        parser.add_argument('--thresh', type=score, default=0.7, help='lowest score of the boxes drawn and written (default 0.7)')
+        parser.add_argument('--track', action='store_true',
+                            help='an id for every detection, followed along the flow; sets TEST.TRACK')
+        parser.add_argument('--mot', metavar='FILE', help='also write the tracks here, MOT Challenge text')
+        parser.add_argument('--thresh', type=score, default=0.7,
+                            help='lowest score of the boxes drawn and written (default 0.7)')
 
     @staticmethod
     def demo_outputs(args):
         """Return [(flag, path or None, what lies there in words)] of what the demo writes beside the pictures."""
-        return [('--json', args.json, 'detections')]
+        return [('--json', args.json, 'detections'), ('--mot', args.mot, 'tracks')]
 
     @staticmethod
     @contextlib.contextmanager
     def drawing(config, args):
         """Yield draw(result, name) -> picture, which writes what else the arguments `args` of a demo ask for."""
         names = get_class_list(config, 'detection').names
-        with json_writer(args.json, names) as record:
+        with json_writer(args.json, names) as record, mot_writer(args.mot) as write_tracks:
             def draw(result, name):
                 record(result, name)
-                return draw_detections(result.image, result.detections, names)
+                write_tracks(result)
+                return draw_detections(result.image, result.detections, names, ids=result.track_ids)
             yield draw

@@ -14,7 +14,7 @@ from lib.inference.segmenter import VideoSegmenter
 from lib.tasks.task import KINDS
 from lib.train.lr_scheduler import CITYSCAPES_RATE
 from lib.train.metric import segmentation_metrics
-from lib.train.seg_loader import SegLoader
+from lib.train.loaders.seg_loader import SegLoader
 from lib.utils.argument_types import not_negative, score
 
 
@@ -27,12 +27,15 @@ class Segmentation:
     test_run = SegmentationTest
     has_batch_network = False
     drawn = "classes' colours"
-    no_demo_clip = ('there is no demo clip at %(path)s: put frames of one snippet of Cityscapes there (leftImg8bit_sequence; data/README.md '
+    no_demo_clip = ('there is no demo clip at %(path)s: put frames of one snippet of Cityscapes there '
+                    '(leftImg8bit_sequence; data/README.md '
                     'says where to get it)')
 
     @staticmethod
     def load_params(prefix, epoch, report):
-        """Return (arg_params, aux_params) of <prefix>-<epoch>.params; there is nothing to `report`. Raises CheckpointError."""
+        """Return (arg_params, aux_params) of <prefix>-<epoch>.params; there is nothing to `report`. Raises
+        CheckpointError.
+        """
         return load_params(prefix, epoch)
 
     @staticmethod
@@ -52,15 +55,18 @@ class Segmentation:
     def class_lines(config):
         """Return what dataset.CLASSES lists, for an exported model."""
         classes = get_class_list(config, 'segmentation')
-        return ['%s %d %d %d' % ((name,) + tuple(colour)) for name, colour in zip(classes.names, classes.palette.tolist())]
+        return ['%s %d %d %d' % (name, *colour) for name, colour in zip(classes.names, classes.palette.tolist())]
 
     @staticmethod
     def add_test_flags(parser):
         """Add the flags of testing that other kinds do not have."""
         parser.add_argument('--distance', type=not_negative, metavar='N',
-                            help='test labelled frames N frames after their key frame only (default: at all distances below the interval)')
-        parser.add_argument('--vis', action='store_true', help='also write the class maps as coloured PNG files into the output folder')
-        parser.add_argument('--thresh', type=score, help='taken for old command lines; class maps have no scores to cut')
+                            help='test labelled frames N frames after their key frame only (default: at all '
+                                 'distances below the interval)')
+        parser.add_argument('--vis', action='store_true',
+                            help='also write the class maps as coloured PNG files into the output folder')
+        parser.add_argument('--thresh', type=score,
+                            help='taken for old command lines; class maps have no scores to cut')
 
     @staticmethod
     def test_options(args):
@@ -70,7 +76,8 @@ class Segmentation:
     @staticmethod
     def add_demo_flags(parser):
         """Add the flags of the demo that other kinds do not have."""
-        parser.add_argument('--labels', metavar='FOLDER', help='also write the class maps here, PNG files of class ids with a palette')
+        parser.add_argument('--labels', metavar='FOLDER',
+                            help='also write the class maps here, PNG files of class ids with a palette')
 
     @staticmethod
     def demo_outputs(args):

@@ -14,7 +14,7 @@ WRAPPERS = ('state_dict', 'model', 'model_state')
 
 
 class _Ignored:
-    """Stands for NumPy's numbers, which training scripts keep beside the weights (a best error), and for their types."""
+    """Stand for NumPy's numbers, which training scripts keep beside the weights (a best error), and their types."""
 
     def __init__(self, *arguments):
         pass

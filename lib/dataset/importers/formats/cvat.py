@@ -1,19 +1,20 @@
-"""CVAT for video 1.1 XML (docs.cvat.ai, "XML annotation format"): a <track> an object, a <box> for each frame it is seen in.
+"""CVAT for video 1.1 XML (docs.cvat.ai, "XML annotation format"): a <track> an object, a <box> for
+each of its frames.
 
-CVAT lists every frame of a track. In files of others that list key frames only, boxes between them are interpolated as CVAT does; a
-track ends with its last box.
+CVAT lists every frame of a track. In files of others that list key frames only, boxes between them
+are interpolated as CVAT does; a track ends with its last box.
 """
 import bisect
 import os
 import re
-from typing import List, NamedTuple, Optional
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from xml.etree.ElementTree import Element
 
-from lib.dataset.importers.media import Images, find_clip, without_video_suffix
-from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Source, number, whole
-from lib.dataset.importers.paths import files_below, part_of, relative, stem
+from lib.dataset.importers.media import Images, Media, find_clip, without_video_suffix
+from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, number, whole
+from lib.dataset.importers.paths import files_below, merged, part_of, relative, stem
 from lib.dataset.importers.xml_files import children
 from dff.errors import DataError
-
 
 OTHER_SHAPES = 'shapes: not upright boxes'
 
@@ -34,7 +35,7 @@ class _Key(NamedTuple):
 
     frame: int
     outside: bool
-    corners: tuple            # xtl ytl xbr ybr, edges of the pixels
+    corners: Tuple[float, ...]     # xtl ytl xbr ybr, edges of the pixels
     occluded: bool
 
 
@@ -48,39 +49,58 @@ class _Track(NamedTuple):
 
 
 @IMPORTERS.register('cvat')
-def read(src, options, report):
-    """The Source of an XML file, or of all *.xml below a folder, each a clip.
+def read(src: str, options: Options, report: Report) -> Source:
+    """Read a data set of CVAT for video.
 
-    The frames are the video that the XML names or that is named like it, or a folder of images of that name, beside the
-    XML or in options.frames; for annotations.xml, the folder images/ beside it.
+    The frames are the video that the XML names or that is named like it, or a folder of images of
+    that name, beside the XML or in options.frames; for annotations.xml, the folder images/ beside
+    it.
+
+    Args:
+        src: an XML file, or a folder whose *.xml are read, also those deeper; each is a clip.
+        options: what the user asked for.
+        report: where to count what is left out.
+
+    Raises:
+        DataError: a file is missing or malformed, or no frames are found.
     """
-    clips, classes = [], []
+    clips: List[Clip] = []
+    classes: List[str] = []
     for file in xml_files(src):
         task = read_task(file, 'track', 'image')
-        classes += [name for name in task.labels if name not in classes]
+        classes = merged(classes, task.labels)
         name, media = _media(file, task, src, options)
         if media is None:
             report.skip('clips: neither a video nor a folder of frames of their name', file)
             continue
         clips.append(Clip(name, media, _opener(file, task, report), part_of(name)))
     if not clips:
-        raise DataError('%s: found no frames of any annotated video; --frames FOLDER says where videos or folders of frames are' % src)
+        raise DataError('%s: found no frames of any annotated video; --frames FOLDER says where videos or folders of '
+                        'frames are' % src)
     return Source(clips, classes)
 
 
-def xml_files(src):
-    """The file `src`, or all *.xml below the folder `src`. Raises DataError where there is none."""
+def xml_files(src: str) -> List[str]:
+    """Return the file `src`, or all *.xml below the folder `src`.
+
+    Raises DataError where there is none.
+    """
     files = [src] if os.path.isfile(src) else [os.path.join(src, file) for file in files_below(src, ('.xml',))]
     if not files:
         raise DataError('%s: expected CVAT 1.1 annotations (*.xml) in it' % src)
     return files
 
 
-KINDS = {'track': ('CVAT for video', 'cvat'), 'image': ('CVAT for images', 'cvat-images')}      # by the elements that hold the boxes
+# By the elements that hold the boxes.
+KINDS = {'track': ('CVAT for video', 'cvat'), 'image': ('CVAT for images', 'cvat-images')}
 
 
-def read_task(file, wanted, other):
-    """The Task of an XML file. wanted, other: keys of KINDS. Raises DataError for another format, also that of `other`."""
+def read_task(file: str, wanted: str, other: str) -> Task:
+    """Return the Task of an XML file.
+
+    wanted: key of KINDS, the format that is read; other: the other key. Raises DataError for
+    another format, with advice for that of `other`.
+    """
     task = None
     for element in children(file, ('meta', 'image', 'track')):
         if element.tag == wanted:
@@ -94,29 +114,37 @@ def read_task(file, wanted, other):
     return task
 
 
-def _task_of(file, meta):
+def _task_of(file: str, meta: Element) -> Task:
     task = next((task for task in (meta.find(kind) for kind in ('task', 'job')) if task is not None), None)
     if task is None:
         raise DataError('%s: <meta> holds no <task> and no <job>; export each task by itself, not the project' % file)
     filtered = re.fullmatch(r'\s*step\s*=\s*(\d{1,6})\s*', task.findtext('frame_filter') or '')
     source = task.findtext('source') or meta.findtext('source')
-    return Task(source and relative(source, file), [label.findtext('name') or '' for label in task.iterfind('labels/label')],
-                whole(task.findtext('size')), whole(task.findtext('start_frame')) or 0, whole(task.findtext('stop_frame')),
-                max(1, int(filtered.group(1))) if filtered else 1)
+    return Task(
+        source=source and relative(source, file),
+        labels=[label.findtext('name') or '' for label in task.iterfind('labels/label')],
+        size=whole(task.findtext('size')),
+        start=whole(task.findtext('start_frame')) or 0,
+        stop=whole(task.findtext('stop_frame')),
+        step=max(1, int(filtered.group(1))) if filtered else 1)
 
 
-def _media(file, task, src, options):
+def _media(file: str, task: Task, src: str, options: Options) -> Tuple[str, Optional[Media]]:
     """(name of the clip, its Images or Video or None)."""
     folder = os.path.dirname(file)
     if stem(file) == 'annotations':
         name = os.path.basename(os.path.abspath(folder))
         names = ['.', name]
     else:
-        name = stem(file) if os.path.isfile(src) else os.path.splitext(os.path.relpath(file, src).replace(os.sep, '/'))[0]
+        name = stem(file)
+        if not os.path.isfile(src):
+            name = os.path.splitext(os.path.relpath(file, src).replace(os.sep, '/'))[0]
         names = [stem(file), name]
     if task.source:
         names += [task.source, os.path.basename(task.source), without_video_suffix(task.source)]
-    media = find_clip(names[1:] if names[0] == '.' else names, [options.frames]) if options.frames else None
+    media: Optional[Media] = None
+    if options.frames:
+        media = find_clip(names[1:] if names[0] == '.' else names, [options.frames])
     media = media or find_clip(names, [folder])
     if isinstance(media, Images) and media.length == task.size:
         # All frames of the task: they may be named anyhow, or be numbered from 1.
@@ -124,12 +152,13 @@ def _media(file, task, src, options):
     return name, media
 
 
-def _opener(file, task, report):
-    def open_labels():
+def _opener(file: str, task: Task, report: Report) -> Callable[[], Labels]:
+    def open_labels() -> Labels:
         tracks = list(_tracks(file, report))
 
-        def boxes(frame, height, width):
-            if frame < task.start or (task.stop is not None and frame > task.stop) or (frame - task.start) % task.step:
+        def boxes(frame: int, height: int, width: int) -> Optional[List[Box]]:
+            beyond = frame < task.start or (task.stop is not None and frame > task.stop)
+            if beyond or (frame - task.start) % task.step:
                 return None
             found = (_box_at(track, frame) for track in tracks)
             return [box for box in found if box]
@@ -137,7 +166,7 @@ def _opener(file, task, report):
     return open_labels
 
 
-def _tracks(file, report):
+def _tracks(file: str, report: Report) -> Iterator[_Track]:
     """The _Track of every track with boxes."""
     for index, element in enumerate(children(file, ('track',))):
         place = '%s, track %s' % (os.path.basename(file), element.get('id', index))
@@ -153,11 +182,14 @@ def _tracks(file, report):
         if keys:
             keys.sort(key=lambda key: key.frame)
             identity = whole(element.get('id'))
-            yield _Track(index if identity is None else identity, element.get('label') or '', [key.frame for key in keys], keys)
+            identity = index if identity is None else identity
+            yield _Track(identity, element.get('label') or '', [key.frame for key in keys], keys)
 
 
-def _box_at(track, frame):
-    """The Box of a track in a frame, None where the object is outside; between two boxes, interpolated."""
+def _box_at(track: _Track, frame: int) -> Optional[Box]:
+    """The Box of a track in a frame, None where the object is outside; between two boxes,
+    interpolated.
+    """
     identity, name, frames, keys = track
     after = bisect.bisect_left(frames, frame)
     if after < len(keys) and keys[after].frame == frame:
@@ -171,17 +203,26 @@ def _box_at(track, frame):
     return box_of(name, corners, identity, before.occluded, True)
 
 
-def is_upright_box(shape):
-    """Whether an element is a <box> that is not rotated."""
+def is_upright_box(shape: Element) -> bool:
+    """Return whether an element is a <box> that is not rotated."""
     return shape.tag == 'box' and number(shape.get('rotation', 0)) == 0
 
 
-def corners_of(shape):
-    """Edges of the pixels of a <box>: left, top, right, bottom."""
+def corners_of(shape: Element) -> Tuple[float, ...]:
+    """Return the edges of the pixels of a <box>: left, top, right, bottom; nan where it lacks one."""
     return tuple(number(shape.get(corner)) for corner in ('xtl', 'ytl', 'xbr', 'ybr'))
 
 
-def box_of(name, corners, identity=None, occluded=False, generated=False):
-    """The Box of the class `name` whose edges are `corners`."""
+def box_of(name: str, corners: Sequence[float], identity: Optional[int] = None,
+           occluded: bool = False, generated: bool = False) -> Box:
+    """Return the Box of a <box>.
+
+    Args:
+        name: its class.
+        corners: as of corners_of.
+        identity: of its track; None where there is none.
+        occluded: as of Box.
+        generated: as of Box.
+    """
     left, top, right, bottom = corners
     return Box(name, left, top, right - 1, bottom - 1, identity, occluded, generated)

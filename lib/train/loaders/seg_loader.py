@@ -2,19 +2,29 @@
 import cv2
 import numpy as np
 
-from lib.train.loader import TrainLoader, pad
+from lib.train.loaders.loader import TrainLoader, pad
 from dff.labels import IGNORE_LABEL
 from dff.errors import DataError
 from dff.image import read_image, resize, to_tensor
 
 
 def load_sample(record, read_label, cfg, rng, with_reference):
-    """Network input and label map of one record, as a dict of float32 arrays with a leading axis of 1.
+    """Return network input and label map of one record, a dict of float32 arrays.
 
-    data [1, 3, H, W] and label [1, 1, H, W], class ids or 255; with_reference adds data_ref and eq_flag [1] (1 where the
-    frame is its own reference: stills, and an offset of 0). With TRAIN.ENABLE_CROP a random part of CROP_HEIGHT x CROP_WIDTH
-    at a scale drawn from RANDOM_SCALE; where the frame is smaller, it is padded with zeros, ignored in the label.
-    Raises DataError naming the file.
+    Each has a leading axis of 1: data [1, 3, H, W] and label [1, 1, H, W], class ids or 255.
+    With TRAIN.ENABLE_CROP they are a random part of CROP_HEIGHT x CROP_WIDTH at a scale drawn from
+    RANDOM_SCALE; where the frame is smaller, it is padded with zeros, ignored in the label.
+
+    Args:
+        record: SegRecord of the frame.
+        read_label: function that reads its label map, uint8 [H, W].
+        cfg: the settings.
+        rng: np.random.RandomState that everything is drawn from.
+        with_reference: add data_ref and eq_flag [1], 1 where the frame is its own reference
+            (stills, and an offset of 0).
+
+    Raises:
+        DataError: a file cannot be read or does not fit the others of its clip; names it.
     """
     images = [read_image(record.image)]
     if with_reference:
@@ -30,15 +40,22 @@ def load_sample(record, read_label, cfg, rng, with_reference):
     if cfg.TRAIN.ENABLE_CROP:
         size = (cfg.TRAIN.CROP_HEIGHT, cfg.TRAIN.CROP_WIDTH)
         window = crop_window(label.shape, size, rng)
-    tensors = [pad(to_tensor(np.ascontiguousarray(image[window]), cfg.network.PIXEL_MEANS), (1, 3) + size, 0) for image in images]
-    sample = {'data': tensors[0], 'label': pad(label[window].astype(np.float32)[None, None], (1, 1) + size, IGNORE_LABEL)}
+    tensors = [to_tensor(np.ascontiguousarray(image[window]), cfg.network.PIXEL_MEANS)
+               for image in images]
+    tensors = [pad(tensor, (1, 3) + size, 0) for tensor in tensors]
+    label = pad(label[window].astype(np.float32)[None, None], (1, 1) + size, IGNORE_LABEL)
+    sample = {'data': tensors[0], 'label': label}
     if with_reference:
         sample.update(data_ref=tensors[-1], eq_flag=np.array([len(images) == 1], np.float32))
     return sample
 
 
 def crop_window(image_size, crop_size, rng):
-    """Slices of rows and columns of a random window of crop_size = (height, width), cut to the image where that is smaller."""
+    """Return the slices of rows and columns of a random window of an image.
+
+    It is cut to the image where that is smaller. image_size and crop_size are (height, width); rng
+    is a np.random.RandomState.
+    """
     starts = [rng.randint(max(0, side - part) + 1) for side, part in zip(image_size, crop_size)]
     return tuple(slice(start, start + part) for start, part in zip(starts, crop_size))
 
@@ -56,7 +73,13 @@ def _prepare(image, record, scales, cfg, **options):
 
 
 class SegLoader(TrainLoader):
-    """Batches for DeepLab, or with_reference for DFF-DeepLab. records, read_label: from `load_segdb`."""
+    """Batches for DeepLab or DFF-DeepLab.
+
+    Args:
+        records, read_label: from `load_segdb`.
+        cfg, num_devices, workers: see TrainLoader.
+        with_reference: add the inputs of DFF, see load_sample.
+    """
 
     def __init__(self, records, read_label, cfg, num_devices, with_reference, workers=2):
         self.read_label, self.with_reference = read_label, with_reference
@@ -64,14 +87,18 @@ class SegLoader(TrainLoader):
         super().__init__(records, cfg, num_devices, data_names, ['label'], workers)
 
     def make_device_batch(self, records, seeds):
-        """See TrainLoader. Without crops, smaller images are padded at the right and the bottom, ignored in the label."""
+        """See TrainLoader.
+
+        Without crops, smaller images are padded at the right and the bottom, ignored in the label.
+        """
         samples = [load_sample(record, self.read_label, self.cfg, np.random.RandomState(seed), self.with_reference)
                    for record, seed in zip(records, seeds)]
         size = tuple(np.max([sample['label'].shape[2:] for sample in samples], axis=0).tolist())
         for sample in samples:
             for name in ('data', 'data_ref', 'label'):
                 if name in sample:
-                    sample[name] = pad(sample[name], sample[name].shape[:2] + size, IGNORE_LABEL if name == 'label' else 0)
+                    sample[name] = pad(sample[name], sample[name].shape[:2] + size,
+                                       IGNORE_LABEL if name == 'label' else 0)
         return {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
 
     def max_shapes(self):

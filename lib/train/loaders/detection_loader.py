@@ -2,7 +2,7 @@
 import numpy as np
 
 from lib.dataset.rules.pictures import wrong_size
-from lib.train.loader import TrainLoader, pad
+from lib.train.loaders.loader import TrainLoader, pad
 from lib.boxes.targets import assign_anchors
 from dff.errors import DataError
 from dff.image import read_image, resize, to_tensor
@@ -17,16 +17,33 @@ def data_names(with_reference):
 
 
 def reference_frame_id(record, min_offset, max_offset, rng):
-    """Number of the reference frame: an offset drawn from [min_offset, max_offset], kept inside the clip."""
+    """Return the number of a reference frame.
+
+    Args:
+        record: the Record of the current frame.
+        min_offset, max_offset: the offset is drawn from these, both included, in frames; the sum
+            is kept inside the clip.
+        rng: np.random.RandomState.
+    """
     offset = rng.randint(min_offset, max_offset + 1)
     return min(max(record.frame_id + offset, 0), record.clip_length - 1)
 
 
 def load_sample(record, cfg, rng, with_reference):
-    """Network input and RPN targets of one record, as a dict of float32 arrays with a leading axis of 1.
+    """Return network input and RPN targets of one record, a dict of float32 arrays.
 
-    data [1, 3, H, W], im_info [1, 3], gt_boxes [1, n, 5]; with_reference adds data_ref and eq_flag [1]
-    (1 where the frame is its own reference: stills, and an offset of 0). Raises DataError naming the image.
+    Each has a leading axis of 1: data [1, 3, H, W], im_info [1, 3] (height, width, scale) and
+    gt_boxes [1, n, 5] (x1 y1 x2 y2 class, pixels of the scaled image).
+
+    Args:
+        record: the Record of the frame.
+        cfg: the settings.
+        rng: np.random.RandomState that the reference frame is drawn from.
+        with_reference: add data_ref [1, 3, H, W] and eq_flag [1], 1 where the frame is its own
+            reference (stills, and an offset of 0).
+
+    Raises:
+        DataError: an image cannot be read or has another size than its annotation says; names it.
     """
     image, scale = _read(record.image, record, cfg)
     info = np.array([image.shape[0], image.shape[1], scale], np.float32)
@@ -63,10 +80,14 @@ def _read(path, record, cfg):
 
 
 def collate(samples, cfg, seeds):
-    """Stack samples into the batch of one device and add the RPN targets.
+    """Stack samples into the batch of one device and add the RPN targets, {name: float32 array}.
 
     Smaller images are padded at the right and the bottom, missing boxes with rows of class -1.
-    Returns a dict of float32 arrays.
+
+    Args:
+        samples: dicts of `load_sample`; changed.
+        cfg: the settings.
+        seeds: one for each sample, for the choice of its anchors.
     """
     height, width = np.max([s['data'].shape[2:] for s in samples], axis=0)
     boxes = padded_count(max(s['gt_boxes'].shape[1] for s in samples))
@@ -89,7 +110,13 @@ def padded_count(boxes):
 
 
 class DetectionLoader(TrainLoader):
-    """Batches for R-FCN, or with_reference for DFF R-FCN, of a roidb: [Record]."""
+    """Batches for R-FCN or DFF R-FCN.
+
+    Args:
+        roidb: [Record].
+        cfg, num_devices, workers: see TrainLoader.
+        with_reference: add the inputs of DFF, see load_sample.
+    """
 
     def __init__(self, roidb, cfg, num_devices, with_reference, workers=2):
         self.with_reference = with_reference

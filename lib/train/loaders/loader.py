@@ -6,7 +6,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
-from lib.train.batches_ahead import BatchesAhead
+from lib.train.loaders.batches_ahead import BatchesAhead
 from dff.errors import DataError, DFFError
 from lib.utils.image_header import read_header
 
@@ -21,17 +21,28 @@ def pad(array, shape, value):
 
 
 class TrainLoader(BatchesAhead):
-    """Endless-order, finite-epoch iterator over a list of records for `MutableModule.fit`; base of the tasks' loaders.
+    """Iterate over the batches of an epoch of records, for `MutableModule.fit`.
 
     Every random choice (order, reference frame, crop, anchor sampling) depends on TRAIN.SEED, the
     epoch and the position alone, so a resumed run continues exactly as the uninterrupted one. A
     batch holds, for each device, TRAIN.BATCH_IMAGES images: `batch.data[i]` and `batch.label[i]`
     are the lists of device i, `batch.images` the files.
 
-    Attributes: waited, seconds that `next` has spent waiting; unusable, {image: why}, what
-    TRAIN.SKIP_BAD_IMAGES left out so far.
-
     A subclass defines make_device_batch and max_shapes, and may define is_wide.
+
+    Args:
+        records: what to train on; each has the path of its image as `image`.
+        cfg: the settings.
+        num_devices: number of devices that a batch is for.
+        data_names, label_names: of the network's inputs and labels, in the order of a batch.
+        workers: number of threads that make batches.
+
+    Attributes:
+        waited: seconds that `next` has spent waiting.
+        unusable: {image: why}, what TRAIN.SKIP_BAD_IMAGES left out so far.
+
+    Raises:
+        DataError: there are no records, or the first batch cannot be made.
     """
 
     def __init__(self, records, cfg, num_devices, data_names, label_names, workers=2):
@@ -58,8 +69,9 @@ class TrainLoader(BatchesAhead):
         raise NotImplementedError
 
     def is_wide(self):
-        """For each record whether it goes with wide or with tall images, which are kept in
-        separate batches; None: do not.
+        """Return for each record whether it goes with wide images: bool [records].
+
+        Wide and tall images are kept in separate batches; None: they are not.
         """
         return None
 
@@ -84,8 +96,9 @@ class TrainLoader(BatchesAhead):
         self._start_epoch()
 
     def share(self, rank, processes):
-        """Restart the epoch as one of several processes that train together: of each batch of all
-        of them, take the part of `rank`.
+        """Restart the epoch as the process `rank` of `processes` that train together.
+
+        Of each batch of all of them it takes its part.
         """
         self._rank, self._processes = rank, processes
         self._start_epoch()
@@ -182,9 +195,15 @@ def check_whole(path):
 
 
 def epoch_order(count, cfg, epoch, batch_size, is_wide=None):
-    """Indices of `count` records in the order of one epoch, a multiple of `batch_size` long.
+    """Return the indices of records in the order of one epoch, a multiple of `batch_size` many.
 
-    is_wide: bool [count]; wide and tall images come in separate batches, where they can, so that less is padded.
+    Args:
+        count: number of records.
+        cfg: the settings, of which TRAIN.SEED and TRAIN.SHUFFLE count.
+        epoch: number of the epoch.
+        batch_size: images in a batch of all processes.
+        is_wide: bool [count] or None; wide and tall images come in separate batches, where they
+            can, so that less is padded.
     """
     rng = np.random.RandomState(zlib.crc32(b'order %d %d' % (cfg.TRAIN.SEED, epoch)))
     indices = np.arange(count)

@@ -1,0 +1,78 @@
+"""What a trained model is to those who run it, whichever engine computes it."""
+import threading
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dff.errors import DFFError
+from dff.frames import Frame, InputFormat
+from dff.labels import default_palette
+from dff.networks import Networks, Outputs
+
+
+class About(NamedTuple):
+    """What a model says of itself."""
+
+    recognises: str                    # detection or segmentation
+    classes: List[str]                 # by class id; of detection the background first
+    palette: Optional[np.ndarray]      # of segmentation, uint8 [n, 3] RGB
+    propagates: bool                   # it has key frames and others; False: every frame is a key frame
+    interval: int                      # frames from one key frame to the next
+    policy: str                        # of dff.schedule.POLICIES
+    mismatch: Optional[float]          # of the policy flow, grey levels; None: it measures none
+
+
+class Backend(NamedTuple):
+    """A model in an engine, ready to run."""
+
+    about: About
+    networks: Networks
+    form: InputFormat
+    # (values of Outputs, Frame, lowest score) -> detections [n, 6]; of segmentation -> uint8 [H, W]
+    post_process: Callable[[Any, Frame, float], np.ndarray]
+    engine: str                        # what computes it, in words
+
+
+def class_lines(recognises: str, lines: Sequence[str]) -> Tuple[List[str], Optional[np.ndarray]]:
+    """Return (names by class id, palette or None) of the classes that an exported model lists.
+
+    recognises: detection or segmentation, whose lines are `name red green blue`.
+    lines: the list.
+    """
+    if recognises == 'detection':
+        return ['__background__', *lines], None
+    words = [line.rsplit(None, 3) for line in lines]
+    if all(len(each) == 4 for each in words):
+        return [each[0] for each in words], np.array([each[1:] for each in words], int).astype(np.uint8)
+    return list(lines), default_palette(len(lines))
+
+
+class OneThread:
+    """Networks that keep state of their own, and say so when a second thread calls them.
+
+    Args:
+        networks: to run.
+        engine: their name in the message.
+    """
+
+    def __init__(self, networks: Networks, engine: str):
+        self._networks, self._engine = networks, engine
+        self._owner: Optional[int] = None
+
+    def key(self, frame: Frame) -> Tuple[Outputs, Any]:
+        """See dff.networks.Networks."""
+        self._check()
+        return self._networks.key(frame)
+
+    def current(self, frame: Frame, state: Any) -> Outputs:
+        """See dff.networks.Networks."""
+        self._check()
+        return self._networks.current(frame, state)
+
+    def _check(self):
+        here = threading.get_ident()
+        if self._owner is None:
+            self._owner = here
+        if self._owner != here:
+            raise DFFError('a model in %s runs in one thread, that of its first frame: load another '
+                           'one in this thread, or export it to ONNX' % self._engine)

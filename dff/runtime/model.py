@@ -1,0 +1,170 @@
+"""A trained model, ready to run: what `dff.load` returns."""
+import contextlib
+from typing import Any, Callable, Iterator, Optional, Union
+
+import numpy as np
+
+from dff.errors import ConfigError
+from dff.frames import Frame, prepare
+from dff.image import read_image
+from dff.live.live import to_stderr
+from dff.live.open import Clip, open_clip
+from dff.loop import key_frame_loop
+from dff.results import Detected
+from dff.runtime.backend import Backend
+from dff.runtime.results import ClassMap, Detections
+from dff.runtime.stream import Stream, checked_image
+from dff.schedule import Schedule, make_schedule
+from dff.sources import read_ahead
+from dff.tracking.follow import Follower, only_above
+from dff.tracking.tracker import Tracker, rules_for
+
+Result = Union[Detections, ClassMap]
+THRESH = 0.5
+
+
+class Model:
+    """Runs on clips (call it), on frames of a camera loop (`stream`), and on single images (`detect`).
+
+    Several clips and streams may run at the same time, each with key frames and ids of its own;
+    in several threads where the engine allows it, else a DFFError says that it does not.
+
+    Args:
+        backend: a Backend.
+
+    Attributes:
+        recognises: 'detection' or 'segmentation'.
+        classes: names by class id; of detection the background first.
+        interval: frames from one key frame to the next, as the model was exported or its settings say.
+        engine: what computes it, in words.
+        networks: dff.networks.Networks.
+    """
+
+    def __init__(self, backend: Backend):
+        self._backend, about = backend, backend.about
+        self.recognises, self.classes, self.interval = about.recognises, about.classes, about.interval
+        self.engine, self.networks = backend.engine, backend.networks
+
+    def __repr__(self) -> str:
+        return '<dff.Model: %s of %d classes by %s, a key frame every %d frames>' % (
+            self.recognises, len(self.classes), self.engine, self.interval)
+
+    def __call__(self, source: Any, interval: Optional[int] = None, thresh: float = THRESH,
+                 track: bool = True, policy: Optional[str] = None,
+                 live: Optional[bool] = None, on_note: Callable[[str], None] = to_stderr) -> Iterator[Result]:
+        """Yield a Detections or ClassMap for each frame of a clip.
+
+        Args:
+            source: as of dff.live.open.open_clip: a video file, a folder, a camera's number, an
+                address, a list or glob of images, '-', or an iterable of BGR uint8 [H, W, 3] images.
+            interval: frames from one key frame to the next; None: that of the model.
+            thresh: lowest score of a detection, 0 to 1.
+            track: give detections ids.
+            policy: which frame of an interval is the key frame: fixed, middle or flow; None: as the
+                model says.
+            live: always take the newest frame, and leave out what comes while one is computed;
+                None: for cameras and streams.
+            on_note: called with a line when a live source breaks off and comes back.
+
+        Raises DataError for a source that cannot be read, ConfigError for a bad interval or policy.
+        """
+        schedule = self.schedule(interval, policy)
+        thresh = checked_thresh(thresh)
+        return self.run(open_clip(source, live, on_note), schedule, thresh, track)
+
+    def stream(self, interval: Optional[int] = None, thresh: float = THRESH, track: bool = True,
+               policy: Optional[str] = None) -> Stream:
+        """Return a Stream, which a program calls with one frame after the other.
+
+        interval, thresh, track, policy: as of calling the Model. Raises ConfigError also for the
+        policy middle, for which frames would have to wait.
+        """
+        schedule = without_lookahead(self.schedule(interval, policy))
+        thresh = checked_thresh(thresh)
+        follow = self._follower(track, thresh)
+
+        def restart(frames: Iterator[Frame]) -> Iterator[Any]:
+            if follow is not None:
+                follow.restart()
+            return self._loop(frames, schedule, thresh, follow)
+        return Stream(self._backend.form, restart, self._made)
+
+    def detect(self, image: Union[str, np.ndarray], thresh: float = THRESH) -> Result:
+        """Return the Detections or ClassMap of one image, without ids.
+
+        image: BGR uint8 [H, W, 3], or the path of a file; thresh: lowest score of a detection.
+        Raises DataError for an image that cannot be read.
+        """
+        pixels = checked_image(image) if isinstance(image, np.ndarray) else read_image(image, shown=True)
+        frame = prepare(pixels, self._backend.form)
+        raw = next(self._loop(iter([frame]), Schedule(1), checked_thresh(thresh), None))
+        return self._made(raw, raw.index, '000000' if isinstance(image, np.ndarray) else str(image))
+
+    def run(self, clip: Clip, schedule: Schedule, thresh: float, track: bool) -> Iterator[Result]:
+        """Return an iterator of the results of a Clip, which is closed at its end.
+
+        clip: of open_clip; schedule: of `schedule`; thresh, track: as of calling the Model. Raises
+        ConfigError for a live clip with a schedule that looks ahead.
+        """
+        if clip.live is not None and schedule.lookahead:
+            clip.close()
+        return self._results(clip, without_lookahead(schedule) if clip.live else schedule, thresh, track)
+
+    def _results(self, clip: Clip, schedule: Schedule, thresh: float, track: bool) -> Iterator[Result]:
+        prepared: Iterator[Frame] = (prepare(checked_image(image), self._backend.form) for image in clip.images)
+        with contextlib.ExitStack() as stack:
+            stack.callback(clip.close)
+            if clip.live is None:
+                prepared = stack.enter_context(contextlib.closing(read_ahead(prepared)))  # type: ignore
+            for raw in self._loop(prepared, schedule, thresh, self._follower(track, thresh)):
+                latency, dropped = clip.live.age() if clip.live else (None, 0)
+                yield self._made(raw, raw.index, clip.name(raw.index), latency, dropped)
+
+    def _loop(self, frames: Iterator[Frame], schedule: Schedule, thresh: float,
+              follow: Optional[Follower]) -> Iterator[Any]:
+        """Raw results, a Detected each, of which `detections` is a class map where the task is segmentation."""
+        lowest = thresh if follow is None else min(thresh, rules_for(thresh).low)
+        post_process = self._backend.post_process
+        raw = key_frame_loop(frames, schedule, self.networks,
+                             lambda values, frame: post_process(values, frame, lowest), Detected,
+                             follow=follow)
+        return raw if follow is None else (only_above(result, thresh) for result in raw)
+
+    def _follower(self, track: bool, thresh: float) -> Optional[Follower]:
+        return Follower(Tracker(rules_for(thresh))) if track and self.recognises == 'detection' else None
+
+    def _made(self, raw: Detected, index: int, name: str, latency: Optional[float] = None,
+              dropped: int = 0) -> Result:
+        common = (index, name, raw.image, raw.is_key, raw.seconds, self.classes, latency, dropped)
+        if self.recognises == 'detection':
+            return Detections(*common, raw.detections, raw.track_ids)
+        assert self._backend.about.palette is not None
+        return ClassMap(*common, raw.detections, self._backend.about.palette)
+
+    def schedule(self, interval: Optional[int], policy: Optional[str]) -> Schedule:
+        """Return a new Schedule of key frames; interval, policy: as of calling the Model, with its errors."""
+        about = self._backend.about
+        chosen = make_schedule(policy or about.policy, self.interval if interval is None else interval,
+                               about.mismatch or 0.0)
+        if not about.propagates:
+            return Schedule(1)
+        if chosen.needs_mismatch and about.mismatch is None:
+            raise ConfigError('this model chooses its key frames by the flow (TEST.KEY_FRAME_POLICY), which %s '
+                              "does not measure: pass policy='fixed', or export it with "
+                              '--set TEST.KEY_FRAME_POLICY=fixed' % self.engine)
+        return chosen
+
+
+def without_lookahead(schedule: Schedule) -> Schedule:
+    """Return `schedule`; ConfigError where frames would have to wait for others that are not there yet."""
+    if schedule.lookahead:
+        raise ConfigError("live and frame by frame there is no frame ahead to look at, which the policy middle does: "
+                          "pass policy='fixed' (--policy fixed)")
+    return schedule
+
+
+def checked_thresh(thresh: float) -> float:
+    """Return `thresh`; ConfigError where it is no score."""
+    if not 0 <= thresh <= 1:
+        raise ConfigError('thresh must be a score from 0 to 1, found %r' % thresh)
+    return float(thresh)

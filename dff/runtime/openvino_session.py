@@ -1,0 +1,145 @@
+"""The files of tools/export_model.py --format onnx, computed by OpenVINO."""
+import importlib
+import os
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dff.errors import CheckpointError, ConfigError, SetupError
+from dff.onnx_networks import ENDINGS, NAMES, OnnxNetworks
+
+OUTPUTS = ('feature', 'flow', 'boxes', 'scores', 'class_map')
+METADATA = 14           # the field of ModelProto with pairs of strings (onnx.proto)
+
+
+class _Port(NamedTuple):
+    """An input or output, as onnxruntime describes it."""
+
+    name: str
+    shape: List[Optional[int]]
+
+
+class _Meta(NamedTuple):
+    custom_metadata_map: Dict[str, str]
+
+
+class OpenVinoSession:
+    """What dff.onnx_networks.OnnxNetworks asks of a session, by OpenVINO.
+
+    Args:
+        core: an openvino.Core.
+        path: of an ONNX file.
+        device: of OpenVINO.
+        threads: of the CPU; 0: as it likes.
+
+    Raises CheckpointError where the file cannot be used.
+    """
+
+    def __init__(self, core: Any, path: str, device: str, threads: int):
+        # As in onnxruntime and MXNet: some CPUs and GPUs would round to 16 bits by themselves.
+        settings: Dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32'}
+        if threads and device == 'CPU':
+            settings['INFERENCE_NUM_THREADS'] = threads
+        try:
+            self._model = core.compile_model(core.read_model(path), device, settings)
+            with open(path, 'rb') as stream:
+                self._metadata = dict(metadata_pairs(stream.read()))
+        except Exception as error:      # OpenVINO raises RuntimeError, whatever it is
+            raise CheckpointError('%s cannot be used: %s' % (path, str(error).strip().splitlines()[-1])) from error
+        self._device = device
+
+    def get_inputs(self) -> List[_Port]:
+        """Return the inputs; the length of an axis that changes is None."""
+        return [_Port(each.any_name, [axis.get_length() if axis.is_static else None for axis in each.partial_shape])
+                for each in self._model.inputs]
+
+    def get_outputs(self) -> List[_Port]:
+        """Return the outputs under the names that the file has for them."""
+        return [_Port(next(name for name in OUTPUTS if name in each.names), []) for each in self._model.outputs]
+
+    def get_providers(self) -> List[str]:
+        """Return the device."""
+        return [self._device]
+
+    def get_modelmeta(self) -> _Meta:
+        """Return the metadata of the file."""
+        return _Meta(self._metadata)
+
+    def run(self, _names: None, feeds: Dict[str, np.ndarray]) -> List[np.ndarray]:
+        """Return all outputs, in order; feeds: {input: array}."""
+        # A request for each call, so that threads do not share one.
+        request = self._model.create_infer_request()
+        request.infer({name: np.ascontiguousarray(value) for name, value in feeds.items()})
+        return [request.get_output_tensor(place).data.copy() for place in range(len(self._model.outputs))]
+
+
+def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
+                  precision: str = 'float32') -> Tuple[OnnxNetworks, str]:
+    """Return (networks, the device that computes them) of an exported folder.
+
+    Args:
+        folder: with frame.onnx, or key.onnx and current.onnx.
+        threads: as of OpenVinoSession.
+        devices: of OpenVINO; the first that is here is used; None: the CPU.
+        precision: of dff.onnx_networks.ENDINGS, of the files.
+
+    Raises SetupError where OpenVINO or the device is missing, CheckpointError.
+    """
+    try:
+        core = importlib.import_module('openvino').Core()
+    except ImportError as error:
+        raise SetupError('this backend needs OpenVINO (%s); install it with: pip install openvino' % error) from None
+    if precision not in ENDINGS:
+        raise ConfigError("there is no precision '%s'; choose from %s" % (precision, ', '.join(ENDINGS)))
+    wanted = [devices] if isinstance(devices, str) else list(devices or ['CPU'])
+    device = next((name for name in wanted if name in core.available_devices), None)
+    if device is None:
+        raise SetupError('OpenVINO has no device %s here; it has %s'
+                         % (' or '.join(wanted), ', '.join(core.available_devices)))
+    for names in NAMES:
+        paths = {name: os.path.join(folder, name + ENDINGS[precision]) for name in names}
+        if all(os.path.isfile(path) for path in paths.values()):
+            sessions = {name: OpenVinoSession(core, path, device, threads) for name, path in paths.items()}
+            return OnnxNetworks(sessions), device
+    ending = ENDINGS[precision]
+    raise CheckpointError('%s holds neither frame%s nor key%s and current%s, which OpenVINO reads; write them '
+                          'with tools/export_model.py --format onnx' % (folder, ending, ending, ending))
+
+
+def metadata_pairs(data: bytes) -> Iterator[Tuple[str, str]]:
+    """Yield (key, value) of the metadata in an ONNX file, which OpenVINO does not hand out.
+
+    data: the file. Raises IndexError, ValueError for other bytes.
+    """
+    for field, value in _fields(data):
+        if field == METADATA:
+            pair = dict(_fields(value))
+            yield bytes(pair[1]).decode(), bytes(pair[2]).decode()
+
+
+def _fields(data: Any) -> Iterator[Tuple[int, memoryview]]:
+    """(number, content) of the fields of a protobuf message that have a length; others are skipped."""
+    view, at = memoryview(data), 0
+    while at < len(view):
+        tag, at = _varint(view, at)
+        kind = tag & 7
+        if kind == 0:
+            _, at = _varint(view, at)
+        elif kind == 2:
+            length, at = _varint(view, at)
+            yield tag >> 3, view[at:at + length]
+            at += length
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            raise ValueError('not a protobuf message')
+
+
+def _varint(view, at):
+    value = shift = 0
+    while True:
+        byte = view[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at

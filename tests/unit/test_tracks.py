@@ -1,0 +1,141 @@
+"""Track ids: by overlap from frame to frame, along the flow within an interval."""
+import numpy as np
+import pytest
+
+from dff.frames import InputFormat, prepare
+from dff.loop import key_frame_loop
+from dff.networks import Outputs
+from dff.schedule import MismatchSchedule, Schedule
+from dff.tracking.follow import Follower, only_above
+from dff.tracking.motion import box_displacements
+from dff.tracking.tracker import Tracker, TrackRules, best_pairs, rules_for
+
+
+def box(x, y=50, size=40, label=1, score=0.9):
+    """One row of detections."""
+    return [label, score, x, y, x + size - 1, y + size - 1]
+
+
+def run(tracker, *frames, **options):
+    """The ids of each frame, lists."""
+    return [tracker.update(np.array(frame, float).reshape(-1, 6), **options).tolist()
+            for frame in frames]
+
+
+def test_objects_keep_their_ids():
+    assert run(Tracker(), [box(0), box(200)], [box(204), box(4)], [box(8), box(208)]) == \
+        [[1, 2], [2, 1], [1, 2]]
+
+
+def test_classes_do_not_mix():
+    assert run(Tracker(), [box(0, label=1)], [box(0, label=2)], [box(0, label=1)]) == \
+        [[1], [2], [1]]
+
+
+def test_weak_detections_carry_a_track_on_and_start_none():
+    rows = [box(0, score=0.9)], [box(2, score=0.15)], [box(2, score=0.15), box(300, score=0.2)]
+    assert run(Tracker(), *rows) == [[1], [1], [1, 0]]
+    assert run(Tracker(rules_for(0.12)), *rows)[2] == [1, 2], 'every detection shown has an id'
+    assert run(Tracker(), [box(0)], [box(0, score=0.05)]) == [[1], [0]]
+
+
+def test_confident_detections_choose_first():
+    weak_on_the_spot, confident_near = box(0, score=0.2), box(8, score=0.8)
+    assert run(Tracker(), [box(0)], [weak_on_the_spot, confident_near]) == [[1], [0, 1]]
+
+
+@pytest.mark.parametrize('gap,again', [(30, 1), (31, 2)])
+def test_memory(gap, again):
+    rows = [[box(0)]] + [[]] * gap + [[box(1)]]
+    assert run(Tracker(TrackRules(memory=30)), *rows)[-1] == [again]
+
+
+def test_a_clip_of_its_own():
+    tracker = Tracker()
+    run(tracker, [box(0)])
+    tracker.restart()
+    assert run(tracker, [box(0)]) == [[2]]
+
+
+def test_nothing_and_nonsense():
+    assert run(Tracker(), [], [box(np.nan)], []) == [[], [1], []]
+
+
+def test_fast_objects_are_followed_along_the_flow():
+    """They move by their own width each frame: without the flow nothing overlaps."""
+    steps = [0, 40, 80, 120]
+    tracker, ids = Tracker(), []
+    for step in steps:
+        ids += run(tracker, [box(step), box(step, y=200)], begins=step == 0,
+                   displacement=np.array([[-step, 0], [-step, 0]]))
+    assert ids == [[1, 2]] * 4
+    assert run(Tracker(), *[[box(step)] for step in steps]) == [[1], [2], [3], [4]]
+
+
+def test_crossing_objects():
+    """Two that move through each other: the flow tells them apart where their boxes coincide."""
+    tracker, ids = Tracker(), []
+    for t in range(5):
+        a, b = box(20 * t), box(80 - 20 * t)
+        ids += run(tracker, [a, b], begins=t == 0,
+                   displacement=np.array([[-20 * t, 0], [20 * t, 0]]))
+    assert ids == [[1, 2]] * 5
+
+
+def test_an_object_that_was_lost_in_the_middle_of_an_interval():
+    tracker = Tracker()
+    run(tracker, [box(0)])
+    assert run(tracker, [], begins=False, displacement=np.empty((0, 2))) == [[]]
+    assert run(tracker, [box(80)], begins=False, displacement=np.array([[-80, 0]])) == [[1]]
+    assert run(tracker, [box(90)]) == [[1]], 'the next key frame compares with the frame before'
+
+
+def test_best_pairs():
+    shared = np.array([[0.9, 0.8], [0.85, 0.1], [0.0, 0.5]])
+    assert best_pairs(shared, 0.5) == [[0, 0], [2, 1]]
+    assert best_pairs(np.zeros((2, 0)), 0.5) == []
+
+
+def test_displacements():
+    flow = np.zeros((2, 10, 20), np.float32)
+    flow[:, 2:5, 4:8] = np.array([1.5, -0.5])[:, None, None]
+    boxes = [[64, 32, 127, 79], [256, 0, 300, 60], [310, 150, 2000, 3000], [-50, -50, -40, -40]]
+    found = box_displacements(np.array(boxes), flow, 1.0)
+    assert found.tolist() == [[24, -8], [0, 0], [0, 0], [0, 0]]
+    half = box_displacements(np.array(boxes[:1]) / 2, flow, 2.0)
+    assert half.tolist() == [[12, -4]], 'the frame is half as large as the input'
+    assert box_displacements(np.empty((0, 4)), flow, 1.0).shape == (0, 2)
+
+
+SPEED = 48       # pixels a frame, more than a box is wide
+
+
+class MovingNetworks:
+    """A box that moves SPEED pixels a frame to the right; the frame's first pixel holds its number."""
+
+    def __init__(self, mismatch=None):
+        self._mismatch = mismatch
+
+    def key(self, frame):
+        number = int(frame.image[0, 0, 0])
+        return Outputs(number), number
+
+    def current(self, frame, state):
+        number = int(frame.image[0, 0, 0])
+        flow = np.zeros((2, 20, 40), np.float32)
+        flow[0] = (state - number) * SPEED / 16
+        return Outputs(number, self._mismatch, flow)
+
+
+@pytest.mark.parametrize('schedule,mismatch', [
+    (Schedule(4), None), (Schedule(4, 2), None), (MismatchSchedule(4, 5.0), 3.0)])
+def test_ids_in_the_loop_by_every_policy(schedule, mismatch):
+    frames = [np.full((320, 640, 3), t, np.uint8) for t in range(4)]
+    form = InputFormat((320, 640), 0, (0, 0, 0))
+    boxes = lambda number, frame: np.array([box(number * SPEED)], np.float32)
+    results = list(key_frame_loop([prepare(frame, form) for frame in frames], schedule,
+                                  MovingNetworks(mismatch), boxes, follow=Follower(Tracker())))
+    assert [result.track_ids.tolist() for result in results] == [[1]] * 4
+    if mismatch is not None:
+        assert [result.is_key for result in results] == [True, False, True, False], '3 + 3 > 5'
+    assert only_above(results[0], 0.95).track_ids.tolist() == []

@@ -1,6 +1,7 @@
 """What benchmarks/fuzz.py feeds: for every reader a good file, and how to have it read."""
 import io
 import json
+import logging
 import os
 import pickle
 import struct
@@ -13,6 +14,7 @@ import mxnet as mx
 import numpy as np
 from PIL import Image
 
+from benchmarks.fuzz_checks import check_frame, check_label
 from lib.config.config import load_yaml, merge, update_from_file, update_from_settings, validate
 from lib.config.defaults import detection_defaults
 from lib.engine.checkpoint import find_checkpoint, load_params
@@ -35,6 +37,8 @@ from dff.image import read_image
 from lib.utils.image_header import read_header
 from lib.weights.formats.caffemodel import read_caffemodel
 from lib.weights.formats.pickled import read_pickle
+
+logging.getLogger('dff').addHandler(logging.NullHandler())       # or each warning would be a line
 
 XML = b"""<annotation><folder>f</folder><filename>000000</filename><size><width>32</width><height>24</height></size>
 <object><trackid>0</trackid><name>n02691156</name><bndbox>
@@ -181,17 +185,37 @@ def _importer(format_name, file, good, **beside):
 
 FRAMES = set()         # files that the importers find beside what is fed, written once
 JPEG = _encoded('.jpg')
+_JPEG = _encoded('.jpg')
+_EXIF = b'Exif\0\0MM\0*' + struct.pack('>IHHHIHHI', 8, 1, 0x112, 3, 1, 3, 0, 0)
+TURNED = _JPEG[:2] + b'\xff\xe1' + struct.pack('>H', len(_EXIF) + 2) + _EXIF + _JPEG[2:]
+ENCODED = (
+    '<?xml version="1.0" encoding="gbk"?>' + XML.decode().replace('n02691156', '\u9f99')
+).encode('gbk')
 RECORD = {'sha256': {'params': '', 'states': ''}, 'num_update': 3}
 PICKLED = {'model': {'conv1.weight': np.ones((2, 3), np.float32)}, '__author__': 'x'}
 TARGETS = {
-    'training set': Target('VID_train_15frames.txt', b'train/a 1 10 300\ntrain/b 1 0 20\n', _read_image_set),
-    'frame set': Target('VID_val_frames.txt', b'val/a/000000 1\nval/a/000001 2\n', _read_image_set),
+    'training set': Target(
+        'VID_train_15frames.txt', b'train/a 1 10 300\ntrain/b 1 0 20\n', _read_image_set
+    ),
+    'frame set': Target(
+        'VID_val_frames.txt', b'val/a/000000 1\nval/a/000001 2\n', _read_image_set
+    ),
     'clip set': Target('VID_val_videos.txt', b'val/a 1 0 464\nval/b 465 0 10\n', _read_image_set),
     'still set': Target('DET_train.txt', b'train/a 1\ntrain/b 2\n', _read_image_set),
-    'xml': Target('a.xml', XML, lambda path: parse_annotation(Source(path, '/nowhere.JPEG', 'line 1'))),
+    'xml': Target(
+        'a.xml', XML, lambda path: parse_annotation(Source(path, '/nowhere.JPEG', 'line 1'))
+    ),
     'yaml': Target('a.yaml', YAML, _read_yaml),
     'settings': Target('a.txt', b"TRAIN.lr=0.001\nSCALES=[600, 1000]\ngpus='0,1'", _read_settings),
     'classes': Target('a.txt', b'n02691156 airplane\nn02419796 antelope\n', load_classes),
+    'checked xml': Target('a.xml', XML, lambda path: check_frame(path, TURNED, XML)),
+    'checked image': Target('a.JPEG', TURNED, lambda path: check_frame(path, TURNED, XML)),
+    'checked list': Target('a.txt', b's 1\n', lambda path: check_frame(path, TURNED, XML)),
+    'checked label': Target('a.png', _label(), lambda path: check_label(path, _encoded('.png'))),
+    'encoded xml': Target(
+        'a.xml', ENCODED, lambda path: parse_annotation(Source(path, '/nowhere.JPEG', 'line 1'))
+    ),
+    'names with blanks': Target('a.txt', b'traffic light\ntraffic sign\nn01 dog\n', load_classes),
     'seg classes': Target('a.txt', b'road 128 64 128\nsidewalk\n', load_seg_classes),
     'label': Target('a.png', _label(), lambda path: read_label(path, id_table(5))),
     'png': Target('a.png', _encoded('.png'), _read_image),
@@ -200,8 +224,11 @@ TARGETS = {
                      lambda path: load_params(path[:-len('-0000.params')], 0)),
     'record': Target('a-0001.json', json.dumps(RECORD).encode(), _read_record),
     'video': Target('a.avi', _written('a.avi', _video), _read_video),
-    'detections': Target('a.txt', b'1 3 0.9000 1.00 2.00 30.00 40.00\n2 1 0.5000 1.00 2.00 30.00 40.00\n',
-                         lambda path: read_detections(path, 31)),
+    'detections': Target(
+        'a.txt',
+        b'1 3 0.9000 1.00 2.00 30.00 40.00\n2 1 0.5000 1.00 2.00 30.00 40.00\n',
+        lambda path: read_detections(path, 31),
+    ),
     'boxes': Target('a.raw.npy', _written('a.raw.npy', _boxes), lambda path: list(
         select(SavedBoxes(path, 5, 4), Selection('avg', 0.3, 300, 1e-3)))),
     'clip record': Target('clips/a.json',
@@ -218,9 +245,18 @@ TARGETS = {
     'cvat-images': _importer('cvat-images', 'a.xml', CVAT % IMAGE),
     'mot': _importer('mot', 'clip.txt', b'1,1,2,3,9,9,1,1,1\n2,1,3,3,9,9,1,1,0.5\n'),
     'voc': _importer('voc', '000000.xml', XML),
-    'yolo': _importer('yolo', '000000.txt', b'0 0.5 0.5 0.25 0.5\n1 0 0 0.5 0 0.5 1 0.1 0.2\n', classes=b'cat\ndog\n'),
-    'yolo names': _importer('yolo', 'data.yaml', b"path: ../x\ntrain: images\nnc: 2\nnames:\n  0: cat\n  1: 'dog'\n",
-                            **{'000000': b'0 0.5 0.5 0.25 0.5\n'}),
+    'yolo': _importer(
+        'yolo',
+        '000000.txt',
+        b'0 0.5 0.5 0.25 0.5\n1 0 0 0.5 0 0.5 1 0.1 0.2\n',
+        classes=b'cat\ndog\n',
+    ),
+    'yolo names': _importer(
+        'yolo',
+        'data.yaml',
+        b"path: ../x\ntrain: images\nnc: 2\nnames:\n  0: cat\n  1: 'dog'\n",
+        **{'000000': b'0 0.5 0.5 0.25 0.5\n'},
+    ),
 }
 
 

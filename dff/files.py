@@ -110,6 +110,28 @@ def image_files(folder: str) -> List[str]:
     return sorted(names, key=natural_key)
 
 
+def missing_file(path: str) -> str:
+    """Return `<path> does not exist`, and what lies beside it under the same name with another
+    ending."""
+    folder, name = os.path.split(str(path))
+    stem = os.path.splitext(name)[0]
+    try:
+        others = sorted(
+            other
+            for other in os.listdir(folder or '.')
+            if os.path.splitext(other)[0] == stem and other != name
+        )
+    except OSError:
+        others = []
+    if not others:
+        return '%s does not exist' % path
+    return '%s does not exist, but %s lies there: rename such files to end in %s' % (
+        path,
+        others[0],
+        os.path.splitext(name)[1],
+    )
+
+
 def read_json(path: str) -> Optional[Dict[str, Any]]:
     """Return the dict in a JSON file; None where there is no such file, or no dict in it."""
     try:

@@ -6,27 +6,59 @@ import cv2
 import numpy as np
 
 from dff.errors import DataError
+from dff.files import missing_file
+
+LONGEST = (
+    100  # times as long as wide: what is longer is no picture, but broken, or cut out by mistake
+)
 
 
-def read_image(path: str) -> np.ndarray:
-    """Return the image at `path` as BGR uint8 [H, W, 3]; DataError where it is missing or unreadable."""
+def read_image(path: str, shown: bool = False) -> np.ndarray:
+    """Return the image at `path` as BGR uint8 [H, W, 3]; DataError where it is missing, unreadable or
+    too narrow.
+
+    shown: turn it as its EXIF orientation says, as viewers do; else it is as stored, which is
+    what data sets' boxes count.
+    """
     # imdecode instead of imread: paths with any characters, and no warning of OpenCV's on stderr.
     try:
         data = np.fromfile(str(path), dtype=np.uint8)
     except OSError as error:
-        raise DataError('cannot read image %s: %s' % (path, error.strerror or error)) from None
-    image = None
+        hint = (
+            missing_file(path).partition(', but ')[2]
+            if isinstance(error, FileNotFoundError)
+            else ''
+        )
+        raise DataError(
+            'cannot read image %s: %s%s'
+            % (path, error.strerror or error, ', but ' + hint if hint else '')
+        ) from None
+    image, flags = (
+        None,
+        cv2.IMREAD_COLOR if shown else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
+    )
     if data.size and _png_is_whole(data):
-        # As the data sets' boxes count pixels of the stored image, an EXIF rotation is not applied.
         try:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            image = cv2.imdecode(data, flags)
         except cv2.error as error:      # larger than OPENCV_IO_MAX_IMAGE_PIXELS, which lib/utils/mxnet_import.py sets
             reason = ' '.join(str(error).split())
             raise DataError('cannot decode image %s (%d bytes): %s' % (path, data.size, reason)) from None
     if image is None:
         raise DataError('cannot decode image %s (%d bytes): not a whole JPEG or PNG file; replace it'
                         % (path, data.size))
+    check_shape(path, *image.shape[:2])
     return image
+
+
+def check_shape(path, height, width):
+    """Raise DataError, which names the file `path`, for a picture of height x width pixels that
+    no network can use."""
+    if max(height, width) > LONGEST * min(height, width):
+        raise DataError(
+            '%s is %d x %d pixels, too narrow for a picture (more than %d times as long as wide): '
+            'replace it, or take it '
+            'out of the list' % (path, width, height, LONGEST)
+        )
 
 
 def _png_is_whole(data):
@@ -67,7 +99,11 @@ def resize(frame: np.ndarray, size: Sequence[int], stride: int = 0, interpolatio
     """
     scale = resize_scale(frame.shape[0], frame.shape[1], size)
     if scale != 1:
-        frame = cv2.resize(frame, None, None, fx=scale, fy=scale, interpolation=interpolation)
+        if round(min(frame.shape[:2]) * scale) < 1:       # OpenCV takes no size of 0
+            size = tuple(max(1, round(side * scale)) for side in frame.shape[1::-1])
+            frame = cv2.resize(frame, size, interpolation=interpolation)
+        else:
+            frame = cv2.resize(frame, None, None, fx=scale, fy=scale, interpolation=interpolation)
     if stride > 0:
         bottom, right = -frame.shape[0] % stride, -frame.shape[1] % stride
         if bottom or right:

@@ -4,6 +4,8 @@ A label map is a PNG file of one channel whose pixels are class ids.
 
     python tools/labels_to_ids.py IN OUT                     palette files: the numbers of the palette are the ids
     python tools/labels_to_ids.py IN OUT --classes FILE      RGB files (or palettes): the class of each colour
+    python tools/labels_to_ids.py IN OUT --values 0 255      grey files, as black-and-white masks:
+    the ids 0, 1, ... of these values
 
 IN and OUT are folders; sub-folders are kept. FILE holds `name red green blue` lines in the order
 of the ids. With --ignore, colours that FILE does not list become 255, the id that training and
@@ -25,6 +27,31 @@ from lib.utils.cli import run  # noqa: E402
 from dff.errors import DataError  # noqa: E402
 from dff.files import atomic_path, flush_all  # noqa: E402
 from lib.utils.progress import progress_bar  # noqa: E402
+
+
+def ids_of_values(path, values, ignore=False):
+    """Class ids of a grey label PNG, uint8 [H, W]: the place in `values` of each pixel's value.
+
+    path: of the file. ignore: other values become 255; else they raise DataError, as does a file
+    that is not grey.
+    """
+    image = open_png(path)
+    if image.mode not in ('L', '1'):
+        raise DataError(
+            'label %s is not grey (mode %s); --values is for black-and-white masks'
+            % (path, image.mode)
+        )
+    pixels = np.asarray(image.convert('L'))
+    table, known = np.full(256, IGNORE_LABEL, np.uint8), np.isin(pixels, values)
+    table[values] = np.arange(len(values))
+    if not known.all() and not ignore:
+        row, column = np.argwhere(~known)[0]
+        raise DataError(
+            'label %s, row %d, column %d: the value %d is not one of --values; give --ignore to '
+            'make such pixels %d'
+            % (path, row, column, pixels[row, column], IGNORE_LABEL)
+        )
+    return table[pixels]
 
 
 def ids_of(path, classes=None, ignore=False):
@@ -80,10 +107,12 @@ def colour_classes(path):
     return classes
 
 
-def convert_folder(source, target, classes=None, ignore=False):
-    """Write the ids of every PNG below `source` to the same place below `target`.
+def convert_folder(source, target, classes=None, ignore=False, values=None):
+    """Write the ids of every PNG below `source` to the same place below `target`; returns how
+    many.
 
-    See ids_of for `classes` and `ignore`. Returns how many. Raises DataError.
+    classes, ignore: as of ids_of. values: as of ids_of_values; None for files with colours.
+    Raises DataError.
     """
     if not os.path.isdir(source):
         raise DataError('the folder %s does not exist' % source)
@@ -98,7 +127,12 @@ def convert_folder(source, target, classes=None, ignore=False):
     if not files:
         raise DataError('there is no PNG file in %s' % source)
     for file in progress_bar(files, desc='labels', unit='file', disable=len(files) < 200):
-        ids = ids_of(os.path.join(source, file), classes, ignore)
+        path = os.path.join(source, file)
+        ids = (
+            ids_of(path, classes, ignore)
+            if values is None
+            else ids_of_values(path, values, ignore)
+        )
         try:
             path = os.path.join(target, os.path.splitext(file)[0] + '.png')
             with atomic_path(path, durable=False) as temporary:
@@ -115,13 +149,29 @@ def main():
     parser.add_argument('source', metavar='IN', help='folder of coloured label PNGs')
     parser.add_argument('target', metavar='OUT', help='folder for the label maps')
     parser.add_argument('--classes', metavar='FILE', help='`name red green blue` lines: the class of each colour')
-    parser.add_argument('--ignore', action='store_true',
-                        help='with --classes: colours of no class become %d' % IGNORE_LABEL)
+    parser.add_argument(
+        '--values',
+        nargs='+',
+        type=int,
+        metavar='N',
+        help='grey values, 0 to 255, in the order of the ids they stand for',
+    )
+    parser.add_argument(
+        '--ignore',
+        action='store_true',
+        help='with --classes or --values: colours or values of no class become %d' % IGNORE_LABEL,
+    )
     args = parser.parse_args()
-    if args.ignore and args.classes is None:
-        parser.error('--ignore goes with --classes')
+    if args.ignore and args.classes is None and args.values is None:
+        parser.error('--ignore goes with --classes or --values')
+    if args.values is not None and (
+        args.classes
+        or not set(args.values) <= set(range(256))
+        or len(set(args.values)) < len(args.values)
+    ):
+        parser.error('--values are different numbers from 0 to 255, and go without --classes')
     classes = colour_classes(args.classes) if args.classes else None
-    count = convert_folder(args.source, args.target, classes, args.ignore)
+    count = convert_folder(args.source, args.target, classes, args.ignore, args.values)
     print('%d label maps are in %s' % (count, args.target))
 
 

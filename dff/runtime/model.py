@@ -95,7 +95,7 @@ class Model:
         image: BGR uint8 [H, W, 3], or the path of a file; thresh: lowest score of a detection.
         Raises DataError for an image that cannot be read.
         """
-        pixels = checked_image(image) if isinstance(image, np.ndarray) else read_image(image)
+        pixels = checked_image(image) if isinstance(image, np.ndarray) else read_image(image, shown=True)
         frame = prepare(pixels, self._backend.form)
         raw = next(self._loop(iter([frame]), Schedule(1), checked_thresh(thresh), None))
         return self._made(raw, raw.index, '000000' if isinstance(image, np.ndarray) else str(image))

@@ -3,7 +3,7 @@ only name their task.
 """
 from lib.apps.demo import demo_parser, run_demo
 from lib.config.cli import apply_arguments, base_parser, train_parser
-from lib.inference.testing import check_test_epoch, test_net
+from lib.inference.testing import TestOptions, check_test_epoch, test_net
 from lib.train.trainer import train_net
 from lib.utils.argument_types import INTERVAL, positive
 from lib.utils.cli import run
@@ -22,6 +22,8 @@ def train_and_test(task, description):
     def both():
         cfg_path = _configure(task, train_parser(description).parse_args())
         check_test_epoch(task.config, cfg_path)
+        # What is wrong with the test set is said before hours of training.
+        task.kind.test_run(task, task.config, TestOptions())
         train_net(task, task.config, cfg_path)
         test_net(task, task.config, cfg_path)
     run(both)

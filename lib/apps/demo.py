@@ -57,6 +57,8 @@ def run_demo(task, args):
         device = contexts(config.gpus.split(',')[0])[0]      # one of those that the settings, made for training, name
         predictor = kind.predictor(config, network, params, device, args.interval, name, args)
         timing = run_and_draw(predictor, source, output, draw)
+    for line in source.remarks():
+        print('warning: %s' % line)
     mean = timing.milliseconds()['frame']
     if args.batch and mean is not None:
         print('%.1f ms a frame (%.2f fps) in batches of %d' % (mean, 1e3 / mean, predictor.interval))
@@ -135,8 +137,9 @@ def run_and_draw(predictor, source, output, draw):
             progress_bar(total=source.length, unit='frame', desc='running') as bar:
         for result in predictor.after_clip(_counted(results, bar), source):
             name = source.name(result.index)
-            write(draw(result, name), name)
             timing.add(result)
+            result = result._replace(index=source.number(result.index))
+            write(draw(result, name), name)
     return timing
 
 

@@ -120,6 +120,7 @@ def _train():
 
 def _test():
     return {
+        'DETECT_ONLY': False,                        # True: write the detections, evaluate nothing
         'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
         'PRECISION': 'float32',                      # or int8, on the CPU, where that is faster
         # fixed: the first of every interval; middle: the middle one, for which frames wait half an interval;

@@ -25,7 +25,7 @@ def get_dataset(cfg: EasyDict, image_set: str, task: Optional[str] = None, **opt
         ConfigError: an unknown name (the message lists those that exist), or no labels for `task`.
         DataError: the files are missing or malformed.
     """
-    return _class_of(cfg, task).from_config(cfg, image_set, **options)
+    return _class_of(cfg, task).from_config(cfg, image_set.strip(), **options)
 
 
 def get_class_list(cfg: EasyDict, task: Optional[str] = None) -> Any:

@@ -3,10 +3,13 @@ import logging
 from collections import Counter
 from typing import List
 
+import numpy as np
 from easydict import EasyDict
 
 from lib.dataset.formats.records import Record
-from lib.dataset.registry import get_dataset
+from lib.dataset.registry import get_class_list, get_dataset
+from lib.dataset.rules.names import without_boxes
+from lib.utils.paths import image_set_names
 from dff.errors import DataError
 
 logger = logging.getLogger('dff')
@@ -21,13 +24,35 @@ def load_roidb(cfg: EasyDict) -> List[Record]:
     is left.
     """
     records: List[Record] = []
-    for image_set in cfg.dataset.image_set.split('+'):
-        records.extend(get_dataset(cfg, image_set, 'detection').gt_roidb())
+    unknown: Counter = Counter()
+    for image_set in image_set_names(cfg.dataset.image_set):
+        dataset = get_dataset(cfg, image_set, 'detection')
+        dataset.skip_bad_images = cfg.TRAIN.SKIP_BAD_IMAGES
+        records.extend(dataset.gt_roidb())
+        unknown.update(getattr(dataset, 'unknown_names', {}))
     records = filter_records(records, cfg.dataset.image_set)
+    _report_classes(cfg, records, unknown)
     if cfg.TRAIN.FLIP:
         records += [record.flip() for record in records]
         logger.info('%s: %d entries with the mirrored ones', cfg.dataset.image_set, len(records))
     return records
+
+
+def _report_classes(cfg, records, unknown):
+    """Log one line that names the classes without a box; unknown: names that are no class,
+    counted."""
+    classes = get_class_list(cfg, 'detection')
+    counts = np.bincount(
+        np.concatenate([record.gt_classes for record in records]), minlength=len(classes)
+    )
+    missing = without_boxes(counts, unknown, classes)
+    if missing:
+        logger.warning(
+            '%s: %d classes without a box, which will never be learned: %s',
+            cfg.dataset.image_set,
+            len(missing),
+            ', '.join(missing),
+        )
 
 
 def filter_records(records: List[Record], name: str) -> List[Record]:

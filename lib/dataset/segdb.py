@@ -7,6 +7,7 @@ from easydict import EasyDict
 
 from lib.dataset.formats.seg_records import SegRecord
 from lib.dataset.registry import get_dataset
+from lib.utils.paths import image_set_names
 
 logger = logging.getLogger('dff')
 
@@ -18,9 +19,13 @@ def load_segdb(cfg: EasyDict) -> Tuple[List[SegRecord], Callable[[SegRecord], np
     The records stand in order of the image sets, the mirrored ones last with TRAIN.FLIP;
     read_label(record) returns its label map, see SegDataset. Raises ConfigError, DataError.
     """
-    names = cfg.dataset.image_set.split('+')
+    names = image_set_names(cfg.dataset.image_set)
     datasets = [get_dataset(cfg, name, 'segmentation') for name in names]
-    records: List[SegRecord] = [record for dataset in datasets for record in dataset.segdb()]
+    records: List[SegRecord] = []
+    for dataset in datasets:
+        found = dataset.segdb()
+        dataset.check(found, 'training', cfg.TRAIN.SKIP_BAD_IMAGES)
+        records += found
     if cfg.TRAIN.FLIP:
         records += [record.flip() for record in records]
         logger.info('%s: %d entries with the mirrored ones', cfg.dataset.image_set, len(records))

@@ -72,6 +72,7 @@ def load_params(prefix, epoch, batch=0):
     """
     path = file_name(prefix, epoch, batch=batch)
     if not os.path.isfile(path):
+        _refuse_file_name(prefix)
         raise CheckpointError(
             '%s does not exist. model/README.md says for every file where it can be had and which command '
             'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set'
@@ -81,11 +82,30 @@ def load_params(prefix, epoch, batch=0):
         kind, _, name = key.partition(':')
         if kind not in params or not name:
             raise CheckpointError('%s holds %s, but the names of parameters begin with arg: or aux:; is it a file of '
-                                  'another kind, such as optimizer states?' % (path, shown(key)))
+                                  'another kind, such as optimizer states? (Of a Gluon block, save_parameters '
+                                  'writes such names; block.export writes arg: and aux:)' % (path, shown(key)))
         params[kind][name] = array
     if not params['arg']:
         raise CheckpointError('%s holds no parameters' % path)
     return params['arg'], params['aux']
+
+
+def _refuse_file_name(prefix):
+    """Raise CheckpointError where what was given as a prefix is the name of a file."""
+    match = re.fullmatch(r'(.+?)(?:-(\d{4,}))?(?:\.(?:params|states|json))?', str(prefix))
+    stem, epoch = match.groups()
+    if os.path.isfile(str(prefix)) or os.path.isfile('%s.params' % prefix):
+        raise CheckpointError(
+            '%s: expected the prefix of a parameter file, <prefix>-<epoch, four digits>.params, '
+            'found a file name; %s'
+            % (
+                prefix,
+                'give %s, and %d as the epoch' % (stem, int(epoch))
+                if epoch
+                else 'rename the file to %s-0000.params and give %s, and 0 as the epoch'
+                % (stem, stem),
+            )
+        )
 
 
 # ---- checkpoints

@@ -34,6 +34,37 @@ def inspect(path):
         raise CheckpointError('cannot read %s: %s' % (path, error.strerror)) from error
 
 
+def _other_kind(stream):
+    """What the first bytes of a file that is no parameter file show it to be, with what to do; ''
+    where they show nothing."""
+    stream.seek(0)
+    head = stream.read(1 << 12)
+    if head.startswith(b'PK'):
+        if b'.npy' in head:
+            return ('; it is a NumPy archive (.npz): load it with numpy.load and write '
+                    '{"arg:<name>": mx.nd.array(value)} with mx.nd.save')
+        return (
+            '; it is a ZIP archive, as PyTorch writes: tools/convert_weights.py converts its '
+            'weights'
+            if b'.pkl' in head
+            else '; it is a ZIP archive: unpack it'
+        )
+    kinds = (
+        (b'\x93NUMPY', 'a NumPy array (.npy), a single one without a name'),
+        (
+            b'\x80',
+            'a Python pickle, as PyTorch writes: tools/convert_weights.py converts its weights',
+        ),
+        (b'\x1f\x8b', 'compressed (gzip): unpack it'),
+        (b'\x89HDF', 'an HDF5 file, as Keras writes'),
+        (b'<', 'a web page or XML, perhaps in place of a download: download it again'),
+        (b'{', 'JSON, as a -symbol.json: the parameters are in the .params file beside it'),
+    )
+    return next(
+        ('; it is ' + text for start, text in kinds if head.lstrip().startswith(start)), ''
+    )
+
+
 class _Reader:
     """Walks over one file, checking every size against the bytes that are there."""
 
@@ -43,12 +74,18 @@ class _Reader:
     def read(self):
         if self.size < 24 or self._unpack('<Q', 'its head') != LIST_MAGIC:
             raise CheckpointError('%s is not an MXNet parameter file (.params): its first bytes '
-                                  'are others' % self.path)
+                                  'are others%s' % (self.path, _other_kind(self.stream)))
         self._skip(8, 'its head')
         arrays = [self._array(index) for index in range(self._count('arrays', 4))]
         names = [self._name(index) for index in range(self._count('names', 8))]
         if self.position != self.size:
             raise self._damaged('%d bytes stand behind its end' % (self.size - self.position))
+        if arrays and not names:
+            raise CheckpointError(
+                '%s holds a list of %d arrays without names, as mx.nd.save writes of a list: save '
+                'a dict with '
+                'the names of the parameters, {"arg:conv1_weight": ...}' % (self.path, len(arrays))
+            )
         if len(names) != len(arrays):
             raise self._damaged('it holds %d arrays but %d names' % (len(arrays), len(names)))
         if len(set(names)) != len(names):

@@ -3,11 +3,16 @@ import contextlib
 import os
 from collections import Counter
 
+import numpy as np
+
 from dff.drawing import draw_detections
+from dff.errors import DataError
 from dff.sources import image_frames
 from dff.timing import Timing
 from dff.tracking.tracker import TrackRules
 from dff.writers import open_folder
+from lib.dataset.formats.problems import refuse
+from lib.dataset.rules.pictures import wrong_size
 from lib.evaluation.track_eval import evaluate_tracks
 from lib.evaluation.tracks_file import read_tracks
 from lib.inference.clip_results import ClipResults
@@ -15,6 +20,7 @@ from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
 from lib.inference.testing import TestRun
 from lib.inference.whole_clip import WholeClip, selection_of
+from lib.utils.image_header import read_header
 
 VISIBLE = 0.2     # images with boxes show those of at least this score
 
@@ -25,7 +31,25 @@ class DetectionTest(TestRun):
     def __init__(self, task, config, options):
         super().__init__(task, config, options)
         self.jobs = self.dataset.clips()
+        self._sizes = self._checked_sizes()
         self._class_names = self.dataset.classes if options.vis else None
+
+    def _checked_sizes(self):
+        """{number of a clip's first frame: (height, width) of its frames by their annotations},
+        of a data set that was looked through;
+        {} where there is nothing to compare with.
+        """
+        if self.config.TEST.DETECT_ONLY:
+            if hasattr(self.dataset, 'check_images'):
+                self.dataset.check_images(refuse)
+            return {}
+        if not hasattr(self.dataset, 'check_test'):      # a plugin's own data set
+            return {}
+        sizes = self.dataset.check_test().sizes
+        ends = np.cumsum([clip.length for clip in self.jobs])
+        return {
+            clip.first_number: sizes[end - clip.length : end] for clip, end in zip(self.jobs, ends)
+        }
 
     def variant(self):
         """See TestRun."""
@@ -38,7 +62,7 @@ class DetectionTest(TestRun):
         """See TestRun."""
         config = self.config
         # Results without tracks or Seq-NMS, of before there were such keys, stay valid.
-        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW'}
+        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW', 'DETECT_ONLY'}
         if not config.TEST.TRACK:
             left_out |= {'TRACK'}
         if not config.TEST.SEQ_NMS:
@@ -65,27 +89,42 @@ class DetectionTest(TestRun):
         detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh,
                                  source=source, rules=TrackRules(), whole_clip=whole_clip)
         seen = Counter()
-        return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick,
-                                              self._class_names, whole_clip)
+        return lambda clip, tick: detect_clip(detector, clip, results, Timing(seen), tick, self._class_names,
+                                              self._sizes.get(clip.first_number), whole_clip)
 
     def evaluate(self, results, facts, report):
         """See TestRun."""
         detections, timing = results.merge(self.jobs)
-        evaluation = self.dataset.evaluate(detections)
-        for line in evaluation.lines() + timing.describe().splitlines():
+        report(
+            'detections: %s' % detections
+        )  # first: they are there, whatever becomes of the evaluation
+        facts = dict(
+            facts,
+            detections=detections,
+            ms=timing.milliseconds(),
+            frames=sum(timing.counts.values()),
+            key_frames=timing.counts['key'],
+        )
+        lines = timing.describe().splitlines()
+        if self.config.TEST.DETECT_ONLY:
+            lines.insert(0, 'not evaluated (TEST.DETECT_ONLY)')
+        else:
+            evaluation = self.dataset.evaluate(detections)
+            facts.update(mAP=evaluation.mean_ap, AP=evaluation.ap)
+            lines = evaluation.lines() + lines
+        for line in lines:
             report(line)
-        report('detections: %s' % detections)
         if self.config.TEST.TRACK:
-            facts = dict(facts, tracks=self._evaluate_tracks(results, report))
-        return dict(facts, detections=detections, mAP=evaluation.mean_ap, AP=evaluation.ap, ms=timing.milliseconds(),
-                    frames=sum(timing.counts.values()), key_frames=timing.counts['key'])
-
+            facts['tracks'] = self._evaluate_tracks(results, report)
+        return facts
 
     def _evaluate_tracks(self, results, report):
         """Path and figures of the tracks; without figures where the data set has none to compare with."""
         path = results.merge_tracks(self.jobs)
         report('tracks: %s' % path)
-        truth = self.dataset.ground_truth() if hasattr(self.dataset, 'ground_truth') else None
+        truth = None
+        if hasattr(self.dataset, 'ground_truth') and not self.config.TEST.DETECT_ONLY:
+            truth = self.dataset.ground_truth()
         if truth is None or truth.tracks is None or not (truth.tracks >= 0).any():
             report('no figures of tracks: the annotations have no track ids')
             return {'file': path}
@@ -99,7 +138,7 @@ class DetectionTest(TestRun):
         return dict(found.as_dict(), file=path)
 
 
-def detect_clip(detector, clip, results, timing, tick, class_names=None, whole_clip=None):
+def detect_clip(detector, clip, results, timing, tick, class_names=None, sizes=None, whole_clip=None):
     """Write the detections of a clip, frame by frame.
 
     Args:
@@ -109,13 +148,17 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None, whole_c
         timing: a Timing, which gets each frame.
         tick: called after each frame.
         class_names: also write images with boxes; None: do not.
+        sizes: [n, 2], height and width that the annotations give each frame; None: compare
+            nothing.
         whole_clip: a WholeClip, where `detector` yields boxes before NMS: all is written after the
             last frame.
+
+    Raises DataError for a frame of another size than its annotation says: its boxes would not fit.
     """
     source = image_frames(clip.frame_path(i) for i in range(clip.length))
     drawn = class_names is not None
     with results.writing(clip, timing, drawn) as write, contextlib.closing(detector.detect(source)) as detected:
-        found = _ticked(detected, tick)
+        found = _checked(detected, clip, sizes, tick)
         if whole_clip is not None:
             found = whole_clip.finish(found, source if drawn else None, results.raw_path(clip))
         for result in found:
@@ -127,8 +170,15 @@ def detect_clip(detector, clip, results, timing, tick, class_names=None, whole_c
                          source.name(result.index))
 
 
-def _ticked(results, tick):
-    """Yield from `results`, calling tick() after each."""
+def _checked(results, clip, sizes, tick):
+    """Yield from `results`, whose frames must have the sizes of `detect_clip`, calling tick() after
+    each.
+    """
     for result in results:
+        size = result.image.shape[:2]
+        if sizes is not None and tuple(sizes[result.index]) != size:
+            path = clip.frame_path(result.index)
+            declared = tuple(sizes[result.index].tolist())
+            raise DataError(wrong_size(path, size, declared, read_header(path).orientation))
         yield result
         tick()

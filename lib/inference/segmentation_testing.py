@@ -53,6 +53,7 @@ class SegmentationTest(TestRun):
         the distances.
         """
         clips, farthest = self.dataset.clips(), max(self._distances)
+        self.dataset.check([record for clip in clips for record in clip.records], 'test')
         most = max(record.index for clip in clips for record in clip.records)
         if most < farthest:
             raise DataError("image set '%s': no labelled frame has %d frames before it in its clip, as distance "

@@ -1,4 +1,5 @@
 """Reports of a training run while it goes on."""
+import math
 import sys
 import time
 
@@ -69,8 +70,17 @@ class Progress:
         speed = batches * self.batch_size / max(now - self._line_time, 1e-9)
         left = (self.batches_per_epoch * (self.end_epoch - param.epoch) - done) * self.batch_size / speed
         line = 'epoch %d batch %d/%d  loss %.4f  %.2f images/s  %s left  %s' % (
-            param.epoch + 1, done, self.batches_per_epoch, _loss(values), speed, _duration(left),
-            '  '.join('%s %.4f' % pair for pair in values))
+            param.epoch + 1,
+            done,
+            self.batches_per_epoch,
+            _loss(values),
+            speed,
+            _duration(left),
+            '  '.join(
+                '%s %s' % (name, 'none' if math.isnan(value) else '%.4f' % value)
+                for name, value in values
+            ),
+        )
         self._write(line)
         param.eval_metric.reset_local()
         self._line_time, self._line_batch = now, done
@@ -95,7 +105,9 @@ class Progress:
 
 
 def _loss(values):
-    return sum(value for name, value in values if name.endswith('Loss'))
+    """The sum of the losses; one that nothing was counted for, as of a batch of ignored labels
+    only, adds nothing."""
+    return sum(value for name, value in values if name.endswith('Loss') and not math.isnan(value))
 
 
 def _duration(seconds):

@@ -4,9 +4,13 @@ import zlib
 from typing import NamedTuple
 
 from dff.errors import DataError
-from dff.image import read_image
+from dff.image import check_shape, read_image
 
-HEAD, TAIL = 1 << 16, 1 << 10     # bytes read first; a long profile or preview before the size needs more
+HEAD, TAIL = (
+    1 << 12,
+    1 << 10,
+)  # bytes read first; a long profile or preview before the size needs more
+ORIENTATION = 0x112               # number of the EXIF entry
 MAX_PIXELS = 1 << 30              # OpenCV refuses more
 
 
@@ -17,23 +21,27 @@ class ImageHeader(NamedTuple):
     width: int
     whole: bool         # whether the file ends as its format ends
     fingerprint: tuple  # equal for files of equal content, rarely for others
+    orientation: int = (
+        1  # of EXIF: how viewers turn the picture; 1: not, 5 to 8: width and height change places
+    )
 
 
 def read_header(path):
     """The ImageHeader of a JPEG or PNG file; another file is decoded.
 
-    Raises DataError where it is missing or no image.
+    Raises DataError where it is missing, no image, or of a shape that no network can use.
     """
     try:
         with open(path, 'rb') as stream:
-            head = stream.read(HEAD)
+            head = start = stream.read(HEAD)
             size = os.fstat(stream.fileno()).st_size
             stream.seek(max(0, size - TAIL))
             tail = stream.read()
             found = _size(head)
-            if found is None and head[:2] == b'\xff\xd8' and size > HEAD:
+            while found is None and head[:2] == b'\xff\xd8' and size > len(start):
                 stream.seek(0)
-                found = _size(stream.read())
+                start = stream.read(32 * len(start))
+                found = _size(start)
     except OSError as error:
         raise DataError('cannot read image %s: %s' % (path, error.strerror)) from None
     fingerprint = (size, zlib.crc32(head), zlib.crc32(tail))
@@ -46,7 +54,8 @@ def read_header(path):
     if found is None or not 0 < found[0] * found[1] <= MAX_PIXELS:
         raise DataError('cannot decode image %s (%d bytes): %s' % (
             path, size, 'no size in its header; replace it' if found is None else '%d x %d pixels' % found[::-1]))
-    return ImageHeader(found[0], found[1], whole, fingerprint)
+    check_shape(path, *found)
+    return ImageHeader(found[0], found[1], whole, fingerprint, _orientation(start))
 
 
 def _size(data):
@@ -63,3 +72,21 @@ def _size(data):
         else:
             at += 2 + int.from_bytes(data[at + 2:at + 4], 'big')
     return None
+
+
+def _orientation(data):
+    """The EXIF orientation, 1 to 8, in the first bytes of a JPEG file; 1 where there is none."""
+    at = data.find(b'Exif\0\0', 0, HEAD) if data[:2] == b'\xff\xd8' else -1
+    if at < 0:
+        return 1
+    tiff = data[at + 6:]
+    order = {b'II': 'little', b'MM': 'big'}.get(tiff[:2])
+    if order is None:
+        return 1
+    first = int.from_bytes(tiff[4:8], order)
+    count = int.from_bytes(tiff[first:first + 2], order)
+    for place in range(first + 2, min(first + 2 + 12 * count, len(tiff) - 11), 12):
+        if int.from_bytes(tiff[place:place + 2], order) == ORIENTATION:
+            value = int.from_bytes(tiff[place + 8:place + 10], order)
+            return value if 1 <= value <= 8 else 1
+    return 1

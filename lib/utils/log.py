@@ -1,11 +1,12 @@
 """One logger for a run: the terminal and a file in the output folder."""
+import contextlib
 import logging
 import os
 import sys
 import time
 
 from lib.utils.cli import silence
-from lib.utils.paths import resolve
+from lib.utils.paths import image_set_names, resolve
 from dff.errors import SetupError
 
 
@@ -15,7 +16,7 @@ def output_folder(config, cfg_path, image_set):
     As in the original. cfg_path is that file's path, and image_set names the sets, joined by +.
     """
     name = os.path.splitext(os.path.basename(cfg_path))[0]
-    return os.path.join(resolve(config.output_path), name, '_'.join(image_set.split('+')))
+    return os.path.join(resolve(config.output_path), name, '_'.join(image_set_names(image_set)))
 
 
 class _LogFile(logging.FileHandler):
@@ -43,7 +44,8 @@ class _Terminal(logging.StreamHandler):
             self.failed = True
             print('cannot write to the terminal any more: %s; the log file goes on' % sys.exc_info()[1],
                   file=sys.stderr)
-            silence(self.stream)
+            with contextlib.suppress(OSError, ValueError):      # a stream that is no file: nothing to lead elsewhere
+                silence(self.stream)
 
 
 def create_logger(config, cfg_path, image_set, quiet=False):

@@ -34,6 +34,9 @@ def prepare():
     os.environ.setdefault('MXNET_CUDNN_AUTOTUNE_DEFAULT', '0')
     # A small file may claim a huge size: 400 MB of pixels are the most that OpenCV then reserves, not 3 GB.
     os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(1 << 27))
+    # Damaged videos would print hundreds of lines, which name no file; dff/sources.py says what
+    # could not be read.
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     try:
         import numpy
         # In NumPy 2, which MXNet refuses, np.bool is a type that other packages need.

@@ -106,7 +106,7 @@ PLANTS = [
     ('annotation invalid', lambda p: p.write(A3, '<!DOCTYPE a [<!ENTITY x "%s">]>' % ('ha' * 99) + p.xml(more='&x;')),
      'VID_train_x', 1, 'entity definitions are not allowed'),
     ('wrong size', lambda p: p.write(A3, p.xml(size='<size><width>61</width><height>40</height></size>')),
-     'VID_train_x', 1, '000003.xml says 61 x 40 pixels, the image has 60 x 40'),
+     'VID_train_x', 1, '000003.JPEG is 60 x 40 pixels, but its annotation says 61 x 40'),
     ('box empty', lambda p: p.write(A3, p.xml(cat=(20, 5, 10, 24))),
      'VID_train_x', 1, '000003.xml: cat at 20 5 10 24 in a frame of 60 x 40'),
     ('box outside', lambda p: p.write(A3, p.xml(cat=(70, 5, 80, 24))), 'VID_train_x', 1, 'cat at 70 5 80 24'),
@@ -262,6 +262,9 @@ def test_command(planted, root, tmp_path):
     assert (tmp_path / 'out' / 'r.html').stat().st_size > 5000
     planted.file(A3).unlink()
     done = run_tool(root, '--cfg', str(settings))
-    assert done.returncode == 1 and 'error: image missing (1)\n  -> training refuses to start' in done.stdout
+    assert (
+        done.returncode == 1
+        and 'error: image missing (1)\n  -> training and testing refuse to start' in done.stdout
+    )
     done = run_tool(root, '--cfg', str(tmp_path / 'none.yaml'))
     assert done.returncode == 2 and done.stderr.startswith('error: cannot read the config')

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from dff.errors import DataError
+from lib.dataset.formats.classes import load_classes
 from lib.dataset.formats.annotations import Source, clip_to_image, parse_annotation, read_annotations
 from tests.helpers.dataset_tools import DatasetFolder, annotation, object_xml
 
@@ -88,7 +89,7 @@ def test_table(tmp_path, workers):
     texts = [annotation(object_xml('cat', 1, 2, 3, 4), object_xml('cow', 1, 2, 3, 4)), annotation(),
              annotation(object_xml('dog', -5, 6, 70, 8))]
     sources = [Source(str(folder.image('DET', str(i), text)), '', WHERE) for i, text in enumerate(texts)]
-    table = read_annotations(sources, ['__background__', 'cat', 'dog'], 'test', workers)
+    table = read_annotations(sources, load_classes(['cat', 'dog']), 'test', workers)
     assert table.sizes.tolist() == [[40, 60]] * 3
     assert [table.of(i)[0].tolist() for i in range(3)] == [[[1, 2, 3, 4]], [], [[-5, 6, 70, 8]]]
     assert [table.of(i)[1].tolist() for i in range(3)] == [[1], [], [2]]

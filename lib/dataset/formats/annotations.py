@@ -2,16 +2,16 @@
 import functools
 import math
 import os
+from array import array
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
-from xml.etree.ElementTree import ParseError
+from dataclasses import dataclass, field
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
-from defusedxml import ElementTree
-from defusedxml.common import DefusedXmlException
 
+from lib.dataset.formats.classes import ClassList
 from lib.dataset.formats.problems import ReportFunction, refuse
+from lib.dataset.formats.xml_text import XMLError, parse_xml
 from dff.errors import DataError, shown
 from dff.image import read_image
 from lib.utils.parallel import process_map
@@ -47,7 +47,11 @@ class AnnotationTable:
     classes: np.ndarray     # int32 [m], from 1
     unknown: np.ndarray     # int32 [n]: objects whose class is not in the list
     unknown_names: Dict[str, int]   # those classes and how many objects each has
-    tracks: np.ndarray      # int32 [m]: the object of each box, equal for equal <trackid>; -1 where there is none
+    # int32 [m]: the object of each box, equal for equal <trackid>; -1 where there is none
+    tracks: np.ndarray
+    other_names: Dict[str, int] = field(
+        default_factory=dict
+    )  # names taken for a class by ClassList.others: objects
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -83,7 +87,7 @@ def parse_annotation(source: Source, report: ReportFunction = refuse
         return None, []
     objects = []
     for index, element in enumerate(root.iter('object'), 1):
-        name = (element.findtext('name') or '').strip()
+        name = ' '.join((element.findtext('name') or '').split())
         if not name:
             report('annotation invalid', source.where, 'object %d of %s has no <name>' % (index, source.xml))
             continue
@@ -97,15 +101,21 @@ def parse_annotation(source: Source, report: ReportFunction = refuse
 def _parse_xml(source, report):
     """The root element; None where there is no valid XML."""
     try:
-        # Not expanding entities keeps a hostile file from filling the memory.
-        return ElementTree.parse(source.xml, forbid_dtd=False).getroot()
+        return parse_xml(source.xml)
     except FileNotFoundError:
         report('annotation missing', source.where, 'the annotation %s does not exist' % source.xml)
-    except (ParseError, UnicodeDecodeError, LookupError, ValueError) as error:
-        reason = 'entity definitions are not allowed' if isinstance(error, DefusedXmlException) else error
-        report('annotation invalid', source.where, 'the annotation %s is not valid XML: %s' % (source.xml, reason))
+    except XMLError as error:
+        report(
+            'annotation invalid',
+            source.where,
+            'the annotation %s is not valid XML: %s' % (source.xml, error),
+        )
     except OSError as error:
-        report('annotation invalid', source.where, 'cannot read the annotation %s: %s' % (source.xml, error.strerror))
+        report(
+            'annotation invalid',
+            source.where,
+            'cannot read the annotation %s: %s' % (source.xml, error.strerror),
+        )
     return None
 
 
@@ -142,13 +152,13 @@ def _size(root, source, report):
         return None
 
 
-def read_annotations(sources: Sequence[Source], class_ids: Sequence[str], description: str,
+def read_annotations(sources: Sequence[Source], classes: ClassList, description: str,
                      workers: Optional[int] = None) -> AnnotationTable:
     """Parse annotations into an AnnotationTable, with a progress bar for many of them.
 
     Args:
         sources: of the images, at least one.
-        class_ids: the ids by class index, background first.
+        classes: those that are used.
         description: what stands beside the bar.
         workers: processes; by default one for less than PARALLEL_FROM files, else one a core, at
             most 8.
@@ -156,19 +166,24 @@ def read_annotations(sources: Sequence[Source], class_ids: Sequence[str], descri
     Raises:
         DataError: for the first file that is missing or malformed.
     """
-    indices = {identifier: i for i, identifier in enumerate(class_ids) if i}
-    work = functools.partial(parse_indexed, indices)
+    work = functools.partial(parse_indexed, class_indices(classes))
     if workers is None:
         workers = 1 if len(sources) < PARALLEL_FROM else min(os.cpu_count() or 1, 8)
     with progress_bar(total=len(sources), desc=description, unit='file',
                       disable=len(sources) < 1000, leave=False) as bar:
-        parsed = [_advance(bar, item) for item in process_map(work, sources, workers, chunksize=256)]
-    return make_table(parsed)
+        builder = TableBuilder()
+        for parsed in process_map(work, sources, workers, chunksize=256):
+            builder.add(parsed)
+            bar.update()
+    return builder.table(classes)
 
 
-def _advance(bar, item):
-    bar.update()
-    return item
+def class_indices(classes: ClassList) -> Dict[str, int]:
+    """Return {name in annotations: class index}, the index negative for the other names of a
+    class (ClassList.others)."""
+    indices = {name: -index for name, index in classes.others.items()}
+    indices.update((identifier, index) for index, identifier in enumerate(classes.ids) if index)
+    return indices
 
 
 def parse_indexed(indices: Dict[str, int], source: Source,
@@ -177,7 +192,7 @@ def parse_indexed(indices: Dict[str, int], source: Source,
     known.
 
     Args:
-        indices: {class id: class index}.
+        indices: of class_indices.
         source: where the annotation is.
         report: as of parse_annotation.
 
@@ -192,24 +207,77 @@ def parse_indexed(indices: Dict[str, int], source: Source,
             [o.track for o in known], [o.name[:NAME_LENGTH] for o in objects if o.name not in indices])
 
 
-def make_table(parsed: Sequence[Parsed]) -> AnnotationTable:
-    """Return the AnnotationTable of what parse_indexed gave for each image, at least one."""
-    columns: Any = zip(*parsed)
-    heights, widths, boxes, classes, tracks, unknown = columns
-    numbers = {'': -1}
-    for group in tracks:
-        for track in group:
-            numbers.setdefault(track, len(numbers))
-    names = Counter(name for group in unknown for name in group)
-    flat: List[Tuple[float, ...]] = [box for group in boxes for box in group]
+class TableBuilder:
+    """An AnnotationTable in the making; it takes what parse_indexed gives for one image after the
+    other.
+
+    An object that has another name of a class is of that class, unless objects have the class's
+    own id, too; then it is of an unknown one.
+    """
+
+    def __init__(self) -> None:
+        # Arrays of machine numbers: as Python's objects they would take ten times the memory.
+        self._sizes, self._lengths, self._boxes = array('i'), array('q'), array('d')
+        self._classes, self._unknown, self._tracks = array('i'), array('i'), array('i')
+        self._numbers: Dict[str, int] = {'': -1}
+        self._names: "Counter[str]" = Counter()
+
+    def add(self, parsed: Parsed) -> None:
+        """Add the next image."""
+        height, width, boxes, classes, tracks, unknown = parsed
+        self._sizes.extend((height, width))
+        self._lengths.append(len(classes))
+        for box in boxes:
+            self._boxes.extend(box)
+        self._classes.extend(classes)
+        numbers = self._numbers
+        self._tracks.extend([numbers.setdefault(track, len(numbers)) for track in tracks])
+        self._unknown.append(len(unknown))
+        if unknown:
+            self._names.update(unknown)
+
+    def table(self, classes: ClassList) -> AnnotationTable:
+        """Return the AnnotationTable of the images so far, at least one. classes: those that are
+        used."""
+        offsets = np.zeros(len(self._lengths) + 1, np.int64)
+        np.cumsum(np.array(self._lengths, np.int64), out=offsets[1:])
+        table = AnnotationTable(
+            sizes=np.array(self._sizes, np.int32).reshape(-1, 2),
+            offsets=offsets,
+            boxes=np.array(self._boxes, np.float64).reshape(-1, 4),
+            classes=np.array(self._classes, np.int32),
+            unknown=np.array(self._unknown, np.int32),
+            unknown_names=dict(self._names.most_common()),
+            tracks=np.array(self._tracks, np.int32),
+        )
+        return _settle_other_names(table, classes) if (table.classes < 0).any() else table
+
+
+def _settle_other_names(table: AnnotationTable, classes: ClassList) -> AnnotationTable:
+    """The table without negative classes, which become positive, or unknown where the class's own
+    id occurs."""
+    labels, others = (
+        {-index: name for name, index in classes.others.items()},
+        table.classes[table.classes < 0],
+    )
+    own = np.isin(-table.classes, table.classes[table.classes > 0]) & (table.classes < 0)
+    owners = np.repeat(np.arange(len(table)), np.diff(table.offsets))
+    left = Counter(labels[c] for c in table.classes[own].tolist())
+    counts = Counter(table.unknown_names)
+    counts.update(left)
+    unknown = table.unknown + np.bincount(owners[own], minlength=len(table)).astype(np.int32)
+    kept = np.bincount(owners[~own], minlength=len(table))
+    taken = Counter(labels[c] for c in others.tolist()) - left
     return AnnotationTable(
-        sizes=np.stack([heights, widths], axis=1).astype(np.int32),
-        offsets=np.cumsum([0] + [len(group) for group in classes], dtype=np.int64),
-        boxes=np.array(flat, dtype=np.float64).reshape(-1, 4),
-        classes=np.array([c for group in classes for c in group], dtype=np.int32),
-        unknown=np.array([len(group) for group in unknown], dtype=np.int32),
-        unknown_names=dict(names.most_common()),
-        tracks=np.array([numbers[track] for group in tracks for track in group], dtype=np.int32))
+        table.sizes,
+        np.concatenate([[0], np.cumsum(kept)]).astype(np.int64),
+        table.boxes[~own],
+        np.abs(table.classes[~own]),
+        unknown,
+        dict(counts.most_common()),
+        table.tracks[~own],
+        dict(taken),
+    )
 
 
 def clip_to_image(boxes: np.ndarray, height: int, width: int) -> Tuple[np.ndarray, np.ndarray, int]:

@@ -7,23 +7,29 @@ from typing import Optional, Sequence
 import numpy as np
 
 from lib.dataset.formats.annotations import AnnotationTable, Source
+from lib.dataset.formats.classes import ClassList
 from lib.dataset.formats.image_sets import ImageSet
 from dff.errors import DataError
 from dff.files import atomic_path
 
-VERSION = 2   # of the arrays below; raise it when they change
+VERSION = 3   # of the arrays below; raise it when they change
 
 
-def fingerprint(image_set: ImageSet, sources: Sequence[Source], class_ids: Sequence[str]) -> str:
+def fingerprint(image_set: ImageSet, sources: Sequence[Source], classes: ClassList) -> str:
     """Return a hexadecimal digest of everything that the AnnotationTable of an image set depends
     on.
 
-    These are the entries of `image_set`, the `class_ids` by class index, and the name, size and
+    These are the entries of `image_set`, the names of `classes` in annotations, and the name,
+    size and
     modification time of the annotation file of each of `sources`, one an entry. Raises DataError
     where such a file is missing.
     """
     digest = hashlib.sha256()
-    digest.update(repr((VERSION, image_set.tree, image_set.kind, class_ids)).encode('utf-8'))
+    digest.update(
+        repr((VERSION, image_set.tree, image_set.kind, classes.ids, classes.others)).encode(
+            'utf-8'
+        )
+    )
     for entry, source in zip(image_set.entries, sources):
         try:
             status = os.stat(source.xml)
@@ -42,9 +48,12 @@ def load(path: str, key: str) -> Optional[AnnotationTable]:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored['key']) != key:
                 return None
-            names = dict(zip(stored['unknown_names'].tolist(), stored['unknown_counts'].tolist()))
+            names, others = (
+                dict(zip(stored[kind + '_names'].tolist(), stored[kind + '_counts'].tolist()))
+                for kind in ('unknown', 'other')
+            )
             table = AnnotationTable(stored['sizes'], stored['offsets'], stored['boxes'], stored['classes'],
-                                    stored['unknown'], names, stored['tracks'])
+                                    stored['unknown'], names, stored['tracks'], others)
             return table if _is_whole(table) else None
     except Exception:       # a byte changed has zipfile and NumPy raise nearly anything, MemoryError among it
         return None
@@ -68,9 +77,11 @@ def store(path: str, key: str, table: AnnotationTable, logger: logging.Logger) -
     """
     try:
         with atomic_path(path) as temporary:
+            arrays = {}
+            for kind, counts in (('unknown', table.unknown_names), ('other', table.other_names)):
+                arrays[kind + '_names'] = np.array(list(counts), dtype=np.str_)
+                arrays[kind + '_counts'] = np.array(list(counts.values()), dtype=np.int64)
             np.savez(temporary, key=np.array(key), sizes=table.sizes, offsets=table.offsets, boxes=table.boxes,
-                     classes=table.classes, unknown=table.unknown, tracks=table.tracks,
-                     unknown_names=np.array(list(table.unknown_names), dtype=np.str_),
-                     unknown_counts=np.array(list(table.unknown_names.values()), dtype=np.int64))
+                     classes=table.classes, unknown=table.unknown, tracks=table.tracks, **arrays)
     except OSError as error:
         logger.info('annotations are not cached: cannot write %s (%s)', path, error.strerror or error)

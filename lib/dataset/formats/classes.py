@@ -1,7 +1,8 @@
 """Class lists: ids as annotations name them, names as people read them."""
 import os
-from dataclasses import dataclass
-from typing import Iterable, List, Optional, Sequence, Tuple, Type, Union
+import re
+from dataclasses import dataclass, field
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Type, Union
 
 from easydict import EasyDict
 
@@ -53,6 +54,9 @@ class ClassList:
 
     names: List[str]
     ids: List[str]
+    # What else annotations may call a class whose line holds blanks, unless they have its id as
+    # well: {name: class index}.
+    others: Dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,7 +67,8 @@ def load_classes(setting: Optional[ClassSetting] = None) -> ClassList:
     path of a file.
 
     A list item or line is `id name` (the id is what <name> holds in the annotations), or a name
-    that is its own id. Relative paths start at the repository root. Raises DataError for a missing
+    that is its own id and may hold blanks: is_id says which. Relative paths start at the
+    repository root. Raises DataError for a missing
     or malformed file, ConfigError for a malformed list.
     """
     if setting is None:
@@ -112,16 +117,45 @@ def classes_from_config(cfg: EasyDict, default: Optional[ClassSetting] = None) -
     return classes
 
 
+def is_id(word: str, rest: str) -> bool:
+    """Return whether `word`, before `rest` in a line of a class list, is an id and not the first
+    word of a name.
+
+    Ids hold a digit or an underscore, as n02691156 and traffic_light, or are a single letter.
+    """
+    return len(word) == 1 or re.search(r'[\d_]', word) is not None and word != rest
+
+
 def _parse(lines: Iterable[Tuple[int, str]], source: str, error: Type[DFFError]) -> ClassList:
-    names, ids = {BACKGROUND: None}, {BACKGROUND: None}       # in order; a list would be searched for each line
-    for number, text in lines:
-        fields = text.split(None, 1)
-        if not fields:
-            continue
-        identifier, name = fields[0], fields[-1].strip()
+    entries = [(number, ' '.join(text.split())) for number, text in lines]
+    parts = [(number, text, *text.partition(' ')[::2]) for number, text in entries if text]
+    # In order; a list would be searched for each line.
+    names, ids = {BACKGROUND: None}, {BACKGROUND: None}
+    for number, text, word, rest in parts:
+        identifier, name = (word, rest) if rest and is_id(word, rest) else (text, text)
         if identifier in ids or name in names:
-            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, text.strip()[:200]))
+            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, text[:200]))
         ids[identifier] = names[name] = None
     if len(names) == 1:
         raise error('%s holds no class; expected `id name` lines' % source)
-    return ClassList(list(names), list(ids))
+    return ClassList(list(names), list(ids), _other_names([part[1:] for part in parts], list(ids)))
+
+
+def _other_names(parts: List[Tuple[str, str, str]], ids: List[str]) -> Dict[str, int]:
+    """{what a line could mean besides its id: class index}: its first word; of `id name` the
+    name, and all of it.
+
+    parts: (line, first word, rest) of each class. What two lines could mean, or what is an id, is
+    left out.
+    """
+    found: Dict[str, List[int]] = {}
+    known = set(ids)
+    for index, (text, word, rest) in enumerate(parts, 1):
+        if rest:
+            for name in [word] if ids[index] == text else [text, rest]:
+                found.setdefault(name, []).append(index)
+    return {
+        name: indices[0]
+        for name, indices in found.items()
+        if len(indices) == 1 and name not in known
+    }

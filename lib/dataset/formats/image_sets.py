@@ -1,4 +1,5 @@
-"""Image sets: the text files that list what to train or test on, one entry a line, fields split by one space.
+"""Image sets: the text files that list what to train or test on, one entry a line, fields split
+by blanks.
 
     DET_*.txt           path index                        still images
     VID_*.txt           clip_dir 1 frame_id clip_length   single labelled frames of clips (training)
@@ -7,6 +8,8 @@
 
 The tree (DET or VID) is what stands before the first `_` of the name; the two VID forms without `videos` in
 their name are told apart by their first line. Paths are below Data/<tree>, without extension, and may hold spaces.
+Lists of other tools are taken too: several blanks or tabs between fields, backslashes in paths,
+.JPEG behind them.
 """
 import os
 import re
@@ -25,8 +28,9 @@ FORMATS = {
 }
 # Frames of a clip and of a list: more is a mistake that would fill the memory (300 bytes a frame).
 MAX_CLIP, MAX_FRAMES = 10 ** 6, 2 * 10 ** 6
-_TWO_FIELDS = re.compile(r'(\S.*) (\d{1,9})')
-_FOUR_FIELDS = re.compile(r'(\S.*) (\d{1,9}) (\d{1,9}) (\d{1,9})')
+_TWO_FIELDS = re.compile(r'\s*(\S.*?)\s+(\d{1,9})')
+_FOUR_FIELDS = re.compile(r'\s*(\S.*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})')
+_ENDING = re.compile(r'\.jpe?g$', re.IGNORECASE)
 
 
 class Entry(NamedTuple):
@@ -77,9 +81,11 @@ def read_image_set(folder: str, name: str, report: ReportFunction = refuse) -> I
     lines = _read_lines(file)
     kind = _kind(tree, name, lines[0][1])
     entries: List[Entry] = []
+    clips: Dict[Optional[str], Optional[str]] = {}        # one text for all frames of a clip
     _check_total(kind, lines, file)
     for number, text in lines:
-        entries.extend(_parse_line(kind, text, '%s, line %d' % (file, number), number, report))
+        for entry in _parse_line(kind, text, '%s, line %d' % (file, number), number, report):
+            entries.append(entry._replace(clip=clips.setdefault(entry.clip, entry.clip)))
     if kind == 'frames':
         entries = _with_clip_lengths(entries)
     if kind in ('frames', 'videos'):
@@ -130,7 +136,7 @@ def _parse_line(kind, text, where, number, report):
     match = four if kind in ('training', 'videos') else None if four else _TWO_FIELDS.fullmatch(text)
     if not match:
         return _malformed(kind, text, where, report)
-    path, values = match.group(1), [int(v) for v in match.groups()[1:]]
+    path, values = _clean_path(match.group(1), kind), [int(v) for v in match.groups()[1:]]
     if os.path.isabs(path) or '..' in path.split('/') or '\0' in path:
         return _malformed(kind, text, where, report, '; the path must lie below the folder of the data set')
     if kind == 'stills':
@@ -150,6 +156,14 @@ def _parse_line(kind, text, where, number, report):
     if frame_id != 0 or length == 0:
         return _malformed(kind, text, where, report, '; the third field must be 0, the fourth at least 1')
     return [Entry('%s/%06d' % (path, i), first + i, path, i, length, number) for i in range(length)]
+
+
+def _clean_path(path, kind):
+    """A path as other tools write it, in the form of the official lists: slashes, and no ending
+    behind an image."""
+    if '\\' in path:
+        path = path.replace('\\', '/')
+    return _ENDING.sub('', path) if kind in ('stills', 'frames') else path
 
 
 def _malformed(kind, text, where, report, remark=''):

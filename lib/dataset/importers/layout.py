@@ -2,13 +2,13 @@
 import collections
 import math
 import os
-from typing import Counter, Dict, Iterator, Sequence, Set, Tuple, Union
+from typing import Counter, Dict, Iterator, List, Sequence, Set, Tuple, Union
 from xml.sax.saxutils import escape
 
 from lib.dataset.formats.classes import BACKGROUND
 from lib.dataset.formats.image_set_maker import EXTENSION
 from lib.dataset.importers.contact_sheet import Sample, Samples
-from lib.dataset.importers.media import Decoded, ImageFile, Images, Media
+from lib.dataset.importers.media import Decoded, ImageFile, Images, Media, Stretch, Video
 from lib.dataset.importers.model import Box, Clip, Report
 from lib.dataset.importers.paths import output_name, unique, without_part
 from dff.errors import DataError
@@ -33,6 +33,8 @@ class Written:
         self.sizes: Counter[str] = collections.Counter()       # frames by size, such as 640x480
         self.rates: Counter[str] = collections.Counter()       # clips by frames a second
         self.samples = Samples()                               # for the contact sheet
+        # Lines about videos whose frames could not all be read.
+        self.remarks: List[str] = []
         self.names: Dict[str, str] = {}          # {class id: class name} in order of first occurrence
 
 
@@ -65,16 +67,22 @@ class Layout:
                 self._clip(clip, bar)
 
     def _clip(self, clip, bar):
-        name = unique('%s/%s' % (clip.part, output_name(without_part(clip.name))), self._taken)
-        still = clip.still and clip.part == 'train'
-        tree, labels, position = 'DET' if still else 'VID', clip.open_labels(), 0
+        base = '%s/%s' % (clip.part, output_name(without_part(clip.name)))
+        name, still = unique(base, self._taken), clip.still and clip.part == 'train'
+        tree, labels, position, last = 'DET' if still else 'VID', clip.open_labels(), 0, -1
         tracks: Set[int] = set()
         seen: Set[int] = set()
         self.written.samples.start()
         for number, image in _readable(clip.media, self.report):
             bar.update()
             seen.add(number)
-            found = labels.boxes(number, image.height, image.width)
+            if isinstance(clip.media, (Stretch, Video)) and position and number != last + 1:
+                # Frames are missing: what follows is a clip of its own, as the frames of a clip
+                # follow each other.
+                self._count_clip(clip, position)
+                name, position = unique('%s_from_%06d' % (base, number), self._taken), 0
+            last = number
+            found = self._labels(labels, number, image)
             if found is None and clip.still:
                 continue
             path = name if still else '%s/%06d' % (name, position)
@@ -98,13 +106,33 @@ class Layout:
         for number in sorted(set(labels.numbers) - seen):
             self.report.skip('frames: labelled, but the clip does not have them',
                              '%s, frame %d' % (clip.name, number + clip.origin))
-        if position:
+        self._count_clip(clip, position)
+        self.written.tracks += len(tracks)
+        self.written.remarks += clip.media.remarks() if isinstance(clip.media, (Stretch, Video)) else []
+
+    def _count_clip(self, clip, frames):
+        if frames:
             if not clip.still:
                 rate = clip.media.rate
                 self.written.rates['%g' % round(rate, 3) if rate else 'unknown'] += 1
             (self.written.stills if clip.still else self.written.clips)[clip.part] += 1
-            self.written.frames[clip.part] += position
-            self.written.tracks += len(tracks)
+            self.written.frames[clip.part] += frames
+
+    def _labels(self, labels, number, image):
+        """The boxes of a frame, as Labels.boxes. An image with an EXIF orientation is taken as
+        shown, unless its labels are of the other size.
+        """
+        if getattr(image, 'orientation', 1) <= 4:
+            return labels.boxes(number, image.height, image.width)
+        before, failures = self.report.state(), self.report.failures
+        found = labels.boxes(number, image.height, image.width)
+        if found is not None or self.report.failures == failures:
+            return found
+        after = self.report.state()
+        image.keep_stored()
+        found = labels.boxes(number, image.height, image.width)
+        self.report.restore(after if found is None else before)
+        return found
 
     def _file(self, kind, tree, path):
         file = os.path.join(self.folder, kind, tree, path)

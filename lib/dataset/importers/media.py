@@ -1,6 +1,7 @@
 """Where frames come from: image files, which are linked, and video files, which are decoded."""
 import os
 import re
+import struct
 import warnings
 from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -8,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from dff.sources import open_frames
+from dff.sources import VideoReader, open_capture
 from dff.errors import DataError
 from dff.files import IMAGE_SUFFIXES as FRAME_SUFFIXES
 from dff.files import natural_key
@@ -48,20 +49,32 @@ class Video:
         large.
         """
         self.path = path
-        capture = cv2.VideoCapture(path)
+        capture = open_capture(path)
         pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         rate = capture.get(cv2.CAP_PROP_FPS)
         capture.release()
         if pixels > LARGEST_IMAGE:
             raise DataError('%s declares frames of more than %d megapixels: refused' % (path, LARGEST_IMAGE // 10 ** 6))
-        self._source = open_frames(path)
-        self.length = self._source.length       # None where the file does not state it
+        self._reader = VideoReader(path)
+        self.length = self._reader.length       # None where the file does not state it
         # Frames a second; a camera of one frame a minute has less than 1.
         self.rate: Optional[float] = rate if 0 < rate <= 1000 else None
 
     def __iter__(self) -> Iterator[Tuple[int, 'Decoded']]:
-        """Yield (number, frame) for every frame, one in memory at a time."""
-        return ((number, Decoded(frame)) for number, frame in enumerate(self._source))
+        """Yield (number, frame) for every frame, one in memory at a time. Raises DataError where
+        frames are missing and nothing says which."""
+        for frame in self._reader:
+            yield self._reader.numbers[-1], Decoded(frame)
+        if self._reader.clock.varies and self._reader.lost():
+            raise DataError(
+                '%s. Which frames are missing cannot be told, so labels would go to others: '
+                'convert the video anew from its '
+                'original, or take it out' % self._reader.remarks()[0]
+            )
+
+    def remarks(self) -> List[str]:
+        """Return what is to be said once all frames are through, in lines."""
+        return self._reader.remarks()
 
 
 class Stretch:
@@ -69,16 +82,26 @@ class Stretch:
 
     def __init__(self, video: Video, first: int, last: int) -> None:
         self.video, self.first, self.last = video, first, last
+        self._read = 0       # frames of the pass that is over
         self.path, self.rate = video.path, video.rate
         self.length = last - first + 1
 
     def __iter__(self) -> Iterator[Tuple[int, 'Decoded']]:
         """Yield (number, frame) for every frame of the stretch; those before it are decoded too."""
+        self._read = 0
         for number, frame in self.video:
             if number > self.last:
                 return
             if number >= self.first:
+                self._read += 1
                 yield number, frame
+
+    def remarks(self) -> List[str]:
+        """Return what is to be said once all frames are through, in lines."""
+        if self._read == self.length:
+            return []
+        return ['%s: %d of the %d frames from %d to %d could be read'
+                % (self.path, self._read, self.length, self.first, self.last)]
 
 
 Media = Union[Images, Video, Stretch]
@@ -96,18 +119,32 @@ class ImageFile:
                 with Image.open(path) as image:
                     (self.width, self.height), self.format = image.size, image.format
                     self._deep = _is_deep(image, path)
+                    self.orientation = _orientation(image)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError('cannot read image %s: %s' % (path, getattr(error, 'strerror', None) or error)) from None
         if self.width * self.height > LARGEST_IMAGE:
             raise DataError('image %s declares %dx%d pixels, more than %d million: refused'
                             % (path, self.width, self.height, LARGEST_IMAGE // 10 ** 6))
 
+        self.turned = self.orientation != 1
+        if self.orientation > 4:
+            self.height, self.width = self.width, self.height
+
+    def keep_stored(self) -> None:
+        """Take the picture as it is stored, not as its EXIF orientation says."""
+        if self.orientation > 4 and self.turned:
+            self.height, self.width = self.width, self.height
+        self.turned = False
+
     def write(self, target: str, copy: bool) -> str:
-        """Make the JPEG file `target`; return how: 'linked', 'copied' or 'converted'.
+        """Make the JPEG file `target`; return how: 'linked', 'copied', 'converted' or 'turned'.
 
         A JPEG is linked, or copied if `copy` or where links are impossible; others are converted.
         Raises DataError for an image that cannot be decoded, OSError where the disk refuses.
         """
+        if self.turned:
+            write_jpeg(target, read_image(self.path, shown=True))
+            return 'turned'
         if self.format not in ('JPEG', 'MPO'):
             write_jpeg(target, _read_deep(self.path) if self._deep else read_image(self.path))
             return 'converted'
@@ -151,6 +188,23 @@ def _read_deep(path: str) -> np.ndarray:
         least, most = float(np.nanmin(pixels)), float(np.nanmax(pixels))
         pixels = np.nan_to_num((pixels - least) * (255 / ((most - least) or 1)))
     return pixels.astype(np.uint8)
+
+
+def _orientation(image):
+    """EXIF orientation of a PIL image, 1 to 8."""
+    try:
+        value = image.getexif().get(0x112, 1)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        KeyError,
+        TypeError,
+        struct.error,
+        EOFError,
+    ):  # damaged EXIF
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 class Decoded:

@@ -1,5 +1,6 @@
 """What an importer of a format hands over: clips, their images, their boxes."""
 import collections
+import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any, Callable, Counter, Dict, Iterable, List, NamedTuple, Optional, Tuple
@@ -134,6 +135,14 @@ class Report:
     def assume(self, text: str) -> None:
         """Note what the source does not say and the import took for granted."""
         self._assumed[text] = None
+
+    def state(self) -> Dict[str, Any]:
+        """Return what was reported so far, for `restore`."""
+        return copy.deepcopy(vars(self))
+
+    def restore(self, state: Dict[str, Any]) -> None:
+        """Forget what was reported since `state` was taken."""
+        vars(self).update(state)
 
     @property
     def failures(self) -> List[str]:

@@ -7,7 +7,8 @@ from lib.dataset.importers.model import Clip, Report
 from lib.utils.paths import ROOT
 
 _HOW = {'linked': 'linked', 'copied': 'copied', 'converted': 'converted to JPEG (quality 95)',
-        'decoded': 'decoded from video'}
+        'decoded': 'decoded from video',
+        'turned': 'turned upright (EXIF orientation) and converted to JPEG (quality 95)'}
 
 
 class Lists(NamedTuple):
@@ -33,7 +34,7 @@ def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, l
     lines = _parts(clips, written)
     boxes = written.boxes
     lines.append('classes:    %s'
-                 % ', '.join('%s (boxes %d + %d)' % (name, boxes['train'][name], boxes['val'][name])
+                 % ', '.join('%s (boxes %d + %d)' % (written.names[name], boxes['train'][name], boxes['val'][name])
                              for name in sorted(written.names)))
     lines.append('tracks:     %d' % written.tracks)
     lines.append('images:     %s' % ', '.join('%d %s' % (count, _HOW[how])
@@ -50,6 +51,7 @@ def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, l
             more = '; --per_clip 0 names all with a box'
         lines.append('            training names %d of %d labelled frames%s'
                      % (lists.images, labelled, more))
+    lines += ['warning:    ' + line for line in written.remarks]
     unlabelled = written.frames['val'] - written.labelled['val']
     if written.stills['train'] and not written.clips['train']:
         lines.append(

@@ -1,49 +1,76 @@
 """Reading XML of unknown origin."""
 import contextlib
-from typing import Iterator, List, Tuple
-from xml.etree.ElementTree import Element, ParseError
+import io
+from xml.etree.ElementTree import ParseError
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
+from lib.dataset.formats.xml_text import EntityError, XMLError, parse_xml, read_decoded
 from dff.errors import DataError
 
 
 @contextlib.contextmanager
-def _errors(path: str) -> Iterator[None]:
+def _errors(path):
     try:
         yield
-    except DefusedXmlException:
+    except (DefusedXmlException, EntityError):
         raise DataError('%s is refused: entity definitions are not allowed' % path) from None
-    except (ParseError, UnicodeDecodeError, LookupError, ValueError, RecursionError) as error:
+    except ParseError as error:
+        raise DataError('%s is not valid XML: %s' % (path, _reason(path, error))) from None
+    except (UnicodeDecodeError, LookupError, ValueError, RecursionError) as error:
         raise DataError('%s is not valid XML: %s' % (path, error)) from None
     except OSError as error:
         raise DataError('cannot read %s: %s' % (path, error.strerror)) from None
 
 
-def parse(path: str) -> Element:
-    """Return the root element of an XML file.
+def _reason(path, error):
+    """What is wrong with a file: its encoding, or what the parser said, `error`."""
+    try:
+        read_decoded(path, error)
+    except XMLError as reason:
+        return reason
+    return error
 
-    Raises DataError where it cannot be read or is not valid; entities are refused, not expanded.
+
+def parse(path):
+    """The root element of an XML file. Raises DataError; entities are refused, not expanded."""
+    with _errors(path):
+        return parse_xml(path)
+
+
+def children(path, tags):
+    """Yield, as they end, the elements of the file with one of `tags`, which are emptied
+    afterwards. Raises as parse.
     """
     with _errors(path):
-        return ElementTree.parse(path, forbid_dtd=False).getroot()
-
-
-def children(path: str, tags: Tuple[str, ...]) -> Iterator[Element]:
-    """Yield, as they end, the elements of the file `path` with one of `tags`; empty them then.
-
-    Raises as parse.
-    """
-    with _errors(path):
-        stack: List[Element] = []
-        for event, element in ElementTree.iterparse(path, events=('start', 'end'), forbid_dtd=False):
-            if event == 'start':
-                stack.append(element)
-                continue
-            stack.pop()
+        for element, parent in _ends(_readable(path)):
             if element.tag in tags:
                 yield element
                 element.clear()
-                if stack:
-                    stack[-1].remove(element)
+                if parent is not None:
+                    parent.remove(element)
+
+
+def _readable(path):
+    """What iterparse takes: the path, or, where the parser does not know the file's encoding, a
+    stream of UTF-8."""
+    with open(path, 'rb') as stream:
+        try:
+            next(ElementTree.iterparse(stream, events=('start',), forbid_dtd=False), None)
+            return path
+        except DefusedXmlException:
+            raise
+        except (ParseError, UnicodeDecodeError, LookupError, ValueError) as error:
+            return io.BytesIO(read_decoded(path, error).encode('utf-8', 'replace'))
+
+
+def _ends(source):
+    """(element, its parent or None) as they end."""
+    stack = []
+    for event, element in ElementTree.iterparse(source, events=('start', 'end'), forbid_dtd=False):
+        if event == 'start':
+            stack.append(element)
+        else:
+            stack.pop()
+            yield element, stack[-1] if stack else None

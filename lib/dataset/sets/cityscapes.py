@@ -8,6 +8,7 @@ import numpy as np
 from easydict import EasyDict
 
 from lib.dataset.formats.classes import ClassSetting
+from lib.dataset.formats.problems import ReportFunction, refuse
 from lib.dataset.registry import register
 from lib.dataset.sets.seg_dataset import SegDataset
 from lib.dataset.formats.seg_labels import id_table
@@ -58,13 +59,15 @@ class Cityscapes(SegDataset):
     annotation_prefix = 'gtFine'           # or gtCoarse
 
     @classmethod
-    def from_config(cls, cfg: EasyDict, image_set: str) -> 'Cityscapes':
+    def from_config(
+        cls, cfg: EasyDict, image_set: str, report: ReportFunction = refuse
+    ) -> 'Cityscapes':
         """Return the image set `image_set` that `cfg.dataset` describes, its labels from
         dataset.annotation_prefix.
 
-        Raises ConfigError, DataError.
+        report: as of SegDataset. Raises ConfigError, DataError.
         """
-        dataset = super().from_config(cfg, image_set)
+        dataset = super().from_config(cfg, image_set, report)
         dataset.annotation_prefix = cfg.dataset.annotation_prefix
         return dataset
 
@@ -107,9 +110,13 @@ class Cityscapes(SegDataset):
             if match:
                 image, (sequence, number) = os.path.join(folder, name), match.groups()
                 label = self._label(image, '%s_%s' % (sequence, number), label_folder, labels)
+                if not label:
+                    continue
                 frames, index = [image], 0
                 if sequence_folder is not None:
-                    frames, index = snippet(image, sequence, int(number), sequence_folder, others)
+                    frames, index = snippet(
+                        image, sequence, int(number), sequence_folder, others, self.report
+                    )
                 records.append(SegRecord(image, label, frames, index))
         return records
 
@@ -121,9 +128,14 @@ class Cityscapes(SegDataset):
         for name in candidates:
             if name in names:
                 return os.path.join(folder, name)
-        raise DataError('frame %s has no label: %s holds none of %s; unpack the archive of %s there '
-                        '(dataset.annotation_prefix names it)'
-                        % (image, folder, ', '.join(candidates), self.annotation_prefix))
+        self.report(
+            'frame without label',
+            '',
+            'frame %s has no label: %s holds none of %s; unpack the archive of %s there '
+            '(dataset.annotation_prefix names it)'
+            % (image, folder, ', '.join(candidates), self.annotation_prefix),
+        )
+        return ''
 
     def table_of(self, path: str) -> np.ndarray:
         """See SegDataset. In a file of label ids, the train id of a class is its place in CLASSES."""
@@ -134,8 +146,8 @@ class Cityscapes(SegDataset):
         return table
 
 
-def snippet(image: str, sequence: str, number: int, folder: str,
-            names: Set[str]) -> Tuple[List[str], int]:
+def snippet(image: str, sequence: str, number: int, folder: str, names: Set[str],
+            report: ReportFunction = refuse) -> Tuple[List[str], int]:
     """Return (paths of consecutive frames, place of the labelled one among them) of the clip
     around a labelled frame.
 
@@ -145,17 +157,23 @@ def snippet(image: str, sequence: str, number: int, folder: str,
         number: of the labelled frame.
         folder: of the sequence's frames.
         names: of the files in `folder`.
-
-    Raises:
-        DataError: the frame before the labelled one, or one between two others, is missing.
+        report: called where the frame before the labelled one, or one between two others, is
+        missing; by default it raises
+            DataError. Where it returns, the snippet is the labelled frame alone.
     """
     def path(k: int) -> str:
         return os.path.join(folder, _FRAME_NAME % (sequence, number + k))
     present = [k for k in range(-BEFORE, AFTER + 1) if k == 0 or _FRAME_NAME % (sequence, number + k) in names]
     for k in range(min(present + [-1]), max(present)):
         if k not in present:
-            raise DataError('the sequence frame %s does not exist; unpack %s_trainvaltest.zip again, or take the '
-                            'folder %s away to use stills only' % (path(k), SEQUENCE, os.path.dirname(folder)))
+            report(
+                'frames missing',
+                '',
+                'the sequence frame %s does not exist; unpack %s_trainvaltest.zip again, or take '
+                'the '
+                'folder %s away to use stills only' % (path(k), SEQUENCE, os.path.dirname(folder)),
+            )
+            return [image], 0
     return [path(k) if k else image for k in present], present.index(0)
 
 

@@ -1,4 +1,5 @@
 """ImageNet VID and DET, and every data set laid out like them (ILSVRC2015)."""
+import functools
 import hashlib
 import logging
 import os
@@ -14,9 +15,12 @@ from lib.dataset.formats.annotations import AnnotationTable, Source, clip_to_ima
 from lib.dataset.formats.classes import ClassList, classes_from_config
 from lib.dataset.formats.image_sets import Entry, read_image_set
 from lib.evaluation.motion import motion_iou, speeds
-from lib.dataset.formats.problems import ReportFunction, refuse
+from lib.dataset.formats.problems import ReportFunction, RunProblems, refuse
 from lib.dataset.formats.records import Clip, Record
 from lib.dataset.registry import register
+from lib.dataset.rules.boxes import check_boxes
+from lib.dataset.rules.names import check_names, without_boxes
+from lib.dataset.rules.pictures import OF_PICTURES, check_exist, check_picture, sample
 from lib.evaluation.vid_eval import GroundTruth, Result, evaluate
 from dff.errors import DataError
 
@@ -34,6 +38,7 @@ class ImageNetVID:
     """
 
     task = 'detection'
+    skip_bad_images = False     # whether the loader passes over pictures that cannot be used
 
     def __init__(self, image_set: str, dataset_path: str, classes: ClassList,
                  cache_path: Optional[str] = None, report: ReportFunction = refuse) -> None:
@@ -55,6 +60,7 @@ class ImageNetVID:
                             'belongs there' % dataset_path)
         self.path = dataset_path
         self.cache_path = cache_path
+        self.class_entries = classes
         self.classes, self.class_ids, self.num_classes = classes.names, classes.ids, len(classes)
         self.image_set = read_image_set(os.path.join(dataset_path, 'ImageSets'), image_set, report)
         self.name = image_set
@@ -88,6 +94,12 @@ class ImageNetVID:
         return [Source(os.path.join(folder, entry.path + '.xml'), self.image_path(entry.path),
                        self.image_set.where(entry)) for entry in self.image_set.entries]
 
+    def source(self, i: int) -> Source:
+        """Return where the annotation of entry `i` is."""
+        entry = self.image_set.entries[i]
+        xml = os.path.join(self.path, 'Annotations', self.image_set.tree, entry.path + '.xml')
+        return Source(xml, self.image_path(entry.path), self.image_set.where(entry))
+
     def annotations(self) -> AnnotationTable:
         """Return the AnnotationTable of the image set, one image an entry, from the cache where
         that is current.
@@ -97,28 +109,88 @@ class ImageNetVID:
         sources = self.sources()
         description = 'annotations of %s' % self.name
         if self.cache_path is None:
-            return read_annotations(sources, self.class_ids, description)
+            return read_annotations(sources, self.class_entries, description)
         place = hashlib.sha256(os.path.abspath(self.path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]
         file = os.path.join(self.cache_path, '%s_%s.npz' % (self.name, place))
-        key = cache.fingerprint(self.image_set, sources, self.class_ids)
+        key = cache.fingerprint(self.image_set, sources, self.class_entries)
         table = cache.load(file, key)
         if table is None:
-            table = read_annotations(sources, self.class_ids, description)
+            table = read_annotations(sources, self.class_entries, description)
             cache.store(file, key, table, logger)
+        return table
+
+    def check(self, table: AnnotationTable, report: ReportFunction) -> None:
+        """Look through the image set as every run does: pictures, boxes and class names.
+
+        table: its annotations; report: called for each problem, see
+        lib/dataset/formats/problems.py.
+        """
+        images = self.check_images(report)
+        check_boxes(table, self.source, self.classes, report)
+        check_names(
+            table.unknown_names, table.other_names, self.class_entries, self.image_set.file, report
+        )
+        for i in sample(images):
+            check_picture(
+                images[i],
+                self.image_set.where(self.image_set.entries[i]),
+                tuple(table.sizes[i].tolist()),
+                report,
+            )
+
+    def check_images(self, report: ReportFunction) -> List[str]:
+        """Report pictures that are missing; returns the paths of all."""
+        entries, where = self.image_set.entries, self.image_set.where
+        images = [self.image_path(entry.path) for entry in entries]
+        check_exist(
+            ((path, functools.partial(where, entry)) for path, entry in zip(images, entries)),
+            report,
+        )
+        return images
+
+    def check_test(self) -> AnnotationTable:
+        """Look through the image set before a test; returns its annotations.
+
+        Logs what is suspicious in one line. Raises DataError for what would make the figures
+        wrong.
+        """
+        try:
+            table = self.annotations()
+        except DataError as error:
+            raise DataError(
+                '%s. To detect without an evaluation: --set TEST.DETECT_ONLY=true' % error
+            ) from None
+        problems = RunProblems(self.name)
+        self.check(table, problems.report)
+        problems.log(logger)
+        counts = np.bincount(table.classes, minlength=self.num_classes)
+        missing = without_boxes(counts, table.unknown_names, self.class_entries)
+        if not counts.any():
+            raise DataError(
+                '%s: nothing to evaluate: no box of a listed class in the %d frames (%s). To detect '
+                'without an evaluation: --set TEST.DETECT_ONLY=true'
+                % (self.image_set.file, len(table), ', '.join(missing[:10]))
+            )
+        if missing:
+            logger.info(
+                '%s: no box of %d classes: %s', self.name, len(missing), ', '.join(missing)
+            )
         return table
 
     def gt_roidb(self) -> List[Record]:
         """Return a Record for every entry, in order, also for those without boxes.
 
-        Logs how many boxes were clipped or dropped and which classes are not in the list.
-        Raises DataError for a missing image, and for missing or malformed annotations.
+        Logs how many boxes were clipped or dropped, which classes are not in the list, and what is
+        suspicious in one line. Raises DataError for missing or malformed annotations, and for what
+        training would go wrong with.
         """
         table, entries = self.annotations(), self.image_set.entries
+        problems = RunProblems(self.name, OF_PICTURES if self.skip_bad_images else ())
+        self.check(table, problems.report)
+        self.unknown_names = table.unknown_names
         records, moved, dropped = [], 0, 0
         for i, entry in enumerate(entries):
             image = self.image_path(entry.path)
-            if not os.path.isfile(image):
-                raise DataError('%s: the image %s does not exist' % (self.image_set.where(entry), image))
             height, width = table.sizes[i].tolist()
             boxes, classes = table.of(i)
             boxes, kept, n = clip_to_image(boxes, height, width)
@@ -128,6 +200,7 @@ class ImageNetVID:
             records.append(Record(image, height, width, boxes, classes[kept], False, pattern, entry.frame_id,
                                   entry.clip_length, why_empty))
         self._report(table, moved, dropped, sum(len(record.boxes) for record in records))
+        problems.log(logger, ('box empty', 'box outside', 'box over the edge'))
         return records
 
     def _report(self, table: AnnotationTable, moved: int, dropped: int, boxes: int) -> None:

@@ -11,6 +11,8 @@ from lib.dataset.formats.classes import ClassSetting
 from lib.dataset.formats.seg_classes import SegClassList, seg_classes_from_config
 from lib.dataset.formats.seg_labels import id_table, read_label
 from dff.labels import IGNORE_LABEL
+from lib.dataset.formats.problems import ReportFunction, RunProblems, refuse
+from lib.dataset.rules.label_maps import OF_LABELS, check_before_run
 from lib.dataset.formats.seg_records import SegClip, SegRecord, group_clips
 from dff.errors import DataError
 
@@ -27,26 +29,33 @@ class SegDataset:
 
     task = 'segmentation'
     ignore_label = IGNORE_LABEL
-    ignored_ids: Tuple[int, ...] = ()      # further ids that label files use for it
+    ignored_ids: Tuple[int, ...] = ()  # further ids that label files use for it
 
-    def __init__(self, image_set: str, path: str, classes: SegClassList) -> None:
-        """Open an image set. image_set: its name; path: folder of the data set; classes: its
-        classes.
+    def __init__(
+        self, image_set: str, path: str, classes: SegClassList, report: ReportFunction = refuse
+    ) -> None:
+        """Open an image set.
+
+        Args:
+            image_set: its name.
+            path: folder of the data set.
+            classes: its classes.
+            report: what to do about a problem of its files, see lib/dataset/formats/problems.py.
         """
-        self.name, self.path = image_set, path
+        self.name, self.path, self.report = image_set, path, report
         self.classes, self.palette, self.num_classes = classes.names, classes.palette, len(classes)
 
     @classmethod
-    def from_config(cls: Type[_Dataset], cfg: EasyDict, image_set: str) -> _Dataset:
-        """Return the image set `image_set` that `cfg.dataset` describes.
-
-        Raises ConfigError, DataError.
-        """
+    def from_config(
+        cls: Type[_Dataset], cfg: EasyDict, image_set: str, report: ReportFunction = refuse
+    ) -> _Dataset:
+        """Return the image set `image_set` that `cfg.dataset` describes. report: as of __init__.
+        Raises ConfigError, DataError."""
         path = resolve(cfg.dataset.dataset_path)
         if not os.path.isdir(path):
             raise DataError('the data set folder %s (dataset.dataset_path) does not exist; data/README.md says '
                             'what belongs there' % path)
-        return cls(image_set, path, cls.class_list(cfg))
+        return cls(image_set, path, cls.class_list(cfg), report)
 
     @classmethod
     def class_list(cls, cfg: EasyDict) -> SegClassList:
@@ -74,6 +83,18 @@ class SegDataset:
         stills = sum(len(record.frames) == 1 for record in records)
         logger.info('%s: %d labelled frames, %d of them stills', self.name, len(records), stills)
         return records
+
+    def check(self, records: List[SegRecord], role: str, skip_bad_images: bool = False) -> None:
+        """Look through label maps before a run, see check_before_run; logs what is suspicious in
+        one line.
+
+        records: of the image set. role: 'training' or 'test'. skip_bad_images: files that cannot
+        be used are no error. Raises
+        DataError for what would make the result wrong.
+        """
+        problems = RunProblems(self.name, OF_LABELS if skip_bad_images else ())
+        check_before_run(self.read_label, records, self.classes, role, self.name, problems.report)
+        problems.log(logger)
 
     def clips(self) -> List[SegClip]:
         """Return the clips of `segdb`; a still is a clip of one frame."""

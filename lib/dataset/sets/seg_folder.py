@@ -8,6 +8,7 @@ from easydict import EasyDict
 
 from lib.utils.paths import resolve
 from lib.dataset.formats.classes import ClassSetting
+from lib.dataset.formats.problems import ReportFunction, refuse
 from lib.dataset.registry import register
 from lib.dataset.sets.seg_dataset import SegDataset
 from lib.dataset.formats.seg_records import SegRecord
@@ -43,17 +44,29 @@ class SegFolder(SegDataset):
         for place, found in labels.items():
             for stem in found:
                 if stem not in frames.get(place, {}):
-                    raise DataError('label %s has no frame: there is no JPEG or PNG file %s in %s'
-                                    % (os.path.join(label_root, place, found[stem]), stem, os.path.join(root, place)))
+                    self.report(
+                        'label without frame',
+                        '',
+                        'label %s has no frame: there is no JPEG or PNG file %s in %s'
+                        % (
+                            os.path.join(label_root, place, found[stem]),
+                            stem,
+                            os.path.join(root, place),
+                        ),
+                    )
         records: List[SegRecord] = []
         for place, names in frames.items():
             for stems in self.split(list(names), place, os.path.join(root, place)):
                 clip = [os.path.join(root, place, names[stem]) for stem in stems]
                 here = labels.get(place, {})
                 if len(clip) == 1 and stems[0] not in here:
-                    raise DataError('frame %s has no label: %s does not exist (frames of a clip, which need not all '
-                                    'be labelled, belong in a folder of their own)'
-                                    % (clip[0], os.path.join(label_root, place, stems[0] + '.png')))
+                    self.report(
+                        'frame without label',
+                        '',
+                        'frame %s has no label: %s does not exist (frames of a clip, which '
+                        'need not all be labelled, belong in a folder of their own)'
+                        % (clip[0], os.path.join(label_root, place, stems[0] + '.png')),
+                    )
                 clip = clip[:count] if part == 'first' else clip
                 start = count if part == 'from' else 0
                 records += [SegRecord(path, os.path.join(label_root, place, here[stem]), clip, i)
@@ -92,8 +105,14 @@ class SegFolder(SegDataset):
                 if stem in stems:
                     raise DataError('%s holds %s and %s; remove one of them' % (place, stems[stem], name))
                 if content != 'frames' and extension.lower() != '.png':
-                    raise DataError('label %s is no PNG file; JPEG changes pixels, so that ids are lost: make the '
-                                    'label anew as PNG' % os.path.join(place, name))
+                    self.report(
+                        'label form',
+                        '',
+                        'label %s is no PNG file; JPEG changes pixels, so that ids are lost: make '
+                        'the '
+                        'label anew as PNG' % os.path.join(place, name),
+                    )
+                    continue
                 stems[stem] = name
         if not found:
             raise DataError("image set '%s': there are no %s in %s" % (self.name, content, root))
@@ -113,7 +132,7 @@ class SegFolder(SegDataset):
         """
         if place == '':
             return [[stem] for stem in stems]
-        check_numbers(stems, folder)
+        check_numbers(stems, folder, self.report)
         return [list(stems)]
 
 
@@ -125,11 +144,11 @@ def frame_number(stem: str) -> Tuple[str, Optional[int]]:
     return (match.group(1), int(match.group(2))) if match else (stem, None)
 
 
-def check_numbers(stems: Sequence[str], folder: str) -> None:
-    """Raise DataError where names count evenly, as 000003, 000005, 000007, but a number is left
-    out.
+def check_numbers(stems: Sequence[str], folder: str, report: ReportFunction = refuse) -> None:
+    """Report where names count evenly, as 000003, 000005, 000007, but a number is left out.
 
-    stems: names of a clip's frames without extension, in order. folder: for messages.
+    stems: names of a clip's frames without extension, in order. folder: for messages. report: by
+    default raises DataError.
     """
     parts = [frame_number(stem) for stem in stems]
     numbers = [number for _, number in parts if number is not None]
@@ -141,5 +160,10 @@ def check_numbers(stems: Sequence[str], folder: str) -> None:
         return
     for stem, (prefix, _), number, other in zip(stems, parts, numbers, steps):
         if other != step:
-            raise DataError('clip %s: after frame %s comes %s%d, but the others are %d apart; add the missing frames, '
-                            'or make two clips (folders) of it' % (folder, stem, prefix, number + other, step))
+            report(
+                'frames missing',
+                '',
+                'clip %s: after frame %s comes %s%d, but the others are %d apart; add the missing '
+                'frames, or make two clips (folders) of it'
+                % (folder, stem, prefix, number + other, step),
+            )

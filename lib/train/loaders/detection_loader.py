@@ -1,10 +1,12 @@
 """Training batches of detection: scaled images, reference frames, boxes and the targets of the RPN."""
 import numpy as np
 
+from lib.dataset.rules.pictures import wrong_size
 from lib.train.loaders.loader import TrainLoader, pad
 from lib.boxes.targets import assign_anchors
 from dff.errors import DataError
 from dff.image import read_image, resize, to_tensor
+from lib.utils.image_header import read_header
 
 LABEL_NAMES = ['label', 'bbox_target', 'bbox_weight']
 
@@ -67,8 +69,11 @@ def load_sample(record, cfg, rng, with_reference):
 def _read(path, record, cfg):
     image = read_image(path)
     if image.shape[:2] != (record.height, record.width):
-        raise DataError('%s is %d x %d pixels, but its annotation says %d x %d'
-                        % (path, image.shape[1], image.shape[0], record.width, record.height))
+        raise DataError(
+            wrong_size(
+                path, image.shape[:2], (record.height, record.width), read_header(path).orientation
+            )
+        )
     if record.flipped:
         image = image[:, ::-1]
     return resize(image, cfg.SCALES[0], cfg.network.IMAGE_STRIDE)

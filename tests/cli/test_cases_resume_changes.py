@@ -8,6 +8,8 @@ import pytest
 
 from tests.helpers.training_command import Training, advised, make_data
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):

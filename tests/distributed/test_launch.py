@@ -62,6 +62,7 @@ def test_a_server_that_disappears_ends_the_job(experiment):
     train_and_kill(experiment, 'server', SYNC, 'server 0')
 
 
+@pytest.mark.slow
 def test_a_job_that_is_asked_to_stop_leaves_a_checkpoint(experiment):
     job = Job(['-n', '2'],
               training(experiment, 'stopped', SYNC, 'TRAIN.end_epoch=%d' % ENDLESS, 'TRAIN.CHECKPOINT_EVERY=0'))

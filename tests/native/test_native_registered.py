@@ -4,12 +4,15 @@ import concurrent.futures
 import os
 import subprocess
 
+import pytest
+
 from lib.operator_cxx import build, sources
 from tests.native.test_native_kernels import FLAGS, SANITIZERS, compiler  # noqa: F401  (a fixture)
 
 ROUNDS = os.environ.get('DFF_REGISTERED_ROUNDS', '300')
 
 
+@pytest.mark.slow
 def test_what_is_let_through_stays_within_its_tensors(compiler, root, tmp_path):  # noqa: F811
     driver, folder = root / 'tests' / 'native', build.find_mxnet()[0]
     own = [

@@ -53,6 +53,7 @@ def run_worker(*arguments):
                           stderr=subprocess.PIPE, universal_newlines=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('devices', [1, slow(2)])
 def test_killed_and_resumed_training_gives_the_same_parameters(tmp_path, devices):
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'

@@ -3,11 +3,21 @@ import logging
 import random
 
 import numpy as np
+import pytest
 
 from lib.dataset.formats import cache
-from lib.dataset.formats.annotations import make_table
+from lib.dataset.formats.annotations import TableBuilder
+from lib.dataset.formats.classes import load_classes
 
 
+def make_table(parsed):
+    builder = TableBuilder()
+    for image in parsed:
+        builder.add(image)
+    return builder.table(load_classes())
+
+
+@pytest.mark.slow
 def test_caches_with_a_changed_byte_are_as_they_were_or_made_anew(tmp_path):
     table = make_table([(60, 80, [(1, 2, 3, 4.5)] * 3, [1, 2, 1], ['a', '', 'b'], ['dog']), (60, 80, [], [], [], [])])
     path = tmp_path / 'c.npz'

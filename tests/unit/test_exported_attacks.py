@@ -112,6 +112,7 @@ def chain(tree, count):
         tree['heads'][0] = [len(tree['nodes']) - 1, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'edit, message',
     [

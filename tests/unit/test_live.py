@@ -81,6 +81,7 @@ def steady(pause=0.02):
     return itertools.repeat(pause)
 
 
+@pytest.mark.slow
 def test_a_slow_program_gets_the_newest_frame():
     with camera(steady()) as server:
         results, seen = fake_model()(server.url), []

@@ -16,7 +16,7 @@ from lib.config.config import update_from_file, update_from_settings
 from lib.config.defaults import detection_defaults
 from lib.dataset.check.check_frame import check_frame
 from lib.dataset.formats import cache
-from lib.dataset.formats.annotations import Source, make_table, parse_annotation, parse_indexed
+from lib.dataset.formats.annotations import Source, parse_annotation, read_annotations
 from lib.dataset.formats.classes import load_classes
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.yolo.description import read_description
@@ -136,6 +136,7 @@ def test_a_width_of_20_digits_is_refused(tmp_path, digits):
         parse_annotation(source)
 
 
+@pytest.mark.slow
 def test_30000_unknown_classes_are_counted(tmp_path):
     box = '<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox>'
     names = ['c%d' % i for i in range(30000)] + ['c0', 'x' * 10 ** 6]
@@ -144,7 +145,7 @@ def test_30000_unknown_classes_are_counted(tmp_path):
     counts = Counter(problem.text.split(' has ')[1][:8] for problem in check_frame({}, False, source).problems
                      if problem.kind == 'unknown class')
     assert counts["1 x 'c1'"] == 1 and counts["2 x 'c0'"] == 1 and sum(counts.values()) == 30001
-    table = make_table([parse_indexed({}, source)])
+    table = read_annotations([source], load_classes(['dog']), '')
     assert table.unknown_names['c0'] == 2 and max(map(len, table.unknown_names)) == 100
     cache.store(str(tmp_path / 'c.npz'), 'key', table, logging.getLogger('dff'))
     assert cache.load(str(tmp_path / 'c.npz'), 'key').unknown_names == table.unknown_names
@@ -251,6 +252,7 @@ def test_a_log_goes_on_when_nobody_reads_the_terminal(root, tmp_path):
     assert next(tmp_path.rglob('*.log')).read_text(encoding='utf-8').count('line ') == 5000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('where', ['argument', 'settings'])
 def test_a_locale_that_cannot_express_a_name_is_one_line(root, tmp_path, where):
     folder = tmp_path / '数据'

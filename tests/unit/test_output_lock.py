@@ -16,6 +16,8 @@ from dff.errors import SetupError
 from lib.jobs import output_lock
 from lib.jobs.output_lock import NAME, one_writer, wait_for_first
 
+pytestmark = pytest.mark.slow
+
 HOLD = ('import sys; sys.path.insert(0, sys.argv[1])\nfrom lib.jobs.output_lock import one_writer\n'
         'with one_writer(sys.argv[2], print):\n    print("held", flush=True); sys.stdin.read()')
 

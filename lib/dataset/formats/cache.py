@@ -67,7 +67,8 @@ def _is_whole(table: AnnotationTable) -> bool:
     wanted = [(np.int32, (images, 2)), (np.int64, (images + 1,)), (np.float64, (boxes, 4)),
               (np.int32, (boxes,)), (np.int32, (images,)), (np.int32, (boxes,))]
     return (found == wanted and offsets[0] == 0 and offsets[-1] == boxes and bool((np.diff(offsets) >= 0).all())
-            and all(isinstance(count, int) for count in table.unknown_names.values()))
+            and all(isinstance(count, int) for counts in (table.unknown_names, table.other_names)
+                    for count in counts.values()))
 
 
 def store(path: str, key: str, table: AnnotationTable, logger: logging.Logger) -> None:

@@ -86,7 +86,7 @@ def _schedule(train, test, images, devices, small):
     if not small:
         train['lr'] = LR_ONE_DEVICE / devices
     train.update(end_epoch=epochs, lr_step='%.3g' % (epochs * 2 / 3))
-    test['test_epoch'] = epochs
+    test.pop('test_epoch', None)     # the last one, however many are trained
 
 
 def _write(path, tree, base, task):

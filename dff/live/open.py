@@ -26,6 +26,8 @@ class Clip(NamedTuple):
     name: Callable[[int], str]         # of frame i
     live: Optional[LiveSource]         # the source, where only its newest frame counts
     close: Callable[[], None]
+    number: Callable[[int], int] = int           # of frame i; see FrameSource
+    ended: Callable[[], None] = lambda: None     # to be called after the last: says what is missing
 
 
 def open_clip(source: Any, live: Optional[bool] = None, on_note: Callable[[str], None] = to_stderr) -> Clip:
@@ -38,7 +40,8 @@ def open_clip(source: Any, live: Optional[bool] = None, on_note: Callable[[str],
             raw BGR frames there; or an iterable of BGR uint8 [H, W, 3] images.
         live: always hand out the newest frame; None: for cameras and streams, but not for an
             address of a video file.
-        on_note: called with a line when a live source breaks off and comes back.
+        on_note: called with a line when a live source breaks off and comes back, and after the last
+            frame of a video of which frames could not be read.
 
     Raises DataError where there is no such source, ConfigError where it cannot be live.
     """
@@ -50,22 +53,25 @@ def open_clip(source: Any, live: Optional[bool] = None, on_note: Callable[[str],
         if is_camera(source) if live is None else live:
             camera = LiveSource(lambda: connect(source), described(source), on_note)
             return Clip(camera, None, DEFAULT_FPS, number_name, camera, camera.close)
-        return _plain(_once(connect(source)))
+        return _plain(_once(connect(source)), on_note)
     if live:
         raise ConfigError('live is for cameras, streams and standard input: every frame of %s is there to be read'
                           % (source if isinstance(source, str) else 'a list'))
     if not isinstance(source, str):
-        return _of_items(source)
+        return _of_items(source, on_note)
     if re.search(r'[*?[]', source) and not os.path.exists(source):
         paths = sorted(glob.glob(source, recursive=True), key=natural_key)
         if not paths:
             raise DataError('no file fits %s' % source)
-        return _of_paths(paths)
-    return _plain(open_frames(source))
+        return _of_paths(paths, on_note)
+    return _plain(open_frames(source), on_note)
 
 
-def _plain(source: FrameSource) -> Clip:
-    return Clip(source, source.length, source.fps, source.name, None, lambda: None)
+def _plain(source: FrameSource, on_note: Callable[[str], None]) -> Clip:
+    def ended():
+        for line in source.remarks():
+            on_note('warning: %s' % line)
+    return Clip(source, source.length, source.fps, source.name, None, lambda: None, source.number, ended)
 
 
 def _once(frames: Iterator[np.ndarray]) -> FrameSource:
@@ -75,28 +81,29 @@ def _once(frames: Iterator[np.ndarray]) -> FrameSource:
 def _piped(source: str, live: Optional[bool], on_note: Callable[[str], None]) -> Clip:
     size = raw_size(source)
     if not live:
-        return _plain(_once(piped_frames(sys.stdin.buffer, size)))
+        return _plain(_once(piped_frames(sys.stdin.buffer, size)), on_note)
     pipe = LiveSource(lambda: piped_frames(sys.stdin.buffer, size), 'standard input', on_note, reopen=False)
     return Clip(pipe, None, DEFAULT_FPS, number_name, pipe, pipe.close)
 
 
-def _of_items(source: Any) -> Clip:
+def _of_items(source: Any, on_note: Callable[[str], None]) -> Clip:
     if isinstance(source, FrameSource):
-        return _plain(source)
+        return _plain(source, on_note)
     if isinstance(source, (list, tuple)) and source \
             and all(isinstance(item, (str, os.PathLike)) for item in source):
-        return _of_paths([os.fspath(item) for item in source])
+        return _of_paths([os.fspath(item) for item in source], on_note)
     if isinstance(source, np.ndarray) and source.ndim == 3:
         raise DataError('a single image is no clip: run it with model.detect(image)')
     if not hasattr(source, '__iter__'):
         raise DataError('a source must be a path, an address, the number of a camera or an iterable of images; found %s'
                         % type(source).__name__)
-    return _plain(FrameSource(lambda: iter(source), len(source) if hasattr(source, '__len__') else None))
+    return _plain(FrameSource(lambda: iter(source), len(source) if hasattr(source, '__len__') else None),
+                  on_note)
 
 
-def _of_paths(paths: Iterable[str]) -> Clip:
+def _of_paths(paths: Iterable[str], on_note: Callable[[str], None]) -> Clip:
     for path in paths:
         if not path.lower().endswith(IMAGE_SUFFIXES):
             raise DataError('a list or a glob is of images (%s), one clip; found %s. Run videos and folders one by one'
                             % (', '.join(IMAGE_SUFFIXES), path))
-    return _plain(image_frames(paths))
+    return _plain(image_frames(paths), on_note)

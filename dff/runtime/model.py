@@ -64,7 +64,7 @@ class Model:
                 model says.
             live: always take the newest frame, and leave out what comes while one is computed;
                 None: for cameras and streams.
-            on_note: called with a line when a live source breaks off and comes back.
+            on_note: as of dff.live.open.open_clip; by default it writes to standard error.
 
         Raises DataError for a source that cannot be read, ConfigError for a bad interval or policy.
         """
@@ -118,7 +118,8 @@ class Model:
                 prepared = stack.enter_context(contextlib.closing(read_ahead(prepared)))  # type: ignore
             for raw in self._loop(prepared, schedule, thresh, self._follower(track, thresh)):
                 latency, dropped = clip.live.age() if clip.live else (None, 0)
-                yield self._made(raw, raw.index, clip.name(raw.index), latency, dropped)
+                yield self._made(raw, clip.number(raw.index), clip.name(raw.index), latency, dropped)
+        clip.ended()
 
     def _loop(self, frames: Iterator[Frame], schedule: Schedule, thresh: float,
               follow: Optional[Follower]) -> Iterator[Any]:

@@ -18,7 +18,7 @@ CLASS_COLUMNS = 'frame,name,class,pixels'
 class FrameResult:
     """What Detections and ClassMap share."""
 
-    index: int                  # of the frame in its clip or stream, from 0
+    index: int                  # of the frame in its clip or stream, from 0, by its time in a video
     name: str                   # of the frame: its file's, or its number
     image: np.ndarray           # BGR uint8 [H, W, 3]
     is_key: bool                # the deep network ran on it

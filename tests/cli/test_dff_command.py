@@ -12,6 +12,7 @@ from dff.errors import CheckpointError, ConfigError, SetupError
 from dff.runtime import backends, command
 from dff.writers import open_writer
 from tests.helpers import tiny, tiny_seg
+from tests.helpers.damage import hole_in, write_video
 
 MXNET_FILES = '.json', '.params'
 
@@ -155,6 +156,19 @@ def test_the_command_writes_everything(models, video, tmp_path, capsys):
     assert [frame['key'] for frame in frames] == [True, False, True, False]
     assert all(each['track'] > 0 for frame in frames for each in frame['detections'])
     assert len((tmp_path / 'o.txt').read_text().splitlines()) == sum(len(frame['detections']) for frame in frames)
+
+
+def test_frames_that_cannot_be_read_are_said_and_move_no_others(models, tmp_path, capsys):
+    path = tmp_path / 'a.avi'
+    write_video(path, 12)
+    hole_in(path, 4, 6)
+    assert run(models['rfcn'], '--input', path, '--json', tmp_path / 'o.json') == 0
+    assert 'a.avi: 9 of 12 frames could be read: there are holes before frame 7' in capsys.readouterr().err
+    frames = json.loads((tmp_path / 'o.json').read_text())['frames']
+    assert [frame['frame'] for frame in frames] == [0, 1, 2, 3, 7, 8, 9, 10, 11]
+    notes = []
+    list(dff.load(models['rfcn'])(str(path), on_note=notes.append))
+    assert len(notes) == 1 and notes[0].startswith('warning: ')
 
 
 @pytest.mark.parametrize('words,error', [

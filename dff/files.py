@@ -16,6 +16,7 @@ def atomic_path(path: str, durable: bool = True) -> Iterator[str]:
     """Yield a temporary path beside `path` (same extension); on success it replaces `path`.
 
     The folder is made if needed. On an error the temporary file is removed and `path` stays as it was.
+    A device or a pipe is no file that could be replaced: it is yielded itself.
 
     Args:
         path: of the file.
@@ -24,6 +25,9 @@ def atomic_path(path: str, durable: bool = True) -> Iterator[str]:
             picture of many.
     """
     path = str(path)
+    if _is_stream(path):
+        yield path
+        return
     folder = os.path.dirname(os.path.abspath(path))
     make_folder(folder)
     stem, extension = os.path.splitext(os.path.basename(path))
@@ -40,6 +44,12 @@ def atomic_path(path: str, durable: bool = True) -> Iterator[str]:
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def _is_stream(path):
+    """Whether `path` is a device, a pipe, or as /dev/stdout a name of what is open already."""
+    opened = os.path.abspath(path).startswith(('/dev/std', '/dev/fd/', '/proc/'))
+    return os.path.exists(path) and (opened or not (os.path.isfile(path) or os.path.isdir(path)))
 
 
 def remove_leftovers(folder: str, stems: str = '.*') -> List[str]:

@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Un
 
 import numpy as np
 
-from dff.errors import CheckpointError, ConfigError, DataError, SetupError
+from dff.errors import CheckpointError, ConfigError, DataError, DFFError, SetupError
 from dff.frames import Frame, InputFormat
 from dff.networks import Outputs
 
@@ -111,7 +111,17 @@ class OnnxNetworks:
     def _run(self, name: str, feed: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """{output: array} of the network `name`."""
         session = self._sessions[name]
-        return dict(zip((each.name for each in session.get_outputs()), session.run(None, feed)))
+        try:
+            found = session.run(None, feed)
+        except DFFError:
+            raise
+        except Exception as error:  # onnxruntime has no class of errors of its own for this
+            raise CheckpointError(
+                'the network %s.onnx cannot be computed: it does not fit this frame or the other '
+                'network of its folder; export the model again (%s)'
+                % (name, str(error).splitlines()[0])
+            ) from error
+        return dict(zip((each.name for each in session.get_outputs()), found))
 
 
 def open_networks(

@@ -9,6 +9,8 @@ asks it and does as it says.
 """
 from typing import Any, Optional
 
+import numpy as np
+
 from dff.errors import ConfigError
 
 POLICIES = ('fixed', 'middle', 'flow')
@@ -30,8 +32,9 @@ class Schedule:
     needs_mismatch = False     # whether `accepts` wants to know how badly the image follows the flow
 
     def __init__(self, interval: int, lookahead: int = 0):
-        if interval < 1:
-            raise ConfigError('the key-frame interval must be 1 or more, found %d' % interval)
+        if isinstance(interval, bool) or not isinstance(interval, (int, np.integer)) or interval < 1:
+            raise ConfigError('the key-frame interval must be a whole number, 1 or more, found %r'
+                              % (interval,))
         self.interval, self.lookahead = interval, lookahead
         self.restart()
 

@@ -48,11 +48,14 @@ def image_frames(paths: Iterable[str], shown: bool = False) -> FrameSource:
     shown: as of read_image.
     """
     paths = [str(path) for path in paths]
+    names = [os.path.splitext(os.path.basename(path))[0] for path in paths]
+    if len(set(names)) < len(names):       # of several folders: the pictures of one would replace the other's
+        names = ['%06d_%s' % numbered for numbered in enumerate(names)]
 
     def frames():
         for path in paths:
             yield read_image(path, shown)
-    return FrameSource(frames, len(paths), name=lambda i: os.path.splitext(os.path.basename(paths[i]))[0])
+    return FrameSource(frames, len(paths), name=names.__getitem__)
 
 
 def open_frames(path: str) -> FrameSource:

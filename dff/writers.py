@@ -31,7 +31,7 @@ def check_output(path: str, flag: str = '--output') -> None:
                             'put / behind it to write JPEG files into it, or remove it'
                             % (flag, path))
         with tempfile.TemporaryDirectory() as folder:
-            video = _open_video(os.path.join(folder, 'try' + ending), DEFAULT_FPS, _SIZE)
+            video = _open_video(os.path.join(folder, 'try' + ending), DEFAULT_FPS, _SIZE, path)
             video.release()
     elif ending and not os.path.isdir(path):
         raise DataError('%s %s: files ending in %s are not written. A name that ends in %s gives a '
@@ -63,7 +63,7 @@ def open_writer(path: str, fps: float = DEFAULT_FPS) -> Iterator[Callable[[np.nd
             yield write
         return
     _make_folder(os.path.dirname(os.path.abspath(path)), path)
-    with atomic_path(path) as temporary, _video_writer(temporary, fps) as write:
+    with atomic_path(path) as temporary, _video_writer(temporary, fps, path) as write:
         yield write
 
 
@@ -98,30 +98,51 @@ def _write_image(path, frame):
 
 
 @contextlib.contextmanager
-def _video_writer(path, fps):
-    """write(frame, name) into the video file `path`, made with the first frame's size."""
-    video, size = None, None
+def _video_writer(path, fps, shown):
+    """write(frame, name) into the video file `path`, made with the first frame's size; `shown` is its
+    name in messages.
+    """
+    video, size, count = None, None, 0
 
     def write(frame, name):
-        nonlocal video, size
+        nonlocal video, size, count
         if video is None:
             size = (frame.shape[1], frame.shape[0])
-            video = _open_video(path, fps, size)
+            video = _open_video(path, fps, size, shown)
         video.write(_letterbox(frame, size))
+        count += 1
     try:
         yield write
     finally:
         if video is not None:
             video.release()
+    if count:
+        _require_whole(path, count, shown)
 
 
-def _open_video(path, fps, size):
-    """A cv2.VideoWriter of frames that measure size = (width, height)."""
+def _require_whole(path, count, shown):
+    """Raise a DataError unless the video `path` has its `count` frames: OpenCV's writer does not say
+    where the disk took no more.
+    """
+    capture = cv2.VideoCapture(path)
+    whole = capture.grab() and capture.get(cv2.CAP_PROP_FRAME_COUNT) >= count - max(1, count // 100)
+    capture.release()
+    if not whole:
+        raise DataError('cannot write %s: what came to the disk is not the whole video; is the disk full?'
+                        % shown)
+
+
+def _open_video(path, fps, size, shown):
+    """A cv2.VideoWriter of frames that measure size = (width, height); shown: see _video_writer."""
     ending = _ending(path)
     code = cv2.VideoWriter_fourcc(*CODECS[ending])       # type: ignore[attr-defined]  # its stubs lack the name
     video = cv2.VideoWriter(path, code, fps, size)
     if not video.isOpened():
         video.release()
+        try:
+            open(path, 'ab').close()
+        except OSError as error:
+            raise DataError('cannot write %s: %s' % (shown, error.strerror)) from None
         others = ', '.join(kind for kind in CODECS if kind != ending)
         raise SetupError('this OpenCV cannot encode %s video; pass a folder as output instead, or '
                          'a video of another kind (%s)' % (ending, others))

@@ -44,6 +44,8 @@ def open_backend(model: Any, backend: Optional[str] = None, options: Options = O
     """
     if backend is not None and backend not in OPENERS:
         raise ConfigError("there is no backend '%s'; choose from %s" % (backend, ', '.join(OPENERS)))
+    if not isinstance(options.threads, int) or options.threads < 0:
+        raise ConfigError('threads must be a whole number, 0 or more, found %r' % (options.threads,))
     return OPENERS[backend or _fitting(str(model), options)](str(model), options)
 
 
@@ -81,8 +83,8 @@ def _provider_names(providers: Optional[Sequence[str]]) -> List[str]:
         raise SetupError('running ONNX models needs onnxruntime (%s); install it with: '
                          'pip install onnxruntime' % error) from None
     here = runtime.get_available_providers()
-    if isinstance(providers, str):
-        providers = [providers]
+    if providers is not None and not isinstance(providers, (list, tuple)):
+        providers = [providers]     # type: ignore[list-item]
     for name in providers or ():
         if name not in PROVIDERS and name not in PROVIDERS.values():
             raise ConfigError("there is no provider '%s'; choose from %s"

@@ -1,21 +1,26 @@
 """The command `dff`: run a model on whatever gives frames."""
 import argparse
 import contextlib
+import glob
 import itertools
 import os
+import signal
 import sys
 from typing import Any, Iterator, List, Optional
 
 import dff
 from dff.errors import ConfigError, DataError, DFFError
+from dff.files import IMAGE_SUFFIXES
 from dff.live.live import to_stderr
 from dff.live.open import Clip, open_clip
 from dff.onnx_networks import ENDINGS
 from dff.runtime.backends import OPENERS, PROVIDERS
+from dff.runtime.model import checked_thresh
 from dff.runtime.outputs import Write, writing
 from dff.runtime.window import Window, why_no_window
 from dff.schedule import POLICIES
 from dff.timing import Timing
+from dff.writers import CODECS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
                      help='folder of tools/export_model.py, or prefix of a checkpoint with --cfg')
     run.add_argument('--input', required=True, metavar='SOURCE',
                      help="video, folder, image, glob, number of a camera, rtsp:// or http:// address, GStreamer "
-                          "pipeline, - for JPEG images on standard input, -:640x480 for raw BGR frames")
-    run.add_argument('--output', metavar='OUT', help='folder, or .mp4 file, for pictures')
+                          "pipeline, - for JPEG images on standard input, --input=-:640x480 for raw BGR frames there")
+    run.add_argument('--output', metavar='OUT', help='folder for pictures, or a video: %s' % ', '.join(CODECS))
     run.add_argument('--json', metavar='FILE', help='results, a frame a line')
     run.add_argument('--mot', metavar='FILE', help='detections as MOT Challenge text')
     run.add_argument('--csv', metavar='FILE', help='results as a table')
@@ -69,6 +74,7 @@ def run_model(args: argparse.Namespace) -> None:
                      args.precision)
     if args.mot and model.recognises != 'detection':
         raise ConfigError('--mot is for detections; this model finds classes of pixels: use --csv or --json')
+    checked_thresh(args.thresh)
     schedule = model.schedule(args.interval, args.policy)
     clip = open_clip(args.input, args.live, to_stderr)
     with contextlib.closing(model.run(clip, schedule, args.thresh, not args.no_track)) as results:  # type: ignore
@@ -99,10 +105,25 @@ def _run(results: Iterator[Any], write: Write, window: Optional[Window], clip: C
 
 
 def _refuse_overwriting(args):
+    """Raise a DataError where a result would take the place of a frame, of the model or of another."""
+    inputs = [args.input] if os.path.exists(args.input) else glob.glob(args.input, recursive=True)
+    read = {os.path.realpath(path) for path in inputs}
+    folders = {os.path.dirname(path) for path in read if path.lower().endswith(IMAGE_SUFFIXES)}
+    taken = {os.path.realpath(args.model): 'the model'}
     for flag in ('output', 'json', 'mot', 'csv'):
-        path = getattr(args, flag)
-        if path and os.path.exists(args.input) and os.path.realpath(path) == os.path.realpath(args.input):
-            raise DataError('--%s %s is the same as --input: it would be overwritten' % (flag, path))
+        if not getattr(args, flag):
+            continue
+        path = os.path.realpath(getattr(args, flag))
+        if path in read or flag == 'output' and path in folders:
+            other = '--input: it would be overwritten'
+        elif os.path.isfile(path) and os.path.dirname(path) == os.path.realpath(args.model):
+            other = 'a file of the model: write elsewhere'
+        elif path in taken:
+            other = '%s: one would overwrite the other' % taken[path]
+        else:
+            taken[path] = '--' + flag
+            continue
+        raise DataError('--%s %s is the same as %s' % (flag, getattr(args, flag), other))
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -112,6 +133,8 @@ def main(arguments: Optional[List[str]] = None) -> None:
     if args.command is None:
         top.print_help()
         return
+    # As Ctrl-C does, so that no temporary file stays.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         run_model(args)
     except DFFError as error:

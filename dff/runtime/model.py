@@ -69,7 +69,7 @@ class Model:
         Raises DataError for a source that cannot be read, ConfigError for a bad interval or policy.
         """
         schedule = self.schedule(interval, policy)
-        thresh = checked_thresh(thresh)
+        checked_thresh(thresh)
         return self.run(open_clip(source, live, on_note), schedule, thresh, track)
 
     def stream(self, interval: Optional[int] = None, thresh: float = THRESH, track: bool = True,
@@ -108,7 +108,8 @@ class Model:
         """
         if clip.live is not None and schedule.lookahead:
             clip.close()
-        return self._results(clip, without_lookahead(schedule) if clip.live else schedule, thresh, track)
+        return self._results(clip, without_lookahead(schedule) if clip.live else schedule,
+                             checked_thresh(thresh), track)
 
     def _results(self, clip: Clip, schedule: Schedule, thresh: float, track: bool) -> Iterator[Result]:
         prepared: Iterator[Frame] = (prepare(checked_image(image), self._backend.form) for image in clip.images)
@@ -166,6 +167,6 @@ def without_lookahead(schedule: Schedule) -> Schedule:
 
 def checked_thresh(thresh: float) -> float:
     """Return `thresh`; ConfigError where it is no score."""
-    if not 0 <= thresh <= 1:
+    if not isinstance(thresh, (int, float, np.number)) or not 0 <= thresh <= 1:
         raise ConfigError('thresh must be a score from 0 to 1, found %r' % thresh)
     return float(thresh)

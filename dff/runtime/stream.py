@@ -6,6 +6,7 @@ import numpy as np
 
 from dff.errors import DataError, DFFError
 from dff.frames import Frame, InputFormat, prepare
+from dff.image import check_shape
 
 
 class Stream:
@@ -65,4 +66,5 @@ def checked_image(image: Any) -> np.ndarray:
         form = ('%s %s' % (image.dtype, list(image.shape)) if isinstance(image, np.ndarray)
                 else type(image).__name__)
         raise DataError('a frame must be a BGR image, uint8 [height, width, 3], as OpenCV reads it; found %s' % form)
+    check_shape('a frame', *image.shape[:2])
     return image

@@ -36,7 +36,7 @@ def open_mxnet(model, cfg=None, epoch=0, device=None):
     # All that a caller may ask for later: frames between key frames, and the flow.
     config.TEST.update(PRECISION='float32', TRACK=task.recognises == 'detection')
     network, params, name = load_model(task, model, epoch)
-    wanted = config.gpus.split(',') if device is None else [device] if isinstance(device, str) else device
+    wanted = config.gpus.split(',') if device is None else [device] if isinstance(device, (int, str)) else device
     # What it reports is in `engine`.
     context = contexts(str(wanted[0]), lambda line: None)[0]
     interval = config.TEST.KEY_FRAME_INTERVAL

@@ -176,7 +176,7 @@ def test_frames_that_cannot_be_read_are_said_and_move_no_others(models, tmp_path
     ([], 'name --output, --json, --mot, --csv or --show'),
     (['--json', 'o.json', '--frames', '0'], '--frames must be 1 or more'),
     (['--json', 'o.json', '--provider', 'TPU'], "there is no provider 'TPU'"),
-    (['--json', 'o.json', '--interval', '0'], 'interval must be 1 or more')])
+    (['--json', 'o.json', '--interval', '0'], 'interval must be a whole number, 1 or more')])
 def test_one_line_for_what_is_wrong(models, capsys, words, error):
     assert run(models['dff_rfcn'], '--input', 'nothing.mp4', *words) == 2
     assert error in capsys.readouterr().err

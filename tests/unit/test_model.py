@@ -160,7 +160,7 @@ def test_files_of_results(tmp_path):
 
 
 @pytest.mark.parametrize('options,error', [
-    ({'interval': 0}, 'the key-frame interval must be 1 or more, found 0'),
+    ({'interval': 0}, 'the key-frame interval must be a whole number, 1 or more, found 0'),
     ({'policy': 'often'}, "no key-frame policy 'often'"),
     ({'policy': 'flow'}, "which a fake .CPU. does not measure: pass policy='fixed'"),
     ({'thresh': 2}, 'thresh must be a score from 0 to 1, found 2')])

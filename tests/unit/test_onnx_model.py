@@ -86,7 +86,7 @@ def test_what_cannot_be_loaded(folders, tmp_path, monkeypatch):
         dff.load(folders['rfcn'], precision='int4')
     with pytest.raises(CheckpointError, match='holds neither frame.int8.onnx nor key.int8.onnx'):
         dff.load(folders['rfcn'], precision='int8')
-    with pytest.raises(ConfigError, match='the key-frame interval must be 1 or more, found 0'):
+    with pytest.raises(ConfigError, match='the key-frame interval must be a whole number, 1 or more, found 0'):
         dff.load(folders['dff_rfcn'])(tiny.clip(1), interval=0)
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(

@@ -54,7 +54,7 @@ def test_only_flow_measures():
 
 
 def test_bad_settings():
-    with pytest.raises(ConfigError, match='the key-frame interval must be 1 or more, found 0'):
+    with pytest.raises(ConfigError, match='the key-frame interval must be a whole number, 1 or more, found 0'):
         make_schedule('fixed', 0, 1.0)
     with pytest.raises(ConfigError, match="there is no key-frame policy 'fast'; choose from fixed, middle, flow"):
         make_schedule('fast', 1, 1.0)

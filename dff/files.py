@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import uuid
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -118,6 +119,13 @@ def image_files(folder: str) -> List[str]:
     """Return the names of the JPEG and PNG files of a folder, in order of their numbers; hidden ones are left out."""
     names = [name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')]
     return sorted(names, key=natural_key)
+
+
+def require_regular(path: str) -> None:
+    """Raise an OSError where `path` is no file that could be read to its end: a pipe, a device."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, 'it is a device or a pipe, no regular file', path)
 
 
 def missing_file(path: str) -> str:

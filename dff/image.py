@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from dff.errors import DataError
-from dff.files import missing_file
+from dff.files import missing_file, require_regular
 
 LONGEST = (
     100  # times as long as wide: what is longer is no picture, but broken, or cut out by mistake
@@ -22,6 +22,7 @@ def read_image(path: str, shown: bool = False) -> np.ndarray:
     """
     # imdecode instead of imread: paths with any characters, and no warning of OpenCV's on stderr.
     try:
+        require_regular(path)
         data = np.fromfile(str(path), dtype=np.uint8)
     except OSError as error:
         hint = (

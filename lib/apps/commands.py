@@ -3,8 +3,10 @@ only name their task.
 """
 from lib.apps.demo import demo_parser, run_demo
 from lib.config.cli import apply_arguments, base_parser, train_parser
+from lib.dataset.rules.parts import warn_of_trained_clips
 from lib.inference.testing import TestOptions, check_test_epoch, test_net
 from lib.train.trainer import train_net
+from lib.tasks.task import check_network
 from lib.utils.argument_types import INTERVAL, positive
 from lib.utils.cli import run
 
@@ -23,7 +25,8 @@ def train_and_test(task, description):
         cfg_path = _configure(task, train_parser(description).parse_args())
         check_test_epoch(task.config, cfg_path)
         # What is wrong with the test set is said before hours of training.
-        task.kind.test_run(task, task.config, TestOptions())
+        test_set = task.kind.test_run(task, task.config, TestOptions()).dataset
+        warn_of_trained_clips(task.config.dataset.image_set, test_set)
         train_net(task, task.config, cfg_path)
         test_net(task, task.config, cfg_path)
     run(both)
@@ -54,7 +57,9 @@ def test_parser(task, description):
 def _configure(task, args):
     """Load the settings that `args` name into task.config; returns the path of their file."""
     task.load_symbols()
-    return apply_arguments(task.config, task.update_config, args)
+    cfg_path = apply_arguments(task.config, task.update_config, args)
+    check_network(task, cfg_path)
+    return cfg_path
 
 
 def _test(task, args):

@@ -16,6 +16,11 @@ def validate(config: Any, source: str) -> None:
     anchors = len(network.ANCHOR_SCALES) * len(network.ANCHOR_RATIOS)
     scale = train.get('RANDOM_SCALE', [1, 1])
     checks = [
+        (config.output_path.strip(), "output_path is empty; './output' is usual"),
+        (config.dataset.dataset_path.strip(), "dataset.dataset_path is empty: it must name the data set's folder"),
+        (train.model_prefix.strip() and '/' not in train.model_prefix,
+         'TRAIN.model_prefix must be the beginning of a file name, without a folder (output_path says '
+         'where); found %r' % train.model_prefix),
         (network.NUM_ANCHORS == anchors,
          'network.NUM_ANCHORS is %d, but ANCHOR_SCALES x ANCHOR_RATIOS make %d' % (network.NUM_ANCHORS, anchors)),
         (network.DFF_FEAT_DIM % 2 == 0,

@@ -15,6 +15,7 @@ from lib.dataset.formats.problems import refuse
 from lib.dataset.rules.pictures import wrong_size
 from lib.evaluation.track_eval import evaluate_tracks
 from lib.evaluation.tracks_file import read_tracks
+from lib.config.without_effect import WITHOUT_EFFECT
 from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
@@ -68,6 +69,9 @@ class DetectionTest(TestRun):
         if not config.TEST.SEQ_NMS:
             left_out |= {'SEQ_NMS', 'SEQ_NMS_RESCORE'}
         test = {key: value for key, value in config.TEST.items() if key not in left_out}
+        # What has no effect makes no other results.
+        test.update((name[5:], values[0]) for name, (values, _) in WITHOUT_EFFECT.items()
+                    if name.startswith('TEST.'))
         return {'CLASS_AGNOSTIC': config.CLASS_AGNOSTIC, 'TEST': test,
                 'dataset': {key: config.dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES')},
                 'thresh': self.options.thresh, 'interval': self.interval}

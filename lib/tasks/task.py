@@ -8,6 +8,7 @@ import importlib
 import os
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
+from dff.errors import ConfigError
 from lib.config.config import load_yaml, update_from_file
 from lib.config.plugins import load_plugins
 from lib.symbols.registry import SYMBOLS
@@ -109,6 +110,22 @@ def task_of(cfg_path: str, symbol: Optional[str] = None) -> Task:
         task.load_symbols()
     network = SYMBOLS.get(symbol or str(tree.get('symbol', '')))
     return TASKS.get(network.__module__.split('.')[0])
+
+
+def check_network(task: Task, cfg_path: str) -> None:
+    """Raise a ConfigError where the network of `task`, with its settings, is another task's.
+
+    task: of the command; cfg_path: the settings file, for the message.
+    """
+    symbol = task.config.symbol
+    for _, other in () if symbol in SYMBOLS else TASKS.items():
+        other.load_symbols()
+    owner = SYMBOLS.get(symbol).__module__.split('.')[0]      # a plugin's network is of no task
+    if owner in TASKS and owner != task.name:
+        raise ConfigError(
+            '%s: symbol: %s is a network of %s, and this command is for %s: run the one in %s/ or '
+            'experiments/%s/, or name other settings'
+            % (cfg_path, symbol, owner, task.name, owner, owner))
 
 
 def _settings(cfg_path):

@@ -4,6 +4,7 @@ import zlib
 from typing import NamedTuple
 
 from dff.errors import DataError
+from dff.files import require_regular
 from dff.image import check_shape, read_image
 
 HEAD, TAIL = (
@@ -32,6 +33,7 @@ def read_header(path):
     Raises DataError where it is missing, no image, or of a shape that no network can use.
     """
     try:
+        require_regular(path)
         with open(path, 'rb') as stream:
             head = start = stream.read(HEAD)
             size = os.fstat(stream.fileno()).st_size

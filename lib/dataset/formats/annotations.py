@@ -22,6 +22,7 @@ PARALLEL_FROM = 20000
 MAX_SIDE = 2 ** 27           # pixels of an image as a whole
 NAME_LENGTH = 100            # letters that are kept of the name of an unknown class, which is for messages only
 
+FARTHEST = 10 ** 6           # pixels of a corner; no picture is so large
 Size = Tuple[int, int]       # height, width
 # Of one image, by parse_indexed: height, width, boxes, class indices, track ids, names of unknown classes.
 Parsed = Tuple[int, int, List[Tuple[float, ...]], List[int], List[str], List[str]]
@@ -49,9 +50,8 @@ class AnnotationTable:
     unknown_names: Dict[str, int]   # those classes and how many objects each has
     # int32 [m]: the object of each box, equal for equal <trackid>; -1 where there is none
     tracks: np.ndarray
-    other_names: Dict[str, int] = field(
-        default_factory=dict
-    )  # names taken for a class by ClassList.others: objects
+    # names taken for a class by ClassList.others: objects
+    other_names: Dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -125,7 +125,7 @@ def _number(element, tag, index, source, report):
         value = float(text)
     except (TypeError, ValueError):
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) <= FARTHEST:
         report('annotation invalid', source.where,
                'object %d of %s: expected a number in <bndbox><%s>, found %s' % (index, source.xml, tag, shown(text)))
         return None

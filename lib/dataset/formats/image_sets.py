@@ -96,6 +96,8 @@ def read_image_set(folder: str, name: str, report: ReportFunction = refuse) -> I
 def _read_lines(file: str) -> List[Tuple[int, str]]:
     """(line number, text) of every line that is not blank; DataError where there is none."""
     folder = os.path.dirname(file)
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise DataError('image set %s is a folder, a pipe or a device: a text file is expected' % file)
     if not os.path.isfile(file):
         found = sorted(f[:-4] for f in os.listdir(folder) if f.endswith('.txt')) if os.path.isdir(folder) else []
         raise DataError('image set %s does not exist; there %s'
@@ -167,7 +169,7 @@ def _clean_path(path, kind):
 
 
 def _malformed(kind, text, where, report, remark=''):
-    report('list syntax', where, "expected '%s', fields split by one space%s; found %s"
+    report('list syntax', where, "expected '%s', fields split by blanks, numbers below 1e9%s; found %s"
            % (FORMATS[kind], remark, shown(text)))
     return []
 

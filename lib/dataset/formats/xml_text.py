@@ -10,6 +10,8 @@ from xml.etree.ElementTree import ParseError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
+from dff.files import require_regular
+
 _DECLARATION = re.compile(r'^\s*<\?xml[^>]*\?>')
 _ENCODING = re.compile(rb'^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["\']([A-Za-z0-9._:-]{1,40})["\']')
 _WIDE = (
@@ -38,6 +40,7 @@ def parse_xml(path: str) -> Any:
 
     Raises XMLError, and OSError where it cannot be read.
     """
+    require_regular(path)
     try:
         # Not expanding entities keeps a hostile file from filling the memory.
         return ElementTree.parse(path, forbid_dtd=False).getroot()

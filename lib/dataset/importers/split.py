@@ -50,7 +50,8 @@ def split(clips: List[Clip], options: Options, report: Report) -> List[Clip]:
     else:
         report.parts = (
             'the data set names none; those for validation were drawn (--val %g --seed %d)'
-            % (options.val, options.seed))
+            % (options.val, options.seed) if options.val else
+            'the data set names none, and --val 0 draws none for validation')
         chosen = set()
         for kind in (False, True):
             chosen.update(_draw([clip for clip in clips if clip.still == kind], options))

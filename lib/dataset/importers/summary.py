@@ -57,6 +57,10 @@ def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, l
         lines.append(
             'warning:    there are only stills to train on, which do not train the flow of DFF '
             'R-FCN; are they frames of clips (--clips)?')
+    if not written.frames['val']:
+        lines.append(
+            'warning:    nothing is for validation: train with train_end2end.py, as the scripts that '
+            'test too refuse to start; or import again with --val 0.2')
     if unlabelled:
         lines.append(
             'warning:    %d frames for validation are not labelled and count as frames without '

@@ -22,8 +22,11 @@ def nearest(name: str, candidates: Sequence[str]) -> str:
     """Return the one of `candidates` that `name` most likely means; '' where none is near."""
     same = [other for other in candidates if plain(other) == plain(name)]
     forms = {plain(other): other for other in candidates}
+    digits = re.sub(r'\D', '', name)
+    # Names that differ in their numbers, as ids do, mean different things.
+    numbered = [form for form in forms if re.sub(r'\D', '', form) == digits]
     found = same[:1] or [
-        forms[form] for form in difflib.get_close_matches(plain(name), list(forms), 1, NEAR)
+        forms[form] for form in difflib.get_close_matches(plain(name), numbered, 1, NEAR)
     ]
     return found[0] if found else ''
 

@@ -6,7 +6,7 @@
 
 Formats: coco, coco-vid (JSON); voc, labelimg (an XML file an image); yolo (a text file an image); mot (gt.txt);
 cvat (CVAT for video 1.1); cvat-images (CVAT for images 1.1); labelme, x-anylabeling (JSON, a file an image);
-visdrone (annotations/*.txt). docs/custom-dataset.md says what each expects.
+visdrone (annotations/*.txt); kitti (label_2/*.txt, label_02/*.txt). docs/custom-dataset.md says what each expects.
 """
 import argparse
 import os

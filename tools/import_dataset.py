@@ -5,7 +5,8 @@
     python tools/import_dataset.py coco labels.json data/x --clips --frames my_videos
 
 Formats: coco, coco-vid (JSON); voc, labelimg (an XML file an image); yolo (a text file an image); mot (gt.txt);
-cvat (CVAT for video 1.1); cvat-images (CVAT for images 1.1). docs/custom-dataset.md says what each expects.
+cvat (CVAT for video 1.1); cvat-images (CVAT for images 1.1); labelme, x-anylabeling (JSON, a file an image);
+visdrone (annotations/*.txt); kitti (label_2/*.txt, label_02/*.txt). docs/custom-dataset.md says what each expects.
 """
 import argparse
 import os
@@ -24,12 +25,14 @@ def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('format', metavar='FORMAT', help=', '.join(IMPORTERS.names()))
-    parser.add_argument('src', metavar='SRC', help='the data set: a folder, or for coco, coco-vid and cvat also a file')
+    parser.add_argument('src', metavar='SRC',
+                        help='the data set: a folder, for coco, coco-vid, cvat and labelme also a '
+                             'file, or an archive (.zip, .tar, .tar.gz)')
     parser.add_argument('dst', metavar='DST', help='folder to make, such as data/my_videos')
     parser.add_argument('--frames', metavar='FOLDER', help='where images or videos are, if not in SRC')
     parser.add_argument(
         '--clips', action='store_true',
-        help='coco, cvat-images, voc, yolo: the images are frames of clips, named like '
+        help='coco, cvat-images, voc, yolo, labelme: the images are frames of clips, named like '
              'walk/frame_000012; without it they are stills')
     parser.add_argument(
         '--first_frame',

@@ -2,19 +2,21 @@
 it is whole.
 """
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
 import tempfile
 from typing import Callable, Iterator, List, Optional, Sequence
 
+from lib.dataset import archives
 from lib.dataset.formats import image_set_maker
 from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.contact_sheet import write_contact_sheet
 from lib.dataset.importers.layout import Layout, Written, class_id
 from lib.dataset.importers.model import IMPORTERS, Clip, Options, Report, Source
-from lib.dataset.importers.paths import refuse_links_outside
+from lib.dataset.importers.paths import files_below, refuse_links_outside, relative, top_folder
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
 from lib.dataset.importers.summary import Lists, summary
@@ -29,7 +31,8 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
 
     Args:
         format_name: one of IMPORTERS.
-        src: the data set, a file or a folder.
+        src: the data set, a file or a folder, or an archive of it (.zip, .tar, .tar.gz), which is
+            unpacked into a temporary folder; its images are copied.
         dst: the folder that gets Data, Annotations, ImageSets, classes.txt, <name>_rfcn.yaml,
             <name>_dff_rfcn.yaml, contact_sheet.png (six frames with boxes) and import.json, which
             says what it was made from. An import that it holds is replaced if options.force is set;
@@ -48,20 +51,32 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
                         % options.frames)
     roots = [src] + ([options.frames] if options.frames else [])
     _check_destination(dst, roots, options.force)
-    for folder in filter(os.path.isdir, roots):
-        refuse_links_outside(folder)
     report = Report()
-    try:
-        lines = _import(read, format_name, src, dst, options, report)
-    except DataError as error:
-        # What was left out is often why; without it the message would send the user the wrong way.
-        raise DataError(_printable('\n'.join([str(error)] + report.lines()))) from None
-    return list(map(_printable, lines))
+    with contextlib.ExitStack() as stack:
+        place = src
+        try:
+            if archives.is_archive(src):
+                place = top_folder(stack.enter_context(archives.unpacked(src, relative)))
+                for file in files_below(place, archives.SUFFIXES):
+                    report.skip('archives: inside the archive, not unpacked', file)
+                options = dataclasses.replace(options, copy=True)       # links would lead nowhere
+            for folder in filter(os.path.isdir, [place] + roots[1:]):
+                refuse_links_outside(folder)
+            lines = _import(read, format_name, place, dst, options, report, src)
+        except DataError as error:
+            # What was left out is often why; without it the message would send the user the wrong
+            # way.
+            text = '\n'.join([str(error)] + report.lines())
+            raise DataError(_printable(text.replace(place, src))) from None
+    return [_printable(line.replace(place, src)) for line in lines]
 
 
 def _import(read: Callable[[str, Options, Report], Source], format_name: str, src: str, dst: str,
-            options: Options, report: Report) -> List[str]:
-    """Import what `read` reads; return the lines of the summary."""
+            options: Options, report: Report, origin: str) -> List[str]:
+    """Import what `read` reads; return the lines of the summary.
+
+    origin: what the data set is known as: `src`, or the archive that it was unpacked from.
+    """
     source = read(src, options, report)
     if not os.path.isdir(src):
         _refuse_media_outside(source.clips, src, options.frames)
@@ -86,7 +101,7 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
         yamls = write_settings(folder, os.path.abspath(dst), len(classes), training, images, options.devices,
                                options.small)
         write_contact_sheet(os.path.join(folder, SHEET), written.samples.chosen())
-        _write_stamp(folder, format_name, src, options, written)
+        _write_stamp(folder, format_name, origin, options, written)
     return summary(dst, clips, written, report, Lists(list_lines, images, options.per_clip),
                    yamls + [SHEET])
 

@@ -138,6 +138,18 @@ def files_below(folder: str, suffixes: Tuple[str, ...]) -> List[str]:
     return sorted(found)
 
 
+def top_folder(folder: str) -> str:
+    """Return the folder that a data set begins with: `folder`, or the only one in it, unless its
+    name says more than whose it is: the part, the kind of its files, the name of a sequence.
+    """
+    names = os.listdir(folder)
+    inner = os.path.join(folder, names[0]) if len(names) == 1 else ''
+    if (not os.path.isdir(inner) or part_named(names[0]) or not owner([names[0]])
+            or os.path.isdir(os.path.join(inner, 'gt'))):
+        return folder
+    return top_folder(inner)
+
+
 def refuse_links_outside(folder: str) -> None:
     """Raise DataError for a link below `folder` that leads out of it, to other files of this machine."""
     inside = os.path.join(os.path.realpath(folder), '')

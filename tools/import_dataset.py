@@ -40,7 +40,7 @@ def parse_arguments():
         metavar='N',
         help=
         'all but cvat: the number that the first frame of a clip has in the annotations (default: '
-        'as the labels show, else 0, of mot 1; a line says which)')
+        'as the labels show, else 0, of mot and visdrone 1; a line says which)')
     parser.add_argument('--classes', nargs='+', default=[], metavar='NAME',
                         help='import these classes only, in this order')
     parser.add_argument(

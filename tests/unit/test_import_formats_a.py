@@ -18,8 +18,9 @@ def shape(label, kind, points, group=None, **more):
 def labelme(path, *shapes, **changes):
     """A file as labelme 5 writes it, of an image 60 wide and 40 high."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    tree = {'version': '5.4.1', 'flags': {}, 'shapes': list(shapes), 'imagePath': path.stem + '.jpg',
-            'imageData': None, 'imageHeight': 40, 'imageWidth': 60, **changes}
+    tree = {'version': '5.4.1', 'flags': {}, 'shapes': list(shapes),
+            'imagePath': path.stem + '.jpg', 'imageData': None, 'imageHeight': 40,
+            'imageWidth': 60, **changes}
     path.write_text(json.dumps(tree), encoding='utf-8')
 
 
@@ -89,7 +90,8 @@ def test_what_has_no_box_is_counted(tmp_path):
            shape('cat', 'rectangle', [[1, 1], [1e300, 5]]), shape('cat', ['x'], [[1, 1]])]
     labelme(tmp_path / 'src/a.json', *bad, SHAPES[0][0])
     data = run_import('labelme', tmp_path / 'src', tmp_path / 'out', val=0)
-    assert data.boxes('DET_train_all') == {'train/a': [('cat', 1, 1, 59, 4), ('cat', 10, 5, 29, 24)]}
+    assert data.boxes('DET_train_all') == {'train/a': [('cat', 1, 1, 59, 4),
+                                                       ('cat', 10, 5, 29, 24)]}
     for line in ("1 shapes: of a type that has no box: 'line'", "no box: 'point'", "no box: ['x']",
                  '2 shapes: the points are not [[x, y], ...], 3 at least of a polygon',
                  '2 boxes: a coordinate is no number', '1 boxes reached over the edge'):

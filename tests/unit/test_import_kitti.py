@@ -38,7 +38,8 @@ def test_tracking(tmp_path):
         for number in range(3):
             image(training / ('image_02/%s/%06d.png' % (name, number)))
             image(training / ('image_03/%s/%06d.png' % (name, number)), grey=9)
-        text(training / ('label_02/%s.txt' % name), '0 0 ' + CAR, '2 0 ' + CAR.replace('10.00', '11.0'),
+        text(training / ('label_02/%s.txt' % name), '0 0 ' + CAR,
+             '2 0 ' + CAR.replace('10.00', '11.0'),
              '0 3 Pedestrian 0 2 0 1 2 3 4' + SPACE, '7 3 Pedestrian 0 2 0 1 2 3 4' + SPACE,
              '0 -1 DontCare -1 -1 -10.0 2 2 8 8 -1000 -1000 -1000 -10 -1 -1 -1')
     data = run_import('kitti', tmp_path / 'tracking', tmp_path / 'out', val_clips=['training/0001'])
@@ -68,8 +69,10 @@ def test_tracking_of_videos_and_frames_elsewhere(tmp_path):
 
 @pytest.mark.parametrize('lines, found', [
     (['0 1 2'], r"line 1: expected 'type truncated .*' \(detection\) or 'frame track type"),
-    (['{"a": 1}'], 'line 1: expected'), ([CAR, '', CAR + ' 1 2'], "line 3: expected 'type truncated"),
-    ([CAR, '0 0 ' + CAR], "line 2: expected 'type"), ([CAR.replace('Car', '3')], "line 1: expected 'type"),
+    (['{"a": 1}'], 'line 1: expected'),
+    ([CAR, '', CAR + ' 1 2'], "line 3: expected 'type truncated"),
+    ([CAR, '0 0 ' + CAR], "line 2: expected 'type"),
+    ([CAR.replace('Car', '3')], "line 1: expected 'type"),
     ([CAR, 'Car'], "line 2: expected 'type")])
 def test_texts_of_another_kind(tmp_path, lines, found):
     image(tmp_path / 'src/image_2/a.png')

@@ -40,8 +40,10 @@ def test_sequences(tmp_path):
     for name in ('uav0000013_00000_v', 'uav0000013_01073_v'):
         for number in range(1, 4):
             image(src / 'sequences' / name / ('%07d.jpg' % number))
-        text(src / 'annotations' / (name + '.txt'), '1,0,10,5,20,30,1,4,0,0', '3,0,11,5,20,30,1,4,0,2',
-             '1,7,2,2,5,5,1,10,0,0', '2,0,1,1,9,9,0,0,0,0', '9,1,1,1,5,5,1,1,0,0', '1,-1,0,0,4,4,1,6,0,0')
+        text(src / 'annotations' / (name + '.txt'), '1,0,10,5,20,30,1,4,0,0',
+             '3,0,11,5,20,30,1,4,0,2',
+             '1,7,2,2,5,5,1,10,0,0', '2,0,1,1,9,9,0,0,0,0', '9,1,1,1,5,5,1,1,0,0',
+             '1,-1,0,0,4,4,1,6,0,0')
     data = run_import('visdrone', src, tmp_path / 'out', val_clips=['uav0000013_01073_v'])
     clip = 'train/uav0000013_00000_v/00000'
     assert data.boxes('VID_train_15frames') == {
@@ -94,7 +96,8 @@ def test_lines_that_are_not_of_a_sequence(tmp_path, line):
 
 
 def test_huge_numbers_and_no_images(tmp_path):
-    text(tmp_path / 'src/annotations/a.txt', '1,1,1e400,%s,1,1,0,0' % ('9' * 400), '1,1,1e300,5,1,1,0,0')
+    text(tmp_path / 'src/annotations/a.txt', '1,1,1e400,%s,1,1,0,0' % ('9' * 400),
+         '1,1,1e300,5,1,1,0,0')
     with pytest.raises(DataError, match='none of the 1 images that it lists is there'):
         run_import('visdrone', tmp_path / 'src', tmp_path / 'out', val=0)
     image(tmp_path / 'src/images/a.jpg')

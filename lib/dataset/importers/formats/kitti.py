@@ -4,16 +4,17 @@ A line is `type truncated occluded alpha left top right bottom` and seven values
 space, one file an image; tracking has `frame track` before it, one file a sequence. A score may
 follow. Right and bottom are the last pixels of the object.
 """
+import functools
 import os
 import re
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import List, Optional, Sequence
 
+from lib.dataset.importers.formats.text_lines import (Frames, Line, by_frame, clips,
+                                                      image_labels)
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
-from lib.dataset.importers.media import Media
-from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Item, Labels, Options, Report,
-                                         Source, number, whole)
-from lib.dataset.importers.numbering import Counted, origins
+from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source,
+                                         number, whole)
 from lib.dataset.importers.paths import files_below, part_of, read_text
 from dff.errors import DataError, shown
 
@@ -25,24 +26,6 @@ LARGELY = 2               # KITTI's occlusion: 0 visible, 1 partly, 2 largely, 3
 _LABELS = re.compile(r'(^|/)labels?(?:_0?\d)?/', re.IGNORECASE)
 _NAME = re.compile(r'[^\W\d]')
 _COLUMNS = {15: 15, 16: 15, 17: 17, 18: 17}      # with a score or without
-
-
-class _Line(NamedTuple):
-    """A line of a text."""
-
-    place: str                 # file and line, for the report
-    frame: int                 # 0 of an image
-    track: Optional[int]
-    values: List[str]          # from the type on
-
-
-class _Sequence(NamedTuple):
-    """A text of a sequence and its frames."""
-
-    name: str
-    media: Media
-    frames: Dict[int, List[_Line]]
-    part: Optional[str]
 
 
 @IMPORTERS.register('kitti')
@@ -68,27 +51,28 @@ def read(src: str, options: Options, report: Report) -> Source:
                         'KITTI, with image_2/ or image_02/ beside it' % src)
     library = Library(([options.frames] if options.frames else []) + [src])
     items: List[Item] = []
-    sequences: List[_Sequence] = []
+    boxes = functools.partial(_boxes, report=report)
+    sequences: List[Frames] = []
     for file in files:
         path, plain = os.path.join(src, file), os.path.splitext(file)[0]
         name, part = _LABELS.sub(r'\1', plain), part_of(os.path.dirname(file))
         columns = _columns(path)
         image = library.images.find(plain, path) if columns != 17 else None
         if columns == 15 or image:
-            items.append(Item(name, image, _image_labels(_lines(path, 15), report), part))
+            items.append(Item(name, image, image_labels(_lines(path, 15), boxes), part))
             continue
         media = library.clip([plain], library.roots, path)
         if media is None:
             report.skip('sequences: no frames (image_02/<name>) and no video of their name', name)
         else:
-            sequences.append(_Sequence(name, media, _by_frame(_lines(path, 17)), part))
+            sequences.append(Frames(name, media, by_frame(_lines(path, 17)), part))
     if not items and not sequences:
         raise DataError('%s: found no sequence; expected image_02/<name>/*.png beside label_02/'
                         '<name>.txt; --frames FOLDER says where they are' % src)
     if items and not sequences and not options.clips:
         for path in sorted(set(library.images.paths()) - {item.path for item in items}):
             report.skip('images: no annotation', path)
-    return Source(_clips(sequences, options, report)
+    return Source(clips(sequences, boxes, 0, options, report)
                   + (clips_of(items, options, src, report) if items else []), list(CLASSES))
 
 
@@ -102,15 +86,15 @@ def _columns(path: str) -> Optional[int]:
         if text.strip():
             columns = _COLUMNS.get(len(text.split()))
             if columns is None:
-                raise DataError("%s, line %d: expected '%s' (detection) or '%s' (tracking), found %s"
-                                % (path, at, IMAGE, SEQUENCE, shown(text)))
+                raise DataError("%s, line %d: expected '%s' (detection) or '%s' (tracking), found "
+                                "%s" % (path, at, IMAGE, SEQUENCE, shown(text)))
             return columns
     return None
 
 
-def _lines(path: str, columns: int) -> List[_Line]:
+def _lines(path: str, columns: int) -> List[Line]:
     """The lines of a text. Raises DataError where one has not so many `columns`."""
-    found: List[_Line] = []
+    found: List[Line] = []
     for at, text in enumerate(read_text(path), 1):
         values = text.split()
         if not values:
@@ -121,22 +105,11 @@ def _lines(path: str, columns: int) -> List[_Line]:
         if not fits or frame is None or track is None:
             raise DataError("%s, line %d: expected '%s', found %s; correct the line, or take it out"
                             % (path, at, IMAGE if columns == 15 else SEQUENCE, shown(text)))
-        found.append(_Line('%s, line %d' % (path, at), frame, None if track == -1 else track, own))
+        found.append(Line('%s, line %d' % (path, at), frame, None if track == -1 else track, own))
     return found
 
 
-def _by_frame(lines: Sequence[_Line]) -> Dict[int, List[_Line]]:
-    frames: Dict[int, List[_Line]] = {}
-    for line in lines:
-        frames.setdefault(line.frame, []).append(line)
-    return frames
-
-
-def _image_labels(lines: List[_Line], report: Report) -> Callable[[int, int], List[Box]]:
-    return lambda height, width: _boxes(lines, report)
-
-
-def _boxes(lines: Sequence[_Line], report: Report) -> List[Box]:
+def _boxes(lines: Sequence[Line], report: Report) -> List[Box]:
     """The boxes of an image or a frame."""
     found = []
     for line in lines:
@@ -147,18 +120,3 @@ def _boxes(lines: Sequence[_Line], report: Report) -> List[Box]:
         found.append(Box(line.values[0], left, top, right, bottom, line.track,
                          whole(line.values[2]) == LARGELY))
     return found
-
-
-def _clips(sequences: Sequence[_Sequence], options: Options, report: Report) -> List[Clip]:
-    counted = [Counted(each.name, each.frames.keys(), each.media) for each in sequences]
-    firsts = origins(counted, options.first_frame, 0, report)
-    return [Clip(each.name, each.media, _opener(each.frames, first, report), each.part,
-                 origin=first) for each, first in zip(sequences, firsts)]
-
-
-def _opener(frames: Dict[int, List[_Line]], first: int, report: Report) -> Callable[[], Labels]:
-    def open_labels() -> Labels:
-        def boxes(position: int, height: int, width: int) -> List[Box]:
-            return _boxes(frames.get(position + first, ()), report)
-        return Labels(boxes, [frame - first for frame in frames])
-    return open_labels

@@ -3,17 +3,18 @@
 A line is `left,top,width,height,score,category,truncation,occlusion` in DET, one file an image;
 VID and MOT have `frame,target` before it, one file a sequence.
 """
+import functools
 import os
 import re
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from lib.dataset.importers.formats.mot import HEAVILY, VISDRONE
+from lib.dataset.importers.formats.text_lines import (Frames, Line, by_frame, clips,
+                                                      image_labels)
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
-from lib.dataset.importers.media import Media
-from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Item, Labels, Options, Report,
-                                         Source, number, whole)
-from lib.dataset.importers.numbering import Counted, origins
+from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source,
+                                         number, whole)
 from lib.dataset.importers.paths import files_below, part_named, part_of, read_text
 from dff.errors import DataError, shown
 
@@ -21,24 +22,6 @@ IMAGE = 'left,top,width,height,score,category,truncation,occlusion'
 SEQUENCE = 'frame,target,' + IMAGE
 _ANNOTATIONS = re.compile(r'(^|/)annotations/', re.IGNORECASE)
 _RELEASE = re.compile(r'-(train|val|test)(?:-dev|-challenge)?$', re.IGNORECASE)
-
-
-class _Line(NamedTuple):
-    """A line of a text."""
-
-    place: str                 # file and line, for the report
-    frame: int                 # 0 of an image
-    track: Optional[int]
-    values: List[str]          # left to occlusion
-
-
-class _Sequence(NamedTuple):
-    """A text of a sequence and its frames."""
-
-    name: str
-    media: Media
-    frames: Dict[int, List[_Line]]
-    part: Optional[str]
 
 
 @IMPORTERS.register('visdrone')
@@ -65,7 +48,8 @@ def read(src: str, options: Options, report: Report) -> Source:
                         'beside it' % src)
     library = Library(([options.frames] if options.frames else []) + [src])
     items: List[Item] = []
-    sequences: List[_Sequence] = []
+    boxes = functools.partial(_boxes, report=report)
+    sequences: List[Frames] = []
     missing: List[str] = []
     for file in files:
         path, plain = os.path.join(src, file), os.path.splitext(file)[0]
@@ -74,19 +58,19 @@ def read(src: str, options: Options, report: Report) -> Source:
         image = library.images.find(plain, path) if columns != 10 else None
         if columns == 8 or image:
             lines = _lines(path, 8)
-            items.append(Item(name, image, _image_labels(lines, report), part))
+            items.append(Item(name, image, image_labels(lines, boxes), part))
             continue
         media = library.clip([plain], library.roots, path)
         if media is None:
             missing.append(name)
         else:
-            sequences.append(_Sequence(name, media, _by_frame(_lines(path, 10)), part))
+            sequences.append(Frames(name, media, by_frame(_lines(path, 10)), part))
     for name in missing:
         report.skip('sequences: no frames (sequences/<name>) and no video of their name', name)
     if not items and not sequences:
         raise DataError('%s: found no sequence; expected sequences/<name>/*.jpg beside annotations/'
                         '<name>.txt; --frames FOLDER says where they are' % src)
-    return Source(_clips(sequences, options, report)
+    return Source(clips(sequences, boxes, 1, options, report)
                   + (clips_of(items, options, src, report) if items else []), list(VISDRONE))
 
 
@@ -117,9 +101,9 @@ def _columns(path: str) -> Optional[int]:
     return None
 
 
-def _lines(path: str, columns: int) -> List[_Line]:
+def _lines(path: str, columns: int) -> List[Line]:
     """The lines of a text. Raises DataError where one has not so many `columns`."""
-    found: List[_Line] = []
+    found: List[Line] = []
     for at, text in enumerate(read_text(path), 1):
         if not text.strip():
             continue
@@ -128,23 +112,12 @@ def _lines(path: str, columns: int) -> List[_Line]:
         if len(values) != columns or None in (frame, track, whole(values[-3])):
             raise DataError("%s, line %d: expected '%s', found %s; correct the line, or take it out"
                             % (path, at, IMAGE if columns == 8 else SEQUENCE, shown(text)))
-        found.append(_Line('%s, line %d' % (path, at), frame or 0, None if track == -1 else track,
+        found.append(Line('%s, line %d' % (path, at), frame or 0, None if track == -1 else track,
                            values[-8:]))
     return found
 
 
-def _by_frame(lines: Sequence[_Line]) -> Dict[int, List[_Line]]:
-    frames: Dict[int, List[_Line]] = {}
-    for line in lines:
-        frames.setdefault(line.frame, []).append(line)
-    return frames
-
-
-def _image_labels(lines: List[_Line], report: Report) -> Callable[[int, int], List[Box]]:
-    return lambda height, width: _boxes(lines, report)
-
-
-def _boxes(lines: Sequence[_Line], report: Report) -> List[Box]:
+def _boxes(lines: Sequence[Line], report: Report) -> List[Box]:
     """The boxes of an image or a frame."""
     found = []
     for line in lines:
@@ -160,18 +133,3 @@ def _boxes(lines: Sequence[_Line], report: Report) -> List[Box]:
             found.append(Box(VISDRONE[category - 1], left, top, left + width - 1, top + height - 1,
                              line.track, occlusion == HEAVILY))
     return found
-
-
-def _clips(sequences: Sequence[_Sequence], options: Options, report: Report) -> List[Clip]:
-    counted = [Counted(each.name, each.frames.keys(), each.media) for each in sequences]
-    firsts = origins(counted, options.first_frame, 1, report)
-    return [Clip(each.name, each.media, _opener(each.frames, first, report), each.part,
-                 origin=first) for each, first in zip(sequences, firsts)]
-
-
-def _opener(frames: Dict[int, List[_Line]], first: int, report: Report) -> Callable[[], Labels]:
-    def open_labels() -> Labels:
-        def boxes(position: int, height: int, width: int) -> List[Box]:
-            return _boxes(frames.get(position + first, ()), report)
-        return Labels(boxes, [frame - first for frame in frames])
-    return open_labels

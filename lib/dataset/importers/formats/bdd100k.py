@@ -7,8 +7,8 @@ import os
 from typing import Callable, Dict, List, Optional, Tuple
 
 from lib.dataset.importers.formats import coco
-from lib.dataset.importers.formats.json_trees import Tree, json_paths, load_json, mapping, objects
-from lib.dataset.importers.formats.listed_frames import Frame, listed_clip
+from lib.dataset.importers.readers.json_trees import Tree, json_paths, load_json, mapping, objects
+from lib.dataset.importers.readers.listed_frames import Frame, listed_clip
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Item, Options, Report, Source,
                                          fitted, number, whole)

@@ -7,7 +7,7 @@ import os
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from lib.dataset.importers.formats import coco
-from lib.dataset.importers.formats.json_trees import Tree, json_paths, load_json, mapping, objects
+from lib.dataset.importers.readers.json_trees import Tree, json_paths, load_json, mapping, objects
 from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.media import without_video_suffix

@@ -9,9 +9,9 @@ import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 from urllib.parse import parse_qs, urlsplit
 
-from lib.dataset.importers.formats.json_trees import (Tree, json_paths, load_json, mapping, objects,
+from lib.dataset.importers.readers.json_trees import (Tree, json_paths, load_json, mapping, objects,
                                                       turned_edges)
-from lib.dataset.importers.formats.label_studio_tracks import opener, tracks_of
+from lib.dataset.importers.readers.label_studio_tracks import opener, tracks_of
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import (IMAGE_SUFFIXES, VIDEO_SUFFIXES, Images, Media,

@@ -9,7 +9,7 @@ import re
 from typing import List, Optional, Sequence
 
 from lib.dataset.importers.formats.mot import HEAVILY, VISDRONE
-from lib.dataset.importers.formats.text_lines import (Frames, Line, by_frame, clips,
+from lib.dataset.importers.readers.text_lines import (Frames, Line, by_frame, clips,
                                                       image_labels)
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library

@@ -8,8 +8,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from lib.dataset.importers.formats import coco
 from lib.dataset.importers.formats.coco import Id
-from lib.dataset.importers.formats.json_trees import Tree, json_paths, load_json, objects
-from lib.dataset.importers.formats.listed_frames import Frame, listed_clip
+from lib.dataset.importers.readers.json_trees import Tree, json_paths, load_json, objects
+from lib.dataset.importers.readers.listed_frames import Frame, listed_clip
 from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Options, Report, Source, fitted,
                                          number, whole)
 from lib.dataset.importers.paths import merged, parts_of

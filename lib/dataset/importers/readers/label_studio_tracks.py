@@ -2,7 +2,7 @@
 import bisect
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from lib.dataset.importers.formats.json_trees import Tree, mapping, turned_edges
+from lib.dataset.importers.readers.json_trees import Tree, mapping, turned_edges
 from lib.dataset.importers.model import Box, Labels, Report, number, whole
 
 _SIDES = ('x', 'y', 'width', 'height')

@@ -2,6 +2,7 @@
 
     python tools/import_dataset.py cvat my_videos data/my_videos               XML files beside their videos
     python tools/import_dataset.py mot MOT17/train data/mot17 --classes pedestrian
+    python tools/import_dataset.py auto my_labels data/x         recognised by its files
     python tools/import_dataset.py coco labels.json data/x --clips --frames my_videos
 
 Formats: coco, coco-vid (JSON); voc, labelimg (an XML file an image); yolo (a text file an image); mot (gt.txt);
@@ -15,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from lib.engine.devices import gpu_count  # noqa: E402
-from lib.dataset.importers.importer import import_dataset  # noqa: E402
+from lib.dataset.importers.importer import import_dataset, recognise  # noqa: E402
 from lib.dataset.importers.model import IMPORTERS, Options  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
@@ -23,7 +24,8 @@ from lib.utils.cli import run  # noqa: E402
 def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('format', metavar='FORMAT', help=', '.join(IMPORTERS.names()))
+    parser.add_argument('format', metavar='FORMAT',
+                        help=', '.join(IMPORTERS.names()) + '; auto: recognise it')
     parser.add_argument('src', metavar='SRC', help='the data set: a folder, or for coco, coco-vid and cvat also a file')
     parser.add_argument('dst', metavar='DST', help='folder to make, such as data/my_videos')
     parser.add_argument('--frames', metavar='FOLDER', help='where images or videos are, if not in SRC')
@@ -72,6 +74,9 @@ def main():
     """Entry point."""
     args = vars(parse_arguments())
     format_name, src, dst = (args.pop(name) for name in ('format', 'src', 'dst'))
+    if format_name == 'auto':
+        format_name, line = recognise(src)
+        print(line, flush=True)
     if args['devices'] is None:
         args['devices'] = gpu_count()
     print('\n'.join(import_dataset(format_name, src, dst, Options(**args))))

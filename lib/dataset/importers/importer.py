@@ -6,14 +6,14 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from lib.dataset.formats import image_set_maker
 from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.contact_sheet import write_contact_sheet
 from lib.dataset.importers.layout import Layout, Written, class_id
-from lib.dataset.importers.model import IMPORTERS, Clip, Options, Report, Source
+from lib.dataset.importers.model import IMPORTERS, SIGNS, Clip, Options, Report, Source
 from lib.dataset.importers.paths import refuse_links_outside
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
@@ -57,6 +57,41 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
         # What was left out is often why; without it the message would send the user the wrong way.
         raise DataError(_printable('\n'.join([str(error)] + report.lines()))) from None
     return list(map(_printable, lines))
+
+
+def recognise(src: str) -> Tuple[str, str]:
+    """Return (format, a line that says by what it was recognised) of a data set.
+
+    Args:
+        src: the data set, a file or a folder.
+
+    Raises:
+        DataError: several formats fit, or none; or a link leads out of `src`.
+    """
+    if not os.path.exists(src):
+        raise DataError('%s does not exist' % src)
+    if os.path.isdir(src):
+        refuse_links_outside(src)
+    found = {}
+    unreadable: List[str] = []
+    for name, sign in SIGNS.items():
+        try:
+            file = sign.find(src)
+        except DataError as error:
+            unreadable.append(str(error))
+            continue
+        if file is not None:
+            found[name] = '%s, by %s: %s' % (name, file, sign.looks_for)
+    if len(found) == 1:
+        (name, why), = found.items()
+        return name, _printable('format:     ' + why)
+    if found:
+        raise DataError(_printable('%s: several formats fit: %s; name one of them instead of auto'
+                                   % (src, '; '.join(found.values()))))
+    looked = '; '.join('%s (%s)' % (name, sign.looks_for) for name, sign in SIGNS.items())
+    read = ''.join('; ' + line for line in dict.fromkeys(unreadable))
+    raise DataError(_printable('%s: no format fits; looked for %s; name the format instead of '
+                               'auto: %s%s' % (src, looked, ', '.join(IMPORTERS.names()), read[:500])))
 
 
 def _import(read: Callable[[str, Options, Report], Source], format_name: str, src: str, dst: str,

@@ -280,3 +280,33 @@ def test_several_corrected_clips_are_one_data_set(tmp_path):
         export_labels(str(tmp_path / 'result.json'), str(clip), 'cvat', str(tmp_path / 'fix' / name))
     data = run_import('cvat', tmp_path / 'fix', tmp_path / 'out', frames=str(tmp_path / 'more'), val=.5)
     assert len(data.clips()) == 1 and data.classes == ['dog', 'red_&_"panda" red & "panda"']
+
+
+def test_no_name_is_not_the_working_folder(tmp_path, monkeypatch):
+    """An empty name, as of a shell's variable that is not set, must not replace what is there."""
+    results(tmp_path)
+    clip = video(tmp_path / 'walk.mp4', 5)
+    (tmp_path / 'here').mkdir()
+    (tmp_path / 'here' / 'precious').write_text('x')
+    monkeypatch.chdir(tmp_path / 'here')
+    for force in (False, True):
+        with pytest.raises(DataError, match='--output: expected the name'):
+            export_labels(str(tmp_path / 'result.json'), str(clip), 'cvat', '', force=force)
+        with pytest.raises(DataError, match='was not made by'):
+            export_labels(str(tmp_path / 'result.json'), str(clip), 'cvat', '.', force=force)
+        with pytest.raises(DataError, match='DST: expected the name'):
+            run_import('cvat', tmp_path / 'result.json', '', force=force)
+    assert (tmp_path / 'here' / 'precious').read_text() == 'x'
+
+
+def test_what_appears_meanwhile_stays(tmp_path, monkeypatch):
+    results(tmp_path)
+    clip = video(tmp_path / 'walk.mp4', 5)
+
+    def flush():
+        (tmp_path / 'labels').mkdir()
+        (tmp_path / 'labels' / 'precious').write_text('x')
+    monkeypatch.setattr('lib.dataset.exporters.exporter.flush_all', flush)
+    with pytest.raises(DataError, match='cannot write'):
+        export(tmp_path, clip, 'cvat')
+    assert sorted(path.name for path in (tmp_path / 'labels').iterdir()) == ['precious']

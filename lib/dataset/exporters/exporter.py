@@ -51,6 +51,8 @@ def export_labels(path: str, frames: str, format_name: str, dst: str, thresh: fl
 
 def _check_destination(dst: str, path: str, frames: str, force: bool) -> None:
     """DataError unless `dst` is free, or an export to replace, and holds none of the sources."""
+    if not dst:
+        raise DataError('--output: expected the name of a folder to make, found none')
     target = os.path.realpath(dst)
     for source in map(os.path.realpath, (path, frames)):
         if os.path.commonpath([source, target]) in (source, target):
@@ -63,6 +65,14 @@ def _check_destination(dst: str, path: str, frames: str, force: bool) -> None:
                         'another destination, or remove it' % (dst, STAMP))
     if not force:
         raise DataError('%s exists already, perhaps with corrections; --force replaces it' % dst)
+
+
+def _remove(folder: str) -> None:
+    """Remove an export, or an empty folder; OSError for a folder that holds anything else."""
+    if os.path.isfile(os.path.join(folder, STAMP)):
+        shutil.rmtree(folder)
+    else:
+        os.rmdir(folder)
 
 
 @contextlib.contextmanager
@@ -80,7 +90,7 @@ def _replacing(dst: str) -> Iterator[str]:
         yield temporary
         flush_all()
         if os.path.isdir(target):
-            shutil.rmtree(target)
+            _remove(target)
         os.rename(temporary, target)
     except OSError as error:
         raise DataError('cannot write %s: %s' % (dst, error.strerror or error)) from None

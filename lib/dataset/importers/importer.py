@@ -145,6 +145,8 @@ def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
     """DataError unless `dst` is free, or an import to replace, and neither it nor a source lies
     inside the other.
     """
+    if not dst:
+        raise DataError('DST: expected the name of a folder to make, found none')
     target = os.path.realpath(dst)
     for source in map(os.path.realpath, sources):
         if os.path.commonpath([source, target]) in (source, target):
@@ -157,6 +159,14 @@ def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
                         'remove it' % (dst, STAMP))
     if not force:
         raise DataError('%s exists already; --force replaces it' % dst)
+
+
+def _remove(folder: str) -> None:
+    """Remove an import, or an empty folder; OSError for a folder that holds anything else."""
+    if os.path.isfile(os.path.join(folder, STAMP)):
+        shutil.rmtree(folder)
+    else:
+        os.rmdir(folder)
 
 
 @contextlib.contextmanager
@@ -174,7 +184,7 @@ def _replacing(dst: str) -> Iterator[str]:
         yield temporary
         flush_all()
         if os.path.isdir(target):
-            shutil.rmtree(target)
+            _remove(target)
         os.rename(temporary, target)
     except OSError as error:
         raise DataError('cannot write %s: %s' % (dst, error.strerror)) from None

@@ -2,6 +2,7 @@
 
     python tools/import_dataset.py cvat my_videos data/my_videos               XML files beside their videos
     python tools/import_dataset.py mot MOT17/train data/mot17 --classes pedestrian
+    python tools/import_dataset.py auto my_labels data/x         recognised by its files
     python tools/import_dataset.py coco labels.json data/x --clips --frames my_videos
 
 Formats: coco, coco-vid (JSON); voc, labelimg (an XML file an image); yolo (a text file an image); mot (gt.txt);
@@ -24,7 +25,8 @@ from lib.utils.cli import run  # noqa: E402
 def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('format', metavar='FORMAT', help=', '.join(IMPORTERS.names()))
+    parser.add_argument('format', metavar='FORMAT',
+                        help=', '.join(IMPORTERS.names()) + '; auto: recognise it')
     parser.add_argument('src', metavar='SRC',
                         help='the data set: a folder, for coco, coco-vid, cvat and labelme also a '
                              'file, or an archive (.zip, .tar, .tar.gz)')

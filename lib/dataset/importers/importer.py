@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from lib.dataset import archives
 from lib.dataset.formats import image_set_maker
@@ -15,7 +15,7 @@ from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.contact_sheet import write_contact_sheet
 from lib.dataset.importers.layout import Layout, Written, class_id
-from lib.dataset.importers.model import IMPORTERS, Clip, Options, Report, Source
+from lib.dataset.importers.model import IMPORTERS, SIGNS, Clip, Options, Report, Source
 from lib.dataset.importers.paths import files_below, refuse_links_outside, relative, top_folder
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
@@ -30,7 +30,7 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
     """Import a data set of another format; return the lines of a summary.
 
     Args:
-        format_name: one of IMPORTERS.
+        format_name: one of IMPORTERS; auto: what `recognise` finds.
         src: the data set, a file or a folder, or an archive of it (.zip, .tar, .tar.gz), which is
             unpacked into a temporary folder; its images are copied.
         dst: the folder that gets Data, Annotations, ImageSets, classes.txt, <name>_rfcn.yaml,
@@ -43,7 +43,8 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
         ConfigError: the format is unknown, or an option is out of range.
         DataError: the source cannot be imported, or `dst` cannot be written or replaced.
     """
-    read = IMPORTERS.get(format_name)
+    if format_name != 'auto':
+        IMPORTERS.get(format_name)
     if not os.path.exists(src):
         raise DataError('%s does not exist' % src)
     if options.frames and not os.path.isdir(options.frames):
@@ -51,7 +52,7 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
                         % options.frames)
     roots = [src] + ([options.frames] if options.frames else [])
     _check_destination(dst, roots, options.force)
-    report = Report()
+    report, why = Report(), []
     with contextlib.ExitStack() as stack:
         place = src
         try:
@@ -62,13 +63,51 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
                 options = dataclasses.replace(options, copy=True)       # links would lead nowhere
             for folder in filter(os.path.isdir, [place] + roots[1:]):
                 refuse_links_outside(folder)
-            lines = _import(read, format_name, place, dst, options, report, src)
+            if format_name == 'auto':
+                format_name, line = recognise(place)
+                why.append(line)
+            lines = why + _import(IMPORTERS.get(format_name), format_name, place, dst, options, report, src)
         except DataError as error:
             # What was left out is often why; without it the message would send the user the wrong
             # way.
-            text = '\n'.join([str(error)] + report.lines())
+            text = '\n'.join([str(error)] + why + report.lines())
             raise DataError(_printable(text.replace(place, src))) from None
     return [_printable(line.replace(place, src)) for line in lines]
+
+
+def recognise(src: str) -> Tuple[str, str]:
+    """Return (format, a line that says by what it was recognised) of a data set.
+
+    Args:
+        src: the data set, a file or a folder.
+
+    Raises:
+        DataError: several formats fit, or none; or a link leads out of `src`.
+    """
+    if not os.path.exists(src):
+        raise DataError('%s does not exist' % src)
+    if os.path.isdir(src):
+        refuse_links_outside(src)
+    found = {}
+    unreadable: List[str] = []
+    for name, sign in SIGNS.items():
+        try:
+            file = sign.find(src)
+        except DataError as error:
+            unreadable.append(str(error))
+            continue
+        if file is not None:
+            found[name] = '%s, by %s: %s' % (name, file, sign.looks_for)
+    if len(found) == 1:
+        (name, why), = found.items()
+        return name, _printable('format:     ' + why)
+    if found:
+        raise DataError(_printable('%s: several formats fit: %s; name one of them instead of auto'
+                                   % (src, '; '.join(found.values()))))
+    looked = '; '.join('%s (%s)' % (name, sign.looks_for) for name, sign in SIGNS.items())
+    read = ''.join('; ' + line for line in dict.fromkeys(unreadable))
+    raise DataError(_printable('%s: no format fits; looked for %s; name the format instead of '
+                               'auto: %s%s' % (src, looked, ', '.join(IMPORTERS.names()), read[:500])))
 
 
 def _import(read: Callable[[str, Options, Report], Source], format_name: str, src: str, dst: str,
@@ -125,6 +164,8 @@ def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
     """DataError unless `dst` is free, or an import to replace, and neither it nor a source lies
     inside the other.
     """
+    if not dst:
+        raise DataError('DST: expected the name of a folder to make, found none')
     target = os.path.realpath(dst)
     for source in map(os.path.realpath, sources):
         if os.path.commonpath([source, target]) in (source, target):
@@ -137,6 +178,14 @@ def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
                         'remove it' % (dst, STAMP))
     if not force:
         raise DataError('%s exists already; --force replaces it' % dst)
+
+
+def _remove(folder: str) -> None:
+    """Remove an import, or an empty folder; OSError for a folder that holds anything else."""
+    if os.path.isfile(os.path.join(folder, STAMP)):
+        shutil.rmtree(folder)
+    else:
+        os.rmdir(folder)
 
 
 @contextlib.contextmanager
@@ -154,7 +203,7 @@ def _replacing(dst: str) -> Iterator[str]:
         yield temporary
         flush_all()
         if os.path.isdir(target):
-            shutil.rmtree(target)
+            _remove(target)
         os.rename(temporary, target)
     except OSError as error:
         raise DataError('cannot write %s: %s' % (dst, error.strerror)) from None

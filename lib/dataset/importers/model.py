@@ -10,7 +10,30 @@ from lib.utils.registry import Registry
 
 # read(src, options, report) -> Source, by the name of the format that it reads.
 IMPORTERS = Registry('format', 'FORMAT', 'lib.dataset.importers.formats')
+# What tells a format from others by its files' content, a Sign, by its name.
+SIGNS = Registry('format', 'FORMAT', 'lib.dataset.importers.formats')
 EXAMPLES = 3          # places that the summary names for each reason
+
+
+class Sign(NamedTuple):
+    """How a format is recognised."""
+
+    looks_for: str                                  # in words
+    find: Callable[[str], Optional[str]]            # data set -> the file that shows it, or None
+
+
+def recognises(name: str, looks_for: str) -> Callable[[Any], Any]:
+    """Return a decorator of a function find(src) that returns the file by whose content the data
+    set `src` is of a format, or None. A file that cannot be read may raise DataError.
+
+    Args:
+        name: of the format.
+        looks_for: what the function looks for, in words.
+    """
+    def add(find: Callable[[str], Optional[str]]) -> Callable[[str], Optional[str]]:
+        SIGNS.register(name)(Sign(looks_for, find))
+        return find
+    return add
 
 
 class Box(NamedTuple):

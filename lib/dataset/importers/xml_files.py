@@ -1,13 +1,17 @@
 """Reading XML of unknown origin."""
 import contextlib
 import io
+import os
 from xml.etree.ElementTree import ParseError
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from lib.dataset.formats.xml_text import EntityError, XMLError, parse_xml, read_decoded
+from lib.dataset.importers.paths import files_below
 from dff.errors import DataError
+
+FIRST = 20       # files of a data set that are looked at to recognise it
 
 
 @contextlib.contextmanager
@@ -37,6 +41,34 @@ def parse(path):
     """The root element of an XML file. Raises DataError; entities are refused, not expanded."""
     with _errors(path):
         return parse_xml(path)
+
+
+def candidates(src):
+    """The paths of the first XML files of a data set, a file or a folder, to recognise it by."""
+    if os.path.isfile(src):
+        return [src] if src.lower().endswith('.xml') else []
+    return [os.path.join(src, file) for file in files_below(src, ('.xml',))[:FIRST]]
+
+
+def root_tag(path):
+    """The name of the outermost element of an XML file; of what follows nothing is read. Raises as
+    parse.
+    """
+    with _errors(path):
+        events = ElementTree.iterparse(_readable(path), events=('start',), forbid_dtd=False)
+        return next((element.tag for _, element in events), None)
+
+
+def file_with(src, wanted):
+    """The first XML file of the data set `src` with the root <annotations> whose first <track> or
+    <image> is `wanted`, or None. Raises as parse.
+    """
+    for file in candidates(src):
+        if root_tag(file) == 'annotations':
+            first = next((each.tag for each in children(file, ('track', 'image'))), None)
+            if first == wanted:
+                return file
+    return None
 
 
 def children(path, tags):

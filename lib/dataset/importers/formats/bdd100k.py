@@ -7,11 +7,12 @@ import os
 from typing import Callable, Dict, List, Optional, Tuple
 
 from lib.dataset.importers.formats import coco
-from lib.dataset.importers.readers.json_trees import Tree, json_paths, load_json, mapping, objects
+from lib.dataset.importers.readers.json_trees import (Tree, first_json, first_of, json_paths,
+                                                      load_json, mapping, objects)
 from lib.dataset.importers.readers.listed_frames import Frame, listed_clip
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Item, Options, Report, Source,
-                                         fitted, number, whole)
+                                         fitted, number, recognises, whole)
 from lib.dataset.importers.paths import merged, parts_of
 from dff.errors import DataError, shown
 
@@ -147,3 +148,11 @@ def _find(video: str, name: str, file: str, folders: coco.ImageFolders) -> Optio
     path = folders.find(below, file)
     own = os.path.basename(name).startswith(os.path.basename(video))
     return path or (folders.find(name, file) if own else None)
+
+
+@recognises('bdd100k', 'JSON list of frames with name and labels')
+def _recognise(src: str) -> Optional[str]:
+    def fits(tree):
+        frame = first_of(mapping(tree).get('frames', tree))
+        return isinstance(frame.get('name'), str) and ('labels' in frame or 'videoName' in frame)
+    return first_json(src, fits)

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
-                                         number, whole)
+                                         number, recognises, whole)
 from lib.dataset.importers.paths import files_below, merged, owner, part_of, parts_of, stem
 from dff.errors import DataError, shown
 
@@ -41,6 +41,29 @@ def read(src: str, options: Options, report: Report) -> Source:
         items += _items(tree, file, src, options, report)
     root = src if os.path.isdir(src) else os.path.dirname(os.path.abspath(src))
     return Source(clips_of(items, options, root, report), classes)
+
+
+@recognises('coco', 'JSON with the lists images, annotations and categories, without videos')
+def _recognise(src: str) -> Optional[str]:
+    return file_with_videos(src, False)
+
+
+def file_with_videos(src: str, videos: bool) -> Optional[str]:
+    """Return the first COCO JSON file of a data set if it is of the kind that is asked for.
+
+    Args:
+        src: a file or folder, as of read.
+        videos: whether the list videos must be in it, or must not.
+
+    Raises:
+        DataError: the file cannot be read, or is no COCO JSON.
+    """
+    if os.path.isfile(src) and not src.lower().endswith('.json'):
+        return None
+    if os.path.isdir(src) and not files_below(src, ('.json',)):
+        return None
+    file = json_files(src)[0]
+    return file if bool(load(file).get('videos')) == videos else None
 
 
 def json_files(src: str) -> List[str]:

@@ -8,7 +8,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 from lib.dataset.importers.formats import coco
 from lib.dataset.importers.formats.coco import Id, Tree
 from lib.dataset.importers.media import Images, Media, without_video_suffix
-from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source, whole
+from lib.dataset.importers.model import IMPORTERS, Box, Clip, Labels, Options, Report, Source
+from lib.dataset.importers.model import recognises, whole
 from lib.dataset.importers.numbering import Counted, origins
 from lib.dataset.importers.paths import merged, parts_of
 from dff.errors import DataError, shown
@@ -57,6 +58,11 @@ def read(src: str, options: Options, report: Report) -> Source:
                      options.first_frame, 0, report)
     return Source([_clip(clip, 0) for clip in found if clip.by_image]
                   + [_clip(clip, first) for clip, first in zip(others, firsts)], classes)
+
+
+@recognises('coco-vid', 'JSON with the lists videos, images, annotations and categories')
+def _recognise(src: str) -> Optional[str]:
+    return coco.file_with_videos(src, True)
 
 
 def _find(tree: Tree, file: str, src: str, options: Options, report: Report) -> List[_Found]:

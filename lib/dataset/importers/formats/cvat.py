@@ -13,9 +13,9 @@ from xml.etree.ElementTree import Element
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import Images, Media, without_video_suffix
 from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Labels, Options, Report, Source,
-                                         fitted, number, whole)
+                                         fitted, number, recognises, whole)
 from lib.dataset.importers.paths import files_below, merged, part_named, part_of, parts_of, stem
-from lib.dataset.importers.xml_files import children
+from lib.dataset.importers.xml_files import children, file_with
 from dff.errors import DataError
 
 OTHER_SHAPES = 'shapes: not upright boxes'
@@ -93,6 +93,11 @@ def read(src: str, options: Options, report: Report) -> Source:
         raise DataError('%s: found no frames of any annotated video; --frames FOLDER says where videos or folders of '
                         'frames are' % src)
     return Source(clips, classes)
+
+
+@recognises('cvat', 'XML <annotations> with <track>')
+def _recognise(src: str) -> Optional[str]:
+    return file_with(src, 'track')
 
 
 def xml_files(src: str) -> List[str]:

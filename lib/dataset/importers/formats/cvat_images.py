@@ -12,9 +12,10 @@ from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import IMAGE_SUFFIXES
-from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, fitted, whole
+from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, fitted
+from lib.dataset.importers.model import recognises, whole
 from lib.dataset.importers.paths import merged, part_named, part_of, parts_of
-from lib.dataset.importers.xml_files import children
+from lib.dataset.importers.xml_files import children, file_with
 from dff.errors import DataError
 
 NOT_SHAPES = ('tag', 'attribute')
@@ -50,6 +51,11 @@ def read(src: str, options: Options, report: Report) -> Source:
         source = _Source(file, clip_name(file, src), by_id, library, len(files) == 1)
         items += [_item(element, source, options, report) for element in children(file, ('image',))]
     return Source(clips_of(items, options, root, report), classes)
+
+
+@recognises('cvat-images', 'XML <annotations> with <image>')
+def _recognise(src: str) -> Optional[str]:
+    return file_with(src, 'image')
 
 
 class _Source(NamedTuple):

@@ -7,12 +7,13 @@ import os
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from lib.dataset.importers.formats import coco
-from lib.dataset.importers.readers.json_trees import Tree, json_paths, load_json, mapping, objects
+from lib.dataset.importers.readers.json_trees import (Tree, first_json, json_paths, load_json,
+                                                      mapping, objects)
 from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.media import without_video_suffix
 from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
-                                         number, whole)
+                                         number, recognises, whole)
 from lib.dataset.importers.paths import merged, part_of, parts_of
 from dff.errors import DataError, shown
 
@@ -151,3 +152,9 @@ def _polygon(entry: Tree, place: str, report: Report) -> Optional[_Edges]:
 
 _SHAPES: Dict[str, Callable[[Tree, str, Report], Optional[_Edges]]] = {
     'bbox': _bbox, 'polygon': _polygon}
+
+
+@recognises('datumaro', 'JSON with categories by kind and the list items')
+def _recognise(src: str) -> Optional[str]:
+    return first_json(src, lambda tree: isinstance(mapping(tree).get('items'), list)
+                      and isinstance(tree.get('categories'), dict))

@@ -13,8 +13,8 @@ from lib.dataset.importers.readers.text_lines import (Frames, Line, by_frame, cl
                                                       image_labels)
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
-from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source,
-                                         number, whole)
+from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, number,
+                                         recognises, whole)
 from lib.dataset.importers.paths import files_below, part_of, read_text
 from dff.errors import DataError, shown
 
@@ -120,3 +120,10 @@ def _boxes(lines: Sequence[Line], report: Report) -> List[Box]:
         found.append(Box(line.values[0], left, top, right, bottom, line.track,
                          whole(line.values[2]) == LARGELY))
     return found
+
+
+@recognises('kitti', 'label_2/*.txt or label_02/*.txt of 15 to 18 fields a line')
+def _recognise(src: str) -> Optional[str]:
+    files = files_below(src, ('.txt',)) if os.path.isdir(src) else []
+    paths = (os.path.join(src, file) for file in files if _LABELS.search(file))
+    return next((path for path in paths if _columns(path) is not None), None)

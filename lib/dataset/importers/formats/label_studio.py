@@ -9,15 +9,15 @@ import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 from urllib.parse import parse_qs, urlsplit
 
-from lib.dataset.importers.readers.json_trees import (Tree, json_paths, load_json, mapping, objects,
-                                                      turned_edges)
+from lib.dataset.importers.readers.json_trees import (Tree, first_json, first_of, json_paths,
+                                                      load_json, mapping, objects, turned_edges)
 from lib.dataset.importers.readers.label_studio_tracks import opener, tracks_of
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import (IMAGE_SUFFIXES, VIDEO_SUFFIXES, Images, Media,
                                          without_video_suffix)
 from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Item, Options, Report, Source,
-                                         fitted, number, whole)
+                                         fitted, number, recognises, whole)
 from lib.dataset.importers.paths import merged, part_of, parts_of, stem
 from dff.errors import DataError
 
@@ -267,3 +267,8 @@ def _videos(tasks: List[_Task], library: Library, options: Options, report: Repo
         labels = opener(tracks, media.length, first, task.place, report)
         clips.append(Clip(name, media, labels, part_of('/'.join(folders)), origin=first))
     return clips
+
+
+@recognises('label-studio', 'JSON list of tasks with data and annotations')
+def _recognise(src: str) -> Optional[str]:
+    return first_json(src, lambda tree: {'data', 'annotations'} <= set(first_of(tree)))

@@ -12,7 +12,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
-                                         number, whole)
+                                         number, recognises, whole)
+from lib.dataset.importers.readers.json_trees import first_json, mapping
 from lib.dataset.importers.paths import files_below, part_of
 from dff.errors import DataError, shown
 
@@ -183,3 +184,8 @@ def _joined(first: Box, second: Box) -> Box:
     return first._replace(x1=min(first.x1, second.x1), y1=min(first.y1, second.y1),
                           x2=max(first.x2, second.x2), y2=max(first.y2, second.y2),
                           occluded=first.occluded or second.occluded)
+
+
+@recognises('labelme', 'JSON with shapes and imagePath, a file an image')
+def _recognise(src: str) -> Optional[str]:
+    return first_json(src, lambda tree: {'shapes', 'imagePath'} <= set(mapping(tree)))

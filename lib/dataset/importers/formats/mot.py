@@ -7,6 +7,7 @@ values:
 `frame,track,left,top,width,height,considered,category,truncation,occlusion` of VisDrone, pixels
 counted from 0.
 """
+import math
 import os
 import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
@@ -14,7 +15,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import Media
 from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Labels, Options, Report, Source,
-                                         fitted, number, whole)
+                                         fitted, number, recognises, whole)
 from lib.dataset.importers.numbering import Counted, origins
 from lib.dataset.importers.paths import files_below, part_of, read_text
 from dff.errors import DataError, shown
@@ -28,6 +29,8 @@ VISDRONE = ('pedestrian', 'people', 'bicycle', 'car', 'van', 'truck', 'tricycle'
 OCCLUDED_BELOW = 0.5      # visibility
 HEAVILY = 2               # VisDrone's occlusion: more than half
 _DETECTOR = re.compile(r'-(DPM|FRCNN|SDP)$')
+VISDRONE_COLUMNS = 8, 10     # in a folder annotations/: of images, of sequences
+FIRST = 20                # files that are looked at to recognise a data set
 _LISTS = ('train', 'val', 'valid', 'test')
 
 
@@ -102,6 +105,21 @@ def read(src: str, options: Options, report: Report) -> Source:
              for each, first in zip(found, origins(counted, options.first_frame, 1, report))]
     classes = dict.fromkeys(name for each in found for name in each.names.values())
     return Source(clips, list(classes))
+
+
+@recognises('mot', 'text lines frame,track,left,top,width,height,...')
+def _recognise(src: str) -> Optional[str]:
+    files = files_below(src, ('.txt',)) if os.path.isdir(src) else []
+    files.sort(key=lambda file: not file.endswith('gt.txt'))
+    for file in files[:FIRST]:
+        path = os.path.join(src, file)
+        line = next((line for line in read_text(path) if line.strip()), '')
+        values = line.split(',')
+        if 'annotations' in file.split('/')[:-1] and len(values) in VISDRONE_COLUMNS:
+            continue
+        if len(values) >= 6 and all(math.isfinite(number(value)) for value in values[:6]):
+            return path
+    return None
 
 
 class _Parts(NamedTuple):

@@ -9,9 +9,9 @@ from xml.etree.ElementTree import Element
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
-                                         number, whole)
+                                         number, recognises, whole)
 from lib.dataset.importers.paths import files_below, part_of, read_text
-from lib.dataset.importers.xml_files import parse
+from lib.dataset.importers.xml_files import candidates, parse, root_tag
 from dff.errors import DataError
 
 _ANNOTATIONS = re.compile(r'^(annotations|labels|xmls?)/', re.IGNORECASE)
@@ -49,6 +49,12 @@ def read(src: str, options: Options, report: Report) -> Source:
         for path in set(library.images.paths()) - {item.path for item in items}:
             report.skip('images: no annotation', path)
     return Source(clips_of(items, options, src, report), [])
+
+
+@recognises('voc', 'XML <annotation>, a file an image')
+def _recognise(src: str) -> Optional[str]:
+    files = candidates(src) if os.path.isdir(src) else []
+    return next((file for file in files if root_tag(file) == 'annotation'), None)
 
 
 def _listed_parts(src: str) -> Dict[str, str]:

@@ -4,12 +4,14 @@ A line is `class x_centre y_centre width height` in parts of the image's sides, 
 confidence or both behind it, or key points; or an outline or an oriented box, `class x1 y1 x2 y2
 ...`, of which the surrounding box is taken. yolo.lines tells which.
 """
+import math
 import os
 from typing import Callable, Dict, List, Optional
 
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.media import IMAGE_SUFFIXES
-from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, number, whole
+from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, number
+from lib.dataset.importers.model import recognises, whole
 from lib.dataset.importers.paths import files_below, part_of, read_text, same_letters, stem
 from lib.dataset.importers.yolo.lines import LineReader, Unreadable
 from lib.dataset.importers.yolo.description import Description, listed_parts, read_description
@@ -18,6 +20,7 @@ from dff.errors import DataError
 CLASS_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'data/obj.names')
 
 NO_LABELS = ('classes', 'train', 'val', 'valid', 'test')      # lists that lie beside the labels
+FIRST = 200      # label files that are looked at to recognise a data set; many are empty
 _DROPPED = ('images', 'labels', 'obj_train_data')
 
 
@@ -69,6 +72,20 @@ def read(src: str, options: Options, report: Report) -> Source:
     if not items:
         raise DataError('%s: found neither images nor *.txt in it' % src)
     return Source(clips_of(items, options, src, report), classes)
+
+
+@recognises('yolo', 'class names, and text lines of a class number and 4 or more numbers')
+def _recognise(src: str) -> Optional[str]:
+    files = files_below(src, ('.txt',)) if os.path.isdir(src) else []
+    files = [file for file in files if stem(file) not in NO_LABELS and file not in CLASS_FILES]
+    for file in files[:FIRST]:
+        path = os.path.join(src, file)
+        values = next(filter(None, (line.split() for line in read_text(path))), [''])
+        if len(values) >= 5 and whole(values[0]) is not None and all(
+                map(math.isfinite, map(number, values))):
+            _class_names(src, read_description(src))
+            return path
+    return None
 
 
 def _may_be_labels(src: str, file: str) -> bool:

@@ -8,10 +8,11 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from lib.dataset.importers.formats import coco
 from lib.dataset.importers.formats.coco import Id
-from lib.dataset.importers.readers.json_trees import Tree, json_paths, load_json, objects
+from lib.dataset.importers.readers.json_trees import (Tree, first_json, first_of, json_paths,
+                                                      load_json, mapping, objects)
 from lib.dataset.importers.readers.listed_frames import Frame, listed_clip
 from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Options, Report, Source, fitted,
-                                         number, whole)
+                                         number, recognises, whole)
 from lib.dataset.importers.paths import merged, parts_of
 from dff.errors import DataError, shown
 
@@ -139,3 +140,8 @@ def _boxes(tree: Tree, videos: Dict[Id, _Video], file: str, report: Report
                 report.skip('boxes: neither [x, y, width, height] nor null',
                             '%s, entry %d' % (place, frame))
     return found
+
+
+@recognises('youtube-vis', 'JSON whose videos have file_names')
+def _recognise(src: str) -> Optional[str]:
+    return first_json(src, lambda tree: 'file_names' in first_of(mapping(tree).get('videos')))

@@ -2,7 +2,7 @@
 import json
 import math
 import os
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from lib.dataset.importers.paths import files_below
 from dff.errors import DataError
@@ -34,6 +34,23 @@ def load_json(file: str) -> Any:
         raise DataError('cannot read %s: %s' % (file, error.strerror)) from None
     except (ValueError, RecursionError) as error:
         raise DataError('%s is not valid JSON: %s; export it anew' % (file, error)) from None
+
+
+def first_json(src: str, fits: Callable[[Any], Any]) -> Optional[str]:
+    """Return the first of a data set's JSON files if it is of a format, else None.
+
+    src: a file or a folder; fits: tells by what the file holds. Raises DataError where it cannot be
+    read.
+    """
+    files = [src] if os.path.isfile(src) and src.lower().endswith('.json') else []
+    if os.path.isdir(src):
+        files = [os.path.join(src, name) for name in files_below(src, ('.json',))]
+    return files[0] if files and fits(load_json(files[0])) else None
+
+
+def first_of(value: Any) -> Tree:
+    """Return the first entry of a list of JSON objects; {} where `value` is none, or empty."""
+    return mapping(value[0]) if isinstance(value, list) and value else {}
 
 
 def objects(value: Any, where: str, remedy: str) -> List[Tree]:

@@ -1,0 +1,312 @@
+"""Detections as labels: what our own importers read of them is what was detected."""
+import json
+import re
+
+import pytest
+
+from dff.errors import ConfigError, DataError
+from lib.dataset.exporters.exporter import export_labels
+from lib.dataset.exporters.results import read_results
+from lib.dataset.importers.model import IMPORTERS, Options, Report
+from tests.helpers.import_tools import image, run_import, video
+
+WIDTH, HEIGHT = 96, 64
+CLASSES = ['__background__', 'dog', 'red & "panda"']
+# {frame: [(class, score, box, track)]}
+SEEN = {
+    0: [('dog', .9, [10, 20, 29, 39], 3), ('red & "panda"', .8, [50.25, 5, 70.5, 30.75], 4)],
+    1: [('dog', .9, [12, 20, 31, 39], 3)],
+    2: [],
+    4: [('dog', .6, [0, 0, 95, 63], 3), ('dog', .3, [40, 40, 45, 45], None)]}
+
+
+def results(tmp_path, seen=None, name='%06d', **more):
+    seen = SEEN if seen is None else seen
+    frames = [{'frame': at, 'name': name % at, 'key': True, 'detections': [
+        dict({'class': label, 'score': score, 'box': box}, **({} if track is None else {'track': track}))
+        for label, score, box, track in found]} for at, found in seen.items()]
+    path = tmp_path / 'result.json'
+    path.write_text(json.dumps(dict({'classes': CLASSES, 'frames': frames}, **more)), encoding='utf-8')
+    return path
+
+
+@pytest.fixture(params=['images', 'video'])
+def frames(request, tmp_path):
+    """The folder that holds the frames, and the clip in it."""
+    if request.param == 'video':
+        return tmp_path / 'clips', video(tmp_path / 'clips' / 'walk.mp4', 5)
+    for at in range(5):
+        image(tmp_path / 'clips' / 'walk' / ('%06d.jpg' % at), HEIGHT, WIDTH)
+    return tmp_path / 'clips', tmp_path / 'clips' / 'walk'
+
+
+def export(tmp_path, frames, format_name, **options):
+    dst = tmp_path / 'labels'
+    export_labels(str(tmp_path / 'result.json'), str(frames), format_name, str(dst), **options)
+    return dst
+
+
+def read(format_name, src, **options):
+    """{(clip, frame): [(class, box, track)]} as the importer sees the labels, without empty frames."""
+    report, found = Report(), {}
+    source = IMPORTERS.get(format_name)(str(src), Options(**options), report)
+    for clip in source.clips:
+        labels = clip.open_labels()
+        for number in getattr(clip.media, 'numbers', range(clip.media.length)):
+            boxes = labels.boxes(number, HEIGHT, WIDTH)
+            if boxes:
+                found[clip.name, number] = [
+                    (box.name, [round(float(side), 4) for side in box[1:5]], box.track) for box in boxes]
+    assert not report.failures
+    return found, source.classes
+
+
+def expected(track=lambda track: track, clip='walk'):
+    return {(clip, at): [(label, box, track(number)) for label, _, box, number in found]
+            for at, found in SEEN.items() if found}
+
+
+@pytest.mark.parametrize('format_name', ['cvat', 'mot'])
+def test_tracks_come_back(tmp_path, frames, format_name):
+    results(tmp_path)
+    dst = export(tmp_path, frames[1], format_name)
+    found, classes = read(format_name, dst, frames=str(frames[0]))
+    assert found == expected(lambda track: track or 5)      # what was not tracked is one more object
+    assert classes == CLASSES[1:]
+
+
+def test_coco_comes_back(tmp_path, frames):
+    results(tmp_path)
+    dst = export(tmp_path, frames[1], 'coco')
+    if frames[1].is_dir():
+        found, classes = read('coco', dst, frames=str(frames[1]), clips=True)
+        assert found == expected(clip='labels')
+    else:
+        found, classes = read('coco', dst, clips=True)
+        assert found == expected()
+        assert len(list((dst / 'images').iterdir())) == len(SEEN)
+    assert classes == CLASSES[1:]
+    tree = json.loads((dst / 'annotations.json').read_text())
+    assert [entry['id'] for entry in tree['images']] == [1, 2, 3, 5]
+    assert {(entry['width'], entry['height']) for entry in tree['images']} == {(WIDTH, HEIGHT)}
+    assert [entry['attributes'] for entry in tree['annotations']] == [
+        {'track_id': 3}, {'track_id': 4}, {'track_id': 3}, {'track_id': 3}, {}]
+    assert tree['annotations'][1] == {
+        'id': 2, 'image_id': 1, 'category_id': 2, 'bbox': [50.25, 5, 21.25, 26.75], 'iscrowd': 0,
+        'area': 568.44, 'segmentation': [], 'score': .8, 'attributes': {'track_id': 4}}
+
+
+def test_yolo_comes_back(tmp_path, frames):
+    results(tmp_path)
+    dst = export(tmp_path, frames[1], 'yolo')
+    own = {'frames': str(frames[1])} if frames[1].is_dir() else {}
+    found, classes = read('yolo', dst, clips=True, **own)
+    assert found == expected(lambda track: None, 'labels' if own else 'walk')
+    assert classes == CLASSES[1:]
+    first, = dst.glob('*000001.txt')
+    assert first.read_text() == '0 0.22916667 0.46875000 0.20833333 0.31250000\n'
+    empty, = dst.glob('*000002.txt')
+    assert empty.read_text() == ''
+
+
+def test_labelme(tmp_path, frames):
+    results(tmp_path)
+    dst = export(tmp_path, frames[1], 'labelme')
+    files = sorted(dst.glob('[!.]*.json'))
+    assert [file.stem[-6:] for file in files] == ['000000', '000001', '000002', '000004']
+    tree = json.loads(files[0].read_text())
+    assert (dst / tree['imagePath']).is_file()
+    assert (tree['imageHeight'], tree['imageWidth'], tree['imageData']) == (HEIGHT, WIDTH, None)
+    assert tree['shapes'] == [
+        {'label': 'dog', 'points': [[10, 20], [30, 40]], 'group_id': 3, 'shape_type': 'rectangle', 'flags': {}},
+        {'label': 'red & "panda"', 'points': [[50.25, 5], [71.5, 31.75]], 'group_id': 4,
+         'shape_type': 'rectangle', 'flags': {}}]
+    assert json.loads(files[3].read_text())['shapes'][1]['group_id'] is None
+
+
+def test_cvat_has_key_frames_and_outside(tmp_path):
+    for at in range(6):
+        image(tmp_path / 'walk' / ('%d.png' % at), HEIGHT, WIDTH)
+    line = [10, 12, 14, 30, 32]       # the fourth is off the line
+    results(tmp_path, {at: [('dog', .9, [x, 5, x + 9, 20], 7)] for at, x in enumerate(line)}, '%d')
+    text = (export(tmp_path, tmp_path / 'walk', 'cvat') / 'walk.xml').read_text()
+    assert re.findall(r'frame="(\d)" outside="(\d)" occluded="0" keyframe="(\d)" xtl="([\d.]+)"', text) == [
+        ('0', '0', '1', '10.00'), ('1', '0', '0', '12.00'), ('2', '0', '1', '14.00'), ('3', '0', '1', '30.00'),
+        ('4', '0', '1', '32.00'), ('5', '1', '1', '32.00')]
+    assert '<size>6</size>' in text and '<stop_frame>5</stop_frame>' in text
+
+
+@pytest.mark.parametrize('numbers', [(0, 5, 10), (1, 2, 3), (10, 11, 12), (7, 9, 30)])
+@pytest.mark.parametrize('format_name', ['cvat', 'mot'])
+def test_images_of_any_numbers(tmp_path, format_name, numbers):
+    for number in numbers:
+        image(tmp_path / 'clips' / 'walk' / ('f%d.jpg' % number), HEIGHT, WIDTH)
+    path = results(tmp_path, {1: [('dog', .5, [1, 2, 3, 4], 1)], 2: [('dog', .5, [2, 2, 4, 4], 1)]})
+    path.write_text(path.read_text().replace('000001', 'f%d' % numbers[1]).replace('000002', 'f%d' % numbers[2]))
+    dst = export(tmp_path, tmp_path / 'clips' / 'walk', format_name)
+    source = IMPORTERS.get(format_name)(str(dst), Options(frames=str(tmp_path / 'clips')), Report())
+    labels = source.clips[0].open_labels()
+    boxes = [labels.boxes(number, HEIGHT, WIDTH) for number in source.clips[0].media.numbers]
+    assert [[box[1:5] for box in each] for each in boxes] == [[], [(1, 2, 3, 4)], [(2, 2, 4, 4)]]
+
+
+def test_a_track_that_changes_its_class_is_two(tmp_path):
+    video(tmp_path / 'clips' / 'walk.mp4', 3)
+    results(tmp_path, {0: [('dog', .5, [1, 2, 3, 4], 1)], 1: [(CLASSES[2], .5, [1, 2, 3, 4], 1)]})
+    dst = export(tmp_path, tmp_path / 'clips' / 'walk.mp4', 'cvat')
+    assert read('cvat', dst, frames=str(tmp_path / 'clips'))[0] == {
+        ('walk', 0): [('dog', [1, 2, 3, 4], 1)], ('walk', 1): [(CLASSES[2], [1, 2, 3, 4], 2)]}
+
+
+def test_import_to_train_on(tmp_path):
+    video(tmp_path / 'clips' / 'walk.mp4', 5)
+    results(tmp_path)
+    dst = export(tmp_path, tmp_path / 'clips' / 'walk.mp4', 'cvat', thresh=.5)
+    data = run_import('cvat', dst, tmp_path / 'out', frames=str(tmp_path / 'clips'), val=0)
+    assert data.boxes('VID_train_15frames')['train/walk/000004'] == [('dog', 0, 0, 95, 63)]
+
+
+def test_both_programs_write_what_is_read(tmp_path):
+    """The file of `dff run` has more keys for a live source."""
+    path = results(tmp_path)
+    tree = json.loads(path.read_text())
+    tree['frames'][0].update(latency=.1, dropped=0)
+    path.write_text(json.dumps(tree))
+    found = read_results(str(path), .7)
+    assert found.classes == CLASSES[1:] and [len(frame.detections) for frame in found.frames] == [2, 1, 0, 0]
+
+
+def set_at(tree, keys, value):
+    for key in keys[:-1]:
+        tree = tree[key]
+    tree[keys[-1]] = value
+
+
+BOX = ('frames', 0, 'detections', 0)
+
+
+@pytest.mark.parametrize('keys, value, said', [
+    (['classes'], 'dog', 'classes: expected a list'), (['classes'], ['a', 'b\n'], 'classes:'),
+    (['classes'], [None, {}], 'classes:'), (['frames'], {}, 'frames: expected'), (['frames'], [], 'at least one'),
+    (['frames', 0], 3, r'frames\[0\]: expected an object'), (['frames', 1, 'frame'], 0, 'a frame once'),
+    (['frames', 0, 'frame'], -1, r'frames\[0\]\.frame'), (['frames', 0, 'frame'], True, r'frames\[0\]\.frame'),
+    (['frames', 0, 'name'], None, r'frames\[0\]\.name'), (['frames', 0, 'name'], '000009', 'expected frame 0 to be'),
+    (['frames', 3, 'frame'], 99, 'expected frame 99'), (['frames', 0, 'detections'], None, 'expected a list'),
+    (BOX, [], 'an object'), (BOX + ('class',), '__background__', 'not the first'), (BOX + ('class',), [], r'\.class'),
+    (BOX + ('score',), 'x', r'\.score'), (BOX + ('box',), [1, 2, 3], r'\.box'),
+    (BOX + ('box',), [1, 2, float('nan'), 4], r'\.box'), (BOX + ('box',), [9, 2, 1, 4], 'x1 <= x2'),
+    (BOX + ('box',), [1, 2, 10 ** 400, 4], r'\.box'), (BOX + ('box',), [1, 2, 200, 4], '96x64 pixels'),
+    (BOX + ('track',), 'a', r'\.track'), (BOX + ('track',), 4, 'a track once')])
+def test_bad_detections(tmp_path, keys, value, said):
+    for at in range(5):
+        image(tmp_path / 'walk' / ('%06d.jpg' % at), HEIGHT, WIDTH)
+    path = results(tmp_path)
+    tree = json.loads(path.read_text())
+    set_at(tree, keys, value)
+    path.write_text(json.dumps(tree))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DataError, match=said) as caught:
+        export(tmp_path, tmp_path / 'walk', 'cvat')
+    assert '\n' not in str(caught.value) and len(str(caught.value)) < 900
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize('text', ['', '[' * 10 ** 5, '[]', 'null', '{"frames": 1', '\x00'])
+def test_no_results_file(tmp_path, text):
+    image(tmp_path / 'walk' / '0.jpg', HEIGHT, WIDTH)
+    (tmp_path / 'result.json').write_text(text)
+    with pytest.raises(DataError, match='result.json'):
+        export(tmp_path, tmp_path / 'walk', 'cvat')
+
+
+def test_classes_of_pixels_are_refused(tmp_path):
+    (tmp_path / 'result.json').write_text(json.dumps(
+        {'classes': ['a', 'b'], 'frames': [{'frame': 0, 'name': 'a', 'key': True, 'pixels': {}}]}))
+    image(tmp_path / 'walk' / 'a.jpg')
+    with pytest.raises(DataError, match='use a detector'):
+        export(tmp_path, tmp_path / 'walk', 'coco')
+
+
+@pytest.mark.parametrize('format_name', ['coco', 'yolo', 'labelme'])
+def test_a_shorter_video_leaves_nothing(tmp_path, format_name):
+    results(tmp_path)
+    clip = video(tmp_path / 'walk.mp4', 3)
+    with pytest.raises(DataError, match='1 frames of the detections are not in the video, the first is 4'):
+        export(tmp_path, clip, format_name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['result.json', 'walk.mp4']
+
+
+def test_what_is_there_stays(tmp_path):
+    results(tmp_path)
+    clip = video(tmp_path / 'walk.mp4', 5)
+    dst = export(tmp_path, clip, 'yolo')
+    with pytest.raises(DataError, match='--force replaces it'):
+        export(tmp_path, clip, 'coco')
+    assert (dst / 'classes.txt').is_file()
+    export(tmp_path, clip, 'mot', force=True)
+    assert not (dst / 'classes.txt').exists() and (dst / 'walk' / 'gt' / 'gt.txt').is_file()
+    (dst / '.export.json').unlink()
+    with pytest.raises(DataError, match='was not made by'):
+        export(tmp_path, clip, 'mot', force=True)
+    with pytest.raises(DataError, match='one inside the other'):
+        export_labels(str(tmp_path / 'result.json'), str(clip), 'mot', str(tmp_path), force=True)
+
+
+def test_other_refusals(tmp_path):
+    results(tmp_path)
+    with pytest.raises(ConfigError, match='coco, cvat, labelme, mot, yolo'):
+        export(tmp_path, tmp_path, 'voc')
+    with pytest.raises(DataError, match='--frames: expected a folder'):
+        export(tmp_path, tmp_path / 'none', 'coco')
+    for name in ('000000.jpg', '000000.png'):
+        image(tmp_path / 'walk' / name)
+    with pytest.raises(DataError, match='several'):
+        export(tmp_path, tmp_path / 'walk', 'coco')
+
+
+def test_an_image_named_like_a_list_of_yolo(tmp_path):
+    image(tmp_path / 'walk' / 'classes.jpg', HEIGHT, WIDTH)
+    path = results(tmp_path, {0: [('dog', .9, [1, 2, 3, 4], 1)]})
+    path.write_text(path.read_text().replace('000000', 'classes'))
+    with pytest.raises(DataError, match='rename it'):
+        export(tmp_path, tmp_path / 'walk', 'yolo')
+
+
+def test_several_corrected_clips_are_one_data_set(tmp_path):
+    """As docs/custom-dataset.md has it: every clip into a folder of fix/, fix/ imported."""
+    results(tmp_path)
+    for name in ('walk', 'run'):
+        clip = video(tmp_path / 'more' / (name + '.mp4'), 5)
+        export_labels(str(tmp_path / 'result.json'), str(clip), 'cvat', str(tmp_path / 'fix' / name))
+    data = run_import('cvat', tmp_path / 'fix', tmp_path / 'out', frames=str(tmp_path / 'more'), val=.5)
+    assert len(data.clips()) == 1 and data.classes == ['dog', 'red_&_"panda" red & "panda"']
+
+
+def test_no_name_is_not_the_working_folder(tmp_path, monkeypatch):
+    """An empty name, as of a shell's variable that is not set, must not replace what is there."""
+    results(tmp_path)
+    clip = video(tmp_path / 'walk.mp4', 5)
+    (tmp_path / 'here').mkdir()
+    (tmp_path / 'here' / 'precious').write_text('x')
+    monkeypatch.chdir(tmp_path / 'here')
+    for force in (False, True):
+        with pytest.raises(DataError, match='--output: expected the name'):
+            export_labels(str(tmp_path / 'result.json'), str(clip), 'cvat', '', force=force)
+        with pytest.raises(DataError, match='was not made by'):
+            export_labels(str(tmp_path / 'result.json'), str(clip), 'cvat', '.', force=force)
+        with pytest.raises(DataError, match='DST: expected the name'):
+            run_import('cvat', tmp_path / 'result.json', '', force=force)
+    assert (tmp_path / 'here' / 'precious').read_text() == 'x'
+
+
+def test_what_appears_meanwhile_stays(tmp_path, monkeypatch):
+    results(tmp_path)
+    clip = video(tmp_path / 'walk.mp4', 5)
+
+    def flush():
+        (tmp_path / 'labels').mkdir()
+        (tmp_path / 'labels' / 'precious').write_text('x')
+    monkeypatch.setattr('lib.dataset.exporters.exporter.flush_all', flush)
+    with pytest.raises(DataError, match='cannot write'):
+        export(tmp_path, clip, 'cvat')
+    assert sorted(path.name for path in (tmp_path / 'labels').iterdir()) == ['precious']

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.fuzz_checks import check_frame, check_label
+from benchmarks.fuzz_formats import FORMATS
 from lib.config.config import load_yaml, merge, update_from_file, update_from_settings, validate
 from lib.config.defaults import detection_defaults
 from lib.engine.checkpoint import find_checkpoint, load_params
@@ -258,6 +259,7 @@ TARGETS = {
         **{'000000': b'0 0.5 0.5 0.25 0.5\n'},
     ),
 }
+TARGETS.update((name, _importer(name, *good)) for name, good in FORMATS.items())
 
 
 def feed(name, content, folder):

@@ -104,3 +104,17 @@ def test_a_test_clip_that_is_trained_on(tmp_path, caplog):
     warn_of_trained_clips('VID_train_y+VID_train_x', test_set)
     assert re.search(r'suspicious: 1 of its 1 clips are in .*VID_train_x.txt too, which is trained on \(val/v\)',
                      caplog.text)
+
+
+def test_more_numbers_than_a_line_has_are_said_unless_a_folder_ends_in_them(tmp_path):
+    (tmp_path / 'ImageSets').mkdir()
+    list_file = tmp_path / 'ImageSets' / 'VID_train_x.txt'
+    list_file.write_text('a 1 0 2\nb 1 0 2 1 2 3 4\n')
+    with pytest.raises(DataError, match="line 2: expected 'clip_dir 1 frame_id clip_length', .*there are more "
+                                        "numbers than that; found 'b 1 0 2 1 2 3 4'"):
+        read_image_set(str(tmp_path / 'ImageSets'), 'VID_train_x')
+    (tmp_path / 'Data/VID/b 1 0 2 1').mkdir(parents=True)
+    assert read_image_set(str(tmp_path / 'ImageSets'), 'VID_train_x').entries[1].clip == 'b 1 0 2 1'
+    (tmp_path / 'ImageSets' / 'DET_x.txt').write_text('train/a 3 4 1\n')
+    with pytest.raises(DataError, match='line 1'):
+        read_image_set(str(tmp_path / 'ImageSets'), 'DET_x')

@@ -54,7 +54,8 @@ def test_blank_lines_carriage_returns_and_byte_order_mark(tmp_path):
     ('DET_x', ['a 1', 'b'],
      "DET_x.txt, line 2: expected 'path index', fields split by blanks, numbers below 1e9; found 'b'"),
     ('DET_x', ['a 1 10 300'],
-     "line 1: expected 'path index', fields split by blanks, numbers below 1e9; found 'a 1 10 300'"),
+     "line 1: expected 'path index', fields split by blanks, numbers below 1e9; there are more numbers than "
+     "that; found 'a 1 10 300'"),
     ('VID_train_15frames', ['a 1 0 5', 'a 1 2'],
      "line 2: expected 'clip_dir 1 frame_id clip_length', fields split by blanks, numbers below 1e9; found 'a 1 2'"),
     ('VID_train_15frames', ['a 1 5 5'],

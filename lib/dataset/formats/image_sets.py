@@ -30,6 +30,7 @@ FORMATS = {
 MAX_CLIP, MAX_FRAMES = 10 ** 6, 2 * 10 ** 6
 _TWO_FIELDS = re.compile(r'\s*(\S.*?)\s+(\d{1,9})')
 _FOUR_FIELDS = re.compile(r'\s*(\S.*?)\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})')
+_NUMBERS = re.compile(r'.*?\s(\d+(?:\s+\d+)+)')      # a path that ends in numbers of its own
 _ENDING = re.compile(r'\.jpe?g$', re.IGNORECASE)
 
 
@@ -83,8 +84,13 @@ def read_image_set(folder: str, name: str, report: ReportFunction = refuse) -> I
     entries: List[Entry] = []
     clips: Dict[Optional[str], Optional[str]] = {}        # one text for all frames of a clip
     _check_total(kind, lines, file)
+    data = os.path.join(os.path.dirname(os.path.abspath(folder)), 'Data', tree)
     for number, text in lines:
-        for entry in _parse_line(kind, text, '%s, line %d' % (file, number), number, report):
+        where = '%s, line %d' % (file, number)
+        if _has_too_much(kind, text, data):
+            _malformed(kind, text, where, report, '; there are more numbers than that')
+            continue
+        for entry in _parse_line(kind, text, where, number, report):
             entries.append(entry._replace(clip=clips.setdefault(entry.clip, entry.clip)))
     if kind == 'frames':
         entries = _with_clip_lengths(entries)
@@ -128,6 +134,17 @@ def _check_total(kind, lines, file):
         total += min(int(match.group(4)), MAX_CLIP) if match else 1
         if total > MAX_FRAMES:
             raise DataError('%s, line %d: the list holds more than %d frames' % (file, number, MAX_FRAMES))
+
+
+def _has_too_much(kind, text, data):
+    """Whether more numbers stand in a line than its form has, and no folder or file of `data` has a
+    name that ends in them.
+    """
+    match = (_FOUR_FIELDS if kind in ('training', 'videos') else _TWO_FIELDS).fullmatch(text)
+    if not match or not _NUMBERS.fullmatch(match.group(1)):
+        return False
+    path = os.path.join(data, _clean_path(match.group(1), kind))
+    return not os.path.exists(path if kind in ('training', 'videos') else path + '.JPEG')
 
 
 def _parse_line(kind, text, where, number, report):

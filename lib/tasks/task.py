@@ -118,8 +118,13 @@ def check_network(task: Task, cfg_path: str) -> None:
     task: of the command; cfg_path: the settings file, for the message.
     """
     symbol = task.config.symbol
-    for _, other in () if symbol in SYMBOLS else TASKS.items():
-        other.load_symbols()
+    try:
+        SYMBOLS.get(symbol)
+    except ConfigError:       # it lists the networks of this task
+        for _, other in TASKS.items():
+            other.load_symbols()
+        if symbol not in SYMBOLS:
+            raise
     owner = SYMBOLS.get(symbol).__module__.split('.')[0]      # a plugin's network is of no task
     if owner in TASKS and owner != task.name:
         raise ConfigError(

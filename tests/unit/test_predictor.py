@@ -124,7 +124,7 @@ def test_an_error_while_reading_ends_the_clip():
 
 
 def test_bad_intervals():
-    with pytest.raises(ConfigError, match='must be 1 or more, found 0'):
+    with pytest.raises(ConfigError, match='must be a whole number, 1 or more, found 0'):
         detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=0)
     with pytest.raises(ConfigError, match='interval of 2 or more, found 1'):
         detector('dff_rfcn', tiny.tiny_config('dff_rfcn'), interval=1, batch=True)

@@ -56,27 +56,9 @@ def make_model(
     Raises ExportError where the checker of the standard, or its inference of shapes, refuses it.
     """
     import onnx
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
-    nodes = [
-        helper.make_node(
-            each.operator,
-            each.inputs,
-            each.outputs,
-            name=each.name,
-            **{
-                key: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
-                for key, value in each.attributes.items()
-            },
-        )
-        for each in build.operations
-    ]
-    used = {value for each in build.operations for value in each.inputs}
-    constants = [
-        numpy_helper.from_array(np.ascontiguousarray(value), key)
-        for key, value in build.constants.items()
-        if key in used
-    ]
+    nodes, constants = _nodes(build)
     ends = [
         [
             helper.make_tensor_value_info(
@@ -102,6 +84,32 @@ def make_model(
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError('%s is no valid ONNX graph: %s' % (name, error)) from error
     return model
+
+
+def _nodes(build):
+    """([NodeProto], [TensorProto] of the constants that they use) of a Builder."""
+    from onnx import helper, numpy_helper
+
+    nodes = [
+        helper.make_node(
+            each.operator,
+            each.inputs,
+            each.outputs,
+            name=each.name,
+            **{
+                key: numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+                for key, value in each.attributes.items()
+            },
+        )
+        for each in build.operations
+    ]
+    used = {value for each in build.operations for value in each.inputs}
+    constants = [
+        numpy_helper.from_array(np.ascontiguousarray(value), key)
+        for key, value in build.constants.items()
+        if key in used
+    ]
+    return nodes, constants
 
 
 def write_model(model, path):

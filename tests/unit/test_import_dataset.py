@@ -56,7 +56,8 @@ def test_command_line(src, tmp_path):
     stamp = json.loads((out / 'import.json').read_text())
     assert (stamp['format'], stamp['source'], stamp['frames']) == ('mot', str(src), {'train': 6, 'val': 3})
     status, printed, errors = run_script('tools/import_dataset.py', 'mot', src, out)
-    assert (status, printed, errors) == (2, '', 'error: %s exists already; --force replaces it' % out)
+    assert (status, printed, errors) == (
+        2, '', 'error: %s exists already; --force replaces it, and all that was changed in it' % out)
     assert run_script('tools/import_dataset.py', 'mot', src, out, '--force', '--copy')[0] == 0
     assert not any(path.is_symlink() for path in out.rglob('*.JPEG')) and not list(tmp_path.glob('.my data*'))
 

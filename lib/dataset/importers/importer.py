@@ -5,11 +5,10 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 from lib.dataset import archives
+from lib.dataset.destination import Destination
 from lib.dataset.formats import image_set_maker
 from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.image_sets import read_image_set
@@ -21,7 +20,6 @@ from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
 from lib.dataset.importers.summary import Lists, summary
 from dff.errors import DataError
-from dff.files import flush_all
 
 STAMP, SHEET = 'import.json', 'contact_sheet.png'
 
@@ -51,7 +49,7 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
         raise DataError('--frames: expected a folder of images, of videos or of folders of images; found none at %s'
                         % options.frames)
     roots = [src] + ([options.frames] if options.frames else [])
-    _check_destination(dst, roots, options.force)
+    _destination(dst).check(roots, options.force)
     report, why = Report(), []
     with contextlib.ExitStack() as stack:
         place = src
@@ -120,7 +118,7 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
     if not os.path.isdir(src):
         _refuse_media_outside(source.clips, src, options.frames)
     clips = split(source.clips, options, report)
-    with _replacing(dst) as folder:
+    with _destination(dst).replacing() as folder:
         layout = Layout(folder, options.classes, options.copy, report)
         layout.write(clips)
         written = layout.written
@@ -160,56 +158,8 @@ def _refuse_media_outside(clips: Sequence[Clip], file: str, frames: Optional[str
                 raise DataError('%s is refused: it leads to a file outside the data set, by a link' % path)
 
 
-def _check_destination(dst: str, sources: Sequence[str], force: bool) -> None:
-    """DataError unless `dst` is free, or an import to replace, and neither it nor a source lies
-    inside the other.
-    """
-    if not dst:
-        raise DataError('DST: expected the name of a folder to make, found none')
-    target = os.path.realpath(dst)
-    for source in map(os.path.realpath, sources):
-        if os.path.commonpath([source, target]) in (source, target):
-            raise DataError('the source %s and the destination %s lie one inside the other; choose another destination'
-                            % (source, dst))
-    if not os.path.lexists(dst) or (os.path.isdir(dst) and not os.listdir(dst)):
-        return
-    if not os.path.isfile(os.path.join(dst, STAMP)):
-        raise DataError('%s exists and was not made by tools/import_dataset.py (no %s): choose another destination, or '
-                        'remove it' % (dst, STAMP))
-    if not force:
-        raise DataError('%s exists already; --force replaces it' % dst)
-
-
-def _remove(folder: str) -> None:
-    """Remove an import, or an empty folder; OSError for a folder that holds anything else."""
-    if os.path.isfile(os.path.join(folder, STAMP)):
-        shutil.rmtree(folder)
-    else:
-        os.rmdir(folder)
-
-
-@contextlib.contextmanager
-def _replacing(dst: str) -> Iterator[str]:
-    """Yield a new folder beside `dst`, which takes its place at the end; after an error nothing of
-    it stays.
-    """
-    target = os.path.realpath(dst)
-    parent = os.path.dirname(target)
-    temporary = None
-    try:
-        os.makedirs(parent, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix='.%s.' % os.path.basename(target), dir=parent)
-        os.chmod(temporary, 0o755)
-        yield temporary
-        flush_all()
-        if os.path.isdir(target):
-            _remove(target)
-        os.rename(temporary, target)
-    except OSError as error:
-        raise DataError('cannot write %s: %s' % (dst, error.strerror)) from None
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+def _destination(dst: str) -> Destination:
+    return Destination(dst, STAMP, 'tools/import_dataset.py', 'DST')
 
 
 def _class_lines(options: Options, listed: Sequence[str], written: Written) -> List[str]:

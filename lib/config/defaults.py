@@ -80,6 +80,7 @@ def _network():
         'RFCN_GROUP_SIZE': 7,                        # bins along each side of a RoI
         # For the symbols resnet_v1_rfcn and resnet_v1_flownet_rfcn, whose size is a setting:
         'backbone': 'resnet_v1', 'depth': 101, 'width': 1.0, 'flow_width': 1.0,
+        'stem_width': 0.0,                           # of conv1 alone; 0: as width
         # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
         'flow': 'flownet',
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)

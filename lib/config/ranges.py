@@ -62,6 +62,7 @@ RANGES: Dict[str, Range] = {
     'network.RFCN_GROUP_SIZE': Range(1, 100),
     'network.depth': Range(1, 1000),
     'network.width': Range(0, 16, open_low=True), 'network.flow_width': Range(0, 16, open_low=True),
+    'network.stem_width': Range(0, 16),
     'dataset.NUM_CLASSES': Range(2, SIDE, note='in detection with the background'),
     'dataset.MOTION': Range(0, SIDE),
     'TRAIN.lr': ABOVE_0, 'TRAIN.lr_factor': Range(0, 1, open_low=True),

@@ -28,8 +28,9 @@ class SymbolBase:
         """
         network = cfg.network
         if self.depth is not None:
-            given = (network.backbone, network.depth, network.width, network.flow_width, network.flow)
-            if given != ('resnet_v1', self.depth, 1.0, 1.0, 'flownet'):
+            given = (network.backbone, network.depth, network.width, network.stem_width or network.width,
+                     network.flow_width, network.flow)
+            if given != ('resnet_v1', self.depth, 1.0, 1.0, 1.0, 'flownet'):
                 raise ConfigError(
                     'the network %s has a fixed size: depth %d, width 1, flow flownet, flow_width '
                     '1. For another, set symbol to %s'

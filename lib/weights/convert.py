@@ -14,11 +14,17 @@ from dff.files import file_sha256, write_json
 from dff.image import to_tensor
 from lib.weights.convention import BYTE, ONE
 from lib.weights.flow import FlowNet
-from lib.weights.resnet import ResNet
+from lib.weights.resnet import ResNet, graph_family
 from lib.weights.torch_import import import_torch
 
 TARGETS = {'resnet_v1_%d' % depth: depth for depth in sorted(STAGES)}
 TARGETS['flownet'] = None
+# What such a file does not say of its images, and what to do where it is otherwise.
+_ASSUMED = {
+    'bgr': 'assumed: it was trained on BGR pixels minus 104, 117, 123, as ImageNet networks of Caffe are',
+    'rgb': 'assumed: it was trained on RGB pixels, scaled as those of torchvision; --caffe_style if on BGR pixels '
+           'minus 104, 117, 123',
+}
 TOLERANCE = 1e-4       # of the parity check, relative to the largest value
 IMAGE_SHAPE = (128, 128, 3)
 # params: {'arg:name' or 'aux:name': array}; rows: (our layer, shape of its weight, their names of its parts);
@@ -43,13 +49,18 @@ def convert(source, target, means=None, caffe_style=False):
     """
     kind = FlowNet() if TARGETS[target] is None else ResNet(TARGETS[target])
     family, prefix = _find_family(source, kind, target)
-    family = kind.adapted(family, source.author, caffe_style)
+    by_graph = family is None
+    if by_graph:
+        kind, family, source = _by_graph(source, target, caffe_style)
+    else:
+        family = kind.adapted(family, source.author, caffe_style)
     means = tuple(kind.means(family.convention) if means is None else means)
 
     def names(layer):
         return {part: prefix + name for part, name in kind.names(family, layer).items()}
 
-    _check_complete(source, kind, family, prefix, target, names)
+    if not by_graph:
+        _check_complete(source, kind, family, prefix, target, names)
     _check_shapes(source, kind, family, names)
     params, rows, used, initialised = {}, [], set(), []
     for layer in kind.layers:
@@ -64,12 +75,22 @@ def convert(source, target, means=None, caffe_style=False):
             initialised.append((layer.conv + '_bias', '0'))
     initialised += kind.absent
     error = _parity(source, kind, family, names, params, means)
+    notes = _notes(family.convention, means) + ([_ASSUMED[family.convention.order]] if by_graph else [])
     return Converted(family.title, params, rows, sorted(set(source.tensors) - used), initialised,
-                     kind.settings(family, means), _notes(family.convention, means), error)
+                     kind.settings(family, means), notes, error)
+
+
+def _by_graph(source, target, caffe_style):
+    """(ResNet, Family, Source) of a file whose names tell nothing."""
+    caffe_style = caffe_style or str(source.path).endswith('.caffemodel')
+    kind, family, tensors = graph_family(source.network, source.path, caffe_style)
+    if kind.depth != TARGETS[target]:
+        raise CheckpointError('%s (%s) is no %s: it is a resnet_v1_%d' % (source.path, family.title, target, kind.depth))
+    return kind, family, source._replace(tensors=tensors)
 
 
 def _find_family(source, kind, target):
-    """(family, what stands before its names) of a file."""
+    """(family, what stands before its names) of a file; (None, '') of a ResNet that its graph has to tell."""
     for family in kind.families:
         prefixes = {name[:-len(family.example)] for name in source.tensors if name.endswith(family.example)}
         prefixes = sorted(prefix for prefix in prefixes if not prefix or prefix.endswith('.'))
@@ -83,6 +104,8 @@ def _find_family(source, kind, target):
         _refuse_others(source, kind, prefixes[0])
         return family, prefixes[0]
     _refuse_others(source, kind, '')
+    if source.network and source.network.layers and TARGETS[target] is not None:
+        return None, ''
     raise CheckpointError(
         '%s holds no %s under names of a known framework; it begins with %s. Known: %s'
         % (source.path, target, ', '.join(sorted(source.tensors)[:4]), '; '.join(

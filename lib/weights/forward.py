@@ -82,7 +82,8 @@ def resnet_feature(image, target, names, tensors, family, means):
     for layer in target.layers:
         units.setdefault((layer.stage, layer.unit), {})[layer.branch] = layer
     stem = units.pop((1, 0))['']
-    body = _max_pool(np.maximum(conv_norm(network_input(image, family.convention, means, 3), stem, stride=2), 0))
+    body = np.maximum(conv_norm(network_input(image, family.convention, means, 3), stem, stride=2), 0)
+    body = _max_pool(body, target.pool_pad)
     for (stage, unit), branches in units.items():
         stride = 2 if unit == 0 and stage in (3, 4) else 1
         shortcut = conv_norm(body, branches['1'], stride) if '1' in branches else body
@@ -145,9 +146,9 @@ def _halve(values):
     return (values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]) / 4
 
 
-def _max_pool(data):
-    """3x3, stride 2, padding 1."""
-    padded = np.pad(data, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    height, width = ((side - 1) // 2 + 1 for side in data.shape[2:])
+def _max_pool(data, pad):
+    """3x3, stride 2, padding 1; or padding 0 and the size rounded up, as in Caffe."""
+    padded = np.pad(data, ((0, 0), (0, 0), (pad, 2 - pad), (pad, 2 - pad)), constant_values=-np.inf)
+    height, width = ((side - 1) // 2 + 1 if pad else (side - 2) // 2 + 1 for side in data.shape[2:])
     return np.max([padded[:, :, row:row + 2 * height - 1:2, column:column + 2 * width - 1:2]
                    for row in range(3) for column in range(3)], axis=0)

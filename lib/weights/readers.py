@@ -3,13 +3,14 @@ import os
 from collections import namedtuple
 
 from dff.errors import CheckpointError
+from lib.weights.layers import Network
 from lib.weights.registry import READERS
 
-# author: what the file says of its origin, '' where it says nothing.
-Source = namedtuple('Source', 'path tensors author')
+# author: what the file says of its origin, '' where it says nothing; network: how its layers are connected, a
+# lib.weights.layers.Network, or None where the kind of file does not tell.
+Source = namedtuple('Source', 'path tensors author network', defaults=(None,))
 REFUSED = {'.h5': 'HDF5 models of Caffe are not read; save the network as a binary .caffemodel',
-           '.ckpt': 'TensorFlow has no release of these networks that fits',
-           '.onnx': 'ONNX files fold the names away; use the checkpoint that they were made from'}
+           '.ckpt': 'TensorFlow has no release of these networks that fits'}
 
 
 def read_source(path):
@@ -27,7 +28,10 @@ def read_source(path):
         content = READERS.get(extension)(path)
     except OSError as error:
         raise CheckpointError('cannot read %s: %s' % (path, error.strerror or error)) from error
+    network = content if isinstance(content, Network) else None
+    if network:
+        content = network.tensors
     tensors, author = content if isinstance(content, tuple) else (content, '')
     if not tensors:
         raise CheckpointError('%s holds no tensors under names' % path)
-    return Source(path, tensors, author)
+    return Source(path, tensors, author, network)

@@ -8,6 +8,7 @@ import numpy as np
 from lib.symbols.backbones.resnet_v1 import BN_EPS, STAGES, resnet_v1, unit_name
 from lib.weights.convention import IMAGENET_MEANS, IMAGENET_STDS, ONE, PIXEL_MEANS, Convention, first_layer
 from lib.weights.forward import resnet_feature
+from lib.weights.resnet_graph import recognise
 
 # A layer: our names of its convolution and normalisation, its stage (1: the stem), its unit's index, its branch.
 Layer = namedtuple('Layer', 'conv norm stage unit branch')
@@ -16,13 +17,19 @@ Layer = namedtuple('Layer', 'conv norm stage unit branch')
 Family = namedtuple('Family', 'title convention stride_in_3x3 example names')
 
 
-def layers(depth):
-    """Every convolution of ResNet-v1 with its normalisation, as Layers."""
+def layers(depth, other_stem=False):
+    """Return every convolution of ResNet-v1 with its normalisation, as Layers.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        other_stem: whether the stem's width is not that of the rest, so that the first unit needs a
+            convolution in its shortcut at any depth.
+    """
     stages, bottleneck = STAGES[depth]
     found = [Layer('conv1', 'bn_conv1', 1, 0, '')]
     for stage, units in enumerate(stages, start=2):
         for unit in range(units):
-            has_shortcut = unit == 0 and (bottleneck or stage > 2)
+            has_shortcut = unit == 0 and (bottleneck or stage > 2 or other_stem)
             for branch in (['1'] if has_shortcut else []) + ['2a', '2b'] + (['2c'] if bottleneck else []):
                 name = '%d%s_branch%s' % (stage, unit_name(depth, stage, unit), branch)
                 found.append(Layer('res' + name, 'bn' + name, stage, unit, branch))
@@ -114,6 +121,7 @@ def _own(layer, depth):
 
 
 _MSRA = Convention('bgr', PIXEL_MEANS, ONE)
+_BVLC = Convention('bgr', (104.0, 117.0, 123.0), ONE)
 _DETECTRON = Convention('bgr', IMAGENET_MEANS, ONE)
 _TORCHVISION = Convention('rgb', IMAGENET_MEANS, IMAGENET_STDS)
 FAMILIES = [
@@ -142,14 +150,44 @@ OTHER_ARCHITECTURES = [   # a part of a name, and what it tells
 ]
 
 
+def graph_family(network, path, caffe_style):
+    """Return a ResNet-v1 under any names, recognised by its graph: (ResNet, Family, tensors).
+
+    Args:
+        network: lib.weights.layers.Network.
+        path: of its file, for messages.
+        caffe_style: whether it sees BGR images without scaling; else RGB ones, scaled as
+            torchvision's.
+
+    Raises:
+        CheckpointError: the network is no ResNet-v1 of ours.
+    """
+    found = recognise(network, path)
+    tensors = dict(network.tensors)
+    for name, eps in found.eps.items():
+        # Ours divides by sqrt(var + BN_EPS), theirs by sqrt(var + eps).
+        var = found.parts[name]['var']
+        tensors[var] = tensors[var] + np.float32(eps - BN_EPS)
+    family = Family('a ResNet-v1, recognised by its graph', _BVLC if caffe_style else _TORCHVISION,
+                    found.stride_in_3x3, '', lambda layer, depth: found.parts[layer.conv])
+    return ResNet(found.depth, found.width, found.stem_width, found.pool_pad), family, tensors
+
+
 class ResNet:
-    """ResNet-v1 of one depth, as something that a file is converted to."""
+    """ResNet-v1 of one depth, as something that a file is converted to.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        width, stem_width: as network.width and network.stem_width.
+        pool_pad: padding of the first pooling, which both networks of the parity check have.
+    """
 
     families, other_architectures = FAMILIES, OTHER_ARCHITECTURES
     inputs, absent = ('data',), []
 
-    def __init__(self, depth):
-        self.depth, self.layers = depth, layers(depth)
+    def __init__(self, depth, width=1.0, stem_width=0.0, pool_pad=1):
+        self.depth, self.layers = depth, layers(depth, stem_width not in (0.0, width))
+        self.width, self.stem_width, self.pool_pad = width, stem_width, pool_pad
 
     def names(self, family, layer):
         """{part: their name} of a layer."""
@@ -178,6 +216,9 @@ class ResNet:
         settings = {'network.PIXEL_MEANS': [round(float(mean), 3) for mean in means]}
         if STAGES[self.depth][1] and family.stride_in_3x3:
             settings['network.STRIDE_IN_3X3'] = True
+        if (self.width, self.stem_width or self.width) != (1.0, 1.0):
+            settings.update({'network.depth': self.depth, 'network.width': self.width,
+                             'network.stem_width': self.stem_width})
         return settings
 
     def other_size(self, family, has):
@@ -196,7 +237,8 @@ class ResNet:
 
     def symbol(self, family):
         """The network that the parity check runs, of input `data`."""
-        return resnet_v1(mx.sym.Variable('data'), self.depth, stride_in_3x3=family.stride_in_3x3)
+        return resnet_v1(mx.sym.Variable('data'), self.depth, self.width, stride_in_3x3=family.stride_in_3x3,
+                         pool_pad=self.pool_pad, stem_width=self.stem_width)
 
     def reference(self, images, names, tensors, family, means):
         """Return [res5c_relu] of the first of `images`, through the foreign network.
@@ -210,7 +252,7 @@ class ResNet:
 
         A bias goes into the mean of the normalisation that follows it; a normalisation without
         statistics is a scale and a shift (BatchNorm with mean 0 and the variance for which it
-        divides by exactly 1).
+        divides by exactly 1), and so is one that was folded into the convolution.
 
         Args:
             layer: Layer.
@@ -221,7 +263,8 @@ class ResNet:
         weight, filters = tensors['weight'], len(tensors['weight'])
         weight, shift = first_layer(weight, convention, means) if layer.stage == 1 else (weight, 0)
         mean = tensors.get('mean', np.zeros(filters)) - shift - tensors.get('bias', 0)
-        values = {'arg:%s_weight' % layer.conv: weight, 'arg:%s_gamma' % layer.norm: tensors['gamma'],
-                  'arg:%s_beta' % layer.norm: tensors['beta'], 'aux:%s_moving_mean' % layer.norm: mean,
+        values = {'arg:%s_weight' % layer.conv: weight,
+                  'arg:%s_gamma' % layer.norm: tensors.get('gamma', np.ones(filters)),
+                  'arg:%s_beta' % layer.norm: tensors.get('beta', np.zeros(filters)), 'aux:%s_moving_mean' % layer.norm: mean,
                   'aux:%s_moving_var' % layer.norm: tensors.get('var', np.full(filters, 1 - BN_EPS))}
         return {name: np.ascontiguousarray(value, np.float32) for name, value in values.items()}

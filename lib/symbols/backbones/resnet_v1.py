@@ -11,7 +11,8 @@ STAGES = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False),
 BN_EPS = 1e-5
 
 
-def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False, pool_pad=1):
+def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False, pool_pad=1,
+              stem_width=0.0):
     """Return the feature map `res5c_relu` of images [N, 3, H, W]: [N, C, H/16, W/16], C = 2048
     (512 below depth 50) * width.
 
@@ -23,15 +24,17 @@ def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False
         stride_in_3x3: bottleneck units halve the size in their 3x3 convolution, as torchvision's
             weights expect, and not in their first 1x1 convolution.
         pool_pad: padding of pool1; with 0 its size is rounded up instead, as in the Caffe release.
+        stem_width: factor on the number of channels of conv1; 0: `width`.
     """
     stages, bottleneck = _layout(depth)
     base = channels(64, width, 'network.width')
+    stem = channels(64, stem_width or width, 'network.stem_width' if stem_width else 'network.width')
 
-    body = _conv_bn(data, 'conv1', 'bn_conv1', base, 7, stride=2, global_stats=global_stats)
+    body = _conv_bn(data, 'conv1', 'bn_conv1', stem, 7, stride=2, global_stats=global_stats)
     body = mx.sym.Activation(body, act_type='relu', name='conv1_relu')
     body = mx.sym.Pooling(body, pool_type='max', kernel=(3, 3), stride=(2, 2), pad=(pool_pad, pool_pad),
                          pooling_convention='valid' if pool_pad else 'full', name='pool1')
-    filters_in = base
+    filters_in = stem
     for stage, units in enumerate(stages, start=2):
         filters = base * 2 ** (stage - 2)
         for index in range(units):
@@ -45,7 +48,9 @@ def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False
 
 @BACKBONES.register('resnet_v1')
 class ResNetV1:
-    """The backbone that network.backbone resnet_v1 names; network.depth, width and STRIDE_IN_3X3 set its form.
+    """The backbone that network.backbone resnet_v1 names.
+
+    network.depth, width, stem_width and STRIDE_IN_3X3 set its form.
 
     A backbone of your own has the same three methods.
 
@@ -65,7 +70,7 @@ class ResNetV1:
         of the first pooling.
         """
         return resnet_v1(data, self.network.depth, self.network.width, global_stats,
-                         self.network.STRIDE_IN_3X3, pool_pad)
+                         self.network.STRIDE_IN_3X3, pool_pad, self.network.stem_width)
 
     def channels(self):
         """Return how many channels the feature map has."""

@@ -85,7 +85,8 @@ def _by_graph(source, target, caffe_style):
     caffe_style = caffe_style or str(source.path).endswith('.caffemodel')
     kind, family, tensors = graph_family(source.network, source.path, caffe_style)
     if kind.depth != TARGETS[target]:
-        raise CheckpointError('%s (%s) is no %s: it is a resnet_v1_%d' % (source.path, family.title, target, kind.depth))
+        raise CheckpointError('%s (%s) is no %s: it is a resnet_v1_%d'
+                              % (source.path, family.title, target, kind.depth))
     return kind, family, source._replace(tensors=tensors)
 
 

@@ -265,6 +265,7 @@ class ResNet:
         mean = tensors.get('mean', np.zeros(filters)) - shift - tensors.get('bias', 0)
         values = {'arg:%s_weight' % layer.conv: weight,
                   'arg:%s_gamma' % layer.norm: tensors.get('gamma', np.ones(filters)),
-                  'arg:%s_beta' % layer.norm: tensors.get('beta', np.zeros(filters)), 'aux:%s_moving_mean' % layer.norm: mean,
+                  'arg:%s_beta' % layer.norm: tensors.get('beta', np.zeros(filters)),
+                  'aux:%s_moving_mean' % layer.norm: mean,
                   'aux:%s_moving_var' % layer.norm: tensors.get('var', np.full(filters, 1 - BN_EPS))}
         return {name: np.ascontiguousarray(value, np.float32) for name, value in values.items()}

@@ -219,18 +219,21 @@ def _check_unit(walk, unit, bottleneck, filters, halves):
     kernels = (1, 3, 1) if bottleneck else (3, 3)
     counts = (filters, filters, 4 * filters)[:len(kernels)]
     if len(unit.main) != len(kernels):
-        walk.refuse(unit.main[0], 'begins a unit of %d convolutions, others have %d' % (len(unit.main), len(kernels)))
+        walk.refuse(unit.main[0], 'begins a unit of %d convolutions, others have %d'
+                    % (len(unit.main), len(kernels)))
     for conv, kernel, count in zip(unit.main, kernels, counts):
         if not conv.is_of(kernel, *((1, 2) if halves else (1,))):
             has = conv.layer.attributes
             walk.refuse(conv, 'has kernel %d, stride %d, groups %d; expected were kernel %d, stride %s, no groups' % (
                 has['kernel'], has['stride'], has['group'], kernel, '1 or 2' if halves else '1'))
         if len(_weight(walk, conv)) != count:
-            walk.refuse(conv, 'has %d channels; expected were %d (a wide network?)' % (len(_weight(walk, conv)), count))
+            walk.refuse(conv, 'has %d channels; expected were %d (a wide network?)'
+                        % (len(_weight(walk, conv)), count))
     strides = [conv.layer.attributes['stride'] for conv in unit.main]
     if sum(stride == 2 for stride in strides) != int(halves):
         walk.refuse(unit.main[0], 'begins a unit with strides %s' % strides)
     if unit.shortcut is not None and not unit.shortcut.is_of(1, 2 if halves else 1):
-        walk.refuse(unit.shortcut, 'is a shortcut that is not a 1x1 convolution of the stride of its unit (a ResNet-D?)')
+        walk.refuse(unit.shortcut, 'is a shortcut that is not a 1x1 convolution of its unit\'s stride '
+                                  '(a ResNet-D?)')
     if halves and unit.shortcut is None:
         walk.refuse(unit.main[0], 'begins a stage without a convolution in the shortcut')

@@ -146,6 +146,7 @@ def write_onnx(onnx, path, net):
             kinds = {'relu': 'Relu', 'add': 'Add', 'same': 'Identity', 'pool': 'GlobalAveragePool'}
             nodes.append(onnx.helper.make_node(kinds[kind], inputs, [output], name=name))
     value = onnx.helper.make_tensor_value_info
-    graph = onnx.helper.make_graph(nodes, 'net', [value('picture', 1, [1, 3, 128, 128])], [value('mean', 1, None)], tensors)
+    graph = onnx.helper.make_graph(nodes, 'net', [value('picture', 1, [1, 3, 128, 128])],
+                                   [value('mean', 1, None)], tensors)
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 13)]), str(path))
     return path

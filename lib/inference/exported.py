@@ -3,7 +3,7 @@
     model.json                what it is, and its settings: classes, pixel means, SCALES, key-frame interval, thresholds
     <name>.<operators>.json   its test networks, batch normalisation folded: `frame`, or `key` and `current` of DFF; of
                               native operators and of MXNet's own, the first where they are built
-    model-0000.params         their parameters
+    model-0000.params         their parameters; or, a quarter of that in size, model-0000.npz (lib/inference/compact.py)
 """
 import functools
 import json
@@ -17,6 +17,7 @@ from lib.engine.param_shapes import check_params
 from lib.graph.inference_graph import fold_batch_norm
 from lib.graph.network_rules import check_nodes
 from lib.graph.symbol_file import read_symbol
+from lib.inference.compact import FILE as COMPACT, load_compact, save_compact
 from lib.inference.exported_check import Fit, check_settings, mxnet_refusing
 from lib.inference.exported_check import largest_input as largest_of
 from lib.inference.key_frames import input_format
@@ -32,7 +33,7 @@ INPUTS = ('data', 'im_info', 'data_key', 'feat_key', 'softmax_label')     # the 
 NATIVE, BUILT_IN = 'native', 'built_in'
 
 
-def export_model(config, instance, arg_params, aux_params, classes, folder, source):
+def export_model(config, instance, arg_params, aux_params, classes, folder, source, compact=False):
     """Write a network with its parameters into a folder.
 
     Args:
@@ -42,6 +43,7 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         classes: what dataset.CLASSES shall list.
         folder: made if needed.
         source: what messages call the parameters, and what model.json keeps of their origin.
+        compact: weights as 8-bit integers (lib/inference/compact.py).
 
     Raises CheckpointError where parameters are missing or a file cannot be written.
     """
@@ -54,8 +56,7 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         texts[BUILT_IN] = folded()
     if loader.load():
         texts[NATIVE] = folded()
-    arrays = {'arg:' + name: mx.nd.array(value) for name, value in params.items()}
-    save_arrays(file_name(os.path.join(folder, 'model'), 0), arrays)
+    _save_params(folder, params, compact)
     index = {'format': FORMAT, 'networks': sorted(texts[BUILT_IN]), 'operators': sorted(texts), 'made_from': source,
              'settings': _settings(config, classes)}
     files = {'%s.%s.json' % (name, operators): text
@@ -67,6 +68,19 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
                 stream.write(text)
     except OSError as error:
         raise CheckpointError('cannot write %s: %s' % (os.path.join(folder, name), error.strerror)) from error
+
+
+def _save_params(folder, params, compact):
+    """The parameters in one of their two forms; the other, of an earlier export, goes."""
+    whole = file_name(os.path.join(folder, 'model'), 0)
+    if compact:
+        os.makedirs(folder, exist_ok=True)
+        save_compact(folder, params)
+    else:
+        save_arrays(whole, {'arg:' + name: mx.nd.array(value) for name, value in params.items()})
+    other = whole if compact else os.path.join(folder, COMPACT)
+    if os.path.exists(other):
+        os.remove(other)
 
 
 def _input_shapes(config, instance):
@@ -134,7 +148,10 @@ def load_exported(folder, network):
     paths = {name: os.path.join(folder, '%s.%s.json' % (name, operators)) for name in index['networks']}
     symbols = {name: (path, read_symbol(path, check_nodes)) for name, path in paths.items()}
     prefix = os.path.join(folder, 'model')
-    params, source = load_params(prefix, 0), file_name(prefix, 0)
+    if os.path.isfile(os.path.join(folder, COMPACT)):
+        params, source = (load_compact(folder), {}), os.path.join(folder, COMPACT)
+    else:
+        params, source = load_params(prefix, 0), file_name(prefix, 0)
     fit = Fit(symbols, index['settings'], network.recognises, params[0], source)
     fit(*largest_of(index['settings']))
     return _Exported(network, {name: symbol for name, (_, symbol) in symbols.items()}, fit, source), params, source

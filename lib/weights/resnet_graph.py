@@ -86,9 +86,14 @@ class _Walk:
 
     def __init__(self, network, path):
         self.network, self.path, self.readers = network, path, {}
+        made = set()
         for layer in network.layers:
             for name in layer.inputs:
                 self.readers.setdefault(name, []).append(layer)
+            for name in layer.outputs:
+                if name in made or name in self.readers:    # such a graph may have circles
+                    self.refuse(layer, 'makes %r, which was made or read before' % name)
+                made.add(name)
 
     def refuse(self, layer, reason):
         """Raise the error that names a layer."""

@@ -34,7 +34,7 @@ def test_each_filter_has_its_own_scale(tmp_path):
 @pytest.mark.parametrize('damage,message', [
     (lambda path, data: open(path, 'wb').write(data[:200]), r'model-0000.npz is damaged \(File is not a zip file\)'),
     (lambda path, data: open(path, 'wb').write(data[:150] + b'x' * 20 + data[170:]), 'model-0000.npz is damaged'),
-    (lambda path, data: np.savez(path, **{'value:a': np.zeros((2, 2), np.float32)}), "holds 'value:a', which no export"),
+    (lambda path, data: np.savez(path, **{"value:a": np.zeros((2, 2), np.float32)}), "holds .value:a., which no"),
     (lambda path, data: np.savez(path, **{'weight:a': np.zeros((2, 2), np.int8)}), "the weights 'a' have no scales"),
     (lambda path, data: np.savez(path, **{'weight:a': np.array([[{}]])}), 'model-0000.npz is damaged'),
 ])

@@ -84,7 +84,7 @@ def _connected(data, name, kind, parts, versions):
             ends[number].append(bytes(value).decode())
     inputs = ['%s#%d' % (end, versions.get(end, 0)) for end in ends[BOTTOM]]
     for end in ends[TOP]:
-        versions[end] = versions.get(end, -1) + 1
+        versions[end] = versions.get(end, 0) + 1
     outputs = ['%s#%d' % (end, versions[end]) for end in ends[TOP]]
     settings = _settings(data, kind)
     method = settings.pop('method', None)

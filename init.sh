@@ -5,7 +5,9 @@ set -eu
 usage() {
     cat <<'TEXT'
 usage: sh init.sh                          set up; seconds when it is done already
-       sh init.sh --demo [arguments]       set up, then train and test on the embedded data set (tools/compare.py)
+       sh init.sh --demo [arguments]       set up, detect in a real clip with a trained model (tools/demo_clip.py),
+                                           then train and test on the embedded data set (tools/compare.py)
+       sh init.sh --demo quick             the same without the training: about three minutes
        sh init.sh --test [arguments]       set up, then run the tests; arguments go to pytest, such as -k config
        sh init.sh --print-mxnet-package    print MXNet's package for this machine, change nothing
        sh init.sh --help
@@ -95,7 +97,8 @@ case ${1:-} in
     *) usage >&2; die "unknown argument '$1': see the usage above" ;;
 esac
 case $mode in
-    --demo|--test) ;;
+    --demo) [ "${1:-}" != quick ] || [ $# -eq 1 ] || { usage >&2; die "unknown argument '$2' after quick"; } ;;
+    --test) ;;
     *) [ $# -eq 0 ] || { usage >&2; die "unknown argument '$1': see the usage above"; } ;;
 esac
 
@@ -116,6 +119,9 @@ active_environment || make_environment
 build_native
 "$python" tools/describe_setup.py || exit 2
 case $mode in
-    --demo) exec "$python" tools/compare.py "$@" ;;
+    --demo)
+        "$python" tools/demo_clip.py || exit
+        [ "${1:-}" != quick ] || exit 0
+        exec "$python" tools/compare.py "$@" ;;
     --test) exec "$python" -m pytest tests "$@" ;;
 esac

@@ -123,11 +123,12 @@ def _train():
 
 
 def _augmentation():
-    """Settings of detection's TRAIN only; lib/train/loaders/augment.py says what they do."""
+    """Settings of detection's TRAIN only; lib/train/loaders/{augment,balance}.py say what they do."""
     return {
         'PHOTOMETRIC': False,                        # True: brightness, contrast, saturation and hue change
         'RANDOM_CROP': 0.0,                          # share of the images of which a part is seen, enlarged
         'ZOOM_OUT': 0.0,                             # share of the images that are shown smaller, on a canvas
+        'BALANCE': 0.0,                              # classes in a smaller share of the frames come more often
     }
 
 

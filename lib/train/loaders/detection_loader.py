@@ -1,16 +1,19 @@
 """Training batches of detection: scaled images, reference frames, boxes and the targets of the RPN."""
+import logging
 import zlib
 
 import numpy as np
 
 from lib.dataset.rules.pictures import wrong_size
 from lib.train.loaders.augment import draw_view, is_augmented
+from lib.train.loaders.balance import entries_per_epoch, repeat_factors
 from lib.train.loaders.loader import TrainLoader, pad
 from lib.boxes.targets import assign_anchors
 from dff.errors import DataError
 from dff.image import read_image, resize, resize_scale, to_tensor
 from lib.utils.image_header import read_header
 
+logger = logging.getLogger('dff')
 LABEL_NAMES = ['label', 'bbox_target', 'bbox_weight']
 
 
@@ -150,6 +153,21 @@ class DetectionLoader(TrainLoader):
         """See TrainLoader; only with TRAIN.ASPECT_GROUPING."""
         return np.array([record.width >= record.height for record in self.records
                          ]) if self.cfg.TRAIN.ASPECT_GROUPING else None
+
+    def factors(self):
+        """See TrainLoader; only with TRAIN.BALANCE, which a line in the log tells the effect of."""
+        threshold, count = self.cfg.TRAIN.BALANCE, len(self.records)
+        if not threshold:
+            return None
+        factors = repeat_factors([record.gt_classes for record in self.records], threshold)
+        if factors.max() == 1:
+            logger.info('TRAIN.BALANCE %g: every class is in as many of the %d entries; all come once an epoch',
+                        threshold, count)
+            return None
+        logger.info('TRAIN.BALANCE %g: %d of %d entries have rarer classes and come up to %.3g times an epoch, which '
+                    'has %d entries', threshold, np.count_nonzero(factors > 1), count, factors.max(),
+                    entries_per_epoch(factors))
+        return factors
 
     def max_shapes(self):
         """({input: shape}, {label: shape}) of the largest batch of a device, so that memory is planned once."""

@@ -61,9 +61,17 @@ def update_from_file(config, path):
 def _update(config, tree, source):
     """Merge `tree`, what a user gave in `source`, and do what it asks for at once."""
     merge(config, tree, source)
+    _count_anchors(config, tree)
     report_without_effect(tree, source)
     if 'plugins' in tree:      # only what the user gave: an exported model's settings, merged before, must run no code
         load_plugins(config.plugins, source)
+
+
+def _count_anchors(config, tree):
+    """Set network.NUM_ANCHORS, which `tree` leaves out, where it changes the anchors."""
+    network = tree.get('network', {})
+    if 'NUM_ANCHORS' not in network and not {'ANCHOR_SCALES', 'ANCHOR_RATIOS'}.isdisjoint(network):
+        config.network.NUM_ANCHORS = len(config.network.ANCHOR_SCALES) * len(config.network.ANCHOR_RATIOS)
 
 
 def update_from_settings(config, settings):

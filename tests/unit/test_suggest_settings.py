@@ -247,7 +247,7 @@ def test_an_import_starts_with_fitting_settings(tmp_path):
         cfg = data.config(task)
         # Their side, sqrt(40 x 120) = 69 px of 480 lines, becomes 32; 57 x 19 pixels with their last ones.
         assert cfg.SCALES == [(224, 304)] and cfg.network.ANCHOR_RATIOS == [2.9]
-        assert cfg.network.ANCHOR_SCALES == [2.0] and cfg.network.NUM_ANCHORS == 1
+        assert cfg.network.ANCHOR_SCALES == [2.1] and cfg.network.NUM_ANCHORS == 1
     assert data.said('fitted:     SCALES: [224, 304] (now [192, 320]): a fifth of the boxes')
     assert not data.said('frames are few to learn from')
     plain = run_import('mot', src, tmp_path / 'plain', val_clips=['c'], per_clip=10, devices=1)

@@ -108,8 +108,8 @@ def test_settings_that_fit_stay():
 def moves(speed):
     """Moves of objects of which three quarters move less than `speed` sides a frame."""
     distances = np.repeat(DISTANCES, 4)
-    return Moves(distances, np.tile([0, 1, 1, 5], len(DISTANCES)) * speed * distances, np.tile([1, 0.5, 0.2, 0],
-                                                                                              len(DISTANCES)))
+    shifts, overlaps = (np.tile(values, len(DISTANCES)) for values in ([0, 1, 1, 5], [1, 0.5, 0.2, 0]))
+    return Moves(np.full(len(distances), 'train/a'), distances, shifts * speed * distances, overlaps)
 
 
 @pytest.mark.parametrize('speed, interval', [(0.01, 10), (0.05, 6), (0.125, 3), (0.3, 1), (2.0, 1)])
@@ -122,6 +122,15 @@ def test_intervals_by_motion(speed, interval):
                      {'TEST.KEY_FRAME_INTERVAL': interval, 'TRAIN.MIN_OFFSET': -max(1, interval - 1)})
     cfg.TEST.KEY_FRAME_INTERVAL, cfg.TRAIN.MIN_OFFSET = 2, -1
     assert changed(suggest_interval(cfg, sample_of([40], moves=moves(0.01)))) == {}      # shorter is no fault
+
+
+def test_the_fastest_clips_are_named():
+    clips = [moves(speed)._replace(clips=np.full(20, 'train/' + name)) for name, speed in (
+        ('slow', 0.01), ('fast', 0.3), ('fair', 0.05))]
+    lines = motion_lines(Moves(*map(np.concatenate, zip(*clips))))
+    assert lines[-1] == ('intervals that suit single clips, the fastest first: 1 in train/fast, 6 in train/fair, 10 in '
+                         'train/slow')
+    assert 'intervals' not in ' '.join(motion_lines(moves(0.05)))
 
 
 def test_unknown_motion_is_said():

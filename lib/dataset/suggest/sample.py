@@ -22,6 +22,7 @@ DISTANCES = (1, 2, 4, 9, 19)     # frames back: those of the last frames of inte
 class Moves(NamedTuple):
     """Objects and where they were some frames before; one row a pair of boxes."""
 
+    clips: np.ndarray          # str [m], folder of the clip
     distances: np.ndarray      # int64 [m], frames between them, of DISTANCES
     shifts: np.ndarray         # float64 [m]: way of the centre in sides of the box, the square root of its area
     overlaps: np.ndarray       # float64 [m]: intersection over union of the two boxes
@@ -111,10 +112,12 @@ def _moves(dataset: ImageNetVID) -> Optional[Moves]:
     """Moves of the objects in some frames of the clips of `dataset`; None where there are none."""
     entries = [entry for entry in dataset.image_set.entries if entry.clip is not None]
     pairs: List[Tuple[str, str, int]] = []
+    clips: List[str] = []
     for i in _spread(len(entries), MOST_FRAMES).tolist():
         now, *before = ((os.path.join(dataset.path, 'Annotations', 'VID', str(entries[i].clip), '%06d.xml' % frame))
                         for frame in (entries[i].frame_id - distance for distance in (0,) + DISTANCES) if frame >= 0)
-        pairs += [(now, path, distance) for path, distance in zip(before, DISTANCES) if os.path.isfile(path)]
+        there = [(now, path, distance) for path, distance in zip(before, DISTANCES) if os.path.isfile(path)]
+        pairs, clips = pairs + there, clips + [str(entries[i].clip)] * len(there)
     if not pairs:
         return None
     places: Dict[str, int] = {}
@@ -123,15 +126,15 @@ def _moves(dataset: ImageNetVID) -> Optional[Moves]:
     sources = [Source(path, _picture(path), path) for path in places]
     table = read_annotations(sources, dataset.class_entries, 'annotations of %s' % dataset.name)
     objects = [_objects(table, i) for i in range(len(table))]
-    found = [(distance, box, earlier) for now, before, distance in pairs
+    found = [(clip, distance, box, earlier) for clip, (now, before, distance) in zip(clips, pairs)
              for track, box in objects[places[now]].items()
              for earlier in [objects[places[before]].get(track)] if earlier is not None]
     if not found:
         return None
-    distances, boxes, earlier = (np.array(column) for column in zip(*found))
+    names, distances, boxes, earlier = (np.array(column) for column in zip(*found))
     sides = np.sqrt(np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2] + 1, 1), axis=1))
     way = (boxes[:, :2] + boxes[:, 2:] - earlier[:, :2] - earlier[:, 2:]) / 2
-    return Moves(distances, np.linalg.norm(way, axis=1) / sides, paired_overlaps(boxes, earlier))
+    return Moves(names, distances, np.linalg.norm(way, axis=1) / sides, paired_overlaps(boxes, earlier))
 
 
 def _both(pairs: Iterable[Tuple[str, str, int]]) -> Iterable[str]:

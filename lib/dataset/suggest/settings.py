@@ -78,7 +78,9 @@ def _scales(present: Tuple[int, int], sample: Sample) -> Tuple[Tuple[int, int], 
         return present, found + ', but the frames show no more when they are enlarged'
     scales = side, STEP * math.ceil(side * aspect / STEP)
     then, more = _seen(sample, scales)
-    return scales, '%s, then below %.0f px; about %.1f times the pixels, and the time' % (found, then, more / pixels)
+    limit = ', no more, as the frames show no more' if then < SIDE - 2 else ''
+    return scales, '%s, then below %.0f px%s; about %.1f times the pixels, and the time' % (
+        found, then, limit, more / pixels)
 
 
 def _seen(sample: Sample, scales: Tuple[int, int]) -> Tuple[float, float]:
@@ -181,6 +183,12 @@ def motion_lines(moves: Optional[Moves]) -> List[str]:
             half, most = np.quantile(moves.shifts[rows], (0.5, 0.75))
             lines.append('%2d frames  %8d   %.2f / %.2f   %3.0f %%'
                          % (distance, rows.sum(), half, most, 100 * np.mean(moves.overlaps[rows] >= 0.5)))
+    clips = {str(name): longest_interval(Moves(*(column[moves.clips == name] for column in moves)))
+             for name in np.unique(moves.clips)}
+    fastest = sorted(clips.items(), key=lambda item: (item[1], item[0]))[:3]
+    if len(clips) > 1:
+        lines.append('intervals that suit single clips, the fastest first: %s'
+                     % ', '.join('%d in %s' % (interval, name) for name, interval in fastest))
     return lines
 
 

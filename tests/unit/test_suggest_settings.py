@@ -147,6 +147,9 @@ def test_rates_and_epochs():
     assert changed(suggest_schedule(cfg, 8000, 4)) == {}
     cfg.network.width, cfg.TRAIN.lr, cfg.TRAIN.FLIP = 0.5, 0.02, False
     assert changed(suggest_schedule(cfg, 400, 1)) == {'TRAIN.end_epoch': 10, 'TRAIN.lr_step': '6.67'}
+    few = suggest_schedule(cfg, 40, 1)[1]
+    assert few.value == 30 and few.reason.endswith('30 epochs at most; list more frames, as with '
+                                                   'tools/make_image_sets.py --per_clip 0')
     assert [epochs_for(updates, 4000) for updates in (1, 400, 10 ** 6)] == [30, 10, 2]
 
 

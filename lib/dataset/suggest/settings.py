@@ -115,6 +115,8 @@ def suggest_schedule(cfg: EasyDict, frames: int, devices: int) -> List[Suggestio
     if train.end_epoch / 1.5 <= epochs <= train.end_epoch * 1.5:
         epochs = train.end_epoch
     why = '%d updates an epoch; about %d make a training, %d epochs at most' % (updates, wanted, MOST_EPOCHS)
+    if updates * MOST_EPOCHS < wanted:
+        why += '; list more frames, as with tools/make_image_sets.py --per_clip 0'
     found.append(Suggestion('TRAIN.end_epoch', train.end_epoch, epochs, why))
     step = train.lr_step if epochs == train.end_epoch else '%.3g' % (epochs * 2 / 3)
     found.append(Suggestion('TRAIN.lr_step', train.lr_step, step, 'the rate falls after two thirds'))

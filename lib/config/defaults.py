@@ -134,7 +134,7 @@ def _augmentation():
 
 def _without_augmentation(train):
     for key in _augmentation():
-        del train[key]
+        train.pop(key)
 
 
 def _test():

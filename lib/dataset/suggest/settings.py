@@ -176,7 +176,7 @@ def motion_lines(moves: Optional[Moves]) -> List[str]:
     """Return lines that say how far objects move: a table by distance."""
     if moves is None:
         return ['motion: not known, as no object has a track id and a box some frames before; as a rule an interval '
-                'of 10 at 25 frames a second or more, 3 at 7 to 10']
+                'is a third of a second: 10 at 30 frames a second, 5 at 15, 2 at 7']
     lines = ['motion      objects   move of half / of three quarters of them (sides of their box)   IoU >= 0.5 with '
              'their box before']
     for distance in DISTANCES:

@@ -82,16 +82,17 @@ def test_the_input_grows_until_four_fifths_of_the_boxes_are_large_enough():
     assert '; all as now: ' in reason and 'those now' not in reason
 
 
-@pytest.mark.parametrize('sides, frame, scales', [
-    ([90, 200], (480, 640), None),               # large enough as it is
-    ([20, 200, 200], (480, 640), [480, 640]),    # small ones among large: the frames' own size is the most
-    ([20], (480, 640), [768, 1024]),             # all are small: enlarged
-    ([5], (480, 640), [864, 1152]),              # at most a megapixel
-    ([5], (120, 120), [240, 240])])              # at most twice the frames
-def test_sizes_of_the_input(sides, frame, scales):
-    cfg = small_cfg()
-    found = changed(suggest_network(cfg, sample_of(sides, frame=frame)))
-    assert found.get('SCALES') == scales
+@pytest.mark.parametrize('sides, frame, scales, why', [
+    ([90, 200], (480, 640), [192, 320], 'px as it is: large enough'),
+    # Small ones among large: the frames' own size is the most.
+    ([20, 200, 200], (480, 640), [480, 640], ', as the frames show no more; about'),
+    ([20], (480, 640), [768, 1024], 'then below 31 px; about'),
+    ([5], (480, 640), [864, 1152], ', as a megapixel is the most for an input; about'),
+    ([5], (120, 120), [240, 240], ', as the frames show no more; about'),           # twice as large
+    ([5], (96, 96), [192, 320], 'px as it is, but the frames show no more')])
+def test_sizes_of_the_input(sides, frame, scales, why):
+    found = suggest_network(small_cfg(), sample_of(sides, frame=frame))[0]
+    assert (found.key, found.value) == ('SCALES', scales) and why in found.reason
 
 
 def test_few_boxes_say_nothing():

@@ -72,15 +72,15 @@ def _scales(present: Tuple[int, int], sample: Sample) -> Tuple[Tuple[int, int], 
     small, middle = np.quantile(sides / shorter, (SHARE_BELOW, 0.5))
     own, aspect = float(np.median(shorter)), float((sample.sizes.max(axis=1) / shorter).max())
     # Beyond the frames' own size only where the middle box is small there, too: enlarging shows nothing new.
-    want = min(SIDE / small, max(own, min(SIDE / middle, 2 * own)), math.sqrt(MOST_PIXELS / aspect))
-    side = STEP * max(1, round(want / STEP))
+    shown, affordable = max(own, min(SIDE / middle, 2 * own)), math.sqrt(MOST_PIXELS / aspect)
+    limit = 'the frames show no more' if shown <= affordable else 'a megapixel is the most for an input'
+    side = STEP * max(1, round(min(SIDE / small, shown, affordable) / STEP))
     if side <= present[0]:
-        return present, found + ', but the frames show no more when they are enlarged'
+        return present, '%s, but %s' % (found, limit)
     scales = side, STEP * math.ceil(side * aspect / STEP)
     then, more = _seen(sample, scales)
-    limit = ', no more, as the frames show no more' if then < SIDE - 2 else ''
     return scales, '%s, then below %.0f px%s; about %.1f times the pixels, and the time' % (
-        found, then, limit, more / pixels)
+        found, then, ', as ' + limit if then < SIDE - 2 else '', more / pixels)
 
 
 def _seen(sample: Sample, scales: Tuple[int, int]) -> Tuple[float, float]:

@@ -37,6 +37,12 @@ def validate(config: Any, source: str) -> None:
          % scale),
         (scale == [1, 1] or train.ENABLE_CROP,
          'TRAIN.RANDOM_SCALE needs TRAIN.ENABLE_CROP: all images of a batch must have one size'),
+        (len(config.SCALES) == 1 or 'PHOTOMETRIC' in train,
+         'SCALES lists %d sizes, which only detection draws from; give one' % len(config.SCALES)
+         + (', and TRAIN.RANDOM_SCALE' if 'RANDOM_SCALE' in train else '')),
+        (train.get('RANDOM_CROP', 0) + train.get('ZOOM_OUT', 0) <= 1,
+         'TRAIN.RANDOM_CROP (%g) and TRAIN.ZOOM_OUT (%g) are shares of the images, more than all together'
+         % (train.get('RANDOM_CROP', 0), train.get('ZOOM_OUT', 0))),
     ]
     for good, message in checks:
         if not good:

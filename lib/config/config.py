@@ -61,9 +61,17 @@ def update_from_file(config, path):
 def _update(config, tree, source):
     """Merge `tree`, what a user gave in `source`, and do what it asks for at once."""
     merge(config, tree, source)
+    _count_anchors(config, tree)
     report_without_effect(tree, source)
     if 'plugins' in tree:      # only what the user gave: an exported model's settings, merged before, must run no code
         load_plugins(config.plugins, source)
+
+
+def _count_anchors(config, tree):
+    """Set network.NUM_ANCHORS, which `tree` leaves out, where it changes the anchors."""
+    network = tree.get('network', {})
+    if 'NUM_ANCHORS' not in network and not {'ANCHOR_SCALES', 'ANCHOR_RATIOS'}.isdisjoint(network):
+        config.network.NUM_ANCHORS = len(config.network.ANCHOR_SCALES) * len(config.network.ANCHOR_RATIOS)
 
 
 def update_from_settings(config, settings):
@@ -169,10 +177,15 @@ def _scalar(default, value):
 
 
 def _scales(value, source):
-    """[600, 1000] or [[600, 1000]] as [(600, 1000)]."""
-    pair = value[0] if isinstance(value, list) and len(value) == 1 else value
-    whole = isinstance(pair, (list, tuple)) and all(type(side) is int and side > 0 for side in pair)
-    if whole and len(pair) == 2 and pair[0] <= pair[1]:
-        return [tuple(pair)]
-    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as "
-                      'in [600, 1000]; found %s' % (source, shown(value)))
+    """[600, 1000], [[600, 1000]] or [[600, 1000], [480, 800]] as a list of pairs."""
+    several = isinstance(value, (list, tuple)) and all(isinstance(pair, (list, tuple)) for pair in value)
+    pairs = value if several else [value]
+    if pairs and all(map(_is_scale, pairs)):
+        return [tuple(pair) for pair in pairs]
+    raise ConfigError("%s: 'SCALES' must be two whole numbers, shorter side and longest side, as in [600, 1000], "
+                      'or a list of such pairs; found %s' % (source, shown(value)))
+
+
+def _is_scale(pair):
+    return (isinstance(pair, (list, tuple)) and len(pair) == 2
+            and all(type(side) is int and side > 0 for side in pair) and pair[0] <= pair[1])

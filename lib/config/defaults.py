@@ -15,11 +15,12 @@ def detection_defaults():
         'symbol': '',
         'gpus': '',                    # '0,1' or '' / 'cpu'; 'cpu,cpu' makes two CPU devices
         'CLASS_AGNOSTIC': True,
-        'SCALES': [(600, 1000)],       # shorter side, longest side allowed, pixels
+        # shorter side, longest side allowed, pixels; of several one is drawn for each batch, and tests take the first
+        'SCALES': [(600, 1000)],
         'default': {'frequent': 20, 'kvstore': 'device'},
         'network': _network(),
         'dataset': _dataset(),
-        'TRAIN': _train(),
+        'TRAIN': dict(_train(), **_augmentation()),
         'TEST': _test(),
     })
 
@@ -29,6 +30,7 @@ def segmentation_defaults():
     and added to.
     """
     config = detection_defaults()
+    _without_augmentation(config.TRAIN)
     config.SCALES = [(1024, 2048)]
     config.network.update({
         # unused, as it was
@@ -55,6 +57,7 @@ def segmentation_defaults():
 def flow_defaults():
     """Settings of the flow network's own training (experiments/flownet): those of detection, changed and added to."""
     config = detection_defaults()
+    _without_augmentation(config.TRAIN)
     config.SCALES = [(192, 320)]                     # pixels of the pairs; what is larger is cut
     config.dataset.update({
         'dataset': 'SyntheticPairs',                 # or FlyingChairs
@@ -117,6 +120,21 @@ def _train():
         'BBOX_NORMALIZATION_PRECOMPUTED': True, 'BBOX_MEANS': [0.0, 0.0, 0.0, 0.0], 'BBOX_STDS': [0.1, 0.1, 0.2, 0.2],
         'MIN_OFFSET': -9, 'MAX_OFFSET': 0,           # reference frame minus labelled frame, frames
     }
+
+
+def _augmentation():
+    """Settings of detection's TRAIN only; lib/train/loaders/{augment,balance}.py say what they do."""
+    return {
+        'PHOTOMETRIC': False,                        # True: brightness, contrast, saturation and hue change
+        'RANDOM_CROP': 0.0,                          # share of the images of which a part is seen, enlarged
+        'ZOOM_OUT': 0.0,                             # share of the images that are shown smaller, on a canvas
+        'BALANCE': 0.0,                              # classes in a smaller share of the frames come more often
+    }
+
+
+def _without_augmentation(train):
+    for key in _augmentation():
+        train.pop(key)
 
 
 def _test():

@@ -62,7 +62,7 @@ class TestRun:
         """Return everything that the results depend on, as a dict; file: of the parameters."""
         network = {key: value for key, value in self.config.network.items()
                    if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
-        return dict(self.settings(), symbol=self.config.symbol, SCALES=self.config.SCALES, network=network,
+        return dict(self.settings(), symbol=self.config.symbol, SCALES=self.config.SCALES[:1], network=network,
                     parameters=file_sha256(file))
 
 

@@ -29,6 +29,8 @@ MAY_CHANGE = {
     'TRAIN.warmup': RATE, 'TRAIN.warmup_lr': RATE, 'TRAIN.warmup_step': RATE,
     'TRAIN.SEED': ORDER, 'TRAIN.FLIP': ORDER, 'TRAIN.SHUFFLE': ORDER,
     'TRAIN.ASPECT_GROUPING': ORDER, 'TRAIN.MIN_OFFSET': ORDER, 'TRAIN.MAX_OFFSET': ORDER,
+    'TRAIN.PHOTOMETRIC': AT_ONCE, 'TRAIN.RANDOM_CROP': AT_ONCE, 'TRAIN.ZOOM_OUT': AT_ONCE,
+    'TRAIN.BALANCE': ORDER,
     'TRAIN.BATCH_IMAGES': SIZE,
 }
 # Images, devices and classes are compared themselves, not the settings that name them.

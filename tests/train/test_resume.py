@@ -256,3 +256,17 @@ def test_networks_that_draw_random_numbers_are_recognised():
     data = mx.sym.Variable('data')
     assert draws_numbers(mx.sym.Dropout(data)) and draws_numbers(mx.sym.random.uniform_like(data))
     assert not draws_numbers(mx.sym.FullyConnected(data, num_hidden=2))
+
+
+@pytest.mark.slow
+def test_augmented_and_balanced_runs_resume_exactly(experiment):
+    varied = ['TRAIN.PHOTOMETRIC=true', 'TRAIN.RANDOM_CROP=0.5', 'TRAIN.ZOOM_OUT=0.3', 'TRAIN.BALANCE=1.0',
+              'SCALES=[[64,96],[48,80]]']
+    assert run(experiment, 'varied', 'TRAIN.end_epoch=2', *varied)[0] == 0
+    status, out, _ = run(experiment, 'resumed', 'TRAIN.end_epoch=1', *varied)
+    assert status == 0 and 'TRAIN.BALANCE 1: ' in out
+    assert run(experiment, 'resumed', 'TRAIN.end_epoch=2', *varied, flags=['--resume'])[0] == 0
+    expected, resumed = final(experiment, 'varied', 2), final(experiment, 'resumed', 2)
+    assert expected.keys() == resumed.keys() and all(np.array_equal(expected[name], resumed[name]) for name in expected)
+    status, out, _ = run(experiment, 'resumed', 'TRAIN.end_epoch=3', *varied, 'TRAIN.RANDOM_CROP=0', flags=['--resume'])
+    assert status == 0 and 'TRAIN.RANDOM_CROP 0.5 -> 0.0: counts from the next batch on' in out

@@ -11,6 +11,7 @@ from lib.dataset import archives
 from lib.dataset.destination import Destination
 from lib.dataset.formats import image_set_maker
 from lib.dataset.formats.image_set_maker import make_image_sets
+from lib.dataset.formats.classes import load_classes
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.contact_sheet import write_contact_sheet
 from lib.dataset.importers.layout import Layout, Written, class_id
@@ -19,6 +20,9 @@ from lib.dataset.importers.paths import files_below, refuse_links_outside, relat
 from lib.dataset.importers.settings import write_settings
 from lib.dataset.importers.split import split
 from lib.dataset.importers.summary import Lists, summary
+from lib.dataset.suggest.report import line
+from lib.dataset.suggest.sample import sample_of_lists
+from lib.dataset.suggest.settings import changed
 from dff.errors import DataError
 
 STAMP, SHEET = 'import.json', 'contact_sheet.png'
@@ -135,12 +139,16 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
                 'choose other clips for validation (--val_clips), or say --val 1 (testing only)'
                 % (src, written.frames['train']))
         training = training or ['VID_train_%sframes' % (options.per_clip or 'all')]
-        yamls = write_settings(folder, os.path.abspath(dst), len(classes), training, images, options.devices,
-                               options.small)
+        sample = None
+        if images:
+            sample = sample_of_lists(folder, training, load_classes(os.path.join(folder, 'classes.txt')))
+        yamls, fitted = write_settings(folder, os.path.abspath(dst), len(classes), training, images, options.devices,
+                                       options.small, sample)
         write_contact_sheet(os.path.join(folder, SHEET), written.samples.chosen())
         _write_stamp(folder, format_name, origin, options, written)
-    return summary(dst, clips, written, report, Lists(list_lines, images, options.per_clip),
-                   yamls + [SHEET])
+    lists_made = Lists(list_lines, images, options.per_clip, [line(each) for each in fitted if each.key in
+                                                              changed(fitted)])
+    return summary(dst, clips, written, report, lists_made, yamls + [SHEET])
 
 
 def _printable(text: str) -> str:

@@ -1,30 +1,20 @@
 """Ready settings for an imported data set, made from the shipped ones."""
-import math
 import os
-from typing import List
+from typing import List, Optional, Tuple
 
-import yaml
-
-from lib.config.config import load_yaml, update_from_file
+from lib.config.config import load_yaml, merge, update_from_file
+from lib.config.yaml_text import dump_settings
+from lib.dataset.suggest.sample import Sample
+from lib.dataset.suggest.settings import (LR_ONE_DEVICE, UPDATES, UPDATES_SMALL, Suggestion, changed, epochs_for,
+                                          suggest_network, with_settings)
 from lib.tasks.task import TASKS
 from lib.utils.paths import ROOT
 
-LR_ONE_DEVICE = 0.001          # TRAIN.lr = this / devices, as the gradients of the devices are summed
-UPDATES, UPDATES_SMALL = 20000, 4000  # epochs are as many as make about so many updates, ...
-MOST_EPOCHS = 30                      # ... and no more than that
-
-
-class _Dumper(yaml.SafeDumper):
-    """Sections in lines, lists in brackets, as the shipped files have them."""
-
-
-_Dumper.add_representer(
-    list, lambda dumper, value: dumper.represent_sequence('tag:yaml.org,2002:seq', value, flow_style=True))
-
 
 def write_settings(folder: str, final: str, classes: int, lists: List[str], images: int,
-                   devices: int, small: bool) -> List[str]:
-    """Write <name>_rfcn.yaml and <name>_dff_rfcn.yaml; return the names of the files.
+                   devices: int, small: bool, sample: Optional[Sample] = None
+                   ) -> Tuple[List[str], List[Suggestion]]:
+    """Write <name>_rfcn.yaml and <name>_dff_rfcn.yaml; return (names of the files, what was fitted to the data).
 
     Args:
         folder: where to write them.
@@ -34,11 +24,13 @@ def write_settings(folder: str, final: str, classes: int, lists: List[str], imag
         images: entries in these lists.
         devices: GPUs to train on, 0 for the CPU.
         small: use the network of the embedded data set instead of ResNet-101.
+        sample: boxes that SCALES and anchors are fitted to; None: they are those of the shipped settings.
     """
     name = os.path.basename(final)
     place = os.path.relpath(final, ROOT).replace(os.sep, '/')
     place = os.path.abspath(final) if place.startswith('..') else './' + place
     written = []
+    fitted: List[Suggestion] = []
     tasks = [task for _, task in TASKS.items() if task.recognises == 'detection' and task.shipped]
     tasks.sort(key=lambda task: task.propagates)                 # the frame baseline comes first
     # It starts from the R-FCN of `sh init.sh --demo`.
@@ -51,6 +43,11 @@ def write_settings(folder: str, final: str, classes: int, lists: List[str], imag
         tree['dataset'].update(dataset='ImageNetVID', dataset_path=place, NUM_CLASSES=classes + 1,
                                CLASSES=place + '/classes.txt', image_set='+'.join(_for_task(task, lists, small)))
         _schedule(tree['TRAIN'], tree['TEST'], images, max(1, devices), small)
+        if sample:
+            config = task.new_config()
+            merge(config, tree, base)
+            fitted = suggest_network(config, sample)
+            with_settings(tree, changed(fitted))
         tree['TRAIN']['model_prefix'] = '%s_%s' % (task.name, name)
         if small:
             # R-FCN starts from that, DFF R-FCN from this R-FCN once it is trained.
@@ -59,7 +56,7 @@ def write_settings(folder: str, final: str, classes: int, lists: List[str], imag
         file = '%s_%s.yaml' % (name, task.name)
         _write(os.path.join(folder, file), tree, base, task)
         written.append(file)
-    return written
+    return written, fitted
 
 
 def _for_task(task, lists, small):
@@ -82,7 +79,7 @@ def _schedule(train, test, images, devices, small):
     two thirds.
     """
     updates = max(1, images * (2 if train.get('FLIP', True) else 1) // devices)
-    epochs = min(MOST_EPOCHS, max(2, math.ceil((UPDATES_SMALL if small else UPDATES) / updates)))
+    epochs = epochs_for(updates, UPDATES_SMALL if small else UPDATES)
     if not small:
         train['lr'] = LR_ONE_DEVICE / devices
     train.update(end_epoch=epochs, lr_step='%.3g' % (epochs * 2 / 3))
@@ -92,5 +89,5 @@ def _schedule(train, test, images, devices, small):
 def _write(path, tree, base, task):
     with open(path, 'w', encoding='utf-8') as stream:
         stream.write('# Made by tools/import_dataset.py from %s.\n' % base)
-        yaml.dump(tree, stream, _Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=120)
+        stream.write(dump_settings(tree))
     update_from_file(task.new_config(), path)       # what cannot be loaded must not be handed over

@@ -11,12 +11,16 @@ _HOW = {'linked': 'linked', 'copied': 'copied', 'converted': 'converted to JPEG 
         'turned': 'turned upright (EXIF orientation) and converted to JPEG (quality 95)'}
 
 
+FEW = 500                    # frames to train on
+
+
 class Lists(NamedTuple):
     """The image sets that were made."""
 
     lines: Sequence[str]     # what is in them
     images: int              # frames that those for training name
     per_clip: int            # as of Options
+    fitted: Sequence[str]    # how the settings were fitted to the boxes
 
 
 def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, lists: Lists,
@@ -51,6 +55,8 @@ def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, l
             more = '; --per_clip 0 names all with a box'
         lines.append('            training names %d of %d labelled frames%s'
                      % (lists.images, labelled, more))
+        lines += _few(lists, labelled, written.clips['train'])
+    lines += ['fitted:     ' + line for line in lists.fitted]
     lines += ['warning:    ' + line for line in written.remarks]
     unlabelled = written.frames['val'] - written.labelled['val']
     if written.stills['train'] and not written.clips['train']:
@@ -72,6 +78,15 @@ def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, l
         title = 'settings:' if name.endswith('.yaml') else 'look at:'
         lines.append('%-11s %s' % (title, os.path.join(folder, name)))
     return lines
+
+
+def _few(lists: Lists, labelled: int, clips: int) -> List[str]:
+    """A warning where the lists name few frames, and could name more than twice as many."""
+    if not lists.per_clip or not clips or lists.images >= FEW or labelled < 2 * lists.images + lists.per_clip:
+        return []
+    wanted = -(-min(FEW, labelled) // clips)
+    return ['warning:    %d frames are few to learn from: import again with --per_clip %d, or 0 for all'
+            % (lists.images, wanted)]
 
 
 def _parts(clips: Sequence[Clip], written: Written) -> List[str]:

@@ -1,13 +1,19 @@
 """Training batches of detection: scaled images, reference frames, boxes and the targets of the RPN."""
+import logging
+import zlib
+
 import numpy as np
 
 from lib.dataset.rules.pictures import wrong_size
+from lib.train.loaders.augment import draw_view, is_augmented
+from lib.train.loaders.balance import entries_per_epoch, repeat_factors
 from lib.train.loaders.loader import TrainLoader, pad
 from lib.boxes.targets import assign_anchors
 from dff.errors import DataError
-from dff.image import read_image, resize, to_tensor
+from dff.image import read_image, resize, resize_scale, to_tensor
 from lib.utils.image_header import read_header
 
+logger = logging.getLogger('dff')
 LABEL_NAMES = ['label', 'bbox_target', 'bbox_weight']
 
 
@@ -29,7 +35,7 @@ def reference_frame_id(record, min_offset, max_offset, rng):
     return min(max(record.frame_id + offset, 0), record.clip_length - 1)
 
 
-def load_sample(record, cfg, rng, with_reference):
+def load_sample(record, cfg, rng, with_reference, scales=None):
     """Return network input and RPN targets of one record, a dict of float32 arrays.
 
     Each has a leading axis of 1: data [1, 3, H, W], im_info [1, 3] (height, width, scale) and
@@ -38,35 +44,48 @@ def load_sample(record, cfg, rng, with_reference):
     Args:
         record: the Record of the frame.
         cfg: the settings.
-        rng: np.random.RandomState that the reference frame is drawn from.
+        rng: np.random.RandomState that the reference frame and the augmentation are drawn from.
         with_reference: add data_ref [1, 3, H, W] and eq_flag [1], 1 where the frame is its own
             reference (stills, and an offset of 0).
+        scales: one of SCALES; None: the first.
 
     Raises:
         DataError: an image cannot be read or has another size than its annotation says; names it.
     """
-    image, scale = _read(record.image, record, cfg)
-    info = np.array([image.shape[0], image.shape[1], scale], np.float32)
-    boxes = np.hstack([record.boxes * scale, record.gt_classes[:, None]]).astype(np.float32)
-    sample = {'data': to_tensor(image, cfg.network.PIXEL_MEANS), 'im_info': info[None], 'gt_boxes': boxes[None]}
-    if with_reference:
-        same = record.pattern is None
+    images, same = [_read(record.image, record)], True
+    if with_reference and record.pattern is not None:
+        frame_id = reference_frame_id(record, cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET, rng)
+        same = frame_id == record.frame_id
         if not same:
-            frame_id = reference_frame_id(record, cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET, rng)
-            same = frame_id == record.frame_id
-        if same:
-            sample['data_ref'] = sample['data']
-        else:
-            reference, _ = _read(record.frame_path(frame_id), record, cfg)
-            if reference.shape != image.shape:
-                raise DataError('%s and %s belong to one clip but differ in size'
-                                % (record.image, record.frame_path(frame_id)))
-            sample['data_ref'] = to_tensor(reference, cfg.network.PIXEL_MEANS)
-        sample['eq_flag'] = np.array([same], np.float32)
+            images.append(_read(record.frame_path(frame_id), record))
+    images, boxes, info = _in_view(images, record, scales or cfg.SCALES[0], cfg, rng)
+    tensors = [to_tensor(image, cfg.network.PIXEL_MEANS) for image in images]
+    sample = {'data': tensors[0], 'im_info': info[None], 'gt_boxes': boxes[None]}
+    if with_reference:
+        sample.update(data_ref=tensors[-1], eq_flag=np.array([same], np.float32))
     return sample
 
 
-def _read(path, record, cfg):
+def _in_view(images, record, scales, cfg, rng):
+    """Return scaled images of one clip, augmented alike where TRAIN asks for it, gt_boxes [n, 5] and im_info [3]."""
+    stride = cfg.network.IMAGE_STRIDE
+    if is_augmented(cfg.TRAIN):
+        scale = resize_scale(record.height, record.width, scales)
+        size = tuple(max(1, int(round(side * scale))) for side in (record.height, record.width))
+        view = draw_view((record.height, record.width), size, record.boxes, cfg, rng)
+        boxes, kept = view.boxes(record.boxes)
+        classes, scale = record.gt_classes[kept], np.sqrt(np.prod(view.factors))
+        # Of this size already: this only adds what the stride asks for.
+        images = [resize(view.image(image), sorted(size), stride)[0] for image in images]
+    else:
+        scaled = [resize(image, scales, stride) for image in images]
+        images, scale = [image for image, _ in scaled], scaled[0][1]
+        boxes, classes = record.boxes * scale, record.gt_classes
+    info = np.array([images[0].shape[0], images[0].shape[1], scale], np.float32)
+    return images, np.hstack([boxes, classes[:, None]]).astype(np.float32), info
+
+
+def _read(path, record):
     image = read_image(path)
     if image.shape[:2] != (record.height, record.width):
         raise DataError(
@@ -74,9 +93,7 @@ def _read(path, record, cfg):
                 path, image.shape[:2], (record.height, record.width), read_header(path).orientation
             )
         )
-    if record.flipped:
-        image = image[:, ::-1]
-    return resize(image, cfg.SCALES[0], cfg.network.IMAGE_STRIDE)
+    return image[:, ::-1] if record.flipped else image
 
 
 def collate(samples, cfg, seeds):
@@ -124,8 +141,10 @@ class DetectionLoader(TrainLoader):
 
     def make_device_batch(self, records, seeds):
         """See TrainLoader."""
+        # One size for the batch of a device; seeds[0] itself draws the reference frame, too.
+        scales = self.cfg.SCALES[zlib.crc32(b'scale %d' % seeds[0]) % len(self.cfg.SCALES)]
         samples = [
-            load_sample(record, self.cfg, np.random.RandomState(seed), self.with_reference)
+            load_sample(record, self.cfg, np.random.RandomState(seed), self.with_reference, scales)
             for record, seed in zip(records, seeds)
         ]
         return collate(samples, self.cfg, seeds)
@@ -135,12 +154,27 @@ class DetectionLoader(TrainLoader):
         return np.array([record.width >= record.height for record in self.records
                          ]) if self.cfg.TRAIN.ASPECT_GROUPING else None
 
+    def factors(self):
+        """See TrainLoader; only with TRAIN.BALANCE, which a line in the log tells the effect of."""
+        threshold, count = self.cfg.TRAIN.BALANCE, len(self.records)
+        if not threshold:
+            return None
+        factors = repeat_factors([record.gt_classes for record in self.records], threshold)
+        if factors.max() == 1:
+            logger.info('TRAIN.BALANCE %g: every class is in as many of the %d entries; all come once an epoch',
+                        threshold, count)
+            return None
+        logger.info('TRAIN.BALANCE %g: %d of %d entries have rarer classes and come up to %.3g times an epoch, which '
+                    'has %d entries', threshold, np.count_nonzero(factors > 1), count, factors.max(),
+                    entries_per_epoch(factors))
+        return factors
+
     def max_shapes(self):
         """({input: shape}, {label: shape}) of the largest batch of a device, so that memory is planned once."""
         cfg, batch = self.cfg, self.cfg.TRAIN.BATCH_IMAGES
         size = [
             -(-side // max(1, cfg.network.IMAGE_STRIDE)) * max(1, cfg.network.IMAGE_STRIDE)
-            for side in cfg.SCALES[0]
+            for side in np.max(cfg.SCALES, axis=0).tolist()
         ]
         height, width = (-(-side // cfg.network.RPN_FEAT_STRIDE) for side in size)
         anchors = cfg.network.NUM_ANCHORS

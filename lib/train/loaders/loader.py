@@ -6,6 +6,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
 
+from lib.train.loaders.balance import entries_per_epoch, repeated
 from lib.train.loaders.batches_ahead import BatchesAhead
 from dff.errors import DataError, DFFError
 from lib.utils.image_header import read_header
@@ -28,7 +29,7 @@ class TrainLoader(BatchesAhead):
     batch holds, for each device, TRAIN.BATCH_IMAGES images: `batch.data[i]` and `batch.label[i]`
     are the lists of device i, `batch.images` the files.
 
-    A subclass defines make_device_batch and max_shapes, and may define is_wide.
+    A subclass defines make_device_batch and max_shapes, and may define is_wide and factors.
 
     Args:
         records: what to train on; each has the path of its image as `image`.
@@ -53,6 +54,7 @@ class TrainLoader(BatchesAhead):
         self.data_names, self.label_names = list(data_names), list(label_names)
         self.epoch = cfg.TRAIN.begin_epoch
         self._rank, self._processes = 0, 1
+        self._factors = self.factors()
         self.waited, self.unusable = 0.0, {}
         self._first = self.make((self.epoch, list(range(self.batch_size))))
         self._start_epoch()
@@ -75,10 +77,18 @@ class TrainLoader(BatchesAhead):
         """
         return None
 
+    def factors(self):
+        """Return how often each record comes in an epoch, on average: float64 [records], each at least 1.
+
+        None: all come once.
+        """
+        return None
+
     @property
     def batches_per_epoch(self):
         """Batches in an epoch; the last is filled up from the start of the order."""
-        return -(-len(self.records) // (self.batch_size * self._processes))
+        entries = len(self.records) if self._factors is None else entries_per_epoch(self._factors)
+        return -(-entries // (self.batch_size * self._processes))
 
     @property
     def provide_data(self):
@@ -109,14 +119,18 @@ class TrainLoader(BatchesAhead):
 
     def _start_epoch(self, batch=0):
         own, total = self.batch_size, self.batch_size * self._processes
-        order = epoch_order(len(self.records), self.cfg, self.epoch, total, self.is_wide())
+        order = epoch_order(len(self.records), self.cfg, self.epoch, total, self.is_wide(), self._factors)
         parts = [order[i:i + own] for i in range(self._rank * own, len(order), total)]
         self.start([(self.epoch, indices) for indices in parts[batch:]])
         self.fill()
 
     def describe(self, item):
         """Return the images of a batch, for messages."""
-        return ', '.join(self.records[index % len(self.records)].image for index in item[1])
+        return ', '.join(self._record(index).image for index in item[1])
+
+    def _record(self, index):
+        """The record of an entry of `epoch_order`, which may be a further copy."""
+        return self.records[index % len(self.records)]
 
     def next(self):
         """Return the next mx.io.DataBatch. Raises StopIteration at the end of the epoch, DataError."""
@@ -131,10 +145,10 @@ class TrainLoader(BatchesAhead):
         per_device = self.cfg.TRAIN.BATCH_IMAGES
         devices, images = [], []
         for start in range(0, self.batch_size, per_device):
-            chosen = [indices[i % len(indices)] % len(self.records) for i in range(start, start + per_device)]
+            chosen = [indices[i % len(indices)] for i in range(start, start + per_device)]
             device, chosen = (self._load_usable if self.cfg.TRAIN.SKIP_BAD_IMAGES else self._load)(epoch, chosen)
             devices.append(device)
-            images += [self.records[index].image for index in chosen]
+            images += [self._record(index).image for index in chosen]
         batch = self._to_batch(devices)
         batch.images = images
         return batch
@@ -144,9 +158,9 @@ class TrainLoader(BatchesAhead):
 
         An unforeseen error names their images.
         """
-        # A seed for each image of each epoch, whichever thread loads it.
+        # A seed for each image of each epoch, and for each copy of it, whichever thread loads it.
         seeds = [zlib.crc32(b'%d %d %d' % (self.cfg.TRAIN.SEED, epoch, index)) for index in chosen]
-        records = [self.records[index] for index in chosen]
+        records = [self._record(index) for index in chosen]
         try:
             return self.make_device_batch(records, seeds), chosen
         except DFFError:
@@ -161,7 +175,7 @@ class TrainLoader(BatchesAhead):
         """
         try:
             for index in chosen:
-                check_whole(self.records[index].image)
+                check_whole(self._record(index).image)
             return self._load(epoch, chosen)
         except DataError:
             return self._load(epoch, [self._usable(epoch, index) for index in chosen])
@@ -194,8 +208,10 @@ def check_whole(path):
         raise DataError('%s is cut short: copy or download it again' % path)
 
 
-def epoch_order(count, cfg, epoch, batch_size, is_wide=None):
+def epoch_order(count, cfg, epoch, batch_size, is_wide=None, factors=None):
     """Return the indices of records in the order of one epoch, a multiple of `batch_size` many.
+
+    Those from `count` on are further copies, as `balance.repeated` has them.
 
     Args:
         count: number of records.
@@ -204,13 +220,14 @@ def epoch_order(count, cfg, epoch, batch_size, is_wide=None):
         batch_size: images in a batch of all processes.
         is_wide: bool [count] or None; wide and tall images come in separate batches, where they
             can, so that less is padded.
+        factors: how often each record comes, float64 [count]; None: once.
     """
     rng = np.random.RandomState(zlib.crc32(b'order %d %d' % (cfg.TRAIN.SEED, epoch)))
-    indices = np.arange(count)
+    indices = np.arange(count) if factors is None else repeated(factors, rng)
     if cfg.TRAIN.SHUFFLE:
         rng.shuffle(indices)
         if is_wide is not None and batch_size > 1:
-            wide = is_wide[indices]
+            wide = is_wide[indices % count]
             indices = np.concatenate([indices[wide], indices[~wide]])
     indices = np.resize(indices, -(-len(indices) // batch_size) * batch_size)
     batches = indices.reshape(-1, batch_size)

@@ -21,7 +21,7 @@ from lib.config.config import load_yaml, merge, update_from_file, update_from_se
 from lib.config.defaults import detection_defaults
 from lib.engine.checkpoint import find_checkpoint, load_params
 from lib.boxes.clip_boxes import ClipBoxes, SavedBoxes, Selection, select
-from lib.inference.compact import FILE as COMPACT, load_compact, save_compact
+from lib.engine.compact import FILE as COMPACT, load_compact, save_compact
 from lib.inference.clip_results import saved_clips
 from lib.inference.exported import exported_settings
 from lib.graph.symbol_file import read_symbol

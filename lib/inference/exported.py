@@ -3,7 +3,7 @@
     model.json                what it is, and its settings: classes, pixel means, SCALES, key-frame interval, thresholds
     <name>.<operators>.json   its test networks, batch normalisation folded: `frame`, or `key` and `current` of DFF; of
                               native operators and of MXNet's own, the first where they are built
-    model-0000.params         their parameters; or, a quarter of that in size, model-0000.npz (lib/inference/compact.py)
+    model-0000.params         their parameters; or, a quarter of that in size, model-0000.npz (lib.engine.compact.py)
 """
 import functools
 import json
@@ -17,7 +17,7 @@ from lib.engine.param_shapes import check_params
 from lib.graph.inference_graph import fold_batch_norm
 from lib.graph.network_rules import check_nodes
 from lib.graph.symbol_file import read_symbol
-from lib.inference.compact import FILE as COMPACT, load_compact, save_compact
+from lib.engine.compact import FILE as COMPACT, load_compact, save_compact
 from lib.inference.exported_check import Fit, check_settings, mxnet_refusing
 from lib.inference.exported_check import largest_input as largest_of
 from lib.inference.key_frames import input_format
@@ -43,7 +43,7 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         classes: what dataset.CLASSES shall list.
         folder: made if needed.
         source: what messages call the parameters, and what model.json keeps of their origin.
-        compact: weights as 8-bit integers (lib/inference/compact.py).
+        compact: weights as 8-bit integers (lib.engine.compact.py).
 
     Raises CheckpointError where parameters are missing or a file cannot be written.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from dff.errors import CheckpointError
 from dff.writers import open_writer
-from lib.inference.compact import FILE, load_compact, save_compact
+from lib.engine.compact import FILE, load_compact, save_compact
 from tests.helpers import tiny
 from tests.helpers.marks import slow
 

@@ -16,4 +16,6 @@ TASK = register(Task(
     demo=Demo(cfg='experiments/deeplab/cfgs/deeplab_resnet_v1_101_cityscapes_segmentation_base.yaml',
               model='model/deeplab_cityscapes', input='demo/cityscapes', output='demo/deeplab',
               symbol='resnet_v1_101_deeplab'),
+    shipped={'original': 'experiments/deeplab/cfgs/deeplab_resnet_v1_101_cityscapes_segmentation_base.yaml',
+             'small': 'experiments/deeplab/cfgs/toy_seg_deeplab.yaml'},
 ))

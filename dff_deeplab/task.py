@@ -15,4 +15,6 @@ TASK = register(Task(
     demo=Demo(cfg='experiments/dff_deeplab/cfgs/resnet_v1_101_flownet_cityscapes_deeplab_end2end_ohem.yaml',
               model='model/dff_deeplab_cityscapes', input='demo/cityscapes', output='demo/dff_deeplab',
               symbol='resnet_v1_101_flownet_deeplab'),
+    shipped={'original': 'experiments/dff_deeplab/cfgs/resnet_v1_101_flownet_cityscapes_deeplab_end2end_ohem.yaml',
+             'small': 'experiments/dff_deeplab/cfgs/toy_seg_dff_deeplab.yaml'},
 ))

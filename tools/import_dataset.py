@@ -61,6 +61,10 @@ def parse_arguments():
     parser.add_argument('--seed', type=int, default=0, help='of the choice of clips for validation (default 0)')
     parser.add_argument('--per_clip', type=int, default=15, metavar='N',
                         help='training frames listed of each clip; 0: all (default 15)')
+    parser.add_argument(
+        '--unlabelled', choices=('background', 'ignore'), default='background',
+        help='masks: what pixels without class become, a class background (default) or 255, which '
+             'neither training nor evaluation counts')
     parser.add_argument('--copy', action='store_true', help='copy JPEG files instead of linking them')
     parser.add_argument(
         '--devices', type=int, metavar='N',

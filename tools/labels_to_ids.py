@@ -8,7 +8,8 @@ A label map is a PNG file of one channel whose pixels are class ids.
     the ids 0, 1, ... of these values
 
 IN and OUT are folders; sub-folders are kept. FILE holds `name red green blue` lines in the order
-of the ids. With --ignore, colours that FILE does not list become 255, the id that training and
+of the ids, or is the labelmap.txt of CVAT or VOC, the label_colors.txt of CamVid or a CSV file
+`name,r,g,b`. With --ignore, colours that FILE does not list become 255, the id that training and
 evaluation leave out.
 """
 import argparse
@@ -20,7 +21,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from lib.dataset.formats.seg_classes import load_seg_classes  # noqa: E402
+from lib.dataset.formats.colour_files import FORMS, read_colour_file  # noqa: E402
+from lib.dataset.formats.seg_classes import MAX_CLASSES, SegClassList  # noqa: E402
 from lib.dataset.formats.seg_labels import open_png  # noqa: E402
 from dff.labels import IGNORE_LABEL  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
@@ -96,15 +98,16 @@ def ids_of(path, classes=None, ignore=False):
 
 
 def colour_classes(path):
-    """The SegClassList of a class file; DataError where two classes share a colour."""
-    classes = load_seg_classes(os.path.abspath(path))
-    seen = {}
-    for name, colour in zip(classes.names, map(tuple, classes.palette.tolist())):
-        if colour in seen:
-            raise DataError("%s: '%s' and '%s' have the same colour, %d %d "
-                            "%d" % ((path, seen[colour], name) + colour))
-        seen[colour] = name
-    return classes
+    """The SegClassList of a class file; DataError where a class has no colour, or that of another."""
+    listed = read_colour_file(os.path.abspath(path))
+    bare = [entry.name for entry in listed if entry.colour is None]
+    if bare:
+        raise DataError("%s: the class '%s' has no colour there; expected lines %s"
+                        % (path, bare[0], FORMS))
+    if len(listed) > MAX_CLASSES:
+        raise DataError('%s holds %d classes; at most %d have ids' % (path, len(listed), MAX_CLASSES))
+    colours = [entry.colour for entry in listed]
+    return SegClassList([entry.name for entry in listed], np.array(colours, np.uint8))
 
 
 def convert_folder(source, target, classes=None, ignore=False, values=None):
@@ -148,7 +151,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('source', metavar='IN', help='folder of coloured label PNGs')
     parser.add_argument('target', metavar='OUT', help='folder for the label maps')
-    parser.add_argument('--classes', metavar='FILE', help='`name red green blue` lines: the class of each colour')
+    parser.add_argument('--classes', metavar='FILE',
+                        help='`name red green blue` lines, or labelmap.txt: the class of each colour')
     parser.add_argument(
         '--values',
         nargs='+',

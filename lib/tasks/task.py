@@ -78,7 +78,7 @@ class _Tasks(Registry):
                 importlib.import_module(name + '.task')
 
 
-TASKS = _Tasks('task', 'task', package='the repository')
+TASKS = _Tasks('task', 'task', 'the repository')
 # Modules of the package, each with a Kind.
 KINDS = Registry('kind of task', 'recognises', 'lib.tasks.kinds')
 

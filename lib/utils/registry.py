@@ -17,13 +17,13 @@ class Registry:
     Args:
         what: what one of them is called in messages, as 'data set'.
         setting: where a user names one, as 'dataset.dataset'.
-        package: Python package whose modules register themselves when they are imported; None for none.
+        packages: Python packages whose modules register themselves when they are imported.
     """
 
-    def __init__(self, what: str, setting: str, package: Optional[str] = None):
-        self.what, self.setting, self._package = what, setting, package
+    def __init__(self, what: str, setting: str, *packages: str):
+        self.what, self.setting, self._packages = what, setting, packages
         self._things: Dict[str, Any] = {}
-        self._found = package is None
+        self._found = not packages
 
     def register(self, name: Optional[str] = None) -> Callable[[Any], Any]:
         """Return a decorator that makes a class or function known as `name`, or under its own name."""
@@ -65,7 +65,8 @@ class Registry:
 
     def _import(self):
         """Import the modules that register the things."""
-        import_modules(self._package)
+        for package in self._packages:
+            import_modules(package)
 
 
 def import_modules(package: str) -> None:

@@ -13,7 +13,7 @@ from lib.config.defaults import detection_defaults
 from lib.dataset.importers import layout
 from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.paths import output_name, relative, unique
-from lib.dataset.importers.settings import write_settings
+from lib.dataset.importers.settings import Data, write_settings
 from lib.dataset.sets.toy_vid import ToyVID
 from lib.dataset.toy.toy_generator import Size, generate
 from lib.utils.paths import ROOT
@@ -273,7 +273,8 @@ def test_a_damaged_png_is_left_out(src, tmp_path):
 def test_lists_for_each_network(tmp_path):
     """Stills and clips for both; the small DFF R-FCN, which starts from an R-FCN, leaves the stills to that."""
     for small, expected in ((False, 'DET_train_all+VID_train_15frames'), (True, 'VID_train_15frames')):
-        write_settings(str(tmp_path), str(tmp_path / 'own'), 2, ['DET_train_all', 'VID_train_15frames'], 300, 1, small)
+        data = Data(str(tmp_path / 'own'), 2, ['DET_train_all', 'VID_train_15frames'], 300)
+        write_settings(str(tmp_path), data, 1, small)
         rfcn, dff = (load_yaml(str(tmp_path / ('own_%s.yaml' % task))) for task in ('rfcn', 'dff_rfcn'))
         assert rfcn['dataset']['image_set'] == 'DET_train_all+VID_train_15frames'
         assert dff['dataset']['image_set'] == expected

@@ -2,7 +2,7 @@
 together.
 """
 import random
-from typing import List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Sequence
 
 import cv2
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from dff.drawing import class_colour
 from dff.errors import DataError
 from dff.image import read_image
-from lib.dataset.importers.model import Box
 
 FRAMES = 6
 _ACROSS, _WIDTH, _STRIP = 3, 480, 22        # tiles in a row, pixels of a tile, of the line under it
@@ -21,7 +20,7 @@ class Sample(NamedTuple):
 
     caption: str
     path: str              # of the image
-    boxes: List[Box]
+    boxes: Sequence[Any]   # Box, or of masks the ids in it
 
 
 class Samples:
@@ -61,7 +60,14 @@ class Samples:
 def write_contact_sheet(path: str, samples: Sequence[Sample]) -> None:
     """Write the picture, a PNG file `path`, of `samples`, at least one."""
     names = sorted({box.name for sample in samples for box in sample.boxes})
-    tiles = [_tile(sample, names) for sample in samples]
+    write_tiles(path, [_tile(sample, names) for sample in samples])
+
+
+def write_tiles(path: str, tiles: Sequence[np.ndarray]) -> None:
+    """Write tiles, at least one, in rows as the PNG file `path`.
+
+    tiles: of as_tile, with what is drawn into them.
+    """
     height = max(tile.shape[0] for tile in tiles)
     rows = []
     for start in range(0, len(tiles), _ACROSS):
@@ -74,13 +80,9 @@ def write_contact_sheet(path: str, samples: Sequence[Sample]) -> None:
 
 def _tile(sample: Sample, names: List[str]) -> np.ndarray:
     """A frame with its boxes in the colours of their classes `names`, and its caption."""
-    try:
-        image = read_image(sample.path)
-    except DataError:            # the head could be read, the rest cannot
-        image = np.zeros((1, 1, 3), np.uint8)
-    scale = _WIDTH / image.shape[1]
-    tile = cv2.resize(image, (_WIDTH, max(1, min(round(image.shape[0] * scale), 2 * _WIDTH))))
-    down = tile.shape[0] / image.shape[0]
+    image = picture_of(sample)
+    tile = as_tile(image)
+    scale, down = _WIDTH / image.shape[1], tile.shape[0] / image.shape[0]
     for box in sample.boxes:
         colour = class_colour(names.index(box.name) + 1)
         corner = round(box.x1 * scale), round(box.y1 * down)
@@ -90,6 +92,26 @@ def _tile(sample: Sample, names: List[str]) -> np.ndarray:
         for shade, thickness in (((0, 0, 0), 3), (colour, 1)):         # readable on any ground
             cv2.putText(tile, label, (corner[0], max(10, corner[1] - 4)), cv2.FONT_HERSHEY_SIMPLEX,
                         0.4, shade, thickness, cv2.LINE_AA)
+    return with_caption(tile, sample)
+
+
+def picture_of(sample: Sample) -> np.ndarray:
+    """Return the image of a sample, BGR uint8 [H, W, 3]; a black pixel where only its head can be
+    read."""
+    try:
+        return read_image(sample.path)
+    except DataError:
+        return np.zeros((1, 1, 3), np.uint8)
+
+
+def as_tile(image: np.ndarray) -> np.ndarray:
+    """Return an image, BGR uint8 [H, W, 3], as wide as a tile."""
+    height = round(image.shape[0] * _WIDTH / image.shape[1])
+    return cv2.resize(image, (_WIDTH, max(1, min(height, 2 * _WIDTH))))
+
+
+def with_caption(tile: np.ndarray, sample: Sample) -> np.ndarray:
+    """Return a tile, BGR uint8 [H, W, 3], with the caption of its sample below."""
     strip = np.full((_STRIP, _WIDTH, 3), 255, np.uint8)
     cv2.putText(strip, sample.caption, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1,
                 cv2.LINE_AA)

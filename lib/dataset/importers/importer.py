@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Counter, List, Optional, Sequence, Tuple
 
 from lib.dataset import archives
 from lib.dataset.destination import Destination
@@ -15,9 +15,9 @@ from lib.dataset.formats.classes import load_classes
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.contact_sheet import write_contact_sheet
 from lib.dataset.importers.layout import Layout, Written, class_id
-from lib.dataset.importers.model import IMPORTERS, SIGNS, Clip, Options, Report, Source
+from lib.dataset.importers.model import IMPORTERS, SIGNS, Clip, Import, Options, Report, Source
 from lib.dataset.importers.paths import files_below, refuse_links_outside, relative, top_folder
-from lib.dataset.importers.settings import write_settings
+from lib.dataset.importers.settings import Data, write_settings
 from lib.dataset.importers.split import split
 from lib.dataset.importers.summary import Lists, summary
 from lib.dataset.suggest.report import line
@@ -37,8 +37,8 @@ def import_dataset(format_name: str, src: str, dst: str, options: Options) -> Li
             unpacked into a temporary folder; its images are copied.
         dst: the folder that gets Data, Annotations, ImageSets, classes.txt, <name>_rfcn.yaml,
             <name>_dff_rfcn.yaml, contact_sheet.png (six frames with boxes) and import.json, which
-            says what it was made from. An import that it holds is replaced if options.force is set;
-            anything else is never touched.
+            says what it was made from; of masks what masks/writer.py says. An import that it holds
+            is replaced if options.force is set; anything else is never touched.
         options: what the user asked for.
 
     Raises:
@@ -100,9 +100,13 @@ def recognise(src: str) -> Tuple[str, str]:
             continue
         if file is not None:
             found[name] = '%s, by %s: %s' % (name, file, sign.looks_for)
-    if len(found) == 1:
-        (name, why), = found.items()
-        return name, _printable('format:     ' + why)
+    # Boxes and outlines in one file: the boxes are imported, and a line says how to have the others.
+    also = [name for name in found if SIGNS.get(name).boxes in found]
+    if len(found) - len(also) == 1:
+        name = next(name for name in found if name not in also)
+        more = ''.join('; it holds outlines too: FORMAT %s imports them for segmentation' % each
+                       for each in also)
+        return name, _printable('format:     ' + found[name] + more)
     if found:
         raise DataError(_printable('%s: several formats fit: %s; name one of them instead of auto'
                                    % (src, '; '.join(found.values()))))
@@ -123,32 +127,40 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
         _refuse_media_outside(source.clips, src, options.frames)
     clips = split(source.clips, options, report)
     with _destination(dst).replacing() as folder:
-        layout = Layout(folder, options.classes, options.copy, report)
-        layout.write(clips)
-        written = layout.written
-        if report.failures:
-            raise DataError('%s: %s' % (src, '; '.join(report.failures)))
-        classes = _class_lines(options, source.classes, written)
-        _write_lines(os.path.join(folder, 'classes.txt'), classes)
-        lists, list_lines = make_image_sets(folder, image_set_maker.Options(per_clip=options.per_clip))
-        training = [name for name in reversed(lists) if '_train_' in name]         # stills first, as in the original
-        images = sum(len(read_image_set(os.path.join(folder, 'ImageSets'), name).entries) for name in training)
-        if not training and written.frames['train']:
-            raise DataError(
-                '%s: there is nothing to train on: none of the %d frames for training has a box; '
-                'choose other clips for validation (--val_clips), or say --val 1 (testing only)'
-                % (src, written.frames['train']))
-        training = training or ['VID_train_%sframes' % (options.per_clip or 'all')]
-        sample = None
-        if images:
-            sample = sample_of_lists(folder, training, load_classes(os.path.join(folder, 'classes.txt')))
-        yamls, fitted = write_settings(folder, os.path.abspath(dst), len(classes), training, images, options.devices,
-                                       options.small, sample)
-        write_contact_sheet(os.path.join(folder, SHEET), written.samples.chosen())
-        _write_stamp(folder, format_name, origin, options, written)
+        write = source.write or _write_boxes
+        lines, frames = write(folder, Import(source, clips, src, dst, options, report))
+        _write_stamp(folder, format_name, origin, options, frames)
+    return lines
+
+
+def _write_boxes(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
+    """As Source.write."""
+    options, report = what.options, what.report
+    layout = Layout(folder, options.classes, options.copy, report)
+    layout.write(what.clips)
+    written = layout.written
+    if report.failures:
+        raise DataError('%s: %s' % (what.src, '; '.join(report.failures)))
+    classes = _class_lines(options, what.source.classes, written)
+    _write_lines(os.path.join(folder, 'classes.txt'), classes)
+    lists, list_lines = make_image_sets(folder, image_set_maker.Options(per_clip=options.per_clip))
+    training = [name for name in reversed(lists) if '_train_' in name]         # stills first, as in the original
+    images = sum(len(read_image_set(os.path.join(folder, 'ImageSets'), name).entries) for name in training)
+    if not training and written.frames['train']:
+        raise DataError(
+            '%s: there is nothing to train on: none of the %d frames for training has a box; '
+            'choose other clips for validation (--val_clips), or say --val 1 (testing only)'
+            % (what.src, written.frames['train']))
+    training = training or ['VID_train_%sframes' % (options.per_clip or 'all')]
+    sample = None
+    if images:
+        sample = sample_of_lists(folder, training, load_classes(os.path.join(folder, 'classes.txt')))
+    data = Data(os.path.abspath(what.dst), len(classes), training, images)
+    yamls, fitted = write_settings(folder, data, options.devices, options.small, sample)
+    write_contact_sheet(os.path.join(folder, SHEET), written.samples.chosen())
     lists_made = Lists(list_lines, images, options.per_clip, [line(each) for each in fitted if each.key in
                                                               changed(fitted)])
-    return summary(dst, clips, written, report, lists_made, yamls + [SHEET])
+    return summary(what.dst, what.clips, written, report, lists_made, yamls + [SHEET]), written.frames
 
 
 def _printable(text: str) -> str:
@@ -192,8 +204,8 @@ def _write_lines(path: str, lines: Sequence[str]) -> None:
 
 
 def _write_stamp(folder: str, format_name: str, src: str, options: Options,
-                 written: Written) -> None:
+                 frames: Counter[str]) -> None:
     with open(os.path.join(folder, STAMP), 'w', encoding='utf-8') as stream:
-        json.dump({'format': format_name, 'source': os.path.abspath(src), 'frames': dict(written.frames),
+        json.dump({'format': format_name, 'source': os.path.abspath(src), 'frames': dict(frames),
                    'val': options.val, 'val_clips': options.val_clips,
                    'val_frames': options.val_frames, 'seed': options.seed}, stream, indent=1)

@@ -2,14 +2,14 @@
 import collections
 import math
 import os
-from typing import Counter, Dict, Iterator, List, Sequence, Set, Tuple, Union
+from typing import Any, Counter, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
 from xml.sax.saxutils import escape
 
 from lib.dataset.formats.classes import BACKGROUND
 from lib.dataset.formats.image_set_maker import EXTENSION
 from lib.dataset.importers.contact_sheet import Sample, Samples
 from lib.dataset.importers.media import Decoded, ImageFile, Images, Media, Stretch, Video
-from lib.dataset.importers.model import Box, Clip, Report
+from lib.dataset.importers.model import Box, Clip, Labels, Report
 from lib.dataset.importers.paths import output_name, unique, without_part
 from dff.errors import DataError
 from lib.utils.progress import progress_bar
@@ -38,6 +38,17 @@ class Written:
         self.names: Dict[str, str] = {}          # {class id: class name} in order of first occurrence
 
 
+class Frame(NamedTuple):
+    """A frame that was written."""
+
+    part: str
+    path: str          # in the new data set, without extension
+    file: str          # the image
+    still: bool
+    image: _Image
+    place: str         # in the source, for the report
+
+
 class Layout:
     """Writes clips in the ILSVRC2015 layout, and counts what it wrote in `written`."""
 
@@ -54,6 +65,7 @@ class Layout:
         self.wanted = {class_id(name) for name in wanted}
         self.written = Written()
         self._taken: Set[str] = set()
+        self._tracks: Set[int] = set()       # of the clip that is written
 
     def write(self, clips: Sequence[Clip]) -> None:
         """Write clips, whose parts are 'train' or 'val', with a progress bar over their frames.
@@ -67,13 +79,12 @@ class Layout:
                 self._clip(clip, bar)
 
     def _clip(self, clip, bar):
-        base = '%s/%s' % (clip.part, output_name(without_part(clip.name)))
-        name, still = unique(base, self._taken), clip.still and clip.part == 'train'
-        tree, labels, position, last = 'DET' if still else 'VID', clip.open_labels(), 0, -1
-        tracks: Set[int] = set()
+        base, still = self._place(clip)
+        name, labels, position, last = unique(base, self._taken), clip.open_labels(), 0, -1
         seen: Set[int] = set()
+        self._tracks = set()
         self.written.samples.start()
-        for number, image in _readable(clip.media, self.report):
+        for number, image in readable(clip.media, self.report):
             bar.update()
             seen.add(number)
             if isinstance(clip.media, (Stretch, Video)) and position and number != last + 1:
@@ -82,33 +93,50 @@ class Layout:
                 self._count_clip(clip, position)
                 name, position = unique('%s_from_%06d' % (base, number), self._taken), 0
             last = number
-            found = self._labels(labels, number, image)
+            place = '%s, frame %d' % (clip.name, number + clip.origin)
+            found = self._found(labels, number, image, place)
             if found is None and clip.still:
                 continue
             path = name if still else '%s/%06d' % (name, position)
-            file = self._file('Data', tree, path + EXTENSION)
+            file = self._image_file(path, still)
             try:
                 self.written.how[image.write(file, self.copy)] += 1
             except DataError as error:
                 self.report.skip(UNREADABLE, str(error))
                 continue
-            place = '%s, frame %d' % (clip.name, number + clip.origin)
-            kept = self._usable(found or [], image, place)
-            self.written.samples.offer(Sample(path, file, kept))
             self.written.sizes['%dx%d' % (image.width, image.height)] += 1
             self.written.labelled[clip.part] += found is not None
-            # Testing needs an annotation for every frame of a clip; training only for those that are labelled.
-            if found is not None or clip.part == 'val':
-                self._annotation(tree, path, image, kept)
-            self.written.boxes[clip.part].update(class_id(box.name) for box in kept)
-            tracks.update(box.track for box in kept if box.track is not None)
+            self._store(found, Frame(clip.part, path, file, still, image, place))
             position += 1
         for number in sorted(set(labels.numbers) - seen):
             self.report.skip('frames: labelled, but the clip does not have them',
                              '%s, frame %d' % (clip.name, number + clip.origin))
         self._count_clip(clip, position)
-        self.written.tracks += len(tracks)
+        self.written.tracks += len(self._tracks)
         self.written.remarks += clip.media.remarks() if isinstance(clip.media, (Stretch, Video)) else []
+
+    def _place(self, clip):
+        """(path of a clip, whether it is a still) in the new data set."""
+        name = '%s/%s' % (clip.part, output_name(without_part(clip.name)))
+        return name, clip.still and clip.part == 'train'
+
+    def _found(self, labels, number, image, place):
+        """What is labelled in a frame; None where nothing of use is."""
+        return labels_of(labels, number, image, self.report)
+
+    def _image_file(self, path, still):
+        """The path of the image file of a frame."""
+        return self._file('Data', 'DET' if still else 'VID', path + EXTENSION)
+
+    def _store(self, found, frame):
+        """Write what is labelled in a frame whose image is written."""
+        kept = self._usable(found or [], frame.image, frame.place)
+        self.written.samples.offer(Sample(frame.path, frame.file, kept))
+        # Testing needs an annotation for every frame of a clip; training only for those that are labelled.
+        if found is not None or frame.part == 'val':
+            self._annotation('DET' if frame.still else 'VID', frame.path, frame.image, kept)
+        self.written.boxes[frame.part].update(class_id(box.name) for box in kept)
+        self._tracks.update(box.track for box in kept if box.track is not None)
 
     def _count_clip(self, clip, frames):
         if frames:
@@ -117,22 +145,6 @@ class Layout:
                 self.written.rates['%g' % round(rate, 3) if rate else 'unknown'] += 1
             (self.written.stills if clip.still else self.written.clips)[clip.part] += 1
             self.written.frames[clip.part] += frames
-
-    def _labels(self, labels, number, image):
-        """The boxes of a frame, as Labels.boxes. An image with an EXIF orientation is taken as
-        shown, unless its labels are of the other size.
-        """
-        if getattr(image, 'orientation', 1) <= 4:
-            return labels.boxes(number, image.height, image.width)
-        before, failures = self.report.state(), self.report.failures
-        found = labels.boxes(number, image.height, image.width)
-        if found is not None or self.report.failures == failures:
-            return found
-        after = self.report.state()
-        image.keep_stored()
-        found = labels.boxes(number, image.height, image.width)
-        self.report.restore(after if found is None else before)
-        return found
 
     def _file(self, kind, tree, path):
         file = os.path.join(self.folder, kind, tree, path)
@@ -185,8 +197,36 @@ def class_id(name: str) -> str:
     return class_name(name).replace(' ', '_')
 
 
-def _readable(media: Media, report: Report) -> Iterator[Tuple[int, _Image]]:
-    """(number, image) of all frames of a clip; image files that cannot be read are counted."""
+def labels_of(labels: Labels, number: int, image: _Image, report: Report) -> Any:
+    """Return what is labelled in a frame, as Labels.boxes. An image with an EXIF orientation is taken
+    as shown, unless its labels are of the other size.
+
+    Args:
+        labels: of the clip.
+        number: of the frame.
+        image: the frame.
+        report: where what was counted in vain is forgotten again.
+    """
+    if getattr(image, 'orientation', 1) <= 4:
+        return labels.boxes(number, image.height, image.width)
+    before, failures = report.state(), report.failures
+    found = labels.boxes(number, image.height, image.width)
+    if found is not None or report.failures == failures or not isinstance(image, ImageFile):
+        return found
+    after = report.state()
+    image.keep_stored()
+    found = labels.boxes(number, image.height, image.width)
+    report.restore(after if found is None else before)
+    return found
+
+
+def readable(media: Media, report: Report) -> Iterator[Tuple[int, _Image]]:
+    """Yield (number, image) of all frames of a clip; image files that cannot be read are counted.
+
+    Args:
+        media: of the clip.
+        report: where they are counted.
+    """
     if not isinstance(media, Images):
         yield from media
         return

@@ -2,7 +2,7 @@
 data set only.
 """
 import os
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import unquote
 
 from lib.dataset.importers.media import (IMAGE_SUFFIXES, VIDEO_SUFFIXES, Images, Media, Video,
@@ -29,8 +29,12 @@ class Files:
     def __init__(self, roots: Sequence[str], suffixes: Tuple[str, ...]) -> None:
         """Look below `roots`, once something is asked for, for files that end in one of
         `suffixes`.
+
+        Attribute: without, which may be set before, says of a path below a root that it is none of
+        them.
         """
         self.roots, self.suffixes = roots, suffixes
+        self.without: Callable[[str], bool] = lambda file: False
         self._by_stem: Optional[Dict[str, List[_File]]] = None
 
     def paths(self) -> List[str]:
@@ -42,6 +46,8 @@ class Files:
             self._by_stem = {}
             for root in self.roots:
                 for file in files_below(root, self.suffixes):
+                    if self.without(file):
+                        continue
                     *folders, name = file.split('/')
                     found = _File(os.path.join(root, file), list(map(same_letters, folders)),
                                   owner(folders), name)

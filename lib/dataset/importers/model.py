@@ -9,9 +9,10 @@ from lib.dataset.importers.media import Images, Media
 from lib.utils.registry import Registry
 
 # read(src, options, report) -> Source, by the name of the format that it reads.
-IMPORTERS = Registry('format', 'FORMAT', 'lib.dataset.importers.formats')
+_PACKAGES = 'lib.dataset.importers.formats', 'lib.dataset.importers.masks.formats'
+IMPORTERS = Registry('format', 'FORMAT', *_PACKAGES)
 # What tells a format from others by its files' content, a Sign, by its name.
-SIGNS = Registry('format', 'FORMAT', 'lib.dataset.importers.formats')
+SIGNS = Registry('format', 'FORMAT', *_PACKAGES)
 EXAMPLES = 3          # places that the summary names for each reason
 
 
@@ -20,18 +21,22 @@ class Sign(NamedTuple):
 
     looks_for: str                                  # in words
     find: Callable[[str], Optional[str]]            # data set -> the file that shows it, or None
+    # The format that reads the boxes of the same files, if this one reads their outlines.
+    boxes: Optional[str] = None
 
 
-def recognises(name: str, looks_for: str) -> Callable[[Any], Any]:
+def recognises(name: str, looks_for: str, boxes: Optional[str] = None
+               ) -> Callable[[Any], Any]:
     """Return a decorator of a function find(src) that returns the file by whose content the data
     set `src` is of a format, or None. A file that cannot be read may raise DataError.
 
     Args:
         name: of the format.
         looks_for: what the function looks for, in words.
+        boxes: as of Sign.
     """
     def add(find: Callable[[str], Optional[str]]) -> Callable[[str], Optional[str]]:
-        SIGNS.register(name)(Sign(looks_for, find))
+        SIGNS.register(name)(Sign(looks_for, find, boxes))
         return find
     return add
 
@@ -52,8 +57,9 @@ class Box(NamedTuple):
 class Labels(NamedTuple):
     """The labels of a clip."""
 
-    # boxes(number, height, width) of the frame with that number: [] for no object, None for a frame nobody labelled.
-    boxes: Callable[[int, int, int], Optional[List[Box]]]
+    # boxes(number, height, width) of the frame with that number: [] for no object, None for a frame
+    # nobody labelled. Of a source of masks it gives a label map instead of boxes (masks/model.py).
+    boxes: Callable[[int, int, int], Any]
     numbers: Iterable[int] = ()       # labelled frames, to tell which of them the clip turns out not to have
 
 
@@ -74,7 +80,7 @@ class Item(NamedTuple):
 
     name: str                                             # path without extension
     path: Optional[str]                                   # the file; None where there is none (its video may be there)
-    boxes: Callable[[int, int], Optional[List[Box]]]      # (height, width) -> as Labels.boxes
+    boxes: Callable[[int, int], Any]                      # (height, width) -> as Labels.boxes
     part: Optional[str] = None
 
 
@@ -84,6 +90,10 @@ class Source:
 
     clips: List[Clip]
     classes: List[str]                   # class names in the source's order; those that are met but not listed follow
+    # What writes it, where it has no boxes: write(folder, Import) -> (summary, frames by part).
+    write: Optional[Callable[[str, 'Import'], Tuple[List[str], Counter[str]]]] = None
+    # Colours of classes by name, where it states them.
+    colours: Dict[str, Tuple[int, int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,19 @@ class Options:
     force: bool = False               # replace an earlier import
     devices: int = 1                  # GPUs to train on; 0: the CPU
     small: bool = False               # settings of the embedded data set's network
+    # What pixels without class become, in masks: the class background, or ignored.
+    unlabelled: str = 'background'
+
+
+class Import(NamedTuple):
+    """What is to be written."""
+
+    source: Source
+    clips: List[Clip]            # those of it to import, each for training or for validation
+    src: str                     # where it was read
+    dst: str                     # the folder that the data set will have
+    options: Options
+    report: 'Report'
 
 
 class _Tally:
@@ -196,6 +219,36 @@ def whole(value: Any) -> Optional[int]:
     return int(value) if math.isfinite(value) and value.is_integer() and abs(value) < 1e18 else None
 
 
+def scales(declared: Tuple[Optional[int], ...], actual: Tuple[int, int], place: str,
+           report: Report, what: str = 'boxes') -> Optional[Tuple[float, float]]:
+    """Return by what (down, across) an annotation's coordinates are to be multiplied, as it was made
+    on the same picture of another size; None where it is of another image.
+
+    Args:
+        declared, actual, place, report: as of fitted.
+        what: is scaled, for messages.
+    """
+    height, width = declared
+    if not height or not width or (height, width) == actual:
+        return 1.0, 1.0
+    down, across = actual[0] / height, actual[1] / width
+    # Encoders round sides, to even numbers or to multiples of 8; with one side kept it is a border.
+    rounding = 2 if 1 in (down, across) else 7
+    if abs(height * across - actual[0]) > rounding or abs(down / across - 1) > 0.02:
+        turned = abs(height / width - actual[1] / actual[0]) < 0.02
+        report.fail(
+            'images: their size is not the one that the annotation states, nor the same picture '
+            'scaled, so its %s are of another image%s; give the images that were labelled, or '
+            'take these '
+            'out'
+            % (what, ' (or of this one turned by 90 degrees)' if turned else ''),
+            '%s: %sx%s instead of %dx%d' % (place, width, height, actual[1], actual[0]))
+        return None
+    report.change('frames: labelled at another size, their %s were scaled' % what,
+                  '%s: from %dx%d to %dx%d' % (place, width, height, actual[1], actual[0]))
+    return down, across
+
+
 def fitted(boxes: List[Box], declared: Tuple[Optional[int], ...], actual: Tuple[int, int],
            place: str, report: Report) -> Optional[List[Box]]:
     """Return the boxes of an annotation in pixels of its image; None where it is of another image.
@@ -209,24 +262,10 @@ def fitted(boxes: List[Box], declared: Tuple[Optional[int], ...], actual: Tuple[
         place: where the annotation is, for the report.
         report: where to count what is scaled, and what does not fit, for which the import fails.
     """
-    height, width = declared
-    if not boxes or not height or not width or (height, width) == actual:
-        return boxes
-    down, across = actual[0] / height, actual[1] / width
-    # Encoders round sides, to even numbers or to multiples of 8; with one side kept it is a border.
-    rounding = 2 if 1 in (down, across) else 7
-    if abs(height * across - actual[0]) > rounding or abs(down / across - 1) > 0.02:
-        turned = abs(height / width - actual[1] / actual[0]) < 0.02
-        report.fail(
-            'images: their size is not the one that the annotation states, nor the same picture '
-            'scaled, so its boxes are of another image%s; give the images that were labelled, or '
-            'take these '
-            'out'
-            % (' (or of this one turned by 90 degrees)' if turned else ''),
-            '%s: %sx%s instead of %dx%d' % (place, width, height, actual[1], actual[0]))
-        return None
-    report.change('frames: labelled at another size, their boxes were scaled',
-                  '%s: from %dx%d to %dx%d' % (place, width, height, actual[1], actual[0]))
+    found = scales(declared, actual, place, report) if boxes else (1.0, 1.0)
+    if found is None or found == (1.0, 1.0):
+        return None if found is None else boxes
+    down, across = found
     return [box._replace(x1=box.x1 * across, y1=box.y1 * down, x2=(box.x2 + 1) * across - 1,
                          y2=(box.y2 + 1) * down - 1) for box in boxes]
 

@@ -1,6 +1,7 @@
 """Ready settings for an imported data set, made from the shipped ones."""
+import math
 import os
-from typing import List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from lib.config.config import load_yaml, merge, update_from_file
 from lib.config.yaml_text import dump_settings
@@ -10,39 +11,53 @@ from lib.dataset.suggest.settings import (LR_ONE_DEVICE, UPDATES, UPDATES_SMALL,
 from lib.tasks.task import TASKS
 from lib.utils.paths import ROOT
 
+LR_ONE_DEVICE_MASKS = 0.002          # of DeepLab, as LR_ONE_DEVICE of detection
 
-def write_settings(folder: str, final: str, classes: int, lists: List[str], images: int,
-                   devices: int, small: bool, sample: Optional[Sample] = None
-                   ) -> Tuple[List[str], List[Suggestion]]:
-    """Write <name>_rfcn.yaml and <name>_dff_rfcn.yaml; return (names of the files, what was fitted to the data).
+
+class Data(NamedTuple):
+    """The data set that settings are for."""
+
+    final: str                   # where it will be; the last part is its name
+    classes: int                 # how many, without the background of detection
+    lists: List[str]             # names of the training lists; those of stills come first
+    images: int                  # entries in these lists
+    kind: str = 'detection'      # of task
+    size: Optional[Tuple[int, int]] = None      # most frequent shorter and longer side of frames
+
+
+def write_settings(folder: str, data: Data, devices: int, small: bool,
+                   sample: Optional[Sample] = None) -> Tuple[List[str], List[Suggestion]]:
+    """Write <name>_<task>.yaml for the tasks of a kind; return (names of the files, what was fitted to
+    the data).
 
     Args:
         folder: where to write them.
-        final: where the data set will be; its last part is the name.
-        classes: how many, without the background.
-        lists: names of the training lists.
-        images: entries in these lists.
+        data: what they are for.
         devices: GPUs to train on, 0 for the CPU.
         small: use the network of the embedded data set instead of ResNet-101.
-        sample: boxes that SCALES and anchors are fitted to; None: they are those of the shipped settings.
+        sample: boxes that SCALES and anchors are fitted to; None: they are those of the shipped
+            settings.
     """
-    name = os.path.basename(final)
-    place = os.path.relpath(final, ROOT).replace(os.sep, '/')
-    place = os.path.abspath(final) if place.startswith('..') else './' + place
+    name = os.path.basename(data.final)
+    place = os.path.relpath(data.final, ROOT).replace(os.sep, '/')
+    place = os.path.abspath(data.final) if place.startswith('..') else './' + place
     written = []
     fitted: List[Suggestion] = []
-    tasks = [task for _, task in TASKS.items() if task.recognises == 'detection' and task.shipped]
+    tasks = [task for _, task in TASKS.items() if task.recognises == data.kind and task.shipped]
     tasks.sort(key=lambda task: task.propagates)                 # the frame baseline comes first
-    # It starts from the R-FCN of `sh init.sh --demo`.
-    toy = load_yaml(os.path.join(ROOT, tasks[-1].shipped['small']))['network']
-    start = toy['pretrained'], toy['pretrained_epoch']
+    # It starts from the R-FCN of `sh init.sh --demo`, of segmentation from the backbone in it.
+    toy = next(task for _, task in TASKS.items()
+               if task.recognises == 'detection' and task.propagates and task.shipped)
+    network = load_yaml(os.path.join(ROOT, toy.shipped['small']))['network']
+    start = network['pretrained'], network['pretrained_epoch']
     for task in tasks:
         base = task.shipped['small' if small else 'original']
         tree = load_yaml(os.path.join(ROOT, base))
         tree.update(output_path='./output/%s/%s' % (task.name, name), gpus=','.join(str(i) for i in range(devices)))
-        tree['dataset'].update(dataset='ImageNetVID', dataset_path=place, NUM_CLASSES=classes + 1,
-                               CLASSES=place + '/classes.txt', image_set='+'.join(_for_task(task, lists, small)))
-        _schedule(tree['TRAIN'], tree['TEST'], images, max(1, devices), small)
+        tree['dataset'].update(_dataset(data, place, '+'.join(_for_task(task, data, small))))
+        _schedule(tree['TRAIN'], tree['TEST'], data, max(1, devices), small)
+        if data.size:
+            _fit(tree, data.size)
         if sample:
             config = task.new_config()
             merge(config, tree, base)
@@ -50,22 +65,30 @@ def write_settings(folder: str, final: str, classes: int, lists: List[str], imag
             with_settings(tree, changed(fitted))
         tree['TRAIN']['model_prefix'] = '%s_%s' % (task.name, name)
         if small:
-            # R-FCN starts from that, DFF R-FCN from this R-FCN once it is trained.
+            # The frame baseline starts from that, the other from the baseline once it is trained.
             tree['network'].update(pretrained=start[0], pretrained_epoch=start[1])
-            start = _checkpoint(tree, '%s_rfcn' % name), tree['TRAIN']['end_epoch']
+            start = _checkpoint(tree, '%s_%s' % (name, task.name)), tree['TRAIN']['end_epoch']
         file = '%s_%s.yaml' % (name, task.name)
         _write(os.path.join(folder, file), tree, base, task)
         written.append(file)
     return written, fitted
 
 
-def _for_task(task, lists, small):
+def _dataset(data: Data, place: str, lists: str) -> Dict[str, Any]:
+    """What the section `dataset` says."""
+    found = dict(dataset_path=place, CLASSES=place + '/classes.txt', image_set=lists)
+    if data.kind == 'detection':
+        return dict(found, dataset='ImageNetVID', NUM_CLASSES=data.classes + 1)
+    return dict(found, dataset='SegFolder', NUM_CLASSES=data.classes, test_image_set='val')
+
+
+def _for_task(task, data, small):
     """The training lists of a task.
 
-    The small DFF R-FCN starts from a trained R-FCN, and stills would not train its flow.
+    The small networks of DFF start from a trained baseline, and stills would not train their flow.
     """
-    clips = [name for name in lists if name.startswith('VID_')]
-    return clips if small and task.propagates and clips else lists
+    clips = [name for name in data.lists if name.startswith('VID_') or name == 'train']
+    return clips if small and task.propagates and clips else data.lists
 
 
 def _checkpoint(tree, stem):
@@ -74,16 +97,32 @@ def _checkpoint(tree, stem):
     return '%s/%s/%s/%s' % (tree['output_path'], stem, image_sets, tree['TRAIN']['model_prefix'])
 
 
-def _schedule(train, test, images, devices, small):
+def _schedule(train, test, data, devices, small):
     """Set the learning rate by the devices, the epochs by the amount of data; the rate falls after
     two thirds.
     """
-    updates = max(1, images * (2 if train.get('FLIP', True) else 1) // devices)
+    batch = devices * train.get('BATCH_IMAGES', 1)
+    updates = max(1, data.images * (2 if train.get('FLIP', True) else 1) // batch)
     epochs = epochs_for(updates, UPDATES_SMALL if small else UPDATES)
     if not small:
-        train['lr'] = LR_ONE_DEVICE / devices
+        rate = LR_ONE_DEVICE if data.kind == 'detection' else LR_ONE_DEVICE_MASKS
+        train['lr'] = rate / devices
+    if data.kind == 'segmentation' and train.get('warmup'):       # a tenth of the training at most
+        train['warmup_step'] = max(1, min(train['warmup_step'], epochs * updates // 10))
     train.update(end_epoch=epochs, lr_step='%.3g' % (epochs * 2 / 3))
     test.pop('test_epoch', None)     # the last one, however many are trained
+
+
+def _fit(tree, size):
+    """Have frames not enlarged, and crops no larger than these frames."""
+    short, long = size
+    if short < tree['SCALES'][0] and long < tree['SCALES'][1]:
+        tree['SCALES'] = [short, long]
+    sides = tree['SCALES'][0], max(tree['SCALES'])
+    train = tree['TRAIN']
+    if train.get('ENABLE_CROP'):
+        for key, side in zip(('CROP_HEIGHT', 'CROP_WIDTH'), sides):
+            train[key] = min(train[key], math.ceil(side / 16) * 16)
 
 
 def _write(path, tree, base, task):

@@ -1,6 +1,6 @@
 """What an import says at its end."""
 import os
-from typing import Counter, List, NamedTuple, Sequence
+from typing import Counter, List, NamedTuple, Optional, Sequence
 
 from lib.dataset.importers.layout import Written
 from lib.dataset.importers.model import Clip, Report
@@ -24,7 +24,7 @@ class Lists(NamedTuple):
 
 
 def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, lists: Lists,
-            files: Sequence[str]) -> List[str]:
+            files: Sequence[str], content: Optional[List[str]] = None) -> List[str]:
     """Return the lines that say what was imported.
 
     Args:
@@ -34,13 +34,9 @@ def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, l
         report: what was left out, changed and assumed.
         lists: the image sets.
         files: names of the settings and pictures in `dst` that the user may want to open.
+        content: lines about what is labelled, of masks; None for boxes.
     """
-    lines = _parts(clips, written)
-    boxes = written.boxes
-    lines.append('classes:    %s'
-                 % ', '.join('%s (boxes %d + %d)' % (written.names[name], boxes['train'][name], boxes['val'][name])
-                             for name in sorted(written.names)))
-    lines.append('tracks:     %d' % written.tracks)
+    lines = _parts(clips, written) + (_boxes(written) if content is None else content)
     lines.append('images:     %s' % ', '.join('%d %s' % (count, _HOW[how])
                                               for how, count in written.how.most_common()))
     rates = ', '.join('%s (%d clips)' % rate for rate in written.rates.most_common(4))
@@ -62,12 +58,12 @@ def summary(dst: str, clips: Sequence[Clip], written: Written, report: Report, l
     if written.stills['train'] and not written.clips['train']:
         lines.append(
             'warning:    there are only stills to train on, which do not train the flow of DFF '
-            'R-FCN; are they frames of clips (--clips)?')
+            'networks; are they frames of clips (--clips)?')
     if not written.frames['val']:
         lines.append(
             'warning:    nothing is for validation: train with train_end2end.py, as the scripts that '
             'test too refuse to start; or import again with --val 0.2')
-    if unlabelled:
+    if unlabelled and content is None:
         lines.append(
             'warning:    %d frames for validation are not labelled and count as frames without '
             'objects'
@@ -87,6 +83,14 @@ def _few(lists: Lists, labelled: int, clips: int) -> List[str]:
     wanted = -(-min(FEW, labelled) // clips)
     return ['warning:    %d frames are few to learn from: import again with --per_clip %d, or 0 for all'
             % (lists.images, wanted)]
+
+
+def _boxes(written: Written) -> List[str]:
+    boxes = written.boxes
+    classes = ', '.join('%s (boxes %d + %d)'
+                        % (written.names[name], boxes['train'][name], boxes['val'][name])
+                        for name in sorted(written.names))
+    return ['classes:    %s' % classes, 'tracks:     %d' % written.tracks]
 
 
 def _parts(clips: Sequence[Clip], written: Written) -> List[str]:

@@ -84,16 +84,25 @@ def json_files(src: str) -> List[str]:
     return files
 
 
-def load(file: str) -> Tree:
+def _without_outline(entry):
+    entry.pop('segmentation', None)
+    return entry
+
+
+def load(file: str, hook: Callable[[Tree], Any] = _without_outline) -> Tree:
     """Return the tree of a COCO JSON file with the lists images, annotations and categories.
 
-    Outlines (`segmentation`) are left out. Raises DataError where it cannot be read or is no such
-    file.
+    Args:
+        file: its path.
+        hook: what becomes of each object in it; by default outlines (`segmentation`) are left out.
+
+    Raises:
+        DataError: it cannot be read, or is no such file.
     """
     try:
         with open(file, encoding='utf-8-sig') as stream:
             # Outlines are most of a file's numbers; nothing here needs them.
-            tree = json.load(stream, object_hook=_without_outline)
+            tree = json.load(stream, object_hook=hook)
     except OSError as error:
         raise DataError('cannot read %s: %s' % (file, error.strerror)) from None
     except (ValueError, RecursionError) as error:
@@ -104,11 +113,6 @@ def load(file: str) -> Tree:
             raise DataError("%s: expected a COCO file, an object with the lists images, annotations and categories; "
                             "'%s' is not there" % (file, key))
     return tree
-
-
-def _without_outline(entry):
-    entry.pop('segmentation', None)
-    return entry
 
 
 def category_names(tree: Tree, file: str) -> Dict[Id, str]:

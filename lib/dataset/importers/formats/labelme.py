@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
-from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
+from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Item, Options, Report, Source, fitted,
                                          number, recognises, whole)
 from lib.dataset.importers.readers.json_trees import first_json, mapping
 from lib.dataset.importers.paths import files_below, part_of
@@ -23,8 +23,8 @@ _ANNOTATIONS = re.compile(r'^(annotations|labels|jsons?)/', re.IGNORECASE)
 _DRIVE = re.compile(r'[A-Za-z]:')
 
 
-class _File(NamedTuple):
-    """A JSON file."""
+class File(NamedTuple):
+    """A JSON file, without its image."""
 
     path: str
     image: str                   # imagePath
@@ -51,6 +51,22 @@ def read(src: str, options: Options, report: Report) -> Source:
     Raises:
         DataError: a file is malformed, an image is only inside its JSON file, or none is there.
     """
+    def labels(found: File) -> Callable[[int, int], Any]:
+        return _labels(found, options.clips, report)
+    return Source(clips_with(labels, src, options, report), [])
+
+
+def clips_with(labels: Callable[[File], Callable[[int, int], Any]], src: str, options: Options,
+               report: Report) -> List[Clip]:
+    """Return the clips of a data set.
+
+    Args:
+        labels: gives what is labelled in the image of a file, as Item.boxes.
+        src, options, report: as of read.
+
+    Raises:
+        DataError: as read.
+    """
     alone = os.path.isfile(src)
     root = os.path.dirname(os.path.abspath(src)) if alone else src
     files = [os.path.basename(src)] if alone else files_below(src, ('.json',))
@@ -59,7 +75,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     library = Library([root] + ([options.frames] if options.frames else []))
     items = []
     for file in files:
-        found = _load(os.path.join(root, file))
+        found = load(os.path.join(root, file))
         path = _image(found, file, library)
         if path is None and found.embedded and not options.clips:
             raise DataError(
@@ -67,15 +83,15 @@ def read(src: str, options: Options, report: Report) -> Source:
                 'it beside the file (labelme_export_json), or give its folder with --frames'
                 % (found.path, shown(found.image)))
         items.append(Item(_ANNOTATIONS.sub('', os.path.splitext(file)[0]), path,
-                          _labels(found, options.clips, report), part_of(file)))
+                          labels(found), part_of(file)))
     if not options.clips and not alone:
         for image in sorted(set(library.images.paths()) - {item.path for item in items}):
             report.skip('images: no annotation', image)
-    return Source(clips_of(items, options, root, report), [])
+    return clips_of(items, options, root, report)
 
 
-def _load(path: str) -> _File:
-    """The content of a JSON file, without its image. Raises DataError."""
+def load(path: str) -> File:
+    """Return the content of the JSON file `path`. Raises DataError."""
     try:
         with open(path, encoding='utf-8-sig') as stream:
             tree = json.load(stream)
@@ -96,10 +112,10 @@ def _load(path: str) -> _File:
             raise DataError("%s, shape %d: expected an object with 'label' and 'points', found %s"
                             % (path, index, shown(shape)))
     size = whole(tree.get('imageHeight')), whole(tree.get('imageWidth'))
-    return _File(path, tree['imagePath'], bool(tree.get('imageData')), size, shapes)
+    return File(path, tree['imagePath'], bool(tree.get('imageData')), size, shapes)
 
 
-def _image(found: _File, file: str, library: Library) -> Optional[str]:
+def _image(found: File, file: str, library: Library) -> Optional[str]:
     """The path of the image of a JSON file, or None; files outside the roots of `library` are never
     looked at.
 
@@ -115,7 +131,7 @@ def _image(found: _File, file: str, library: Library) -> Optional[str]:
     return library.images.find(beside, found.path)
 
 
-def _labels(found: _File, tracks: bool,
+def _labels(found: File, tracks: bool,
             report: Report) -> Callable[[int, int], Optional[List[Box]]]:
     def boxes(height: int, width: int) -> Optional[List[Box]]:
         place = os.path.basename(found.path)
@@ -123,7 +139,7 @@ def _labels(found: _File, tracks: bool,
     return boxes
 
 
-def _boxes(found: _File, tracks: bool, report: Report) -> List[Box]:
+def _boxes(found: File, tracks: bool, report: Report) -> List[Box]:
     """The boxes of a file; shapes of one label and group_id are parts of one object."""
     boxes: List[Box] = []
     groups: Dict[Tuple[str, int], int] = {}
@@ -131,7 +147,7 @@ def _boxes(found: _File, tracks: bool, report: Report) -> List[Box]:
         place = '%s, shape %d' % (found.path, index)
         # Files of before 2018 have polygons only, and do not say so.
         kind = shape.get('shape_type') or 'polygon'
-        points = _points(shape.get('points'))
+        points = points_of(shape.get('points'))
         if not isinstance(kind, str) or kind not in AREAS:
             report.skip('shapes: of a type that has no box: %s' % shown(kind), place)
             continue
@@ -156,8 +172,9 @@ def _boxes(found: _File, tracks: bool, report: Report) -> List[Box]:
     return boxes
 
 
-def _points(given: Any) -> List[Tuple[float, float]]:
-    """The points of a shape; [] where they are none."""
+def points_of(given: Any) -> List[Tuple[float, float]]:
+    """Return the points (x, y) of a shape, nan where a coordinate is no number; [] where `given` is
+    no list of points."""
     if not isinstance(given, list) or not all(isinstance(point, list) and len(point) == 2
                                               for point in given):
         return []

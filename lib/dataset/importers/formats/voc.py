@@ -10,7 +10,7 @@ from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
                                          number, recognises, whole)
-from lib.dataset.importers.paths import files_below, part_of, read_text
+from lib.dataset.importers.paths import files_below, part_named, part_of, read_text, stem
 from lib.dataset.importers.xml_files import candidates, parse, root_tag
 from dff.errors import DataError
 
@@ -37,14 +37,14 @@ def read(src: str, options: Options, report: Report) -> Source:
     if not files:
         raise DataError('%s: expected PASCAL VOC annotations (*.xml, one an image) in it' % src)
     library = Library([src] + ([options.frames] if options.frames else []))
-    parts = _listed_parts(src)
+    parts = listed_parts(src, 'Main')
     items = []
     for file in files:
         name = _ANNOTATIONS.sub('', os.path.splitext(file)[0])
         plain = os.path.splitext(file)[0]
         path = os.path.join(src, file)
         items.append(Item(name, library.images.find(plain, path), _labels(path, report),
-                          _part(name, parts) or part_of(file)))
+                          listed_part(name, parts) or part_of(file)))
     if not options.clips:
         for path in set(library.images.paths()) - {item.path for item in items}:
             report.skip('images: no annotation', path)
@@ -57,18 +57,27 @@ def _recognise(src: str) -> Optional[str]:
     return next((file for file in files if root_tag(file) == 'annotation'), None)
 
 
-def _listed_parts(src: str) -> Dict[str, str]:
-    """{image name, with folders or without: 'train', 'val' or 'test'} of VOC's ImageSets/Main."""
+def listed_parts(src: str, kind: str) -> Dict[str, str]:
+    """Return {image name, with folders or without: 'train', 'val' or 'test'} of VOC's lists.
+
+    Args:
+        src: the data set; lists are named for their part, as train.txt or CVAT's Validation.txt.
+        kind: folder of ImageSets, Main or Segmentation.
+    """
     parts: Dict[str, str] = {}
-    for part in ('train', 'val', 'test'):
-        path = os.path.join(src, 'ImageSets', 'Main', part + '.txt')
-        if os.path.isfile(path):
-            parts.update((line.split()[0], part) for line in read_text(path) if line.strip())
+    folder = os.path.join(src, 'ImageSets', kind)
+    for file in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        part = part_named(stem(file)) if file.lower().endswith('.txt') else None
+        if part:
+            lines = read_text(os.path.join(folder, file))
+            parts.update((line.split()[0], part) for line in lines if line.strip())
     return parts
 
 
-def _part(name: str, parts: Dict[str, str]) -> Optional[str]:
-    """The part of an image: as the lists name it, with all its folders or the last of them."""
+def listed_part(name: str, parts: Dict[str, str]) -> Optional[str]:
+    """Return the part of an image: as `parts`, of listed_parts, names it, with all the folders of
+    its path `name` or the last of them; else None.
+    """
     words = name.split('/')
     endings = ('/'.join(words[i:]) for i in range(len(words)))
     return next((parts[text] for text in endings if text in parts), None)

@@ -59,16 +59,18 @@ def root_tag(path):
         return next((element.tag for _, element in events), None)
 
 
-def file_with(src, wanted):
+def file_with(src, wanted, mode):
     """The first XML file of the data set `src` with the root <annotations> whose first <track> or
     <image> is `wanted`, or None. Raises as parse.
+
+    mode: what <mode> of a task without labels says, where no file has any.
     """
-    for file in candidates(src):
-        if root_tag(file) == 'annotations':
-            first = next((each.tag for each in children(file, ('track', 'image'))), None)
-            if first == wanted:
-                return file
-    return None
+    files = [file for file in candidates(src) if root_tag(file) == 'annotations']
+    firsts = [next((each.tag for each in children(file, ('track', 'image'))), None) for file in files]
+    if any(firsts):
+        return next((file for file, first in zip(files, firsts) if first == wanted), None)
+    return next((file for file in files
+                 if any((each.text or '').strip() == mode for each in children(file, ('mode',)))), None)
 
 
 def children(path, tags):

@@ -97,7 +97,7 @@ def read(src: str, options: Options, report: Report) -> Source:
 
 @recognises('cvat', 'XML <annotations> with <track>')
 def _recognise(src: str) -> Optional[str]:
-    return file_with(src, 'track')
+    return file_with(src, 'track', 'interpolation')
 
 
 def xml_files(src: str) -> List[str]:

@@ -55,7 +55,7 @@ def read(src: str, options: Options, report: Report) -> Source:
 
 @recognises('cvat-images', 'XML <annotations> with <image>')
 def _recognise(src: str) -> Optional[str]:
-    return file_with(src, 'image')
+    return file_with(src, 'image', 'annotation')
 
 
 class _Source(NamedTuple):

@@ -48,7 +48,7 @@ def paint(outlines: Sequence[Outline], declared: Tuple[Optional[int], ...], size
     """Return the label map that outlines make; None where they are of another image.
 
     Where outlines of two classes overlap, the later one is on top, or with smaller_on_top that of
-    fewer pixels; how many pixels lie under another is counted.
+    fewer pixels; such label maps are counted.
 
     Args:
         outlines: of an image, in its annotation's order.
@@ -70,15 +70,14 @@ def paint(outlines: Sequence[Outline], declared: Tuple[Optional[int], ...], size
             areas.append((outline.label, *found))
     if smaller_on_top:
         areas.sort(key=lambda area: -int(area[1].sum()))
-    label = np.full(size, UNLABELLED, np.uint8)
+    label, overlap = np.full(size, UNLABELLED, np.uint8), False
     for value, mask, where in areas:
         below = label[where]
-        hidden = int((mask & (below != UNLABELLED) & (below != value)).sum())
-        if hidden:
-            report.change(
-                'pixels: in outlines of two classes, they have the class of the %s'
-                % ('smaller outline' if smaller_on_top else 'later outline'), place, hidden)
+        overlap |= bool((mask & (below != UNLABELLED) & (below != value)).any())
         below[mask] = value
+    if overlap:
+        report.change('label maps: where outlines of two classes overlap, the %s is on top'
+                      % ('smaller' if smaller_on_top else 'later'), place)
     return label
 
 

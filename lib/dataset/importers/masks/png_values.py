@@ -84,9 +84,9 @@ def ids_of(path: str, meaning: Meaning) -> np.ndarray:
         return _of_palette(path, image, meaning)
     if image.mode in ('P', 'L', '1', 'I', 'I;16', 'I;16B'):
         values = np.asarray(image).astype(np.int64)
-        known = np.full(257, _WRONG, np.uint8)
-        known[list(meaning.values)] = list(meaning.values.values())
-        ids = known[np.where((values < 0) | (values > 255), 256, values)]
+        table = np.full(257, _WRONG, np.uint8)
+        table[list(meaning.values)] = list(meaning.values.values())
+        ids = table[np.where((values < 0) | (values > 255), 256, values)]
         _refuse_unknown(path, ids, values[..., None], meaning)
         return ids
     if image.mode not in ('RGB', 'RGBA', 'PA', 'LA'):

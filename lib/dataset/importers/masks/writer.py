@@ -120,7 +120,7 @@ class MaskLayout(Layout):
             return None
         for index, name in self._dropped.items():
             if counts[index]:
-                self.report.skip('pixels: not of the --classes: %s' % name, place, int(counts[index]))
+                self.report.skip('label maps: pixels not of the --classes: %s' % name, place)
         if counts[UNLABELLED]:
             self.report.assume(
                 'pixels without class are ignored (%d)' % IGNORE_LABEL

@@ -177,3 +177,46 @@ def test_labelme_clips_and_parts(tmp_path):
     data = import_masks('masks-labelme', tmp_path / 'src', tmp_path / 'own', clips=True)
     assert len(data.labels()) == 2 and len(data.labels('val')) == 1 and data.problems() == {}
     assert data.said('parts:      as the data set has them')
+
+
+def test_datumaro(tmp_path):
+    """z_order says what is on top; a mask as its run lengths in COCO's text, here of columns 9 and 10."""
+    mask = {'type': 'mask', 'label_id': 0, 'rle': {'size': [HEIGHT, WIDTH], 'counts': [72, 16, 8]}, 'z_order': 0}
+    square = {'type': 'polygon', 'label_id': 0, 'points': rectangle(1, 1, 3, 3), 'z_order': 2}
+    large = {'type': 'polygon', 'label_id': 1, 'points': rectangle(0, 0, 6, 6), 'z_order': 1}
+    box = {'type': 'bbox', 'label_id': 1, 'bbox': [0, 0, 3, 3]}
+    tree = {'categories': {'label': {'labels': [{'name': 'cat'}, {'name': 'dog'}]}}, 'items': [
+        {'id': 'a', 'image': {'path': 'a.jpg', 'size': [HEIGHT, WIDTH]}, 'annotations': [square, large, mask, box]}]}
+    src = tmp_path / 'src'
+    picture(src / 'images/train/a.jpg')
+    picture(src / 'images/train/b.jpg')
+    (src / 'annotations').mkdir()
+    (src / 'annotations/train.json').write_text(json.dumps(tree))
+    name, line = recognise(str(src))
+    assert name == 'datumaro' and 'FORMAT masks-datumaro' in line
+    data = import_masks('masks-datumaro', src, tmp_path / 'own', val=0)
+    expected = expected_map((2, 0, 0, 6, 6), (1, 1, 1, 3, 3), (1, 9, 0, 11, 8))
+    assert data.names == ['background', 'cat', 'dog'] and (data.labels()['a'] == expected).all()
+    assert data.said('1 annotations: no polygons or masks') and data.said('the later is on top')
+
+
+def test_cvat_for_images(tmp_path):
+    picture(tmp_path / 'src/images/a.jpg')
+    (tmp_path / 'src/annotations.xml').write_text(
+        '<annotations><version>1.1</version><meta><task><size>1</size><labels><label><name>dog</name></label><label>'
+        '<name>cat</name></label></labels></task></meta><image id="0" name="a.jpg" width="%d" height="%d">'
+        '<polygon label="cat" points="1.00,1.00;3.00,1.00;3.00,3.00;1.00,3.00" z_order="1"></polygon>'
+        '<polygon label="dog" points="0,0;6,0;6,6;0,6" z_order="0"></polygon>'
+        '<mask label="cat" rle="1, 2, 3" left="8" top="2" width="3" height="2" z_order="0"></mask>'
+        '<mask label="cat" rle="1, 2" left="8" top="2" width="3" height="2" z_order="0"></mask>'
+        '<box label="cat" xtl="0" ytl="0" xbr="3" ybr="3"></box><tag label="cat"></tag></image></annotations>'
+        % (WIDTH, HEIGHT))
+    src = tmp_path / 'src'
+    name, line = recognise(str(src))
+    assert name == 'cvat-images' and 'FORMAT masks-cvat' in line
+    data = import_masks('masks-cvat', src, tmp_path / 'own', val=0)
+    assert data.names == ['background', 'dog', 'cat']
+    expected = expected_map((1, 0, 0, 6, 6), (2, 1, 1, 3, 3), (2, 9, 2, 11, 3))
+    assert (data.labels()['a'] == expected).all()
+    assert data.said('1 shapes: no polygons or masks (annotations.xml, image a.jpg)')
+    assert data.said('1 shapes: points are not x,y;x,y;... or rle is not of its size')

@@ -3,7 +3,7 @@
 An <image> with its file name, a <box> an object, no tracks.
 """
 import os
-from typing import Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from xml.etree.ElementTree import Element
 
 from lib.dataset.importers.formats.cvat import (OTHER_SHAPES, Task, box_of, clip_name, corners_of,
@@ -12,7 +12,7 @@ from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.library import Library
 from lib.dataset.importers.media import IMAGE_SUFFIXES
-from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, fitted
+from lib.dataset.importers.model import IMPORTERS, Box, Clip, Item, Options, Report, Source, fitted
 from lib.dataset.importers.model import recognises, whole
 from lib.dataset.importers.paths import merged, part_named, part_of, parts_of
 from lib.dataset.importers.xml_files import children, file_with
@@ -21,6 +21,14 @@ from dff.errors import DataError
 NOT_SHAPES = ('tag', 'attribute')
 # '': the name has one already.
 SUFFIXES = ('',) + tuple(suffix for name in IMAGE_SUFFIXES for suffix in (name, name.upper()))
+
+
+class Annotated(NamedTuple):
+    """An <image>."""
+
+    element: Element
+    size: Tuple[Optional[int], Optional[int]]        # height, width that it states
+    place: str                                       # for the report
 
 
 @IMPORTERS.register('cvat-images')
@@ -39,18 +47,37 @@ def read(src: str, options: Options, report: Report) -> Source:
     Raises:
         DataError: a file is missing or malformed, or none of its images is there.
     """
-    items: List[Item] = []
     classes: List[str] = []
+
+    def labels(found: Annotated) -> Callable[[int, int], Any]:
+        boxes = _boxes(found, report)
+        return lambda height, width: fitted(boxes, found.size, (height, width), found.place, report)
+    return Source(clips_with(labels, classes, src, options, report), classes)
+
+
+def clips_with(labels_of: Callable[[Annotated], Callable[[int, int], Any]], classes: List[str],
+               src: str, options: Options, report: Report) -> List[Clip]:
+    """Return the clips of a data set.
+
+    Args:
+        labels_of: gives what is labelled in an image, as Item.boxes; the element is read at once.
+        classes: gets the class names.
+        src, options, report: as of read.
+
+    Raises:
+        DataError: as read.
+    """
+    items: List[Item] = []
     root = src if os.path.isdir(src) else os.path.dirname(os.path.abspath(src))
     library = Library(([options.frames] if options.frames else []) + [root])
     files = xml_files(src)
     for file in files:
         tasks = read_tasks(file, 'image', 'track')
-        classes = merged(classes, [name for task in tasks for name in task.labels])
+        classes[:] = merged(classes, [name for task in tasks for name in task.labels])
         by_id = {task.identity: task for task in tasks}
         source = _Source(file, clip_name(file, src), by_id, library, len(files) == 1)
-        items += [_item(element, source, options, report) for element in children(file, ('image',))]
-    return Source(clips_of(items, options, root, report), classes)
+        items += [_item(element, source, options, labels_of) for element in children(file, ('image',))]
+    return clips_of(items, options, root, report)
 
 
 @recognises('cvat-images', 'XML <annotations> with <image>')
@@ -68,19 +95,14 @@ class _Source(NamedTuple):
     alone: bool                          # there is no other XML file
 
 
-def _item(element: Element, source: _Source, options: Options, report: Report) -> Item:
+def _item(element: Element, source: _Source, options: Options,
+          labels_of: Callable[[Annotated], Callable[[int, int], Any]]) -> Item:
     """The Item of an <image>."""
     file = source.file
     if not element.get('name'):
         raise DataError('%s: an <image> has no name' % file)
     name = '/'.join(parts_of(element.get('name'), file))
     place = '%s, image %s' % (os.path.basename(file), name)
-    found: List[Box] = []
-    for shape in element:
-        if is_upright_box(shape):
-            found.append(box_of(shape.get('label') or '', corners_of(shape), occluded=shape.get('occluded') == '1'))
-        elif shape.tag not in NOT_SHAPES:
-            report.skip(OTHER_SHAPES, place)
     task = source.tasks.get(element.get('task_id')) or source.tasks.get(None)
     clip = task.name if task and task.identity and task.name else source.clip
     subset = element.get('subset') or (task.subset if task else None)
@@ -93,8 +115,18 @@ def _item(element: Element, source: _Source, options: Options, report: Report) -
     item = '%s/%s' % (whose, item) if whose else item
     declared = whole(element.get('height')), whole(element.get('width'))
     return Item(item, _path(name, clip, subset, source, options),
-                lambda height, width: fitted(found, declared, (height, width), place, report),
-                part_named(subset) or part_of(item))
+                labels_of(Annotated(element, declared, place)), part_named(subset) or part_of(item))
+
+
+def _boxes(found: Annotated, report: Report) -> List[Box]:
+    """The boxes of an image; other shapes are counted."""
+    boxes = []
+    for shape in found.element:
+        if is_upright_box(shape):
+            boxes.append(box_of(shape.get('label') or '', corners_of(shape), occluded=shape.get('occluded') == '1'))
+        elif shape.tag not in NOT_SHAPES:
+            report.skip(OTHER_SHAPES, found.place)
+    return boxes
 
 
 def _path(name: str, clip: str, subset: Optional[str], source: _Source,

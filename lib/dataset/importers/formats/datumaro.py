@@ -4,7 +4,7 @@ annotations/<subset>.json with items, their annotations and categories; images i
 """
 import math
 import os
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from lib.dataset.importers.formats import coco
 from lib.dataset.importers.readers.json_trees import (Tree, first_json, json_paths, load_json,
@@ -12,14 +12,23 @@ from lib.dataset.importers.readers.json_trees import (Tree, first_json, json_pat
 from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.media import without_video_suffix
-from lib.dataset.importers.model import (IMPORTERS, Box, Item, Options, Report, Source, fitted,
-                                         number, recognises, whole)
+from lib.dataset.importers.model import (IMPORTERS, Box, Clip, Item, Options, Report, Source,
+                                         fitted, number, recognises, whole)
 from lib.dataset.importers.paths import merged, part_of, parts_of
 from dff.errors import DataError, shown
 
 _REMEDY = 'a Datumaro file has categories.label.labels and the list items; export it as Datumaro'
 
 _Edges = Tuple[float, float, float, float]     # left, top, right, bottom
+
+
+class Annotated(NamedTuple):
+    """An entry of the list items."""
+
+    annotations: List[Tree]
+    labels: List[str]                                # of its file, by label_id
+    size: Tuple[Optional[int], Optional[int]]        # height, width that it states
+    place: str                                       # for the report
 
 
 @IMPORTERS.register('datumaro')
@@ -36,20 +45,39 @@ def read(src: str, options: Options, report: Report) -> Source:
     Raises:
         DataError: a file is missing or malformed, or none of its images is there.
     """
-    items: List[Item] = []
     classes: List[str] = []
+
+    def labels(found: Annotated) -> Callable[[int, int], Any]:
+        boxes = _boxes(found.annotations, found.labels, found.place, report)
+        return lambda height, width: fitted(boxes, found.size, (height, width), found.place, report)
+    return Source(clips_with(labels, classes, src, options, report), classes)
+
+
+def clips_with(labels_of: Callable[[Annotated], Callable[[int, int], Any]], classes: List[str],
+               src: str, options: Options, report: Report) -> List[Clip]:
+    """Return the clips of a data set.
+
+    Args:
+        labels_of: gives what is labelled in an item, as Item.boxes.
+        classes: gets the class names.
+        src, options, report: as of read.
+
+    Raises:
+        DataError: as read.
+    """
+    items: List[Item] = []
     for file in json_paths(src, 'Datumaro annotations'):
         tree = load_json(file)
         labels = _labels(tree, file)
-        classes = merged(classes, labels)
+        classes[:] = merged(classes, labels)
         folders, part = coco.image_folders(file, src, options), coco.part_of_file(file, src)
         for index, entry in enumerate(objects(tree.get('items'), file + ', items', _REMEDY)):
             if not isinstance(entry.get('id'), (str, int)):
                 raise DataError('%s, item %d: expected an id, a text; found %s'
                                 % (file, index, shown(entry.get('id'))))
-            items.append(_item(entry, labels, file, folders, part, options, report))
+            items.append(_item(entry, labels, file, folders, part, options, labels_of))
     root = src if os.path.isdir(src) else os.path.dirname(os.path.abspath(src))
-    return Source(clips_of(items, options, root, report), classes)
+    return clips_of(items, options, root, report)
 
 
 def _labels(tree: object, file: str) -> List[str]:
@@ -64,7 +92,8 @@ def _labels(tree: object, file: str) -> List[str]:
 
 
 def _item(entry: Tree, labels: List[str], file: str, folders: coco.ImageFolders,
-          part: Optional[str], options: Options, report: Report) -> Item:
+          part: Optional[str], options: Options,
+          labels_of: Callable[[Annotated], Callable[[int, int], Any]]) -> Item:
     """The Item of an entry of the list items."""
     name = '/'.join(parts_of(entry['id'], file))
     place = '%s, item %s' % (os.path.basename(file), name)
@@ -84,14 +113,8 @@ def _item(entry: Tree, labels: List[str], file: str, folders: coco.ImageFolders,
     size = media.get('size') or video.get('size')
     height, width = size if isinstance(size, list) and len(size) == 2 else (None, None)
     annotations = objects(entry.get('annotations') or [], '%s, annotations' % place, _REMEDY)
-    boxes = _boxes(annotations, labels, place, report)
-    return Item(name, path, _opener(boxes, (whole(height), whole(width)), place, report),
-                part or part_of(os.path.dirname(name)))
-
-
-def _opener(boxes: List[Box], declared: Tuple[Optional[int], Optional[int]], place: str,
-            report: Report) -> Callable[[int, int], Optional[List[Box]]]:
-    return lambda height, width: fitted(boxes, declared, (height, width), place, report)
+    found = Annotated(annotations, labels, (whole(height), whole(width)), place)
+    return Item(name, path, labels_of(found), part or part_of(os.path.dirname(name)))
 
 
 def _boxes(annotations: List[Tree], labels: List[str], place: str, report: Report) -> List[Box]:

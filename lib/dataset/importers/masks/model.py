@@ -10,6 +10,7 @@ import numpy as np
 from lib.dataset.importers.model import Report, scales
 
 UNLABELLED = 254           # no outline, or a class that is not asked for
+MOST_CLASSES = 253         # of a source
 FARTHEST = 1e6             # pixels; outlines are cut there
 
 

@@ -9,6 +9,7 @@ from dff.errors import DataError
 from dff.labels import IGNORE_LABEL, default_palette
 from lib.dataset.formats.colour_files import Colour, ListedClass
 from lib.dataset.formats.seg_labels import open_png
+from lib.dataset.importers.masks.model import MOST_CLASSES
 from lib.dataset.sets.cityscapes import CLASSES
 
 BOUNDARY = (224, 224, 192)        # of PASCAL VOC: pixels around objects, to ignore
@@ -42,8 +43,9 @@ def meaning_of(listed: Sequence[ListedClass], where: str) -> Meaning:
         DataError: there are too many.
     """
     names = list(dict.fromkeys(entry.name for entry in listed))
-    if len(names) >= _WRONG:
-        raise DataError('%s lists %d classes; at most %d have ids' % (where, len(names), _WRONG - 1))
+    if len(names) > MOST_CLASSES:
+        raise DataError('%s lists %d classes; label maps have room for %d'
+                        % (where, len(names), MOST_CLASSES))
     colours = {entry.colour: names.index(entry.name) for entry in listed if entry.colour is not None}
     if any(entry.value is not None for entry in listed):
         values = {entry.value or 0: names.index(entry.name) for entry in listed}

@@ -13,7 +13,7 @@ from lib.dataset.formats.seg_labels import open_png
 from lib.dataset.importers.contact_sheet import (Sample, as_tile, picture_of, with_caption,
                                                  write_tiles)
 from lib.dataset.importers.layout import Layout, class_name, labels_of
-from lib.dataset.importers.masks.model import UNLABELLED
+from lib.dataset.importers.masks.model import MOST_CLASSES, UNLABELLED
 from lib.dataset.importers.model import Import
 from lib.dataset.importers.paths import output_name, without_part
 from lib.dataset.importers.settings import Data, write_settings
@@ -80,6 +80,9 @@ class MaskLayout(Layout):
         source, options = what.source, what.options
         wanted = list(map(_plain, options.classes))
         given = list(map(_plain, source.classes))
+        if len(given) > MOST_CLASSES:
+            raise DataError('%s: it has %d classes; label maps have room for %d: take others out'
+                            % (what.src, len(given), MOST_CLASSES))
         unknown = [name for name in wanted if name not in given + [BACKGROUND]]
         if unknown:
             raise DataError('--classes: there is no class %s; the classes of the source are %s'

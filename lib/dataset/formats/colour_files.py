@@ -8,7 +8,8 @@ from dff.errors import DataError, shown
 Colour = Tuple[int, int, int]
 
 # File names that they have, the most telling first.
-NAMES = ('labelmap.txt', 'label_colors.txt', 'class_dict.csv', 'classes.csv', '_classes.csv', 'classes.txt')
+NAMES = ('labelmap.txt', 'label_colors.txt', 'class_dict.csv', 'classes.csv', '_classes.csv',
+         'classes.txt', 'class_names.txt')
 FORMS = ('`name:r,g,b::` (CVAT, VOC), `name,r,g,b`, `r g b name` (CamVid), `name r g b`, or '
          '`value,name` (Roboflow)')
 _NUMBER = r'\s*(\d{1,3})\s*'

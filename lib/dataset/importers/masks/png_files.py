@@ -10,12 +10,15 @@ from lib.dataset.importers.paths import files_below, same_letters
 _FOLDER = re.compile(r'(?:(.*?)[-_ ]?)(?:segmentationclass(?:png|aug|raw)?|masks?|annot|gtfine|gtcoarse)',
                      re.IGNORECASE)
 # Folders that may hold them, if the images of the same names are elsewhere.
-_MAYBE = re.compile(r'(?:(.*?)[-_ ]?)(?:labels?|annotations?|gt|ground[-_ ]?truth)', re.IGNORECASE)
+_MAYBE = re.compile(r'(?:(.*?)[-_ ]?)(?:labels?|annotations?|ann_dir|gt|ground[-_ ]?truth)',
+                    re.IGNORECASE)
 _ENDING = re.compile(r'(?:_gt(?:fine|coarse)_color|[-_]mask)$', re.IGNORECASE)
 _MAYBE_ENDING = re.compile(r'_(?:l|color|labels?|seg|gt)$', re.IGNORECASE)
 # Objects apart, or numbers of other lists: beside label maps, neither these nor images.
-_OTHER = re.compile(r'(?:^|/)segmentationobject(?:png)?/|_(?:instanceids|instancetrainids|labelids|'
+_OTHER = re.compile(r'(?:^|/)(?:segmentationobject(?:png)?|segmentationclassvisualization|'
+                    r'training/semantic|training/instance)/|_(?:instanceids|instancetrainids|labelids|'
                     r'labeltrainids|trainids|gtfine_polygons)\.png$', re.IGNORECASE)
+KITTI, KITTI_IMAGES = 'semantic_rgb', 'image_2'
 # What Cityscapes adds to the names of images.
 IMAGE_ENDINGS = ('', '_leftImg8bit')
 
@@ -53,6 +56,8 @@ def is_beside(file: str) -> bool:
 
 def _label_png(file: str, images: Dict[str, FrozenSet[str]]) -> Optional[LabelPng]:
     *folders, own = file.split('/')
+    if KITTI in folders:
+        return LabelPng(file, file[:-len('.png')].replace(KITTI, KITTI_IMAGES))
     stem = os.path.splitext(own)[0]
     sure = [_FOLDER.fullmatch(folder) for folder in folders]
     maybe = [match or _MAYBE.fullmatch(folder) for match, folder in zip(sure, folders)]

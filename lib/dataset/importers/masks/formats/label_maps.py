@@ -5,6 +5,7 @@ CVAT's "Segmentation mask 1.1" and PASCAL VOC (SegmentationClass, labelmap.txt),
 _classes.csv), and folders masks/ beside images/ with a list of classes.
 """
 import os
+import re
 from typing import Callable, List, Optional
 
 import numpy as np
@@ -21,6 +22,9 @@ from lib.dataset.importers.masks.writer import write_masks
 from lib.dataset.importers.model import (IMPORTERS, Item, Options, Report, Source, recognises, scales)
 from lib.dataset.importers.paths import part_of
 from dff.errors import DataError
+
+
+_CITYSCAPES = re.compile(r'_color\.png$|semantic_rgb/', re.IGNORECASE)      # KITTI has its colours too
 
 
 @IMPORTERS.register('masks')
@@ -82,7 +86,7 @@ def _meaning(src: str, labels: List[LabelPng]) -> Meaning:
     file = find_colour_file(src)
     if file:
         return meaning_of(read_colour_file(file), file)
-    if labels[0].file.lower().endswith('_color.png'):
+    if _CITYSCAPES.search(labels[0].file):
         return cityscapes_meaning()
     if any('segmentationclass' in label.file.lower() for label in labels):
         return voc_meaning()

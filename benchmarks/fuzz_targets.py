@@ -28,6 +28,7 @@ from lib.graph.symbol_file import read_symbol
 from dff.sources import open_frames
 from lib.dataset.formats.annotations import Source, parse_annotation
 from lib.dataset.formats.classes import load_classes
+from lib.dataset.formats.colour_files import read_colour_file
 from lib.evaluation.detections import read_detections
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.importer import import_dataset
@@ -267,6 +268,9 @@ TARGETS = {
     ),
 }
 TARGETS.update((name, _importer(name, *good)) for name, good in FORMATS.items())
+TARGETS['masks'] = _importer('masks', '000000_mask.png', _label(), classes=b'road\ncar\nsky\na\nb\n')
+TARGETS['class colours'] = Target(
+    'labelmap.txt', b'# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:48,112,32::\n', read_colour_file)
 
 
 def feed(name, content, folder):

@@ -7,7 +7,9 @@
 
 Formats: coco, coco-vid (JSON); voc, labelimg (an XML file an image); yolo (a text file an image); mot (gt.txt);
 cvat (CVAT for video 1.1); cvat-images (CVAT for images 1.1); labelme, x-anylabeling (JSON, a file an image);
-visdrone (annotations/*.txt); kitti (label_2/*.txt, label_02/*.txt). docs/custom-dataset.md says what each expects.
+visdrone (annotations/*.txt); kitti (label_2/*.txt, label_02/*.txt); label-studio, youtube-vis, bdd100k, datumaro
+(JSON). For segmentation: masks (label PNGs), masks-cvat, masks-coco, masks-labelme, masks-datumaro (outlines).
+docs/custom-dataset.md says what each expects.
 """
 import argparse
 import os
@@ -34,8 +36,8 @@ def parse_arguments():
     parser.add_argument('--frames', metavar='FOLDER', help='where images or videos are, if not in SRC')
     parser.add_argument(
         '--clips', action='store_true',
-        help='coco, cvat-images, voc, yolo, labelme: the images are frames of clips, named like '
-             'walk/frame_000012; without it they are stills')
+        help='coco, cvat-images, voc, yolo, labelme, datumaro, masks: the images are frames of clips, '
+             'named like walk/frame_000012; without it they are stills')
     parser.add_argument(
         '--first_frame',
         type=int,

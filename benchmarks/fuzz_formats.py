@@ -30,7 +30,8 @@ _TREES.update({
     'masks-coco': {'images': [{'id': 1, 'file_name': '000000.jpg', 'height': 24, 'width': 32}],
                    'categories': [{'id': 1, 'name': 'cat'}], 'annotations': [
                        {'id': 1, 'image_id': 1, 'category_id': 1, 'segmentation': [[1, 2, 9, 9, 3, 8]]},
-                       {'id': 2, 'image_id': 1, 'category_id': 1, 'segmentation': {'size': [24, 32], 'counts': 'S1_c0'}},
+                       {'id': 2, 'image_id': 1, 'category_id': 1,
+                        'segmentation': {'size': [24, 32], 'counts': 'S1_c0'}},
                        {'id': 3, 'image_id': 1, 'category_id': 1,
                         'segmentation': {'size': [24, 32], 'counts': [30, 700, 38]}}]},
 })

@@ -116,7 +116,7 @@ def test_yolo_of_label_studio(tmp_path):
     """classes.txt and notes.json beside images/ and labels/, names with the prefix of their upload."""
     src = tmp_path / 'src'
     text(src / 'classes.txt', 'Bus\nCar\n')
-    text(src / 'notes.json', {'categories': [{'id': 0, 'name': 'Bus'}, {'id': 1, 'name': 'Car'}], 'info': {'year': 2026}})
+    text(src / 'notes.json', {'categories': [{'id': 0, 'name': 'Bus'}, {'id': 1, 'name': 'Car'}], 'info': {}})
     image(src / 'images/0a1b2c3d-a.jpg', HEIGHT, WIDTH)
     text(src / 'labels/0a1b2c3d-a.txt', '1 0.5 0.5 0.25 0.5\n')
     data = run_import('auto', src, tmp_path / 'own', val=0)
@@ -168,9 +168,10 @@ def test_cvat_for_video_of_a_job(tmp_path):
     """<job> in <meta>, frames of a range with a step, a shape outside, one interpolated."""
     src = tmp_path / 'src'
     video(src / 'walk.mp4', 9, HEIGHT, WIDTH)
-    box = ('<box frame="%d" keyframe="%d" outside="%d" occluded="0" xtl="%d" ytl="20" xbr="%d" ybr="40" z_order="0"></box>')
-    text(src / 'annotations.xml', '<annotations><version>1.1</version><meta><job><id>4</id><size>3</size><mode>interpolation'
-         '</mode><start_frame>2</start_frame><stop_frame>6</stop_frame><frame_filter>step=2</frame_filter><labels><label>'
+    box = ('<box frame="%d" keyframe="%d" outside="%d" occluded="0" xtl="%d" ytl="20" xbr="%d" ybr="40" '
+           'z_order="0"></box>')
+    text(src / 'annotations.xml', '<annotations><version>1.1</version><meta><job><id>4</id><size>3</size><mode>'
+         'interpolation</mode><start_frame>2</start_frame><stop_frame>6</stop_frame><frame_filter>step=2</frame_filter><labels><label>'
          '<name>cat</name></label></labels></job><dumped>2026</dumped><original_size><width>%d</width><height>%d</height>'
          '</original_size><source>walk.mp4</source></meta><track id="0" label="cat" source="manual">%s%s%s</track>'
          '</annotations>' % (WIDTH, HEIGHT, box % (2, 1, 0, 10, 30), box % (4, 0, 0, 12, 32), box % (6, 1, 1, 12, 32)))

@@ -20,7 +20,8 @@ def packed(folder, archive):
 
 
 def all_equal(labels, expected):
-    return bool(labels) and all(label.shape == expected.shape and (label == expected).all() for label in labels.values())
+    return bool(labels) and all(label.shape == expected.shape and (label == expected).all()
+                                for label in labels.values())
 
 
 def test_cvat_with_a_background_that_is_not_black(tmp_path):
@@ -113,7 +114,8 @@ def test_voc_2012(tmp_path):
         name = '2007_%06d' % i
         picture(src / 'JPEGImages' / (name + '.jpg'))
         (src / 'Annotations').mkdir(exist_ok=True)
-        (src / 'Annotations' / (name + '.xml')).write_text('<annotation><filename>%s.jpg</filename></annotation>' % name)
+        (src / 'Annotations' / (name + '.xml')).write_text(
+            '<annotation><filename>%s.jpg</filename></annotation>' % name)
         if i < 3:
             mask(src / 'SegmentationClass' / (name + '.png'), squares(0, 255, 15), 'P', palette)
     for part, names in (('train', '2007_000000\n2007_000001\n'), ('val', '2007_000002\n'), ('trainval', '')):
@@ -193,7 +195,8 @@ def test_x_anylabeling(tmp_path):
         'version': '2.4.4', 'flags': {}, 'imagePath': 'a.jpg', 'imageData': None, 'imageHeight': HEIGHT,
         'imageWidth': WIDTH, 'shapes': [
             dict(shape, label='road', shape_type='polygon', points=[[0.0, 4.0], [12.0, 4.0], [12.0, 8.0], [0.0, 8.0]]),
-            dict(shape, label='car', shape_type='rectangle', points=[[2.0, 2.0], [6.0, 2.0], [6.0, 6.0], [2.0, 6.0]])]}))
+            dict(shape, label='car', shape_type='rectangle',
+                 points=[[2.0, 2.0], [6.0, 2.0], [6.0, 6.0], [2.0, 6.0]])]}))
     data = import_masks('masks-labelme', src, tmp_path / 'own', val=0)
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
     expected[4:], expected[2:6, 2:6] = 2, 1

@@ -123,6 +123,14 @@ def test_labelme(tmp_path, frames):
     assert json.loads(files[3].read_text())['shapes'][1]['group_id'] is None
 
 
+def test_labelme_comes_back(tmp_path, frames):
+    results(tmp_path)
+    dst = export(tmp_path, frames[1], 'labelme')
+    own = {'frames': str(frames[1])} if frames[1].is_dir() else {}
+    found, _ = read('labelme', dst, clips=True, **own)
+    assert found == expected(clip='labels' if own else 'walk')
+
+
 def test_cvat_has_key_frames_and_outside(tmp_path):
     for at in range(6):
         image(tmp_path / 'walk' / ('%d.png' % at), HEIGHT, WIDTH)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from dff.errors import DataError
+from lib.dataset.formats.label_png import write_label_png
 from lib.dataset.importers.importer import recognise
 from tests.conftest import shared_folder
+from tests.helpers.import_tools import video
 from tests.helpers.mask_tools import HEIGHT, WIDTH, import_masks, mask, picture, squares
 
 LABELMAP = '# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:48,112,32::\ntraffic light:176,112,32::\n'
@@ -232,3 +234,32 @@ def test_stills_and_clips_apart(tmp_path):
     assert len(data.labels()) == 5 and data.clips() == [1] * 5
     assert data.said('there are only stills to train on')
     assert (data.path / 'train' / 'walk_frame_000000.jpg').is_symlink()
+
+
+def test_frames_of_a_video(tmp_path):
+    """Masks of a task without its images, and the video."""
+    src = cvat(tmp_path / 'task', [])
+    for i in (1, 3):
+        mask(src / 'SegmentationClass' / ('frame_%06d.png' % i), COLOURS[squares(0, 1, 2, height=64, width=96)])
+    video(src / 'walk.mp4', 5)
+    data = import_masks('auto', src, tmp_path / 'own', clips=True, val=0)
+    labels = data.labels()
+    assert sorted(labels) == ['task/000001', 'task/000003'] and data.clips() == [5]
+    assert all((label == squares(0, 1, 2, height=64, width=96)).all() for label in labels.values())
+    assert data.said('belongs to %s, the only video' % (src / 'walk.mp4')) and data.said('5 decoded from video')
+
+
+def test_class_maps_of_demos_come_back(tmp_path):
+    """What `demo.py --labels` writes, corrected or not, beside the frames; and an import that is imported again."""
+    palette = np.array([[0, 0, 0], [10, 20, 30], [200, 100, 0]], np.uint8)
+    src = tmp_path / 'src'
+    for i in range(3):
+        picture(src / 'images/walk' / ('%06d.jpg' % i))
+        (src / 'labels/walk').mkdir(parents=True, exist_ok=True)
+        write_label_png(str(src / 'labels/walk' / ('%06d.png' % i)), np.roll(IDS, i, axis=1), palette)
+    (src / 'classes.txt').write_text('ground 0 0 0\nroad 10 20 30\ncar 200 100 0\n')
+    first = import_masks('auto', src, tmp_path / 'first', clips=True, val=0, copy=True)
+    second = import_masks('auto', tmp_path / 'first', tmp_path / 'second', clips=True, val=0)
+    for data in (first, second):
+        assert data.names == ['ground', 'road', 'car'] and data.clips() == [3]
+        assert [(data.labels()['walk/%06d' % i] == np.roll(IDS, i, axis=1)).all() for i in range(3)] == [True] * 3

@@ -21,7 +21,8 @@ class _Group(NamedTuple):
     media: Media
 
 
-def clips_of(items: Sequence[Item], options: Options, root: str, report: Report) -> List[Clip]:
+def clips_of(items: Sequence[Item], options: Options, root: str, report: Report,
+             without: Callable[[str], bool] = lambda file: False) -> List[Clip]:
     """Return the clips that images make: a still each, or with options.clips what split_name
     groups.
 
@@ -31,13 +32,16 @@ def clips_of(items: Sequence[Item], options: Options, root: str, report: Report)
         options: what the user asked for.
         root: folder whose name a clip gets where the frames' names have only numbers.
         report: where to count the images that are left out.
+        without: as Files.without, which files in `root` are no frames.
 
     Raises:
         DataError: nothing is left.
     """
     _check_claims(items)
     if options.clips:
-        clips = _grouped(items, options, root, report)
+        library = Library(([options.frames] if options.frames else []) + [root])
+        library.images.without = without
+        clips = _grouped(items, options, library, report)
     else:
         clips = [still(item, path) for item, path in _present(items, report)]
     if not clips:
@@ -72,7 +76,8 @@ def _present(items: Iterable[Item], report: Report) -> Iterator[Tuple[Item, str]
             yield item, item.path
 
 
-def _grouped(items: Sequence[Item], options: Options, root: str, report: Report) -> List[Clip]:
+def _grouped(items: Sequence[Item], options: Options, library: Library,
+             report: Report) -> List[Clip]:
     found: Dict[Tuple[str, Optional[str]], Dict[int, Item]] = {}
     # Who names clips or stretches of them for validation wants the frames of a clip together.
     anew = bool(options.val_clips or options.val_frames)
@@ -84,11 +89,10 @@ def _grouped(items: Sequence[Item], options: Options, root: str, report: Report)
         if place is None:
             report.skip('images: --clips needs names that end in the number of the frame', item.name)
             continue
-        clip = place[0] or os.path.basename(os.path.abspath(root))
+        clip = place[0] or os.path.basename(os.path.abspath(library.roots[-1]))
         frames = found.setdefault((clip, None if anew else item.part), {})
         if frames.setdefault(place[1], item) is not item:
             report.skip('images: another of the clip has the same number', item.name)
-    library = Library(([options.frames] if options.frames else []) + [root])
     own = {item.path for item in items if item.path}
     groups = []
     for (clip, part), frames in sorted(found.items(), key=_order):

@@ -170,6 +170,8 @@ class Library:
             self._image_folders = {}
             for root in self.roots:
                 for file in files_below(root, IMAGE_SUFFIXES):
+                    if self.images.without(file):
+                        continue
                     folder = os.path.dirname(file)
                     self._image_folders.setdefault(os.path.join(root, folder),
                                                    owner(folder.split('/')))

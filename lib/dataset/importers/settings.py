@@ -87,7 +87,7 @@ def _for_task(task, data, small):
 
     The small networks of DFF start from a trained baseline, and stills would not train their flow.
     """
-    clips = [name for name in data.lists if name.startswith('VID_') or name == 'train']
+    clips = [name for name in data.lists if name.startswith('VID_')]
     return clips if small and task.propagates and clips else data.lists
 
 

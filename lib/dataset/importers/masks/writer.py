@@ -26,9 +26,8 @@ NOTHING = 'frames: no pixel of a class, all would be ignored'
 def write_masks(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     """Write a source of label maps; return (lines of the summary, frames by part).
 
-    Training clips become the image set `train`, stills beside them `stills` (`train` where there are
-    no clips), those for validation `val`; each has a folder of JPEG files and one, <name>annot, of
-    label PNGs. Beside them are classes.txt, <name>_deeplab.yaml, <name>_dff_deeplab.yaml and
+    Clips and stills for training become the image set `train`, those for validation `val`; each has a
+    folder of JPEG files and one, <name>annot, of label PNGs. Beside them are classes.txt, <name>_deeplab.yaml, <name>_dff_deeplab.yaml and
     contact_sheet.png, six frames under the colours of their classes. Classes that no pixel has are
     left out.
 
@@ -48,12 +47,10 @@ def write_masks(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     with open(os.path.join(folder, 'classes.txt'), 'w', encoding='utf-8') as stream:
         for name, colour in zip(names, palette.tolist()):
             stream.write('%s %d %d %d\n' % (name, *colour))
-    lists = [name for name in ('stills', 'train') if layout.labels.get(name)]
-    images = sum(len(layout.labels[name]) for name in lists)
     (width, height), = ([int(side) for side in size.split('x')]
                         for size, _ in written.sizes.most_common(1))
-    data = Data(os.path.abspath(what.dst), len(names), lists or ['train'], images, 'segmentation',
-                (min(width, height), max(width, height)))
+    data = Data(os.path.abspath(what.dst), len(names), ['train'],
+                len(layout.labels.get('train', ())), 'segmentation', (min(width, height), max(width, height)))
     yamls, _ = write_settings(folder, data, what.options.devices, what.options.small)
     write_tiles(os.path.join(folder, SHEET),
                 [_tile(sample, folder, names, palette) for sample in written.samples.chosen()])
@@ -72,7 +69,6 @@ class MaskLayout(Layout):
         self.labels: Dict[str, List[str]] = {}      # files by image set
         self.pixels = {part: np.zeros(256, np.int64) for part in ('train', 'val')}
         self._what, self._ids = what, {}            # type: Import, Dict[str, int]
-        self._clips = any(clip.part == 'train' and not clip.still for clip in what.clips)
         self._table = self._table_of(what)
 
     def _table_of(self, what: Import) -> np.ndarray:
@@ -108,8 +104,7 @@ class MaskLayout(Layout):
         name = output_name(without_part(clip.name))
         if not clip.still:
             return '%s/%s' % (clip.part, name), False
-        part = 'stills' if clip.part == 'train' and self._clips else clip.part
-        return '%s/%s' % (part, name.replace('/', '_')), True
+        return '%s/%s' % (clip.part, name.replace('/', '_')), True
 
     def _found(self, labels, number, image, place):
         """See Layout: a label map of the new ids."""

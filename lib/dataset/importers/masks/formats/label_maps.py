@@ -51,7 +51,10 @@ def read(src: str, options: Options, report: Report) -> Source:
     meaning = _meaning(src, labels)
     library = Library([src] + ([options.frames] if options.frames else []))
     own = {label.file for label in labels}
-    library.images.without = lambda file: file in own or is_beside(file)
+
+    def without(file: str) -> bool:
+        return file in own or is_beside(file)
+    library.images.without = without
     parts = listed_parts(src, 'Segmentation')
     items = []
     for label in labels:
@@ -65,7 +68,7 @@ def read(src: str, options: Options, report: Report) -> Source:
             report.skip('images: no label map', image)
     colours = {meaning.names[index]: colour for colour, index in meaning.colours.items()
                if index < len(meaning.names)}
-    return Source(clips_of(items, options, src, report), meaning.names, write_masks, colours)
+    return Source(clips_of(items, options, src, report, without), meaning.names, write_masks, colours)
 
 
 @recognises('masks', 'label PNGs in SegmentationClass/, <part>annot/, masks/ or named '

@@ -83,6 +83,7 @@ def test_a_class_that_no_pixel_has_and_void(tmp_path):
     assert data.names == ['background', 'traffic light']
     assert (data.labels()['a'] == squares(0, 1, 255)).all()
     assert data.said('left out:   1 classes: no pixel has them (dog)')
+    assert data.said('assumed:    pixels of the class void are ignored (255)')
 
 
 def test_what_is_wrong_is_said(tmp_path):

@@ -1,4 +1,5 @@
-"""Lists of classes as tools write them beside label maps: a colour or a grey value for each name."""
+"""Lists of classes as tools write them beside label maps: a colour or a grey value for each name.
+"""
 import os
 import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -21,8 +22,8 @@ _VALUE = re.compile(_NUMBER + ',(.+)')
 
 
 # Names of what is no class: pixels that neither training nor evaluation counts.
-_VOID = frozenset(('void', 'unlabelled', 'unlabeled', 'ignore', 'ignored', 'ignore label', 'ego vehicle',
-                   'rectification border', 'out of roi', 'license plate'))
+_VOID = frozenset(('void', 'unlabelled', 'unlabeled', 'ignore', 'ignored', 'ignore label',
+                   'rectification border', 'out of roi'))
 
 
 def is_void(name: str) -> bool:
@@ -60,8 +61,8 @@ def read_colour_file(path: str) -> List[ListedClass]:
     classes: List[ListedClass] = []
     for number, entry in found:
         if entry is None or not entry.name:
-            raise DataError('%s, line %d: expected the form of the lines before, one of %s; found %s'
-                            % (path, number, FORMS, shown(dict(lines)[number])))
+            raise DataError('%s, line %d: expected the form of the lines before, one of %s; found '
+                            '%s' % (path, number, FORMS, shown(dict(lines)[number])))
         if max(entry.colour or (entry.value or 0,)) > 255:
             raise DataError('%s, line %d: red, green and blue, or the value, are 0 to 255; found %s'
                             % (path, number, shown(dict(lines)[number])))

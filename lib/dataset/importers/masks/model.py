@@ -26,7 +26,8 @@ class Outline(NamedTuple):
 
 
 def polygon_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the pixels whose centres lie inside a polygon, by the even-odd rule: bool [height, width].
+    """Return the pixels whose centres lie inside a polygon, by the even-odd rule: bool [height,
+    width].
 
     points: float64 [n, 2], x y.
     """

@@ -7,7 +7,8 @@ from lib.dataset.importers.media import IMAGE_SUFFIXES
 from lib.dataset.importers.paths import files_below, same_letters
 
 # Folders that hold label maps and nothing else, after whose they are: trainannot is of train.
-_FOLDER = re.compile(r'(?:(.*?)[-_ ]?)(?:segmentationclass(?:png|aug|raw)?|masks?|annot|gtfine|gtcoarse)',
+_FOLDER = re.compile(r'(?:(.*?)[-_ ]?)'
+                     r'(?:segmentationclass(?:png|aug|raw)?|masks?|annot|gtfine|gtcoarse)',
                      re.IGNORECASE)
 # Folders that may hold them, if the images of the same names are elsewhere.
 _MAYBE = re.compile(r'(?:(.*?)[-_ ]?)(?:labels?|annotations?|ann_dir|gt|ground[-_ ]?truth)',
@@ -16,8 +17,9 @@ _ENDING = re.compile(r'(?:_gt(?:fine|coarse)_color|[-_]mask)$', re.IGNORECASE)
 _MAYBE_ENDING = re.compile(r'_(?:l|color|labels?|seg|gt)$', re.IGNORECASE)
 # Objects apart, or numbers of other lists: beside label maps, neither these nor images.
 _OTHER = re.compile(r'(?:^|/)(?:segmentationobject(?:png)?|segmentationclassvisualization|'
-                    r'training/semantic|training/instance)/|_(?:instanceids|instancetrainids|labelids|'
-                    r'labeltrainids|trainids|gtfine_polygons)\.png$', re.IGNORECASE)
+                    r'training/semantic|training/instance)/|'
+                    r'_(?:instanceids|instancetrainids|labelids|labeltrainids|trainids)\.png$',
+                    re.IGNORECASE)
 KITTI, KITTI_IMAGES = 'semantic_rgb', 'image_2'
 # What Cityscapes adds to the names of images.
 IMAGE_ENDINGS = ('', '_leftImg8bit')
@@ -62,12 +64,14 @@ def _label_png(file: str, images: Dict[str, FrozenSet[str]]) -> Optional[LabelPn
     sure = [_FOLDER.fullmatch(folder) for folder in folders]
     maybe = [match or _MAYBE.fullmatch(folder) for match, folder in zip(sure, folders)]
     ended, perhaps = _ENDING.search(stem), _MAYBE_ENDING.search(stem)
-    bare = stem[:(ended or perhaps).start()] if ended or perhaps else stem  # type: ignore[union-attr]
+    ending = ended or perhaps
+    bare = stem[:ending.start()] if ending else stem
     if perhaps and not ended and not images.get(same_letters(bare), frozenset()) - {file}:
         bare = stem                     # it is how the image is called
     if not ended and not any(sure):
         others = images.get(same_letters(bare), frozenset()) - {file}
         if not others or bare == stem and not any(maybe):
             return None
-    whose = [folder if match is None else match.group(1) or '' for match, folder in zip(maybe, folders)]
+    whose = [folder if match is None else match.group(1) or ''
+             for match, folder in zip(maybe, folders)]
     return LabelPng(file, '/'.join([folder for folder in whose if folder] + [bare]))

@@ -46,7 +46,8 @@ def meaning_of(listed: Sequence[ListedClass], where: str) -> Meaning:
     if len(names) > MOST_CLASSES:
         raise DataError('%s lists %d classes; label maps have room for %d'
                         % (where, len(names), MOST_CLASSES))
-    colours = {entry.colour: names.index(entry.name) for entry in listed if entry.colour is not None}
+    colours = {entry.colour: names.index(entry.name) for entry in listed
+               if entry.colour is not None}
     if any(entry.value is not None for entry in listed):
         values = {entry.value or 0: names.index(entry.name) for entry in listed}
     elif len(colours) == len(listed) and all(len(set(colour)) == 1 for colour in colours):
@@ -96,7 +97,8 @@ def ids_of(path: str, meaning: Meaning) -> np.ndarray:
                         % (path, image.mode))
     pixels = np.asarray(image.convert('RGB')).astype(np.int32)
     codes = pixels @ [65536, 256, 1]
-    known = {red << 16 | green << 8 | blue: index for (red, green, blue), index in meaning.colours.items()}
+    known = {red << 16 | green << 8 | blue: index
+             for (red, green, blue), index in meaning.colours.items()}
     order = np.array(sorted(known))
     places = np.searchsorted(order, codes).clip(max=len(order) - 1)
     ids = np.array([known[code] for code in order.tolist()], np.uint8)[places]
@@ -110,12 +112,14 @@ def _of_palette(path: str, image: Image.Image, meaning: Meaning) -> np.ndarray:
     flat = (image.getpalette() or [])[:768]
     palette = np.zeros((256, 3), np.int64)
     palette[:len(flat) // 3] = np.array(flat).reshape(-1, 3)
-    table = np.array([meaning.colours.get((r, g, b), _WRONG) for r, g, b in palette.tolist()], np.uint8)
+    table = np.array([meaning.colours.get((r, g, b), _WRONG) for r, g, b in palette.tolist()],
+                     np.uint8)
     if table[IGNORE_LABEL] == _WRONG:
         table[IGNORE_LABEL] = IGNORE_LABEL
     values = np.asarray(image)
     ids = cv2.LUT(values, table)
-    _refuse_unknown(path, ids, palette[values] if (ids == _WRONG).any() else values[..., None], meaning)
+    if (ids == _WRONG).any():
+        _refuse_unknown(path, ids, palette[values], meaning)
     return ids
 
 

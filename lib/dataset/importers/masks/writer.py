@@ -26,10 +26,10 @@ NOTHING = 'frames: no pixel of a class, all would be ignored'
 def write_masks(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     """Write a source of label maps; return (lines of the summary, frames by part).
 
-    Clips and stills for training become the image set `train`, those for validation `val`; each has a
-    folder of JPEG files and one, <name>annot, of label PNGs. Beside them are classes.txt, <name>_deeplab.yaml, <name>_dff_deeplab.yaml and
-    contact_sheet.png, six frames under the colours of their classes. Classes that no pixel has are
-    left out.
+    Clips and stills for training become the image set `train`, those for validation `val`; each has
+    a folder of JPEG files and one, <name>annot, of label PNGs. Beside them are classes.txt,
+    <name>_deeplab.yaml, <name>_dff_deeplab.yaml and contact_sheet.png, six frames under the colours
+    of their classes. Classes that no pixel has are left out.
 
     Args:
         folder: to write into.
@@ -49,8 +49,9 @@ def write_masks(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
             stream.write('%s %d %d %d\n' % (name, *colour))
     (width, height), = ([int(side) for side in size.split('x')]
                         for size, _ in written.sizes.most_common(1))
+    size = min(width, height), max(width, height)
     data = Data(os.path.abspath(what.dst), len(names), ['train'],
-                len(layout.labels.get('train', ())), 'segmentation', (min(width, height), max(width, height)))
+                len(layout.labels.get('train', ())), 'segmentation', size)
     yamls, _ = write_settings(folder, data, what.options.devices, what.options.small)
     write_tiles(os.path.join(folder, SHEET),
                 [_tile(sample, folder, names, palette) for sample in written.samples.chosen()])
@@ -92,7 +93,9 @@ class MaskLayout(Layout):
         self._ids = {name: index for index, name in enumerate(order)}
         rest = IGNORE_LABEL if options.unlabelled == 'ignore' else self._ids[BACKGROUND]
         for index, name in enumerate(given):
-            if not is_void(name):
+            if is_void(name):
+                self.report.assume('pixels of the class %s are ignored (%d)' % (name, IGNORE_LABEL))
+            else:
                 table[index] = self._ids.get(name, rest)
         table[UNLABELLED] = rest
         self._dropped = {index: name for index, name in enumerate(given)
@@ -145,8 +148,8 @@ class MaskLayout(Layout):
         self.written.samples.offer(Sample(frame.path, frame.file, present))
 
     def finish(self) -> Tuple[List[str], np.ndarray]:
-        """Leave out classes that no pixel has, in all label maps; return (names, palette uint8 [n, 3]
-        RGB). Raises DataError where fewer than two are left."""
+        """Leave out classes that no pixel has, in all label maps; return (names, palette uint8
+        [n, 3] RGB). Raises DataError where fewer than two are left."""
         seen = self.pixels['train'] + self.pixels['val']
         names = [name for name, index in self._ids.items() if seen[index]]
         for name in self._ids.keys() - set(names) - {BACKGROUND}:
@@ -171,9 +174,10 @@ class MaskLayout(Layout):
         return names, palette
 
     def lines(self, names: Sequence[str]) -> List[str]:
-        """Return the lines of the summary about the classes `names`: their shares of the pixels that
-        count, in training and validation."""
-        totals = {part: max(1, int(counts[:IGNORE_LABEL].sum())) for part, counts in self.pixels.items()}
+        """Return the lines of the summary about the classes `names`: their shares of the pixels
+        that count, in training and validation."""
+        totals = {part: max(1, int(counts[:IGNORE_LABEL].sum()))
+                  for part, counts in self.pixels.items()}
         shares = ['%s (%s)' % (name, ' + '.join(
             '%.3g %%' % (100 * self.pixels[part][self._ids[name]] / totals[part])
             for part in ('train', 'val'))) for name in names]

@@ -16,7 +16,8 @@ from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.masks.model import Outline, paint
 from lib.dataset.importers.masks.writer import write_masks
 from lib.dataset.importers.media import LARGEST_IMAGE
-from lib.dataset.importers.model import (IMPORTERS, Item, Options, Report, Source, recognises, whole)
+from lib.dataset.importers.model import (IMPORTERS, Item, Options, Report, Source,
+                                         recognises, whole)
 from lib.dataset.importers.paths import merged, part_of
 
 BAD = 'outlines: neither polygons [x, y, ...] of three points nor run lengths of their size'

@@ -78,7 +78,8 @@ def _outline(shape: Element, label: int) -> Optional[Outline]:
         fits = len(points) > 2 and all(len(point) == 2 and all(map(math.isfinite, point))
                                        for point in points)
         return Outline(label, [np.array(points)]) if fits else None
-    left, top, width, height = (whole(shape.get(side)) for side in ('left', 'top', 'width', 'height'))
+    left, top, width, height = (whole(shape.get(side))
+                                for side in ('left', 'top', 'width', 'height'))
     runs = [whole(run) for run in (shape.get('rle') or '').split(',')]
     if left is None or top is None or max(abs(left), abs(top)) > 10 ** 6:
         return None

@@ -17,8 +17,8 @@ _SHAPES = ('polygon', 'mask')
 
 @IMPORTERS.register('masks-datumaro')
 def read(src: str, options: Options, report: Report) -> Source:
-    """Read the polygons and masks of Datumaro JSON. Where classes overlap, that of the higher z_order
-    is on top, of equals the later one in the file.
+    """Read the polygons and masks of Datumaro JSON. Where classes overlap, that of the higher
+    z_order is on top, of equals the later one in the file.
 
     Args:
         src: as of datumaro.read.

@@ -19,12 +19,14 @@ from lib.dataset.importers.masks.png_files import (IMAGE_ENDINGS, LabelPng, is_b
 from lib.dataset.importers.masks.png_values import (Meaning, cityscapes_meaning, ids_of, meaning_of,
                                                     voc_meaning)
 from lib.dataset.importers.masks.writer import write_masks
-from lib.dataset.importers.model import (IMPORTERS, Item, Options, Report, Source, recognises, scales)
+from lib.dataset.importers.model import (IMPORTERS, Item, Options, Report, Source,
+                                         recognises, scales)
 from lib.dataset.importers.paths import part_of
 from dff.errors import DataError
 
 
-_CITYSCAPES = re.compile(r'_color\.png$|semantic_rgb/', re.IGNORECASE)      # KITTI has its colours too
+# KITTI has the colours of Cityscapes.
+_CITYSCAPES = re.compile(r'_color\.png$|semantic_rgb/', re.IGNORECASE)
 
 
 @IMPORTERS.register('masks')
@@ -34,8 +36,8 @@ def read(src: str, options: Options, report: Report) -> Source:
     ImageSets/Segmentation/{train,val,test}.txt, or folders named so, say the parts.
 
     Args:
-        src: a folder with label maps, as label_pngs finds them, each with the image of its name in a
-            folder that answers to its own, below it or options.frames. A list of classes in it
+        src: a folder with label maps, as label_pngs finds them, each with the image of its name in
+            a folder that answers to its own, below it or options.frames. A list of classes in it
             (colour_files.NAMES) says what colours and values mean; without one they are those of
             Cityscapes, or of PASCAL VOC.
         options: what the user asked for.
@@ -46,8 +48,8 @@ def read(src: str, options: Options, report: Report) -> Source:
     """
     labels = label_pngs(src) if os.path.isdir(src) else []
     if not labels:
-        raise DataError('%s: expected a folder with label PNGs in SegmentationClass/, <part>annot/, '
-                        'masks/, or named <image>_mask.png' % src)
+        raise DataError('%s: expected a folder with label PNGs in SegmentationClass/, '
+                        '<part>annot/, masks/, or named <image>_mask.png' % src)
     meaning = _meaning(src, labels)
     library = Library([src] + ([options.frames] if options.frames else []))
     own = {label.file for label in labels}
@@ -68,7 +70,8 @@ def read(src: str, options: Options, report: Report) -> Source:
             report.skip('images: no label map', image)
     colours = {meaning.names[index]: colour for colour, index in meaning.colours.items()
                if index < len(meaning.names)}
-    return Source(clips_of(items, options, src, report, without), meaning.names, write_masks, colours)
+    clips = clips_of(items, options, src, report, without)
+    return Source(clips, meaning.names, write_masks, colours)
 
 
 @recognises('masks', 'label PNGs in SegmentationClass/, <part>annot/, masks/ or named '

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dff.errors import DataError
+from dff.errors import ConfigError, DataError
 from lib.dataset.importers.importer import recognise
 from lib.dataset.importers.masks.formats.coco_outlines import decode_runs
 from lib.dataset.importers.masks.model import polygon_mask
@@ -220,3 +220,18 @@ def test_cvat_for_images(tmp_path):
     assert (data.labels()['a'] == expected).all()
     assert data.said('1 shapes: no polygons or masks (annotations.xml, image a.jpg)')
     assert data.said('1 shapes: points are not x,y;x,y;... or rle is not of its size')
+
+
+def test_options_without_effect(tmp_path):
+    src = coco(tmp_path / 'src', [(7, [rectangle(1, 1, 3, 3)])])
+    with pytest.raises(ConfigError, match='--per_clip is for boxes; masks-coco is imported as label maps'):
+        import_masks('masks-coco', src, tmp_path / 'own', val=0, per_clip=0)
+    with pytest.raises(ConfigError, match='--unlabelled is for masks and outlines; coco is imported as boxes'):
+        import_masks('coco', src, tmp_path / 'own', val=0, unlabelled='ignore')
+
+
+def test_a_cvat_task_without_labels_is_recognised(tmp_path):
+    for mode, known in (('interpolation', 'cvat'), ('annotation', 'cvat-images')):
+        (tmp_path / 'a.xml').write_text('<annotations><version>1.1</version><meta><task><mode>%s</mode><size>1</size>'
+                                        '<labels/></task></meta></annotations>' % mode)
+        assert recognise(str(tmp_path))[0] == known

@@ -23,7 +23,7 @@ from lib.dataset.importers.summary import Lists, summary
 from lib.dataset.suggest.report import line
 from lib.dataset.suggest.sample import sample_of_lists
 from lib.dataset.suggest.settings import changed
-from dff.errors import DataError
+from dff.errors import ConfigError, DataError
 
 STAMP, SHEET = 'import.json', 'contact_sheet.png'
 
@@ -123,6 +123,7 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
     origin: what the data set is known as: `src`, or the archive that it was unpacked from.
     """
     source = read(src, options, report)
+    _refuse_without_effect(format_name, source, options)
     if not os.path.isdir(src):
         _refuse_media_outside(source.clips, src, options.frames)
     clips = split(source.clips, options, report)
@@ -131,6 +132,15 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
         lines, frames = write(folder, Import(source, clips, src, dst, options, report))
         _write_stamp(folder, format_name, origin, options, frames)
     return lines
+
+
+def _refuse_without_effect(format_name: str, source: Source, options: Options) -> None:
+    """ConfigError for an option that has nothing to do with what a format holds."""
+    if source.write is None and options.unlabelled != Options.unlabelled:
+        raise ConfigError('--unlabelled is for masks and outlines; %s is imported as boxes' % format_name)
+    if source.write and options.per_clip != Options.per_clip:
+        raise ConfigError('--per_clip is for boxes; %s is imported as label maps, which are all used'
+                          % format_name)
 
 
 def _write_boxes(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:

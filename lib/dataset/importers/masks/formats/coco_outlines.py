@@ -6,7 +6,7 @@ lengths down the columns, as a list or as the text that COCO's tools compress th
 here, without pycocotools, which takes any counts for granted; tests compare with it.
 """
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -23,6 +23,14 @@ from lib.dataset.importers.paths import merged, part_of
 BAD = 'outlines: neither polygons [x, y, ...] of three points nor run lengths of their size'
 BOX_ONLY = 'annotations: a box, no outline'
 _MOST_DIGITS = 6           # of 5 bits; 30 bits are more than any image has pixels
+
+
+class _Entry(NamedTuple):
+    """An annotation."""
+
+    label: int         # place in Source.classes
+    outline: Any       # segmentation
+    place: str         # for the report
 
 
 @IMPORTERS.register('masks-coco')
@@ -89,7 +97,7 @@ def _items(tree: Tree, labels: Dict[Id, int], file: str, src: str, options: Opti
 
     labels: {category id: place in Source.classes}.
     """
-    by_image: Dict[Any, List[Outline]] = {}
+    by_image: Dict[Any, List[_Entry]] = {}
     for index, entry in enumerate(tree['annotations']):
         place = '%s, annotation %s' % (os.path.basename(file), entry.get('id', index))
         category, image = entry.get('category_id'), entry.get('image_id')
@@ -99,27 +107,36 @@ def _items(tree: Tree, labels: Dict[Id, int], file: str, src: str, options: Opti
         elif not entry.get('segmentation'):
             report.skip(BOX_ONLY, place)
         else:
-            outline = _outline(entry['segmentation'], labels[category])
-            if outline is None:
-                report.skip(BAD, place)
-            else:
-                by_image.setdefault(image, []).append(outline)
+            found = _Entry(labels[category], entry['segmentation'], place)
+            by_image.setdefault(image, []).append(found)
     folders, part = coco.image_folders(file, src, options), coco.part_of_file(file, src)
     items = []
     for entry in tree['images']:
         name, path = coco.find_image(entry, file, folders)
-        found = _labels(by_image.pop(entry['id'], []), entry, file, report)
-        items.append(Item(name, path, found, part or part_of(os.path.dirname(name))))
+        label_map = _opener(by_image.pop(entry['id'], []), entry, file, report)
+        items.append(Item(name, path, label_map, part or part_of(os.path.dirname(name))))
     for image, left in by_image.items():
         report.skip('outlines: their category_id or image_id is none of the file',
                     '%s, image_id %s' % (os.path.basename(file), image), len(left))
     return items
 
 
-def _labels(outlines: List[Outline], entry: Tree, file: str, report: Report) -> Any:
-    place = '%s, %s' % (os.path.basename(file), entry['file_name'])
-    declared = whole(entry.get('height')), whole(entry.get('width'))
-    return lambda height, width: paint(outlines, declared, (height, width), place, report, True)
+def _opener(entries: List[_Entry], image: Tree, file: str, report: Report
+            ) -> Callable[[int, int], Optional[np.ndarray]]:
+    """What gives the label map of an image; run lengths, which are large as masks, are read then."""
+    place = '%s, %s' % (os.path.basename(file), image['file_name'])
+    declared = whole(image.get('height')), whole(image.get('width'))
+
+    def label_map(height: int, width: int) -> Optional[np.ndarray]:
+        outlines = []
+        for entry in entries:
+            outline = _outline(entry.outline, entry.label)
+            if outline is None:
+                report.skip(BAD, entry.place)
+            else:
+                outlines.append(outline)
+        return paint(outlines, declared, (height, width), place, report, True)
+    return label_map
 
 
 def _outline(given: Any, label: int) -> Optional[Outline]:

@@ -5,8 +5,7 @@ imported.
 turn along the rows of its rectangle; z_order says what is on top.
 """
 import math
-from typing import Any, Callable, List, Optional
-from xml.etree.ElementTree import Element
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from lib.dataset.importers.model import (IMPORTERS, Options, Report, Source, num
                                          whole)
 from lib.dataset.importers.xml_files import candidates, children
 
-_SHAPES = ('polygon', 'mask')
+_TAGS = ('polygon', 'mask')
 
 
 @IMPORTERS.register('masks-cvat')
@@ -37,9 +36,9 @@ def read(src: str, options: Options, report: Report) -> Source:
     classes: List[str] = []
 
     def labels(found: cvat_images.Annotated) -> Callable[[int, int], Any]:
-        outlines = _outlines(found, classes, report)
-        return lambda height, width: paint(outlines, found.size, (height, width), found.place,
-                                           report, False)
+        shapes = _shapes(found, classes, report)      # the element is gone later
+        return lambda height, width: paint(_outlines(shapes, found.place, report), found.size,
+                                           (height, width), found.place, report, False)
     clips = cvat_images.clips_with(labels, classes, src, options, report)
     return Source(clips, classes, write_masks)
 
@@ -47,32 +46,47 @@ def read(src: str, options: Options, report: Report) -> Source:
 @recognises('masks-cvat', '<polygon> or <mask> of images', 'cvat-images')
 def _recognise(src: str) -> Optional[str]:
     return next((file for file in candidates(src) for image in children(file, ('image',))
-                 if any(shape.tag in _SHAPES for shape in image)), None)
+                 if any(shape.tag in _TAGS for shape in image)), None)
 
 
-def _outlines(found: cvat_images.Annotated, classes: List[str], report: Report) -> List[Outline]:
-    """The Outline of each polygon and mask of an image, the lowest first."""
-    outlines = []
+class _Shape(NamedTuple):
+    """A <polygon> or <mask>."""
+
+    label: int                   # place in Source.classes
+    tag: str
+    values: Dict[str, str]       # its attributes
+
+
+def _shapes(found: cvat_images.Annotated, classes: List[str], report: Report) -> List[_Shape]:
+    """The polygons and masks of an image, the lowest first; their classes are added to `classes`."""
+    shapes = []
     for shape in sorted(found.element, key=lambda shape: whole(shape.get('z_order')) or 0):
         if shape.tag in cvat_images.NOT_SHAPES:
             continue
-        if shape.tag not in _SHAPES:
+        if shape.tag not in _TAGS:
             report.skip('shapes: no polygons or masks', found.place)
             continue
         name = shape.get('label') or ''
         if name not in classes:
             classes.append(name)
-        outline = _outline(shape, classes.index(name))
+        shapes.append(_Shape(classes.index(name), shape.tag, dict(shape.attrib)))
+    return shapes
+
+
+def _outlines(shapes: List[_Shape], place: str, report: Report) -> List[Outline]:
+    outlines = []
+    for shape in shapes:
+        outline = _outline(shape.tag, shape.values, shape.label)
         if outline is None:
-            report.skip('shapes: points are not x,y;x,y;... or rle is not of its size', found.place)
+            report.skip('shapes: points are not x,y;x,y;... or rle is not of its size', place)
         else:
             outlines.append(outline)
     return outlines
 
 
-def _outline(shape: Element, label: int) -> Optional[Outline]:
+def _outline(tag: str, shape: Dict[str, str], label: int) -> Optional[Outline]:
     """The Outline of a <polygon> or <mask>; None where it is none."""
-    if shape.tag == 'polygon':
+    if tag == 'polygon':
         points = [[number(value) for value in pair.split(',')]
                   for pair in (shape.get('points') or '').split(';')]
         fits = len(points) > 2 and all(len(point) == 2 and all(map(math.isfinite, point))

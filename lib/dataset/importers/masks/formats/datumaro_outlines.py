@@ -31,9 +31,8 @@ def read(src: str, options: Options, report: Report) -> Source:
     classes: List[str] = []
 
     def labels(found: datumaro.Annotated) -> Callable[[int, int], Any]:
-        outlines = _outlines(found, classes, report)
-        return lambda height, width: paint(outlines, found.size, (height, width), found.place,
-                                           report, False)
+        return lambda height, width: paint(_outlines(found, classes, report), found.size,
+                                           (height, width), found.place, report, False)
     clips = datumaro.clips_with(labels, classes, src, options, report)
     return Source(clips, classes, write_masks)
 

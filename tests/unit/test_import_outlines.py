@@ -235,3 +235,12 @@ def test_a_cvat_task_without_labels_is_recognised(tmp_path):
         (tmp_path / 'a.xml').write_text('<annotations><version>1.1</version><meta><task><mode>%s</mode><size>1</size>'
                                         '<labels/></task></meta></annotations>' % mode)
         assert recognise(str(tmp_path))[0] == known
+
+
+def test_classes_that_cannot_be(tmp_path):
+    src = labelme(tmp_path / 'src', [(' ', 'polygon', [[0, 0], [6, 0], [3, 6]])])
+    with pytest.raises(DataError, match='src: a class has no name; name it'):
+        import_masks('masks-labelme', src, tmp_path / 'own', val=0)
+    labelme(src, [('class %d' % i, 'polygon', [[0, 0], [6, 0], [3, 6]]) for i in range(300)])
+    with pytest.raises(DataError, match='src: it has 300 classes; label maps have room for 253'):
+        import_masks('masks-labelme', src, tmp_path / 'own', val=0)

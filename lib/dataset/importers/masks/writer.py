@@ -69,17 +69,21 @@ class MaskLayout(Layout):
         super().__init__(folder, (), what.options.copy, what.report)
         self.labels: Dict[str, List[str]] = {}      # files by image set
         self.pixels = {part: np.zeros(256, np.int64) for part in ('train', 'val')}
-        self._what, self._ids = what, {}            # type: Import, Dict[str, int]
-        self._table = self._table_of(what)
+        self._what = what
+        self._ids: Dict[str, int] = {}       # by name, before classes are left out
+        self._dropped: Dict[int, str] = {}   # classes that are not asked for, by place in the source
+        self._table = self._table_of()
 
-    def _table_of(self, what: Import) -> np.ndarray:
-        """The id of each place in Source.classes, uint8 [256]; `_ids` gets the ids by name."""
-        source, options = what.source, what.options
+    def _table_of(self) -> np.ndarray:
+        """The id of each place in Source.classes, uint8 [256]; sets `_ids` and `_dropped`."""
+        source, options = self._what.source, self._what.options
         wanted = list(map(_plain, options.classes))
         given = list(map(_plain, source.classes))
         if len(given) > MOST_CLASSES:
             raise DataError('%s: it has %d classes; label maps have room for %d: take others out'
-                            % (what.src, len(given), MOST_CLASSES))
+                            % (self._what.src, len(given), MOST_CLASSES))
+        if '' in given:
+            raise DataError('%s: a class has no name; name it, or take it out' % self._what.src)
         unknown = [name for name in wanted if name not in given + [BACKGROUND]]
         if unknown:
             raise DataError('--classes: there is no class %s; the classes of the source are %s'
@@ -152,8 +156,9 @@ class MaskLayout(Layout):
         [n, 3] RGB). Raises DataError where fewer than two are left."""
         seen = self.pixels['train'] + self.pixels['val']
         names = [name for name, index in self._ids.items() if seen[index]]
-        for name in self._ids.keys() - set(names) - {BACKGROUND}:
-            self.report.skip('classes: no pixel has them', name)
+        for name in self._ids:
+            if name not in names and name != BACKGROUND:
+                self.report.skip('classes: no pixel has them', name)
         if len(names) < 2:
             raise DataError(
                 'the label maps hold %s only; expected two classes at least%s'

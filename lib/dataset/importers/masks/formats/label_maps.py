@@ -49,7 +49,8 @@ def read(src: str, options: Options, report: Report) -> Source:
     labels = label_pngs(src) if os.path.isdir(src) else []
     if not labels:
         raise DataError('%s: expected a folder with label PNGs in SegmentationClass/, '
-                        '<part>annot/, masks/, or named <image>_mask.png; JPEG changes colours, and holds none' % src)
+                        '<part>annot/, masks/, or named <image>_mask.png; JPEG files, whose '
+                        'colours are changed, are none' % src)
     meaning = _meaning(src, labels)
     library = Library([src] + ([options.frames] if options.frames else []))
     own = {label.file for label in labels}

@@ -269,6 +269,8 @@ TARGETS = {
 }
 TARGETS.update((name, _importer(name, *good)) for name, good in FORMATS.items())
 TARGETS['masks'] = _importer('masks', '000000_mask.png', _label(), classes=b'road\ncar\nsky\na\nb\n')
+TARGETS['masks-yolo'] = _importer('masks-yolo', '000000.txt', b'0 0.1 0.1 0.5 0.1 0.5 0.9\n1 0 0 1 0 1 .5 0 .5 0 .25\n',
+                                  classes=b'cat\ndog\n')
 TARGETS['class colours'] = Target(
     'labelmap.txt', b'# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:48,112,32::\n', read_colour_file)
 

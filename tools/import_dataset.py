@@ -8,7 +8,8 @@
 Formats: coco, coco-vid (JSON); voc, labelimg (an XML file an image); yolo (a text file an image); mot (gt.txt);
 cvat (CVAT for video 1.1); cvat-images (CVAT for images 1.1); labelme, x-anylabeling (JSON, a file an image);
 visdrone (annotations/*.txt); kitti (label_2/*.txt, label_02/*.txt); label-studio, youtube-vis, bdd100k, datumaro
-(JSON). For segmentation: masks (label PNGs), masks-cvat, masks-coco, masks-labelme, masks-datumaro (outlines).
+(JSON). For segmentation: masks (label PNGs), masks-cvat, masks-coco, masks-labelme, masks-datumaro,
+masks-yolo (outlines).
 docs/custom-dataset.md says what each expects.
 """
 import argparse

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dff.errors import DataError
+from lib.dataset.importers.importer import recognise
 from tests.helpers.mask_tools import HEIGHT, WIDTH, import_masks, mask, picture, squares
 
 
@@ -220,3 +221,28 @@ def test_datumaro_of_cvat(tmp_path):
     labels = data.labels()
     assert data.names == ['background', 'dog'] and data.clips() == [2]
     assert (labels['task/000000'] == squares(1, 0)).all() and not labels['task/000001'].any()
+
+
+def test_segmentation_of_ultralytics(tmp_path):
+    """docs.ultralytics.com: images/<part> and labels/<part>, a line an object, a picture without file is empty."""
+    src = tmp_path / 'src'
+    (src / 'labels/train').mkdir(parents=True)
+    (src / 'labels/val').mkdir()
+    (src / 'data.yaml').write_text('path: ../src\ntrain: images/train\nval: images/val\n'
+                                   'names:\n  0: person\n  1: car\n')
+    half, small = '1 0 0 0.25 0 0.5 0 0.5 1 0.25 1 0 1\n', '0 0.25 0.25 0.3 0.25 0.5 0.25 0.5 0.5 0.25 0.5 0.25 0.3\n'
+    for part, name, lines in (('train', 'a', small + half + '0 0.5 0.5 0.1 0.1\n'), ('train', 'b', ''),
+                              ('val', 'c', half)):
+        picture(src / 'images' / part / (name + '.jpg'))
+        if lines:
+            (src / 'labels' / part / (name + '.txt')).write_text(lines)
+    name, line = recognise(str(src))
+    assert name == 'yolo' and 'FORMAT masks-yolo' in line
+    data = import_masks('masks-yolo', src, tmp_path / 'own')
+    expected = squares(2, 0)
+    expected[2:4, 3:6] = 1
+    labels = data.labels()
+    assert data.names == ['background', 'person', 'car'] and all_equal(data.labels('val'), squares(2, 0))
+    assert {name[-1]: (label == expected).all() for name, label in labels.items()} == {'a': True, 'b': False}
+    assert not [label for name, label in labels.items() if name.endswith('b')][0].any()
+    assert data.said('1 lines: a box, no outline')

@@ -6,11 +6,11 @@ confidence or both behind it, or key points; or an outline or an oriented box, `
 """
 import math
 import os
-from typing import Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from lib.dataset.importers.grouping import clips_of
 from lib.dataset.importers.media import IMAGE_SUFFIXES
-from lib.dataset.importers.model import IMPORTERS, Box, Item, Options, Report, Source, number
+from lib.dataset.importers.model import IMPORTERS, Box, Clip, Item, Options, Report, Source, number
 from lib.dataset.importers.model import recognises, whole
 from lib.dataset.importers.paths import files_below, part_of, read_text, same_letters, stem
 from lib.dataset.importers.yolo.lines import LineReader, Unreadable
@@ -22,6 +22,14 @@ CLASS_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'data/obj.names
 NO_LABELS = ('classes', 'train', 'val', 'valid', 'test')      # lists that lie beside the labels
 FIRST = 200      # label files that are looked at to recognise a data set; many are empty
 _DROPPED = ('images', 'labels', 'obj_train_data')
+
+
+class Texts(NamedTuple):
+    """The text files of a data set."""
+
+    files: List[str]
+    classes: List[str]
+    key_points: int         # numbers of the key points of a line as data.yaml states them, or 0
 
 
 @IMPORTERS.register('yolo')
@@ -41,10 +49,30 @@ def read(src: str, options: Options, report: Report) -> Source:
     Raises:
         DataError: a file is missing or malformed, or none of the images is there.
     """
+    def labels(found: Texts) -> Callable[[Optional[str]], Callable[[int, int], Any]]:
+        reader = LineReader(found.files, len(found.classes), found.key_points, report)
+        return lambda path: _labels(path, found.classes, reader, report)
+    classes: List[str] = []
+    return Source(clips_with(labels, classes, src, options, report), classes)
+
+
+def clips_with(labels_of: Callable[[Texts], Callable[[Optional[str]], Callable[[int, int], Any]]],
+               classes: List[str], src: str, options: Options, report: Report) -> List[Clip]:
+    """Return the clips of a data set.
+
+    Args:
+        labels_of: given all text files, returns what gives for one of them, or None, what is
+            labelled in its image, as Item.boxes.
+        classes: gets the class names.
+        src, options, report: as of read.
+
+    Raises:
+        DataError: as read.
+    """
     if not os.path.isdir(src):
         raise DataError('%s: expected a folder with images, *.txt and the class names (data.yaml or classes.txt)' % src)
     description = read_description(src)
-    classes = _class_names(src, description)
+    classes += _class_names(src, description)
     roots = [src] + ([options.frames] if options.frames else [])
     images: Dict[str, str] = {}
     for root in roots:
@@ -60,28 +88,34 @@ def read(src: str, options: Options, report: Report) -> Source:
     # As other machines write names: é in two characters, .JPG, Images/ and Labels/.
     known = {same_letters(name): name for name in images}
     labels = {known.get(same_letters(name), name): path for name, path in labels.items()}
-    reader = LineReader(labels.values(), len(classes), description.key_points, report)
+    opener = labels_of(Texts(list(labels.values()), classes, description.key_points))
     items = []
     for name in sorted(set(labels) | set(images)):
         image = images.get(name)
         if parts and image and image not in parts and part_of(name) is None:
             report.skip('images: in none of the parts that %s names' % description.file, name)
             continue
-        boxes = _labels(labels.get(name), classes, reader, report)
-        items.append(Item(name.strip('/'), image, boxes, parts.get(image or '') or part_of(name)))
+        items.append(Item(name.strip('/'), image, opener(labels.get(name)),
+                          parts.get(image or '') or part_of(name)))
     if not items:
         raise DataError('%s: found neither images nor *.txt in it' % src)
-    return Source(clips_of(items, options, src, report), classes)
+    return clips_of(items, options, src, report)
 
 
 @recognises('yolo', 'class names, and text lines of a class number and 4 or more numbers')
 def _recognise(src: str) -> Optional[str]:
+    return file_with_line(src, lambda columns: columns >= 5)
+
+
+def file_with_line(src: str, fits: Callable[[int], bool]) -> Optional[str]:
+    """Return the first text file of a data set whose first line has a class number and as many
+    columns of numbers as `fits` takes, or None. Raises DataError where there are no class names."""
     files = files_below(src, ('.txt',)) if os.path.isdir(src) else []
     files = [file for file in files if stem(file) not in NO_LABELS and file not in CLASS_FILES]
     for file in files[:FIRST]:
         path = os.path.join(src, file)
         values = next(filter(None, (line.split() for line in read_text(path))), [''])
-        if len(values) >= 5 and whole(values[0]) is not None and all(
+        if fits(len(values)) and whole(values[0]) is not None and all(
                 map(math.isfinite, map(number, values))):
             _class_names(src, read_description(src))
             return path

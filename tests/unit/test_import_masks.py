@@ -264,3 +264,25 @@ def test_class_maps_of_demos_come_back(tmp_path):
     for data in (first, second):
         assert data.names == ['ground', 'road', 'car'] and data.clips() == [3]
         assert [(data.labels()['walk/%06d' % i] == np.roll(IDS, i, axis=1)).all() for i in range(3)] == [True] * 3
+
+
+def test_settings(tmp_path):
+    """The learning rate goes by the devices, frames are not enlarged, DFF of the small networks starts from DeepLab."""
+    src = tmp_path / 'src'
+    (src / 'SegmentationClass').mkdir(parents=True)
+    (src / 'labelmap.txt').write_text(LABELMAP)
+    for name in ('walk/frame_000000', 'walk/frame_000001', 'run/frame_000000'):
+        picture(src / 'JPEGImages' / (name + '.jpg'), 300, 400)
+        mask(src / 'SegmentationClass' / (name + '.png'), COLOURS[squares(0, 1, 2, height=300, width=400)])
+    data = import_masks('masks', src, tmp_path / 'own', clips=True, val_clips=['run'], devices=2)
+    for task in ('deeplab', 'dff_deeplab'):
+        cfg = data.config(task)
+        assert (cfg.TRAIN.lr, cfg.gpus, cfg.SCALES) == (0.001, '0,1', [(300, 400)])
+        assert (cfg.TRAIN.CROP_HEIGHT, cfg.TRAIN.CROP_WIDTH, cfg.TRAIN.end_epoch) == (304, 400, 30)
+        assert (cfg.dataset.image_set, cfg.dataset.test_image_set, cfg.dataset.NUM_CLASSES) == ('train', 'val', 3)
+        assert cfg.TRAIN.warmup_step == 6 and cfg.TRAIN.model_prefix == task + '_own'       # of 60 updates
+    data = import_masks('masks', src, tmp_path / 'own', clips=True, val_clips=['run'], small=True, force=True,
+                        devices=0)
+    first, second = data.config().network, data.config('dff_deeplab').network
+    assert first.pretrained.endswith('rfcn_toy_vid') and data.config().SCALES == [(192, 320)]
+    assert second.pretrained == './output/deeplab/own/own_deeplab/train/deeplab_own' and second.pretrained_epoch == 30

@@ -6,7 +6,7 @@ from lib.dataset.registry import get_dataset
 from lib.dataset.roidb import load_roidb
 from lib.engine.checkpoint import file_name, load_params
 from lib.flow.evaluate import FlowEstimator
-from lib.flow.follow import dis_cells, measure, no_motion, table
+from lib.flow.follow import dis_cells, measure, no_motion, table, tracked_boxes
 from lib.flow.moved_frames import MovedFrames
 from lib.flow.real_frames import Emphasised, MovedParts, RealFrames, make_windows
 from lib.flow.trainer import train_flow
@@ -34,17 +34,24 @@ def pretrain_flow(config, prefix, options, logger, context):
 
 
 def pretrain_on_neighbours(config, prefix, options, logger, context):
-    """Train it on parts of frames of the training clips, moved and beside their neighbours, and measure it on others.
+    """Train it on parts of frames of the training clips, moved and beside their neighbours.
 
-    The clips of dataset.test_image_set tell how well it does, in a table. See pretrain_flow for Args and Raises.
+    The clips of dataset.test_image_set tell how well it does, in a table that is logged.
+
+    Args:
+        config, prefix, options, logger, context: see pretrain_flow.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: also where no clip has two frames.
     """
-    records = load_roidb(config)
-    clips = sorted({(record.pattern, 0, record.clip_length) for record in records if record.pattern})
-    dataset = get_dataset(config, config.dataset.test_image_set, 'detection')
-    test_clips = [(clip.pattern, clip.first_frame, clip.length) for clip in dataset.clips()]
     distance = max(abs(config.TRAIN.MIN_OFFSET), abs(config.TRAIN.MAX_OFFSET))
     if not distance:
-        raise ConfigError('--neighbours: TRAIN.MIN_OFFSET and MAX_OFFSET are 0; no frame has a neighbour then')
+        raise ConfigError('--neighbours: TRAIN.MIN_OFFSET and TRAIN.MAX_OFFSET are 0; how many frames '
+                          'away a neighbour may be is the larger of both')
+    clips = sorted({(record.pattern, 0, record.clip_length)
+                    for record in load_roidb(config) if record.pattern})
+    dataset = get_dataset(config, config.dataset.test_image_set, 'detection')
+    test_clips = [(clip.pattern, clip.first_frame, clip.length) for clip in dataset.clips()]
     size = config.SCALES[0]
     test_windows = make_windows(test_clips, size, TEST_WINDOWS, distance, config.dataset.test_image_set)
     windows = make_windows(clips, size, WINDOWS, distance, config.dataset.image_set)

@@ -116,7 +116,14 @@ def place(wanted, rng):
 
 
 def part_around(point, shape, size, rng):
-    """Return (top, left) of a part of `size`, (height, width), of an array of `shape` that holds `point`, at random."""
+    """Return (top, left) of a random part of an array that holds a point.
+
+    Args:
+        point: (row, column).
+        shape: of the array.
+        size: (height, width) of the part.
+        rng: np.random.RandomState.
+    """
     return [int(np.clip(at - rng.randint(side), 0, max(0, have - side)))
             for at, have, side in zip(point, shape, size)]
 
@@ -159,8 +166,9 @@ def _window(current, size, distance):
     pattern, first, number = current
     frames = list(range(number, max(first, number - distance) - 1, -1))
     paths = [frame_path(pattern, frame) for frame in frames]
-    images = [resize(read_image(path), size)[0] for path in paths]
+    images = [read_image(path) for path in paths]
     for path, image in zip(paths, images):
         if image.shape != images[0].shape:
             raise DataError('%s and %s belong to one clip but differ in size' % (paths[0], path))
+    images = [resize(image, size)[0] for image in images]
     return Window(pattern, frames, images, window_flows(images))

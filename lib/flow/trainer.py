@@ -88,10 +88,14 @@ def _check_writable(path):
 
 
 def flow_symbol(config, shape, weighted=False):
-    """(symbol, [(name, (h, w))] of its labels, coarse to fine): the mean end-point error at all
-    scales, and the finest prediction.
+    """Return (symbol, [(name, (h, w))] of its labels, coarse to fine).
 
-    weighted: the labels have a third channel, the weight of the error there.
+    Its outputs are the mean end-point error at all scales, and the finest prediction.
+
+    Args:
+        config: the settings.
+        shape: of the images, [B, 3, H, W].
+        weighted: the labels have a third channel, the weight of the error there.
     """
     network = config.network
     images = mx.sym.Variable('data'), mx.sym.Variable('data_ref')
@@ -100,10 +104,13 @@ def flow_symbol(config, shape, weighted=False):
     losses = []
     for name, prediction in found.items():
         truth = mx.sym.Variable('flow_' + name)
-        distance = mx.sym.square(prediction - (mx.sym.slice_axis(truth, axis=1, begin=0, end=2) if weighted else truth))
+        if weighted:
+            weight = mx.sym.sum(mx.sym.slice_axis(truth, axis=1, begin=2, end=3), axis=1)
+            truth = mx.sym.slice_axis(truth, axis=1, begin=0, end=2)
+        distance = mx.sym.square(prediction - truth)
         distance = mx.sym.sqrt(mx.sym.sum(distance, axis=1) + EPSILON)
         if weighted:
-            distance = distance * mx.sym.sum(mx.sym.slice_axis(truth, axis=1, begin=2, end=3), axis=1)
+            distance = distance * weight
         losses.append(mx.sym.MakeLoss(mx.sym.mean(distance), grad_scale=PREDICTIONS[name], name='error_' + name))
     finest = list(found.values())[-1]
     _, sizes, _ = mx.sym.Group(list(found.values())).infer_shape(data=shape, data_ref=shape)

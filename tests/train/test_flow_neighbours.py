@@ -2,22 +2,20 @@
 import logging
 import os
 import re
-from types import SimpleNamespace
 
 import cv2
 import mxnet as mx
 import numpy as np
 import pytest
 
-from dff.errors import ConfigError, DataError
-from lib.flow import pretrainer
+from dff.errors import DataError
 from lib.flow.follow import TEACHER, dis_cells, measure, no_motion, table
 from lib.flow.pairs import Pair, PairLoader
 from lib.flow.real_frames import Emphasised, MovedParts, RealFrames, Window, make_windows, part_of
 from lib.flow.teacher import GRID, window_flows
 from lib.flow.trainer import flow_symbol, train_flow
 from lib.config.defaults import flow_defaults
-from tests.helpers.tiny import tiny_config
+from tests.helpers.flow_tools import smooth_pair
 
 SHAPE, STEP, SIDE = (128, 192), 4, 48      # of a frame; pixels that the square moves from frame to frame; its side
 
@@ -76,7 +74,7 @@ def test_what_is_hidden_has_no_weight(window):
     """What the square of the earlier frame covers is to be seen now behind it: it cannot be found there."""
     weight = window.flows[7, 0, ..., 2].astype(np.float32)
     hidden = weight[52 // GRID:76 // GRID, 26 // GRID:46 // GRID]
-    assert hidden.mean() < 0.4 and weight[100 // GRID:].mean() > 0.95
+    assert hidden.mean() < 0.4 and weight[104 // GRID:].mean() > 0.9
     assert weight.min() >= 0 and weight.max() <= 1
 
 
@@ -149,8 +147,7 @@ def config():
 
 def weighted_pair(flow):
     image = np.zeros((64, 96, 3), np.uint8)
-    source = Emphasised([lambda rng: Pair(image, image, flow)], 0.0)
-    return source
+    return Emphasised([lambda rng: Pair(image, image, flow)], 0.0)
 
 
 def test_targets_are_means_of_what_is_known(config):
@@ -162,7 +159,8 @@ def test_targets_are_means_of_what_is_known(config):
     batch = next(iter(PairLoader(source, config, 1, 2, labels)))
     for target, (_, size) in zip(batch.label, labels):
         assert target.shape == (2, 3) + size
-        np.testing.assert_allclose(target.asnumpy()[0].reshape(3, -1).T, np.tile([1, -0.5, 0.5], (size[0] * size[1], 1)))
+        for channel, value in zip(target.asnumpy()[0], (1, -0.5, 0.5)):
+            np.testing.assert_allclose(channel, value)
 
 
 def test_what_is_not_known_has_no_part_in_loss_and_gradient(config):
@@ -170,7 +168,7 @@ def test_what_is_not_known_has_no_part_in_loss_and_gradient(config):
     shapes = dict({name: (1, 3) + size for name, size in labels}, data=(1, 3, 64, 96), data_ref=(1, 3, 64, 96))
     executor = symbol.simple_bind(mx.cpu(), **shapes)
     rng = np.random.RandomState(0)
-    for name, array in executor.arg_dict.items():
+    for array in executor.arg_dict.values():
         array[:] = rng.normal(0, 0.1, array.shape)
     gradients = []
     for value in (3.0, -50.0):
@@ -185,12 +183,18 @@ def test_what_is_not_known_has_no_part_in_loss_and_gradient(config):
     assert all(np.array_equal(*both) for both in zip(*gradients)) and np.abs(gradients[0][1]).max() > 0
 
 
-def test_a_network_learns_to_follow_what_moves(config, window, tmp_path):
-    config.network.flow = 'flownet_correlation'
-    source = Emphasised([RealFrames([window], (64, 96))])
-    records = train_flow(source, config, str(tmp_path / 'flow-0000.params'), 60, 4, 0.003, logging.getLogger('test'),
-                         mx.cpu(), frequent=15)
-    assert records[-1].error < 0.7 * records[-1].zero
+@pytest.mark.slow
+def test_a_network_learns_what_is_known_of_pairs(config, tmp_path):
+    pairs = []
+    for shift in (-6, 6):
+        pair = smooth_pair(np.array([[1, 0, shift], [0, 1, 0], [0, 0, 1.0]]), (64, 96))
+        flow = np.concatenate([pair.flow, np.ones_like(pair.flow[..., :1])], axis=2)
+        flow[:20] = (-9 * shift, 50, 0)                        # wrong, and said not to be known
+        pairs.append(pair._replace(flow=flow))
+    source, path = Emphasised([lambda rng: pairs[rng.randint(2)]]), str(tmp_path / 'flow-0000.params')
+    records = train_flow(source, config, path, 40, 4, 0.003, logging.getLogger('test'), mx.cpu(), frequent=10)
+    assert records[-1].error < 0.5 * records[-1].zero
+    assert records[-1].zero == pytest.approx(6 / 16, rel=0.01)
 
 
 # ---- measuring
@@ -201,7 +205,7 @@ def test_boxes_follow_the_flow(window):
     for distance, step in ((1, 4), (4, 16), (8, 32)):
         still = figures['no motion'][distance]
         assert still.overlap == pytest.approx((SIDE - step) / (SIDE + step))
-        assert still.objects == pytest.approx(step / 16, rel=0.15) and still.everywhere < still.objects
+        assert 0.6 < still.objects / (step / 16) < 1.05 and still.everywhere < 0.7 * still.objects
         right = figures[TEACHER][distance]
         assert right[:2] == (0, 0) and right.overlap > 0.85
     lines = table(figures, motion)
@@ -233,8 +237,7 @@ def test_clips_that_have_no_neighbours(clip):
     path = pattern % 3
     cv2.imwrite(path, np.zeros((64, 96, 3), np.uint8))
     with pytest.raises(DataError, match='000005.JPEG and .*000003.JPEG belong to one clip but differ in size'):
-        make_windows([clip], (64, 96 * 2), 1, 3, 'VID_x') if False else make_windows(
-            [(pattern, 2, 4)], SHAPE, 1, 3, 'VID_x')
+        make_windows([(pattern, 2, 4)], SHAPE, 1, 3, 'VID_x')
     os.remove(path)
     with pytest.raises(DataError, match='cannot read image .*000003.JPEG'):
         make_windows([(pattern, 2, 4)], SHAPE, 1, 3, 'VID_x')

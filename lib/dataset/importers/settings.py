@@ -53,8 +53,11 @@ def write_settings(folder: str, final: str, classes: int, lists: List[str], imag
             # R-FCN starts from that, DFF R-FCN from this R-FCN once it is trained.
             tree['network'].update(pretrained=start[0], pretrained_epoch=start[1])
             start = _checkpoint(tree, '%s_rfcn' % name), tree['TRAIN']['end_epoch']
+        own_flow = small and task.propagates and any(list_.startswith('VID_') for list_ in lists)
+        if own_flow:
+            tree['network']['pretrained_flow'] = './model/pretrained_model/flownet_%s' % name
         file = '%s_%s.yaml' % (name, task.name)
-        _write(os.path.join(folder, file), tree, base, task)
+        _write(os.path.join(folder, file), tree, base, task, own_flow)
         written.append(file)
     return written, fitted
 
@@ -86,8 +89,11 @@ def _schedule(train, test, images, devices, small):
     test.pop('test_epoch', None)     # the last one, however many are trained
 
 
-def _write(path, tree, base, task):
+def _write(path, tree, base, task, own_flow):
     with open(path, 'w', encoding='utf-8') as stream:
         stream.write('# Made by tools/import_dataset.py from %s.\n' % base)
+        if own_flow:
+            stream.write('# The flow network: python tools/pretrain.py flow --neighbours '
+                         '--cfg THIS_FILE\n')
         stream.write(dump_settings(tree))
     update_from_file(task.new_config(), path)       # what cannot be loaded must not be handed over

@@ -1,4 +1,5 @@
-"""How well flow follows what moves in real clips: by a network, beside OpenCV's DIS and no motion, by distance."""
+"""How well flow follows what moves in real clips: by a network, by DIS, and by no motion."""
+
 from collections import namedtuple
 
 import numpy as np
@@ -12,9 +13,10 @@ from lib.flow.pairs import weighted_mean
 from lib.utils.progress import progress_bar
 
 TEACHER = 'DIS, step by step'
-KNOWN = 0.5      # of a cell: the share whose flow the teacher knows, at least, for the cell to count
-# everywhere, objects: mean end-point error in cells, of all cells and of those whose middle is in a box; overlap: mean
-# IoU of true boxes, moved along the flow to the other frame, with the true boxes there. NaN where nothing counts.
+KNOWN = 0.5  # of a cell: the share whose flow the teacher knows, at least, for the cell to count
+# everywhere, objects: mean end-point error in cells, of all cells and of those whose middle is in a
+# box; overlap: mean IoU of true boxes, moved along the flow to the other frame, with the true boxes
+# there. NaN where nothing counts.
 Figures = namedtuple('Figures', 'everywhere objects overlap')
 
 
@@ -24,17 +26,20 @@ def no_motion(current, reference):
 
 
 def dis_cells(current, reference):
-    """Return the flow that OpenCV's DIS finds between two BGR images at once: float32 [2, h, w], cells."""
+    """Return the flow that DIS finds between two BGR images at once: float32 [2, h, w], cells."""
     flow = dis_flow(current, reference)
     return _cells(np.concatenate([flow, np.ones_like(flow[..., :1])], axis=2), current.shape)[0]
 
 
 def measure(windows, boxes, methods, distances):
-    """Return ({name: {distance: Figures}}, {distance: mean motion of a box, cells}), of TEACHER, too.
+    """Return ({name: {distance: Figures}}, {distance: mean motion of a box, cells}).
+
+    The names are those of `methods`, and TEACHER.
 
     Args:
         windows: Windows, see lib.flow.real_frames; their flows are what is right.
-        boxes: function of (pattern, frame) to (boxes [n, 4], track ids [n]), in pixels of the fitted frames.
+        boxes: function of (pattern, frame) to (boxes [n, 4] in pixels of the windows' images,
+            track ids [n]).
         methods: {name: function of (current, reference) to its flow [2, h, w] in cells}.
         distances: from the current frame to the reference, frames.
     """
@@ -47,24 +52,34 @@ def measure(windows, boxes, methods, distances):
             truth, weight = _cells(window.flows[distance - 1, 0].astype(np.float32), current.shape)
             ends = [boxes(window.pattern, window.frames[at]) for at in (0, distance)]
             here, there = _same_objects(*ends)
-            motion[distance].extend(np.linalg.norm(_middles(there) - _middles(here), axis=1) / STRIDE)
+            motion[distance].extend(
+                np.linalg.norm(_middles(there) - _middles(here), axis=1) / STRIDE
+            )
             inside = _inside(ends[0][0], truth.shape[1:])
             for name in rows:
                 flow = truth if name == TEACHER else methods[name](current, reference)
                 rows[name][distance].append(_sums(flow, truth, weight > KNOWN, inside, here, there))
-    return ({name: {distance: _figures(found) for distance, found in parts.items()} for name, parts in rows.items()},
-            {distance: float(np.mean(lengths)) if lengths else np.nan for distance, lengths in motion.items()})
+    return (
+        {
+            name: {distance: _figures(found) for distance, found in parts.items()}
+            for name, parts in rows.items()
+        },
+        {
+            distance: float(np.mean(lengths)) if lengths else np.nan
+            for distance, lengths in motion.items()
+        },
+    )
 
 
 def _cells(flow, shape):
-    """(flow [2, h, w] in cells, weight [h, w]) of a flow [H, W, 3] with weights, for an image of `shape`."""
+    """(flow [2, h, w] in cells, weight [h, w]) of a flow [H, W, 3], for an image of `shape`."""
     weighted = np.concatenate([flow[..., :2] * flow[..., 2:] / STRIDE, flow[..., 2:]], axis=2)
     mean, weight = weighted_mean(weighted, tuple(-(-side // STRIDE) for side in shape[1::-1]))
     return mean.transpose(2, 0, 1), weight[..., 0]
 
 
 def _same_objects(here, there):
-    """The boxes of objects that are in both frames, in the same order; of (boxes, track ids) of each."""
+    """The boxes of objects in both frames, in one order; of (boxes, track ids) of each."""
     _, first, second = np.intersect1d(here[1], there[1], return_indices=True)
     return here[0][first], there[0][second]
 
@@ -84,9 +99,15 @@ def _inside(boxes, shape):
 
 def _sums(flow, truth, known, inside, here, there):
     """Sums and counts, [3, 2], of what Figures are the means of."""
-    error = np.linalg.norm(flow[:, :truth.shape[1], :truth.shape[2]] - truth, axis=0)
-    overlaps = paired_overlaps(here + np.tile(box_displacements(here, flow, 1.0), 2), there) if len(here) else []
-    return [(error[part].sum(), part.sum()) for part in (known, known & inside)] + [(np.sum(overlaps), len(here))]
+    error = np.linalg.norm(flow[:, : truth.shape[1], : truth.shape[2]] - truth, axis=0)
+    overlaps = (
+        paired_overlaps(here + np.tile(box_displacements(here, flow, 1.0), 2), there)
+        if len(here)
+        else []
+    )
+    return [(error[part].sum(), part.sum()) for part in (known, known & inside)] + [
+        (np.sum(overlaps), len(here))
+    ]
 
 
 def _figures(rows):
@@ -96,9 +117,11 @@ def _figures(rows):
 
 def table(figures, motion):
     """Return lines that show what `measure` returns: a line a distance, three figures a method."""
-    lines = ['flow in clips apart: end-point error in cells (%d pixels), everywhere and in boxes; IoU of boxes that '
-             'follow it' % STRIDE,
-             '%6s %10s' % ('frames', 'boxes move') + ''.join('  %20s' % name for name in figures)]
+    lines = [
+        'flow in other clips: end-point error in cells of %d pixels, everywhere and in boxes; IoU '
+        'of boxes that follow it' % STRIDE,
+        '%6s %10s' % ('frames', 'boxes move') + ''.join('  %20s' % name for name in figures),
+    ]
     for distance, length in motion.items():
         cells = ('%6.3f %6.3f %6.3f' % found[distance] for found in figures.values())
         lines.append('%6d %10.2f' % (distance, length) + ''.join('  %20s' % cell for cell in cells))
@@ -106,13 +129,16 @@ def table(figures, motion):
 
 
 def tracked_boxes(dataset, size):
-    """Return the function `boxes` of `measure` for an image set, and frames fitted into `size` (SCALES).
+    """Return the function `boxes` of `measure` for an image set, with frames of `size` (SCALES).
 
     Objects without a track id, and those of data sets that do not tell them, are left out.
     """
     objects = dataset.tracked_objects() if hasattr(dataset, 'tracked_objects') else {}
 
     def boxes(pattern, frame):
-        found, tracks, shape = objects.get(frame_path(pattern, frame), (np.zeros((0, 4)), np.zeros(0, int), (1, 1)))
+        found, tracks, shape = objects.get(
+            frame_path(pattern, frame), (np.zeros((0, 4)), np.zeros(0, int), (1, 1))
+        )
         return found * resize_scale(*shape, size), tracks
+
     return boxes

@@ -77,14 +77,9 @@ def pretrain_on_neighbours(config, prefix, options, logger, context):
     _train(source, on_parts, prefix, options, logger, context)
     estimator = FlowEstimator(config, load_params(prefix, 0)[0], context, file_name(prefix, 0))
     methods = {'no motion': no_motion, 'this network': estimator.cells, 'DIS at once': dis_cells}
-    for line in table(
-        *measure(
-            test_windows,
-            tracked_boxes(dataset, size),
-            methods,
-            [part for part in DISTANCES if part <= distance],
-        )
-    ):
+    longest = max(len(window.flows) for window in test_windows)
+    distances = [distance for distance in DISTANCES if distance <= longest]
+    for line in table(*measure(test_windows, tracked_boxes(dataset, size), methods, distances)):
         logger.info(line)
 
 

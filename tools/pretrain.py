@@ -2,6 +2,7 @@
 
     python tools/pretrain.py backbone --cfg experiments/rfcn/cfgs/toy_vid_rfcn.yaml
     python tools/pretrain.py flow --cfg experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml
+    python tools/pretrain.py flow --neighbours --cfg data/my_videos/my_videos_dff_rfcn.yaml      real footage
 
 Writes the file that network.pretrained (backbone) or network.pretrained_flow (flow) names.
 """
@@ -18,15 +19,12 @@ from lib.engine.devices import contexts  # noqa: E402
 from lib.engine.checkpoint import file_name, seed_epoch  # noqa: E402
 from lib.utils.argument_types import positive  # noqa: E402
 from lib.train.pretrainer import pretrain_backbone  # noqa: E402
-from lib.dataset.roidb import load_roidb  # noqa: E402
-from lib.flow.moved_frames import MovedFrames  # noqa: E402
-from lib.flow.trainer import train_flow  # noqa: E402
+from lib.flow.pretrainer import pretrain_flow, pretrain_on_neighbours  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError  # noqa: E402
 from lib.utils.log import create_logger  # noqa: E402
 
 WINDOW = 96                   # pixels: side of what the backbone learns to classify
-LARGEST_MOTION = 32           # pixels that something moves between the frames of a pair
 
 
 def parse_arguments():
@@ -36,8 +34,13 @@ def parse_arguments():
     parser.add_argument('--batches', type=positive, metavar='N', help='default 500 (backbone) or 2000 (flow)')
     parser.add_argument('--batch_size', type=positive, metavar='N',
                         help='windows (default 32) or pairs (default 8) a batch')
+    parser.add_argument('--neighbours', action='store_true',
+                        help='flow: learn from real neighbours of frames, too; for videos of cameras, as others than '
+                             'drawn ones')
     parser.add_argument('--lr', type=float, help='default 0.02 (backbone, SGD) or 0.002 (flow, Adam)')
     args = parser.parse_args()
+    if args.neighbours and args.part != 'flow':
+        raise ConfigError('--neighbours is for the part flow')
     if args.batch_size == 1:
         raise ConfigError('--batch_size must be at least 2')
     return args
@@ -60,11 +63,8 @@ def main():
                                      WINDOW, args.lr or 0.02, logger, context)
         logger.info('accuracy %.3f: %s' % (accuracy, path))
     else:
-        source = MovedFrames(load_roidb(config), config, LARGEST_MOTION)
-        records = train_flow(source, config, path, args.batches or 2000, args.batch_size or 8,
-                             args.lr or 0.002, logger, context)
-        logger.info('end-point error %.3f, zero flow %.3f feature-map pixels: %s'
-                    % (records[-1].error, records[-1].zero, path))
+        train = pretrain_on_neighbours if args.neighbours else pretrain_flow
+        train(config, resolve(config.network[key]), args, logger, context)
 
 
 if __name__ == '__main__':

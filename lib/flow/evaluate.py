@@ -34,10 +34,14 @@ class FlowEstimator:
         self._pool.set_params(arg_params, {}, source=source)
         self._means, self._stride = network.PIXEL_MEANS, network.RCNN_FEAT_STRIDE
 
+    def cells(self, current, reference):
+        """float32 [2, h, w]: the flow in cells of the feature map, as DFF takes it; see __call__."""
+        inputs = {'data': to_tensor(current, self._means), 'data_ref': to_tensor(reference, self._means)}
+        return self._pool.forward(inputs).outputs[0].asnumpy()[0]
+
     def __call__(self, current, reference):
         """float32 [H, W, 2] in pixels of the BGR uint8 images [H, W, 3], from current to reference."""
-        inputs = {'data': to_tensor(current, self._means), 'data_ref': to_tensor(reference, self._means)}
-        flow = self._pool.forward(inputs).outputs[0].asnumpy()[0].transpose(1, 2, 0)
+        flow = self.cells(current, reference).transpose(1, 2, 0)
         return cv2.resize(flow * np.float32(self._stride), current.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 

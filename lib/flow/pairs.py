@@ -15,7 +15,8 @@ from lib.symbols.flownet import FLOW_UNIT
 from dff.image import to_tensor
 
 # current, reference: BGR uint8 [H, W, 3]; flow: float32 [H, W, 2] in pixels, x first, from current to reference:
-# what is at x in `current` is at x + flow(x) in `reference`.
+# what is at x in `current` is at x + flow(x) in `reference`. A source with the attribute `weighted` gives flows
+# [h, w, 3], maybe coarser than the images: x, y, and the weight from 0, where the flow is not known.
 Pair = namedtuple('Pair', 'current reference flow')
 
 
@@ -23,6 +24,16 @@ def draw_pair(source, split, number, seed):
     """Return the Pair `number` of `split`, a name, of `source`; the same one for the same `seed`.
     """
     return source(np.random.RandomState(zlib.crc32(b'%s %d %d' % (split.encode(), seed, number))))
+
+
+def weighted_mean(flow, size):
+    """Return (means of x and y [h, w, 2], weight [h, w, 1]) over the cells of a grid of `size`, (w, h).
+
+    flow: float32 [H, W, 3], x and y times the weight, and the weight.
+    """
+    small = cv2.resize(flow, size, interpolation=cv2.INTER_AREA)
+    weight = small[..., 2:]
+    return small[..., :2] / np.maximum(weight, np.float32(1e-6)), weight
 
 
 def flow_unit(config):
@@ -45,10 +56,10 @@ class PairLoader(NumberedBatches):
 
     def __init__(self, source, config, batches, batch_size, labels, split='train'):
         self.source, self.config, self.split = source, config, split
-        self.sizes = [size for _, size in labels]
+        self.sizes, self.weighted = [size for _, size in labels], getattr(source, 'weighted', False)
         shape = (batch_size, 3) + tuple(config.SCALES[0])
         self.provide_data = [('data', shape), ('data_ref', shape)]
-        self.provide_label = [(name, (batch_size, 2) + tuple(size)) for name, size in labels]
+        self.provide_label = [(name, (batch_size, 2 + self.weighted) + tuple(size)) for name, size in labels]
         super().__init__(batches, batch_size)
 
     def arrays(self, number):
@@ -58,10 +69,13 @@ class PairLoader(NumberedBatches):
 
     def _sample(self, number):
         pair = draw_pair(self.source, self.split, number, self.config.TRAIN.SEED)
-        flow = pair.flow / np.float32(flow_unit(self.config))
-        targets = [
-            cv2.resize(flow, size[::-1], interpolation=cv2.INTER_AREA).transpose(2, 0, 1)[None]
-            for size in self.sizes
-        ]
+        unit = np.float32(flow_unit(self.config))
+        if self.weighted:
+            weighted = np.concatenate([pair.flow[..., :2] * pair.flow[..., 2:] / unit, pair.flow[..., 2:]], axis=2)
+            targets = [np.concatenate(weighted_mean(weighted, size[::-1]), axis=2) for size in self.sizes]
+        else:
+            flow = pair.flow / unit
+            targets = [cv2.resize(flow, size[::-1], interpolation=cv2.INTER_AREA) for size in self.sizes]
+        targets = [target.transpose(2, 0, 1)[None] for target in targets]
         means = self.config.network.PIXEL_MEANS
         return [to_tensor(pair.current, means), to_tensor(pair.reference, means)] + targets

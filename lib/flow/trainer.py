@@ -50,7 +50,8 @@ def train_flow(source, config, path, batches, batch_size, lr, logger, context, s
         ConfigError, DataError, CheckpointError
     """
     _check_writable(path)
-    symbol, labels = flow_symbol(config, (batch_size, 3) + tuple(config.SCALES[0]))
+    symbol, labels = flow_symbol(config, (batch_size, 3) + tuple(config.SCALES[0]),
+                                 getattr(source, 'weighted', False))
     loader = PairLoader(source, config, batches, batch_size, labels)
     module = _module(symbol, loader, config, start, batches, lr, logger, context)
     held_out = list(
@@ -86,9 +87,15 @@ def _check_writable(path):
         raise CheckpointError('cannot write %s: %s' % (path, error.strerror)) from error
 
 
-def flow_symbol(config, shape):
-    """(symbol, [(name, (h, w))] of its labels, coarse to fine): the mean end-point error at all
-    scales, and the finest prediction.
+def flow_symbol(config, shape, weighted=False):
+    """Return (symbol, [(name, (h, w))] of its labels, coarse to fine).
+
+    Its outputs are the mean end-point error at all scales, and the finest prediction.
+
+    Args:
+        config: the settings.
+        shape: of the images, [B, 3, H, W].
+        weighted: the labels have a third channel, the weight of the error there.
     """
     network = config.network
     images = mx.sym.Variable('data'), mx.sym.Variable('data_ref')
@@ -96,8 +103,14 @@ def flow_symbol(config, shape):
     found = predictions(flow)
     losses = []
     for name, prediction in found.items():
-        distance = mx.sym.square(prediction - mx.sym.Variable('flow_' + name))
+        truth = mx.sym.Variable('flow_' + name)
+        if weighted:
+            weight = mx.sym.sum(mx.sym.slice_axis(truth, axis=1, begin=2, end=3), axis=1)
+            truth = mx.sym.slice_axis(truth, axis=1, begin=0, end=2)
+        distance = mx.sym.square(prediction - truth)
         distance = mx.sym.sqrt(mx.sym.sum(distance, axis=1) + EPSILON)
+        if weighted:
+            distance = distance * weight
         losses.append(mx.sym.MakeLoss(mx.sym.mean(distance), grad_scale=PREDICTIONS[name], name='error_' + name))
     finest = list(found.values())[-1]
     _, sizes, _ = mx.sym.Group(list(found.values())).infer_shape(data=shape, data_ref=shape)
@@ -124,8 +137,9 @@ def _module(symbol, loader, config, start, batches, lr, logger, context):
 
 def _errors(module, batch):
     """(end-point error, that of zero flow) of the finest prediction for a batch, feature-map pixels."""
-    flow, truth = module.get_outputs()[-1].asnumpy(), batch.label[-1].asnumpy()
-    return [FLOW_UNIT * np.linalg.norm(value, axis=1).mean() for value in (flow - truth, truth)]
+    flow, label = module.get_outputs()[-1].asnumpy(), batch.label[-1].asnumpy()
+    truth, weight = label[:, :2], label[:, 2] if label.shape[1] > 2 else None
+    return [FLOW_UNIT * np.average(np.linalg.norm(value, axis=1), weights=weight) for value in (flow - truth, truth)]
 
 
 def _measure(module, batches):

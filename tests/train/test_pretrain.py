@@ -75,12 +75,12 @@ def test_windows_are_mirrored_half_of_the_time(tmp_path):
 
 @pytest.mark.slow
 def test_the_tool_writes_what_the_configs_start_from(root, tmp_path):
-    generate(str(tmp_path / 'toy'), Size(train_clips=1, train_length=15, stills=2, val_clips=1, val_length=2),
+    generate(str(tmp_path / 'toy'), Size(train_clips=1, train_length=15, stills=2, val_clips=1, val_length=3),
              workers=1)
 
-    def pretrain(part, task, *settings):
+    def pretrain(part, task, *settings, more=()):
         return subprocess.run(
-            [sys.executable, str(root / 'tools' / 'pretrain.py'), part,
+            [sys.executable, str(root / 'tools' / 'pretrain.py'), part, *more,
              '--cfg', 'experiments/%s/cfgs/toy_vid_%s.yaml' % (task, task), '--batches', '3', '--batch_size', '2',
              '--set', 'dataset.root_path=%s' % tmp_path, 'dataset.dataset_path=%s' % (tmp_path / 'toy'),
              'output_path=%s' % (tmp_path / 'output'), 'network.width=0.125', 'network.flow_width=0.125']
@@ -97,5 +97,14 @@ def test_the_tool_writes_what_the_configs_start_from(root, tmp_path):
     names = set(mx.nd.load(str(tmp_path / 'flow-0000.params')))
     assert {'arg:flow_conv1_weight', 'arg:Convolution5_weight'} <= names
     assert 'arg:Convolution5_scale_weight' not in names
+    real = pretrain('flow', 'dff_rfcn', 'network.pretrained_flow=%s' % (tmp_path / 'real'), more=['--neighbours'])
+    assert real.returncode == 0, real.stderr
+    head, *lines = real.stdout[real.stdout.index('frames boxes move'):].splitlines()
+    assert all(name in head for name in ('DIS, step by step', 'no motion', 'this network', 'DIS at once'))
+    assert [line.split()[0] for line in lines if line] == ['1', '2'] and 'nan' not in ''.join(lines)
+    assert set(mx.nd.load(str(tmp_path / 'real-0000.params'))) == names
+    still = pretrain('flow', 'dff_rfcn', 'network.pretrained_flow=%s' % (tmp_path / 'still'), 'TRAIN.MIN_OFFSET=0',
+                     more=['--neighbours'])
+    assert still.returncode == 2 and 'TRAIN.MIN_OFFSET and TRAIN.MAX_OFFSET are 0' in still.stderr
     nothing = pretrain('flow', 'dff_rfcn', 'network.pretrained_flow=')
     assert nothing.returncode == 2 and 'network.pretrained_flow is empty; it names the file to write' in nothing.stderr

@@ -144,6 +144,9 @@ def test_small_settings_start_from_the_demo(src, tmp_path):
     assert (rfcn.network.depth, rfcn.gpus, rfcn.dataset.dataset) == (18, '', 'ImageNetVID')
     assert dff.network.pretrained == './output/rfcn/own/own_rfcn/VID_train_15frames/rfcn_own'
     assert dff.network.pretrained_epoch == rfcn.TRAIN.end_epoch == 30
+    # its flow network is made of its own clips, and the file says how
+    assert dff.network.pretrained_flow == './model/pretrained_model/flownet_own'
+    assert 'tools/pretrain.py flow --neighbours' in (data.path / 'own_dff_rfcn.yaml').read_text()
 
 
 def test_a_data_set_inside_the_checkout_has_relative_paths(src, tmp_path, monkeypatch):

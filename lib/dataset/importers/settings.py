@@ -54,7 +54,8 @@ def write_settings(folder: str, data: Data, devices: int, small: bool,
         base = task.shipped['small' if small else 'original']
         tree = load_yaml(os.path.join(ROOT, base))
         tree.update(output_path='./output/%s/%s' % (task.name, name), gpus=','.join(str(i) for i in range(devices)))
-        tree['dataset'].update(_dataset(data, place, '+'.join(_for_task(task, data, small))))
+        lists = _for_task(task, data, small)
+        tree['dataset'].update(_dataset(data, place, '+'.join(lists)))
         _schedule(tree['TRAIN'], tree['TEST'], data, max(1, devices), small)
         if data.size:
             _fit(tree, data.size)
@@ -68,8 +69,11 @@ def write_settings(folder: str, data: Data, devices: int, small: bool,
             # The frame baseline starts from that, the other from the baseline once it is trained.
             tree['network'].update(pretrained=start[0], pretrained_epoch=start[1])
             start = _checkpoint(tree, '%s_%s' % (name, task.name)), tree['TRAIN']['end_epoch']
+        own_flow = small and task.propagates and any(part.startswith('VID_') for part in lists)
+        if own_flow:
+            tree['network']['pretrained_flow'] = './model/pretrained_model/flownet_%s' % name
         file = '%s_%s.yaml' % (name, task.name)
-        _write(os.path.join(folder, file), tree, base, task)
+        _write(os.path.join(folder, file), tree, base, task, own_flow)
         written.append(file)
     return written, fitted
 
@@ -125,8 +129,11 @@ def _fit(tree, size):
             train[key] = min(train[key], math.ceil(side / 16) * 16)
 
 
-def _write(path, tree, base, task):
+def _write(path, tree, base, task, own_flow):
     with open(path, 'w', encoding='utf-8') as stream:
         stream.write('# Made by tools/import_dataset.py from %s.\n' % base)
+        if own_flow:
+            stream.write('# The flow network: python tools/pretrain.py flow --neighbours '
+                         '--cfg THIS_FILE\n')
         stream.write(dump_settings(tree))
     update_from_file(task.new_config(), path)       # what cannot be loaded must not be handed over

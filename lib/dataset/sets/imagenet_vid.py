@@ -265,6 +265,15 @@ class ImageNetVID:
         clips, places, still = self._places(table)
         return motion_iou(clips, places, np.where(still, -1, table.tracks), table.boxes)
 
+    def tracked_objects(self) -> Dict[str, Tuple[np.ndarray, np.ndarray, Tuple[int, int]]]:
+        """Return {path of a frame: (boxes [n, 4], track ids [n], (height, width))}, without what has no id."""
+        table, found = self.annotations(), {}
+        for i, entry in enumerate(self.image_set.entries):
+            tracks = table.tracks[table.offsets[i]:table.offsets[i + 1]]
+            height, width = table.sizes[i].tolist()
+            found[self.image_path(entry.path)] = table.of(i)[0][tracks >= 0], tracks[tracks >= 0], (height, width)
+        return found
+
     def _places(self, table: AnnotationTable) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(number of the clip, place of the frame in it, whether it is a still image) of every box."""
         entries, owners = self.image_set.entries, np.repeat(np.arange(len(table)), np.diff(table.offsets))

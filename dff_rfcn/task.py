@@ -16,5 +16,6 @@ TASK = register(Task(
               model='model/rfcn_dff_flownet_vid', input='demo/ILSVRC2015_val_00007010', output='demo/rfcn_dff',
               symbol='resnet_v1_101_flownet_rfcn'),
     shipped={'original': 'experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml',
-             'small': 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml'},
+             'small': 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml',
+             'half': 'experiments/dff_rfcn/cfgs/person_dff_rfcn.yaml'},
 ))

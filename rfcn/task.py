@@ -16,5 +16,6 @@ TASK = register(Task(
               model='model/rfcn_vid', input='demo/ILSVRC2015_val_00007010', output='demo/rfcn',
               symbol='resnet_v1_101_rfcn'),
     shipped={'original': 'experiments/rfcn/cfgs/resnet_v1_101_imagenet_vid_rfcn_end2end_ohem.yaml',
-             'small': 'experiments/rfcn/cfgs/toy_vid_rfcn.yaml'},
+             'small': 'experiments/rfcn/cfgs/toy_vid_rfcn.yaml',
+             'half': 'experiments/rfcn/cfgs/person_rfcn.yaml'},
 ))

@@ -72,10 +72,15 @@ def parse_arguments():
     parser.add_argument(
         '--devices', type=int, metavar='N',
         help='GPUs to train on, for gpus and TRAIN.lr (default: those that are here)')
-    parser.add_argument(
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
         '--small', action='store_true',
         help='settings for the small network of the embedded data set, started from what `sh '
              'init.sh --demo` trained')
+    size.add_argument(
+        '--half', action='store_true',
+        help='boxes: settings for a ResNet-50 of half width, started from weights that pip can fetch; '
+             'what trains to use within an hour on a CPU')
     parser.add_argument('--force', action='store_true', help='replace an earlier import at DST')
     return parser.parse_args()
 

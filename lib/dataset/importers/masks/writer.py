@@ -52,7 +52,7 @@ def write_masks(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     size = min(width, height), max(width, height)
     data = Data(os.path.abspath(what.dst), len(names), ['train'],
                 len(layout.labels.get('train', ())), 'segmentation', size)
-    yamls, _ = write_settings(folder, data, what.options.devices, what.options.small)
+    yamls, _ = write_settings(folder, data, what.options.devices, what.options.network)
     write_tiles(os.path.join(folder, SHEET),
                 [_tile(sample, folder, names, palette) for sample in written.samples.chosen()])
     counted = ['%s: label maps %d' % (name, len(paths)) for name, paths in layout.labels.items()]

@@ -37,33 +37,44 @@ def draw_detections(image: np.ndarray, detections: np.ndarray, class_names: Sequ
     The best are drawn last, on top, and their labels get their places first. Lines and letters grow
     with the image.
     """
-    canvas = image.copy()
-    thickness = max(1, round(min(image.shape[:2]) / 500))
-    # Numbers that OpenCV takes, wherever a network puts its boxes.
-    boxes = np.clip(np.rint(detections[:, 2:6]), -32000, 32000).astype(int)
     order = [place for place in np.argsort(detections[:, 1], kind='stable') if detections[place, 1] >= thresh]
-    colours, texts = {}, {}
+    colours, texts = [], []
     for place in order:
         label, track = int(detections[place, 0]), 0 if ids is None else int(ids[place])
-        colours[place] = class_colour(track or label)
+        colours.append(class_colour(track or label))
         score = '%.2f' % detections[place, 1]
-        texts[place] = ['%s %s' % (class_names[label], score), score]
-        if track:
-            texts[place] = ['%s #%d' % (texts[place][0], track), '#%d' % track]
-        x1, y1, x2, y2 = boxes[place].tolist()
+        text = '%s %s' % (class_names[label], score)
+        texts.append(['%s #%d' % (text, track), '#%d' % track] if track else [text, score])
+    canvas = image.copy()
+    draw_boxes(canvas, detections[order, 2:6], texts, colours, max(1, round(min(image.shape[:2]) / 500)))
+    return canvas
+
+
+def draw_boxes(canvas: np.ndarray, boxes: np.ndarray, texts: Sequence[Sequence[str]],
+               colours: Sequence[Tuple[int, int, int]], thickness: int = 1) -> None:
+    """Draw boxes and labels into BGR uint8 `canvas`; the last are on top, and their labels get their places first.
+
+    Args:
+        canvas: BGR uint8 [H, W, 3].
+        boxes: float [n, 4], x1 y1 x2 y2.
+        texts: the labels that each may have, the first that finds room is taken; [] for none.
+        colours: of each, BGR.
+        thickness: pixels of a line; those of small boxes are thinner.
+    """
+    # Numbers that OpenCV takes, wherever a network puts its boxes.
+    boxes = np.clip(np.rint(boxes), -32000, 32000).astype(int).reshape(-1, 4)
+    for (x1, y1, x2, y2), colour in zip(boxes.tolist(), colours):
         # Lines as thick as a small object would hide it.
-        own = max(1, min(thickness, min(x2 - x1, y2 - y1) // 12))
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), colours[place], own)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, max(1, min(thickness, min(x2 - x1, y2 - y1) // 12)))
     taken: List[Strip] = []
-    for place in reversed(order):
-        others = boxes[[other for other in order if other != place]]
+    for place in reversed(range(len(boxes))):
+        others = np.delete(boxes, place, axis=0)
         for text in texts[place]:
-            strip = _free_place(text, boxes[place], others, taken, image.shape)
+            strip = _free_place(text, boxes[place], others, taken, canvas.shape)
             if strip is not None:
                 taken.append(strip)
                 _draw_label(canvas, text, strip, colours[place])
                 break
-    return canvas
 
 
 def _free_place(text: str, box: np.ndarray, others: np.ndarray, taken: List[Strip],

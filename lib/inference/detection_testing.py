@@ -13,6 +13,7 @@ from dff.tracking.tracker import TrackRules
 from dff.writers import open_folder
 from lib.dataset.formats.problems import refuse
 from lib.dataset.rules.pictures import wrong_size
+from lib.evaluation.groups import FEW, by_clip
 from lib.evaluation.track_eval import evaluate_tracks
 from lib.evaluation.tracks_file import read_tracks
 from lib.config.without_effect import WITHOUT_EFFECT
@@ -115,7 +116,12 @@ class DetectionTest(TestRun):
         else:
             evaluation = self.dataset.evaluate(detections)
             facts.update(mAP=evaluation.mean_ap, AP=evaluation.ap)
-            lines = evaluation.lines() + lines
+            parts = []
+            # Of more clips, tools/evaluate_vid.py --by-clip and tools/report.py tell.
+            if 1 < len(self.jobs) <= FEW and hasattr(self.dataset, 'ground_truth'):
+                parts = by_clip(self.dataset, detections)
+                facts['clips'] = {part.name: part.mean_ap for part in parts}
+            lines = [part.line() for part in parts] + evaluation.lines() + lines
         for line in lines:
             report(line)
         if self.config.TEST.TRACK:

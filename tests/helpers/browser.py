@@ -1,8 +1,11 @@
 """Pages opened by a headless Chromium; tests that need one skip, saying so, where there is none."""
+import html
 import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -32,4 +35,9 @@ def dom_after(page, folder, *flags, wait_ms=4000):
 
 def told(dom):
     """What a page's script wrote into its <pre id=told> as JSON."""
-    return json.loads(re.search(r'<pre id="told">(.*?)</pre>', dom, re.S).group(1))
+    return json.loads(html.unescape(re.search(r'<pre id="told">(.*?)</pre>', dom, re.S).group(1)))
+
+
+def path_of(address):
+    """The file that a file:// address names, a Path."""
+    return Path(unquote(urlsplit(address).path))

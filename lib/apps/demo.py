@@ -15,6 +15,7 @@ from lib.config.config import merge
 from lib.engine.checkpoint import file_name
 from lib.engine.devices import contexts
 from lib.inference.exported import exported_settings, is_exported, load_exported
+from lib.inference.key_frames import require_one_pass
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.argument_types import INTERVAL, positive
 from lib.utils.paths import resolve
@@ -123,6 +124,7 @@ def load_model(task, model, epoch):
     """
     network = get_symbol_instance(task.config)
     if is_exported(model):
+        require_one_pass(task.config, 'an exported model sees each frame once')
         return load_exported(model, network)
     return network, task.kind.load_params(model, epoch, print), file_name(model, epoch)
 

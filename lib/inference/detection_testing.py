@@ -58,6 +58,10 @@ class DetectionTest(TestRun):
         suffix, test = schedule_of(self.config, self.interval).suffix, self.config.TEST
         if test.SEQ_NMS:
             suffix += '_seqnms' if test.SEQ_NMS_RESCORE == 'avg' else '_seqnms_max'
+        if test.FLIP:
+            suffix += '_flip'
+        if test.SCALES:
+            suffix += '_scales' + '_'.join(str(shorter) for shorter, _ in test.SCALES)
         return suffix
 
     def settings(self):
@@ -69,6 +73,7 @@ class DetectionTest(TestRun):
             left_out |= {'TRACK'}
         if not config.TEST.SEQ_NMS:
             left_out |= {'SEQ_NMS', 'SEQ_NMS_RESCORE'}
+        left_out |= {key for key in ('FLIP', 'SCALES') if not config.TEST[key]}
         test = {key: value for key, value in config.TEST.items() if key not in left_out}
         # What has no effect makes no other results.
         test.update((name[5:], values[0]) for name, (values, _) in WITHOUT_EFFECT.items()

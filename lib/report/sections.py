@@ -67,7 +67,8 @@ def by_class(facts: Facts) -> List[str]:
     rows.append(['objects', '', '', '', '', *(str(part.ground_truths) for part in parts)])
     heads = ['class', 'objects', 'detections', 'AP', '', *(text(part.name) for part in parts)]
     note = 'Size: square root of the box in pixels of the picture. '
-    note += 'Speed: mean IoU of an object\'s box with its boxes up to 10 frames before and after.' if facts.speeds \
+    note += ('Speed: mean IoU of an object\'s box with its boxes up to 10 frames before and after; detections that hit '
+             'nothing count for every speed, so AP is low where such objects are few.') if facts.speeds \
         else 'No AP by speed: %s.' % NO_MOTION
     return ['<h2>AP by class, size and speed</h2><p class="note">%s</p>' % note, table(heads, rows, 'mean')]
 

@@ -6,7 +6,7 @@ import numpy as np
 from lib.report.facts import Facts
 from lib.report.html_parts import link, runs, text
 
-MOST, WIDTH, HALF = 100, 800, 13      # clips drawn; pixels: of the longest clip, above and below the line
+MOST, WIDTH, HALF = 100, 800, 18      # clips drawn; pixels: of the longest clip, above and below the line
 
 
 def timelines(facts: Facts, page: str) -> List[str]:

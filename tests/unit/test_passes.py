@@ -103,7 +103,8 @@ def test_boxes_before_nms_hold_all_passes():
 
 def test_nms_of_no_boxes_and_of_the_best():
     assert nms_of_boxes(np.empty((0, 6), np.float32), 0.3, 300).shape == (0, 6)
-    boxes = np.array([[1, .9, 0, 0, 9, 9], [1, .8, 0, 0, 9, 9], [3, .7, 0, 0, 9, 9], [3, .95, 20, 0, 29, 9]], np.float32)
+    boxes = np.array([[1, .9, 0, 0, 9, 9], [1, .8, 0, 0, 9, 9], [3, .7, 0, 0, 9, 9], [3, .95, 20, 0, 29, 9]],
+                     np.float32)
     assert nms_of_boxes(boxes, 0.3, 300)[:, :2].round(2).tolist() == np.float32(
         [[1, .9], [3, .95], [3, .7]]).round(2).tolist()
     assert nms_of_boxes(boxes, 0.3, 2)[:, 0].tolist() == [1, 3]

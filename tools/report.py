@@ -60,7 +60,9 @@ def main():
     dataset = open_dataset(args, load_settings(args))
     output = args.output or os.path.join(os.path.dirname(os.path.abspath(path)), 'report.html')
     facts = gather(dataset, path, args.score, args.cameras)
-    write_report(facts, output, 'Test on %s' % dataset.name, args.frames)
+    folder, name = os.path.split(os.path.abspath(path))
+    run_name = os.path.basename(folder) if name == 'detections.txt' else name      # a test's folder tells its settings
+    write_report(facts, output, 'Test on %s: %s' % (dataset.name, run_name), args.frames)
     print('Mean AP@0.5 = %.4f\nreport: %s' % (facts.mean_ap, output))
 
 

@@ -24,7 +24,7 @@ from lib.evaluation.vid_eval import GroundTruth
 KINDS = ('hit', 'class', 'place', 'both', 'double', 'background')
 HIT, CLASS, PLACE, BOTH, DOUBLE, BACKGROUND = range(len(KINDS))
 NEAR = 0.1        # IoU below which a detection has nothing to do with an object
-_ENOUGH = 2.0     # added to an IoU that is enough, so that such come first
+_ENOUGH = 2.0     # added to an IoU that is enough: such come first, and are known
 
 
 class ClassOutcome(NamedTuple):
@@ -47,7 +47,7 @@ class Outcomes(NamedTuple):
 
 
 def outcomes(truth: GroundTruth, detections_file: str, classes: Sequence[str]) -> Outcomes:
-    """Return what became of every detection. Needs about 60 bytes of memory a detection.
+    """Return what became of every detection. Needs about 70 bytes of memory a detection.
 
     Args:
         truth: the annotations to compare with.
@@ -94,17 +94,17 @@ class _Nearest:
         self._numbers = truth.frames[self._order]
 
     def columns(self, block: Detections, num_classes: int) -> List[Tuple[np.ndarray, ...]]:
-        """(boxes, frame's place, own key, its row, other key, its row) of the detections of each
-        class, as TruthIndex.shares orders them. A key is the IoU, plus _ENOUGH where that is enough.
+        """(boxes, frame's place, kind, its row) of the detections of each class, as TruthIndex.shares
+        orders them; the kinds are those that they have if they are no hits.
         """
         spot = np.minimum(np.searchsorted(self._numbers, block.frames), len(self._numbers) - 1)
         inside = self._numbers[spot] == block.frames
         classes, boxes, places = block.classes[inside], block.boxes[inside], self._order[spot[inside]]
-        table = (boxes.astype(np.float32), places.astype(np.int32), *self._best(classes, boxes, places))
+        table = (boxes.astype(np.float32), places.astype(np.int32), *self._kinds(classes, boxes, places))
         order, bounds = by_class(classes, num_classes)
         return [tuple(column[order[bounds[c]:bounds[c + 1]]] for column in table) for c in range(num_classes)]
 
-    def _best(self, classes, boxes, places):
+    def _kinds(self, classes, boxes, places):
         truth = self._truth
         start, count = truth.offsets[places], truth.offsets[places + 1] - truth.offsets[places]
         detection = np.repeat(np.arange(len(boxes)), count)
@@ -112,8 +112,11 @@ class _Nearest:
         overlap, enough = vid_match.overlaps_enough(boxes[detection], truth.boxes[rows])
         keys = (overlap + _ENOUGH * enough).astype(np.float32)
         same = truth.classes[rows] == classes[detection]
-        for chosen in (same, ~same):
-            yield from _largest(detection[chosen], keys[chosen], rows[chosen], len(boxes))
+        (own, own_row), (other, other_row) = (
+            _largest(detection[chosen], keys[chosen], rows[chosen], len(boxes)) for chosen in (same, ~same))
+        kinds = np.select([(own < _ENOUGH) & (own >= NEAR), other >= _ENOUGH, own >= _ENOUGH, other >= NEAR],
+                          [PLACE, CLASS, DOUBLE, BOTH], BACKGROUND).astype(np.int8)
+        return kinds, np.select([kinds == PLACE, kinds == CLASS], [own_row, other_row], -1).astype(np.int32)
 
 
 def _largest(detection, keys, rows, count):
@@ -133,13 +136,7 @@ def _settled(shares: List[vid_match.Share], columns: List[Tuple[np.ndarray, ...]
     hits = vid_match.match(vid_match.join_pairs(shares))
     scores = np.concatenate([share.scores for share in shares])
     numbers = np.concatenate([share.frames for share in shares])
-    boxes, frames, own, own_row, other, other_row = (np.concatenate(parts) for parts in zip(*columns))
-    hit = np.zeros(len(scores), bool)
-    hit[hits.detection] = True
-    kinds = np.select(
-        [hit, (own < _ENOUGH) & (own >= NEAR), other >= _ENOUGH, own >= _ENOUGH, other >= NEAR],
-        [HIT, PLACE, CLASS, DOUBLE, BOTH], BACKGROUND).astype(np.int8)
-    truth = np.select([kinds == PLACE, kinds == CLASS], [own_row, other_row], -1).astype(np.int32)
-    truth[hits.detection] = hits.truth
+    boxes, frames, kinds, truth = (np.concatenate(parts) for parts in zip(*columns))
+    kinds[hits.detection], truth[hits.detection] = HIT, hits.truth
     order = np.lexsort((numbers, -scores))      # stable: then by the order in the file
     return ClassOutcome(scores[order], frames[order], boxes[order], kinds[order], truth[order])

@@ -75,15 +75,23 @@ def best_score(found: Outcomes, truth: GroundTruth) -> float:
     """Return the score from which on detections have the best F1, 2 hits / (detections + objects),
     of all classes together; 0 where there is no hit.
     """
-    scores = np.concatenate([own.scores for own in found.classes])
-    hits = np.concatenate([own.kinds == HIT for own in found.classes])
+    runs = []      # by class: (score, detections that have it, hits among them), few where scores have four digits
+    for own in found.classes:
+        last = _last_of_equal(own.scores)
+        runs.append((own.scores[last], np.diff(last, prepend=-1),
+                     np.diff(np.cumsum(own.kinds == HIT)[last], prepend=0)))
+    scores, counts, hits = (np.concatenate(column) for column in zip(*runs))
     order = np.argsort(-scores, kind='stable')
-    scores, hits = scores[order], np.cumsum(hits[order])
-    last = np.flatnonzero(np.diff(scores, append=-np.inf) < 0)      # of equal scores all count, or none
+    scores, counts, hits = scores[order], np.cumsum(counts[order]), np.cumsum(hits[order])
     if not len(hits) or not hits[-1]:
         return 0.0
-    f1 = 2 * hits[last] / (last + 1 + len(truth.boxes))
-    return float(scores[last[np.argmax(f1)]])
+    last = _last_of_equal(scores)
+    return float(scores[last[np.argmax(2 * hits[last] / (counts[last] + len(truth.boxes)))]])
+
+
+def _last_of_equal(scores):
+    """Places of falling `scores` behind which a lower one comes, or none."""
+    return np.flatnonzero(np.diff(scores, append=-np.inf) < 0)
 
 
 def choose(found: Outcomes, truth: GroundTruth, score: float) -> Chosen:

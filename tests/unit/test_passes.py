@@ -18,7 +18,7 @@ from lib.inference.whole_clip import WholeClip, selection_of
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny
-from tools import export_model
+from tools import benchmark, export_model
 
 CLIP = tiny.clip(5)
 SIZES = [(48, 72), (64, 96)]
@@ -155,6 +155,15 @@ def test_exporting_and_loading_say_so(tmp_path, monkeypatch):
     assert not (tmp_path / 'm').exists()
     with pytest.raises(ConfigError, match='dff.load and `dff run` show each frame to the network once'):
         dff.load(str(tmp_path / 'prefix'), cfg=str(settings))
+
+
+def test_the_benchmark_says_so(tmp_path, monkeypatch):
+    settings = tmp_path / 'flip_rfcn.yaml'
+    settings.write_text('symbol: resnet_v1_rfcn\ngpus: cpu\n')
+    words = ['benchmark.py', '--cfg', str(settings), '--set', 'TEST.SCALES=[480, 800]']
+    monkeypatch.setattr(sys, 'argv', words)
+    with pytest.raises(ConfigError, match='TEST.SCALES is .*, but one pass over a frame is timed'):
+        benchmark.make_job(benchmark.parse_arguments(), str(tmp_path))
 
 
 def test_a_demo_of_an_exported_model_says_so(tmp_path, capsys):

@@ -76,7 +76,7 @@ def test_chromium_shows_the_page_and_runs_nothing_of_its_names(hostile, tmp_path
             wide: document.documentElement.scrollWidth,
             links: all('a').map(each => new URL(each.getAttribute('href'), document.baseURI).href)
         }) }</script>''', encoding='utf-8')
-    told = browser.told(browser.dom_after(looked, tmp_path / 'profile', '--window-size=1200,900'))
+    told = browser.told(browser.dom_of(looked.as_uri(), tmp_path / 'profile', '--window-size=1200,900'))
     assert told['title'] == 'Test of <b>"x"</b>' and told['scripts'] == 1 and told['handlers'] == 0
     assert told['widths'] == [60, 60] and told['polylines'] == 2 and told['tables'] == 5
     assert told['drawn'] >= 6, 'a cat is missed in every other frame'

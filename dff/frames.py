@@ -29,6 +29,30 @@ def prepare(image: np.ndarray, form: InputFormat) -> Frame:
     return Frame(image, to_tensor(scaled, form.pixel_means), im_info)
 
 
+class Pass(NamedTuple):
+    """One way in which a frame is shown to a network."""
+
+    form: InputFormat
+    mirrored: bool         # left and right change places
+
+
+class Shown(NamedTuple):
+    """A frame made ready for several passes; where one Frame is asked for, it is that of the first."""
+
+    image: np.ndarray
+    tensor: np.ndarray
+    im_info: np.ndarray
+    passes: Tuple[Pass, ...]
+    frames: Tuple[Frame, ...]      # of each pass; the image of a mirrored one is mirrored, too
+
+
+def prepare_passes(image: np.ndarray, passes: Sequence[Pass]) -> Shown:
+    """Make `image`, BGR uint8 [H, W, 3], ready for each of the `passes`, at least one, the first not mirrored."""
+    frames = tuple(prepare(np.ascontiguousarray(image[:, ::-1]) if each.mirrored else image, each.form)
+                   for each in passes)
+    return Shown(*frames[0], tuple(passes), frames)
+
+
 def largest_input(form: InputFormat) -> Tuple[int, int]:
     """Return (height, width) of the largest network input that `form` allows, for a frame that lies."""
     stride = max(1, form.stride)

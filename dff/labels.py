@@ -4,7 +4,8 @@ from typing import Iterable, Sequence
 import cv2
 import numpy as np
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
+from dff.drawing import FONT, text_size
+
 IGNORE_LABEL = 255     # a pixel that neither training nor evaluation counts
 
 
@@ -54,8 +55,7 @@ def draw_legend(frame: np.ndarray, class_names: Sequence[str], palette: np.ndarr
         palette: uint8 [n, 3] RGB, by class id.
         ids: of the classes to write.
     """
-    scale = max(0.35, min(frame.shape[:2]) / 1000)
-    weight = max(1, round(scale * 1.5))
+    scale, weight = text_size(frame.shape)
     step = cv2.getTextSize('Ag', FONT, scale, weight)[0][1] + max(6, round(12 * scale))
     for line, index in enumerate(ids):
         top = 2 + line * step

@@ -37,7 +37,7 @@ from dff.files import write_json  # noqa: E402
 from lib.utils.argument_types import INTERVAL, positive, some_of  # noqa: E402
 from lib.inference.precision import processor  # noqa: E402
 from dff.frames import prepare  # noqa: E402
-from lib.inference.key_frames import input_format  # noqa: E402
+from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
 from dff.sources import open_frames  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError  # noqa: E402
@@ -80,6 +80,7 @@ def make_job(args, folder):
         settings.append('TEST.PRECISION=%s' % args.precision[0])
     path = args.cfg if os.path.exists(args.cfg) else resolve(args.cfg)
     job = Job(path, settings, args.gpus, args.model, args.epoch, args.input, args.interval)
+    require_one_pass(job.config, 'one pass over a frame is timed')
     args.precision = args.precision or [job.config.TEST.PRECISION]
     if args.against and contexts(job.config.gpus, lambda line: None)[0].device_type != 'cpu':
         raise ConfigError('--against compares on the CPU: add --gpus cpu')

@@ -1,7 +1,7 @@
 """Evaluate saved detections: AP of every class, of slow, medium and fast objects, and their means.
 
     python tools/evaluate_vid.py --cfg FILE.yaml --image_set VID_val_videos --detections FILE
-        [--json OUT] [--plots FOLDER]
+        [--json OUT] [--plots FOLDER] [--by-clip] [--cameras FILE]
     python tools/evaluate_vid.py --dataset FOLDER --classes FILE --image_set VID_val_videos
         --detections FILE
     python tools/evaluate_vid.py --cfg FILE.yaml --detections FOLDER [--seq-nms] [--rescore max]
@@ -30,6 +30,7 @@ from lib.config.config import update_from_file  # noqa: E402
 from lib.config.defaults import detection_defaults  # noqa: E402
 from lib.dataset.formats.classes import load_classes  # noqa: E402
 from lib.evaluation.coco_eval import coco_ap  # noqa: E402
+from lib.evaluation.groups import by_clip  # noqa: E402
 from lib.dataset.sets.imagenet_vid import ImageNetVID  # noqa: E402
 from lib.dataset.registry import get_dataset  # noqa: E402
 from lib.evaluation.track_eval import evaluate_tracks  # noqa: E402
@@ -43,9 +44,8 @@ from dff.files import write_json  # noqa: E402
 from dff.tracking.seq_nms import RESCORE  # noqa: E402
 
 
-def parse_arguments(arguments=None):
-    """The command line; raises ConfigError where neither --cfg nor --dataset says what to compare with."""
-    parser = argparse.ArgumentParser(description='Evaluate saved detections: AP of every class and their mean.')
+def add_dataset_flags(parser):
+    """Add the flags that say what to compare with; also those of tools/report.py."""
     parser.add_argument('--cfg', metavar='FILE.yaml',
                         help='settings of the experiment, for the data set and its classes')
     parser.add_argument('--dataset', metavar='FOLDER', help='instead of --cfg: a data set in the ILSVRC2015 layout')
@@ -55,6 +55,22 @@ def parse_arguments(arguments=None):
     parser.add_argument(
         '--image_set', metavar='SET',
         help='as in ImageSets/SET.txt; with --cfg by default its dataset.test_image_set')
+
+
+def check_dataset_flags(args):
+    """Raise ConfigError where those flags contradict each other."""
+    if (args.cfg is None) == (args.dataset is None):
+        raise ConfigError('give either --cfg FILE.yaml or --dataset FOLDER')
+    if args.cfg is not None and args.classes is not None:
+        raise ConfigError('--classes goes with --dataset; with --cfg, dataset.CLASSES says the classes')
+    if args.dataset is not None and args.image_set is None:
+        raise ConfigError('--dataset needs --image_set, for instance VID_val_videos')
+
+
+def parse_arguments(arguments=None):
+    """The command line; raises ConfigError where neither --cfg nor --dataset says what to compare with."""
+    parser = argparse.ArgumentParser(description='Evaluate saved detections: AP of every class and their mean.')
+    add_dataset_flags(parser)
     parser.add_argument('--tracks', metavar='FILE',
                         help='tracks, lines of `frame_number,id,left,top,width,height,score,class`')
     parser.add_argument('--detections', metavar='FILE',
@@ -67,6 +83,9 @@ def parse_arguments(arguments=None):
                         help='with --seq-nms: the mean of the scores or the largest (default: '
                              'TEST.SEQ_NMS_RESCORE of --cfg, else avg)')
     parser.add_argument('--numbers', metavar='FIRST-LAST', help='evaluate only the frames with these numbers')
+    parser.add_argument('--by-clip', action='store_true', help='also AP of every clip')
+    parser.add_argument('--cameras', metavar='FILE',
+                        help='also AP of every camera, by lines of `camera clip ...`, * for any letters')
     parser.add_argument('--json', metavar='OUT', help='write the result to this file too')
     parser.add_argument('--csv', metavar='OUT', help='write a table to this file: a row a class')
     parser.add_argument('--plots', metavar='FOLDER', help='draw precision-recall curves there')
@@ -76,20 +95,17 @@ def parse_arguments(arguments=None):
         'detection, and pycocotools takes about 1 kB for each of one class (needs requirements-coco.txt)'
     )
     args = parser.parse_args(arguments)
-    if (args.cfg is None) == (args.dataset is None):
-        raise ConfigError('give either --cfg FILE.yaml or --dataset FOLDER')
-    if args.cfg is not None and args.classes is not None:
-        raise ConfigError('--classes goes with --dataset; with --cfg, dataset.CLASSES says the classes')
-    if args.dataset is not None and args.image_set is None:
-        raise ConfigError('--dataset needs --image_set, for instance VID_val_videos')
+    check_dataset_flags(args)
     if args.rescore is not None and not args.seq_nms:
         raise ConfigError('--rescore goes with --seq-nms')
     if args.detections is None:
-        given = [flag for flag in ('numbers', 'csv', 'plots', 'coco', 'seq_nms')
+        given = [flag for flag in ('numbers', 'csv', 'plots', 'coco', 'seq_nms', 'by_clip', 'cameras')
                  if getattr(args, flag)]
         if args.tracks is None or given:
             raise ConfigError('%s --detections FILE' % (
                 '--%s needs' % given[0].replace('_', '-') if given else 'give --tracks FILE or'))
+    if args.numbers and (args.by_clip or args.cameras):
+        raise ConfigError('--by-clip and --cameras are of whole clips: leave --numbers out')
     args.numbers = _numbers(args.numbers)
     return args
 
@@ -159,8 +175,14 @@ def main():
     with detections_file(args, cfg, len(dataset.classes)) as path:
         coco = coco_ap(truth, path, dataset.classes, args.numbers) if args.coco else None
         result = evaluate(truth, path, dataset.classes, args.numbers)
+        parts = {}
+        if args.by_clip:
+            parts['clips'] = by_clip(dataset, path)
+        if args.cameras:
+            parts['cameras'] = by_clip(dataset, path, args.cameras)
     result.coco = coco
-    print('\n'.join(result.lines()))
+    print('\n'.join([part.line() for group in parts.values() for part in group] + result.lines()))
+    written.update((name, {part.name: part.mean_ap for part in group}) for name, group in parts.items())
     _write_json(args.json, dict(result.as_dict(), **written))
     try:
         if args.csv:

@@ -21,7 +21,7 @@ from lib.utils.argument_types import INTERVAL, positive  # noqa: E402
 from lib.onnx_export.export import export_onnx, remove_onnx, require_frames  # noqa: E402
 from lib.onnx_export.proto import require_packages  # noqa: E402
 from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
-from lib.inference.key_frames import input_format  # noqa: E402
+from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 
@@ -62,6 +62,7 @@ def main():
     config = task.config
     cfg_path = apply_arguments(config, task.update_config, args)
     config.TEST.KEY_FRAME_INTERVAL = args.interval or config.TEST.KEY_FRAME_INTERVAL
+    require_one_pass(config, 'an exported model sees each frame once')
     if args.format == 'onnx':       # before minutes of work
         require_packages()
         require_frames(args.frames, args.precision)

@@ -19,8 +19,9 @@ from dff.runtime.model import checked_thresh
 from dff.runtime.outputs import Write, writing
 from dff.runtime.window import Window, why_no_window
 from dff.schedule import POLICIES
+from dff.sources import DEFAULT_FPS
 from dff.timing import Timing
-from dff.writers import CODECS
+from dff.writers import CODECS, chosen_fps
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
                      help="video, folder, image, glob, number of a camera, rtsp:// or http:// address, GStreamer "
                           "pipeline, - for JPEG images on standard input, --input=-:640x480 for raw BGR frames there")
     run.add_argument('--output', metavar='OUT', help='folder for pictures, or a video: %s' % ', '.join(CODECS))
+    run.add_argument('--fps', type=float, metavar='N',
+                     help='frames a second of the video written (default: those of a video file, else 25)')
     run.add_argument('--json', metavar='FILE', help='results, a frame a line')
     run.add_argument('--mot', metavar='FILE', help='detections as MOT Challenge text')
     run.add_argument('--csv', metavar='FILE', help='results as a table')
@@ -65,6 +68,7 @@ def run_model(args: argparse.Namespace) -> None:
         raise ConfigError('nothing to do with the results: name --output, --json, --mot, --csv or --show')
     if args.frames is not None and args.frames < 1:
         raise ConfigError('--frames must be 1 or more, found %d' % args.frames)
+    chosen_fps(args.fps, DEFAULT_FPS, args.output)      # what is wrong is said before a model is loaded
     _refuse_overwriting(args)
     missing = why_no_window() if args.show else None
     if missing:
@@ -79,7 +83,8 @@ def run_model(args: argparse.Namespace) -> None:
     clip = open_clip(args.input, args.live, to_stderr)
     with contextlib.closing(model.run(clip, schedule, args.thresh, not args.no_track)) as results:  # type: ignore
         to_stderr('%s, computed by %s' % (model.recognises, model.engine))
-        with writing(model.recognises, model.classes, clip.fps, args.output, args.json, args.mot, args.csv) as write:
+        fps = chosen_fps(args.fps, clip.fps, args.output)
+        with writing(model.recognises, model.classes, fps, args.output, args.json, args.mot, args.csv) as write:
             timing = _run(itertools.islice(results, args.frames), write, window, clip)
     print(timing)
     for path in (args.output, args.json, args.mot, args.csv):

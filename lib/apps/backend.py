@@ -14,6 +14,7 @@ from lib.config.checks import validate
 from lib.config.config import merge, update_from_file
 from lib.engine.devices import contexts
 from lib.inference.exported import exported_settings, is_exported
+from lib.inference.key_frames import require_one_pass
 from lib.symbols.registry import SYMBOLS
 from lib.tasks.task import TASKS, task_of
 from lib.utils.paths import resolve
@@ -33,6 +34,7 @@ def open_mxnet(model, cfg=None, epoch=0, device=None):
     task, config = _exported_task(model) if is_exported(model) else _trained_task(cfg)
     config.symbol = config.symbol or task.demo.symbol
     task.config = config
+    require_one_pass(config, 'dff.load and `dff run` show each frame to the network once')
     # All that a caller may ask for later: frames between key frames, and the flow.
     config.TEST.update(PRECISION='float32', TRACK=task.recognises == 'detection')
     network, params, name = load_model(task, model, epoch)

@@ -8,13 +8,14 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 from dff.errors import ConfigError, DataError
 from dff.sources import open_frames
 from dff.timing import Timing
-from dff.writers import CODECS, check_output, open_writer
+from dff.writers import CODECS, check_output, chosen_fps, open_writer
 from lib.config.checks import validate
 from lib.config.cli import apply_arguments, base_parser
 from lib.config.config import merge
 from lib.engine.checkpoint import file_name
 from lib.engine.devices import contexts
 from lib.inference.exported import exported_settings, is_exported, load_exported
+from lib.inference.key_frames import require_one_pass
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.argument_types import INTERVAL, positive
 from lib.utils.paths import resolve
@@ -29,6 +30,8 @@ def demo_parser(task, description, batch=False):
     parser.add_argument('--output', metavar='PATH',
                         help='folder, or video file (%s), for the frames with %s (default %s)'
                              % (', '.join(CODECS), kind.drawn, defaults.output))
+    parser.add_argument('--fps', type=float, metavar='N',
+                        help='frames a second of the video written (default: those of a video file, else 25)')
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%%%04d.params (default %s); or a folder of tools/export_model.py' % defaults.model))
     parser.add_argument('--epoch', type=int, default=0, metavar='N',
@@ -56,7 +59,8 @@ def run_demo(task, args):
         network, params, name = load_model(task, prefix, args.epoch)
         device = contexts(config.gpus.split(',')[0])[0]      # one of those that the settings, made for training, name
         predictor = kind.predictor(config, network, params, device, args.interval, name, args)
-        timing = run_and_draw(predictor, source, output, draw)
+        timing = run_and_draw(predictor, source, output, draw,
+                              chosen_fps(args.fps, source.fps, output))
     for line in source.remarks():
         print('warning: %s' % line)
     mean = timing.milliseconds()['frame']
@@ -90,6 +94,7 @@ def open_demo(task, args):
     source = open_frames(source_path)
     output = args.output or resolve(defaults.output)
     check_output(output)
+    chosen_fps(args.fps, source.fps, output)
     for flag, path, _ in [('--output', output, '')] + task.kind.demo_outputs(args):
         if path and os.path.realpath(path) == os.path.realpath(source_path):
             raise DataError('%s is the same as --input (%s): the frames would be overwritten' % (flag, path))
@@ -119,11 +124,12 @@ def load_model(task, model, epoch):
     """
     network = get_symbol_instance(task.config)
     if is_exported(model):
+        require_one_pass(task.config, 'an exported model sees each frame once')
         return load_exported(model, network)
     return network, task.kind.load_params(model, epoch, print), file_name(model, epoch)
 
 
-def run_and_draw(predictor, source, output, draw):
+def run_and_draw(predictor, source, output, draw, fps):
     """Run a VideoPredictor over a clip and write each picture as it comes; returns the Timing.
 
     Args:
@@ -131,9 +137,10 @@ def run_and_draw(predictor, source, output, draw):
         source: a FrameSource.
         output: a video file or a folder, as open_writer takes them.
         draw: (result, name of the frame) -> BGR uint8 picture.
+        fps: frames a second of a video.
     """
     timing = Timing(warm_up=predictor.warm_up)
-    with open_writer(output, source.fps) as write, contextlib.closing(predictor.run(source)) as results, \
+    with open_writer(output, fps) as write, contextlib.closing(predictor.run(source)) as results, \
             progress_bar(total=source.length, unit='frame', desc='running') as bar:
         for result in predictor.after_clip(_counted(results, bar), source):
             name = source.name(result.index)

@@ -11,6 +11,7 @@ from lib.config.without_effect import report_without_effect
 
 # Lists of names that may be empty, which does not show what they hold.
 NAME_LISTS = ('plugins', 'network.FIXED_PARAMS', 'network.FIXED_PARAMS_SHARED')
+MOST_SCALES = 8     # of TEST.SCALES: each keeps networks of its own size
 # Text in which several numbers stand with commas between them: a list of numbers means the same.
 NUMBER_TEXTS = {'gpus': "devices, as in 0, '0,1', [0, 1] or cpu",
                 'TRAIN.lr_step': "epochs, as in 1.333, '2,3' or [2, 3]"}
@@ -128,6 +129,8 @@ def _convert(default, value, name, source):
     """`value` in the type of `default`, or ConfigError."""
     if name == 'SCALES':
         return _scales(value, source)
+    if name == 'TEST.SCALES':
+        return _test_scales(value, source)
     if name == 'dataset.CLASSES':
         if value is None or isinstance(value, str) and '\0' not in value:
             return value
@@ -174,6 +177,16 @@ def _scalar(default, value):
         return None
     # gpus: 0, lr_step: 1.333
     return str(value) if _is_number(value) or isinstance(value, str) else None
+
+
+def _test_scales(value, source):
+    """[[480, 800], [600, 1000]], or [] or one pair, as [(480, 800), (600, 1000)]."""
+    pairs = [value] if _is_scale(value) else value
+    if isinstance(pairs, (list, tuple)) and all(map(_is_scale, pairs)) and len(set(map(tuple, pairs))) == len(pairs) \
+            and len(pairs) <= MOST_SCALES:
+        return [tuple(pair) for pair in pairs]
+    raise ConfigError("%s: 'TEST.SCALES' must be at most %d different sizes, shorter side and longest side, as in "
+                      '[[480, 800], [600, 1000]], or [] for SCALES; found %s' % (source, MOST_SCALES, shown(value)))
 
 
 def _scales(value, source):

@@ -17,6 +17,7 @@ class Range(NamedTuple):
     open_high: bool = False
     length: Optional[int] = None    # of a list: numbers in it; None: at least one
     infinite: bool = False          # infinity is a value, too: no limit
+    may_be_empty: bool = False      # a list may hold no number
     note: str = ''                  # for the message
 
     def holds(self, value: float) -> bool:
@@ -48,7 +49,7 @@ FOUR_NOT_NEGATIVE = Range(0, MOST, length=4)
 
 # 'key', or 'section.key', of a number or a list of numbers.
 RANGES: Dict[str, Range] = {
-    'SCALES': PIXELS,
+    'SCALES': PIXELS, 'TEST.SCALES': Range(1, SIDE, may_be_empty=True),
     'default.frequent': COUNT,
     'network.pretrained_epoch': COUNT_OR_0,
     'network.PIXEL_MEANS': Range(0, 255, length=3),
@@ -117,7 +118,8 @@ def check_ranges(config: Any, source: str) -> None:
                               % (source, name, ', '.join(others), last, value))
         numbers = list(_numbers(value))
         allowed = RANGES.get(name, FINITE)
-        if name in RANGES and isinstance(value, list) and not _enough(numbers, allowed.length):
+        if name in RANGES and isinstance(value, list) and not (
+                _enough(numbers, allowed.length) or allowed.may_be_empty):
             wanted = '%d numbers' % allowed.length if allowed.length else 'at least 1 number'
             raise ConfigError('%s: %s must hold %s, found %r' % (source, name, wanted, value))
         for number in numbers:

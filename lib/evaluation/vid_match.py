@@ -86,7 +86,7 @@ class TruthIndex:
         start, count = self._starts[place[rows]], self._counts[place[rows]]
         detection = np.repeat(rows, count)
         truth = self._rows[np.arange(len(detection)) - np.repeat(np.cumsum(count) - count - start, count)]
-        overlap, enough = _overlaps(boxes[detection], self.boxes[truth])
+        overlap, enough = overlaps_enough(boxes[detection], self.boxes[truth])
         return detection[enough], truth[enough], overlap[enough]
 
 
@@ -99,8 +99,8 @@ def _contains(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.repeat(ordered[places] == values[starts], np.diff(np.append(starts, len(values))))
 
 
-def _overlaps(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """(IoU [n], whether it is enough) of boxes `a` with ground truths `b`, both [n, 4]."""
+def overlaps_enough(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return (IoU [n], whether it is enough for a hit) of boxes `a` with ground truths `b`, both [n, 4]."""
     overlap = paired_overlaps(a, b)
     side_x, side_y = b[:, 2] - b[:, 0] + 1, b[:, 3] - b[:, 1] + 1
     with np.errstate(invalid='ignore', divide='ignore'):          # of empty ground truths, which nothing overlaps

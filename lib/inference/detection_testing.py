@@ -13,6 +13,7 @@ from dff.tracking.tracker import TrackRules
 from dff.writers import open_folder
 from lib.dataset.formats.problems import refuse
 from lib.dataset.rules.pictures import wrong_size
+from lib.evaluation.groups import FEW, by_clip
 from lib.evaluation.track_eval import evaluate_tracks
 from lib.evaluation.tracks_file import read_tracks
 from lib.config.without_effect import WITHOUT_EFFECT
@@ -57,6 +58,10 @@ class DetectionTest(TestRun):
         suffix, test = schedule_of(self.config, self.interval).suffix, self.config.TEST
         if test.SEQ_NMS:
             suffix += '_seqnms' if test.SEQ_NMS_RESCORE == 'avg' else '_seqnms_max'
+        if test.FLIP:
+            suffix += '_flip'
+        if test.SCALES:
+            suffix += '_scales' + '_'.join(str(shorter) for shorter, _ in test.SCALES)
         return suffix
 
     def settings(self):
@@ -68,6 +73,7 @@ class DetectionTest(TestRun):
             left_out |= {'TRACK'}
         if not config.TEST.SEQ_NMS:
             left_out |= {'SEQ_NMS', 'SEQ_NMS_RESCORE'}
+        left_out |= {key for key in ('FLIP', 'SCALES') if not config.TEST[key]}
         test = {key: value for key, value in config.TEST.items() if key not in left_out}
         # What has no effect makes no other results.
         test.update((name[5:], values[0]) for name, (values, _) in WITHOUT_EFFECT.items()
@@ -115,7 +121,12 @@ class DetectionTest(TestRun):
         else:
             evaluation = self.dataset.evaluate(detections)
             facts.update(mAP=evaluation.mean_ap, AP=evaluation.ap)
-            lines = evaluation.lines() + lines
+            parts = []
+            # Of more clips, tools/evaluate_vid.py --by-clip and tools/report.py tell.
+            if 1 < len(self.jobs) <= FEW and hasattr(self.dataset, 'ground_truth'):
+                parts = by_clip(self.dataset, detections)
+                facts['clips'] = {part.name: part.mean_ap for part in parts}
+            lines = [part.line() for part in parts] + evaluation.lines() + lines
         for line in lines:
             report(line)
         if self.config.TEST.TRACK:

@@ -6,8 +6,9 @@ from dff.boxes import boxes_before_nms
 from dff.tracking.follow import Follower, only_above
 from dff.tracking.tracker import Tracker, rules_for
 from lib.boxes.frame_detections import frame_detections
+from lib.boxes.passes import merged_boxes, nms_of_boxes
 from lib.engine.checkpoint import load_params, use_test_bbox
-from lib.inference.key_frames import require_fixed
+from lib.inference.key_frames import require_fixed, require_one_pass
 from lib.inference.networks import DETECTION, BatchNetwork
 from lib.inference.predictor import VideoPredictor
 
@@ -24,7 +25,7 @@ class VideoDetector(VideoPredictor):
             `after_clip` makes detections of; `thresh` does not count. None: it yields detections.
     """
 
-    head, result = DETECTION, Detected
+    head, result, merges_passes = DETECTION, Detected, True
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
                  source='the parameters given', rules=None, whole_clip=None):
@@ -33,6 +34,8 @@ class VideoDetector(VideoPredictor):
         if whole_clip is not None and cfg.TEST.TRACK:
             raise ConfigError("TEST.TRACK follows the detections of each frame, which TEST.SEQ_NMS "
                               "and TEST.SAVE_RAW choose at the clip's end: set one of them")
+        if batch:
+            require_one_pass(cfg, 'the batch network sees each frame once')
         if batch and cfg.TEST.TRACK:
             raise ConfigError('the batch network hands out no flow, along which TEST.TRACK follows boxes: '
                               'run it without --track, or demo.py')
@@ -70,11 +73,15 @@ class VideoDetector(VideoPredictor):
         return (only_above(result, self.thresh) for result in loop)
 
     def _post_process(self, values, frame):
-        if self.whole_clip is not None:
-            return boxes_before_nms(*values, frame.im_info, self.whole_clip.min_score)
         test = self.cfg.TEST
         # Weak detections carry tracks on, also where nobody asked to see them.
         thresh = min(self.thresh, self._rules.low) if test.TRACK else self.thresh
+        if self._passes:
+            if self.whole_clip is not None:
+                return merged_boxes(values, frame, self.whole_clip.min_score)
+            return nms_of_boxes(merged_boxes(values, frame, thresh), test.NMS, test.max_per_image)
+        if self.whole_clip is not None:
+            return boxes_before_nms(*values, frame.im_info, self.whole_clip.min_score)
         return frame_detections(*values, frame.im_info, thresh, test.NMS, test.max_per_image)
 
 

@@ -1,12 +1,38 @@
 """What the settings say of key frames, and of the images that networks see."""
 from dff.errors import ConfigError
-from dff.frames import InputFormat
+from dff.frames import InputFormat, Pass, largest_input
 from dff.schedule import make_schedule
 
 
 def input_format(cfg):
     """Return the InputFormat of the networks of `cfg`."""
     return InputFormat(cfg.SCALES[0], cfg.network.IMAGE_STRIDE, cfg.network.PIXEL_MEANS)
+
+
+def passes_of(cfg):
+    """Return the Passes in which TEST.SCALES and TEST.FLIP of `cfg` show every frame."""
+    form = input_format(cfg)
+    forms = [form._replace(scales=scales) for scales in cfg.TEST.SCALES or [form.scales]]
+    return [Pass(form, mirrored) for form in forms for mirrored in ([False, True] if cfg.TEST.FLIP else [False])]
+
+
+def several_passes(cfg):
+    """Return whether the settings show frames in another way than once, at SCALES."""
+    return bool(cfg.TEST.FLIP or cfg.TEST.SCALES)
+
+
+def require_one_pass(cfg, reason):
+    """Raise ConfigError where `several_passes`; reason: why there is one only."""
+    for key in ('FLIP', 'SCALES'):
+        if cfg.TEST[key]:
+            raise ConfigError('TEST.%s is %s, but %s: leave it out, or --set TEST.%s=%s'
+                              % (key, cfg.TEST[key], reason, key, {'FLIP': 'false', 'SCALES': '[]'}[key]))
+
+
+def network_input(cfg):
+    """Return (height, width) of the largest network input of all passes."""
+    sizes = [largest_input(each.form) for each in passes_of(cfg)]
+    return tuple(max(sides) for sides in zip(*sizes))
 
 
 def schedule_of(cfg, interval=None):

@@ -11,10 +11,9 @@ import mxnet as mx
 import numpy as np
 
 from dff.errors import ConfigError
-from dff.frames import largest_input
 from dff.networks import Outputs
 from lib.engine.executors import ExecutorPool
-from lib.inference.key_frames import input_format
+from lib.inference.key_frames import network_input
 
 # What current frames need of their key frame: its tensor (NumPy) and its feature (NDArray on the device).
 Key = namedtuple('Key', 'tensor feature')
@@ -77,7 +76,7 @@ class FrameNetworks:
     def __init__(self, cfg, instance, binder, head):
         symbol = instance.test_networks(with_test_settings(cfg, BATCH_IMAGES=1))['frame']
         outputs = head.symbols(instance.head_outputs(symbol))
-        self.pools = {'key': binder.pool(mx.sym.Group(outputs), head.input_shapes(*largest_input(input_format(cfg))))}
+        self.pools = {'key': binder.pool(mx.sym.Group(outputs), head.input_shapes(*network_input(cfg)))}
         self._head = head
 
     def key(self, frame):
@@ -102,7 +101,7 @@ class PropagatingNetworks:
 
     def __init__(self, cfg, instance, binder, head, with_current=True, with_mismatch=False, with_flow=False):
         symbols = instance.test_networks(cfg)
-        shapes = head.input_shapes(*largest_input(input_format(cfg)))
+        shapes = head.input_shapes(*network_input(cfg))
         feature = instance.key_feature(symbols['key'])
         outputs = head.symbols(instance.head_outputs(symbols['key']))
         self.pools = {'key': binder.pool(mx.sym.Group([feature] + outputs), shapes)}
@@ -144,6 +143,32 @@ class PropagatingNetworks:
         return Outputs(self._head.to_host(outputs), mismatch, flow)
 
 
+class PassNetworks:
+    """Networks that see each frame in several passes: a Shown. The values of their Outputs are a list, of each pass.
+
+    How well a frame follows the flow, and the flow, are those of the first pass.
+
+    Args:
+        networks: FrameNetworks or PropagatingNetworks.
+    """
+
+    def __init__(self, networks):
+        self._networks, self.pools = networks, networks.pools
+
+    def key(self, shown):
+        """Run on a Shown key frame; returns (Outputs, the states of all passes)."""
+        outputs, states = zip(*map(self._networks.key, shown.frames))
+        return self._joined(outputs), states
+
+    def current(self, shown, states):
+        """Run on another Shown frame with the states of its key frame; returns Outputs."""
+        return self._joined(list(map(self._networks.current, shown.frames, states)))
+
+    @staticmethod
+    def _joined(outputs):
+        return outputs[0]._replace(values=[each.values for each in outputs])
+
+
 class BatchNetwork:
     """`size` frames in one forward: of DFF a key frame and those after it, of the baseline any frames.
 
@@ -157,7 +182,7 @@ class BatchNetwork:
     """
 
     def __init__(self, cfg, instance, size, binder):
-        height, width = largest_input(input_format(cfg))
+        height, width = network_input(cfg)
         self._propagates = instance.propagates
         if self._propagates and size < 2:
             raise ConfigError('the batch network needs a key-frame interval of 2 or more, found %d; '

@@ -1,12 +1,13 @@
 """The networks of one task on one device, and clips run through them in the key/current loop of dff/loop.py."""
 import itertools
 
-from dff.frames import prepare
+from dff.frames import prepare, prepare_passes
 from dff.loop import key_frame_loop
 from dff.schedule import Schedule
 from dff.sources import read_ahead
-from lib.inference.key_frames import input_format, schedule_of
-from lib.inference.networks import Binder, FrameNetworks, PropagatingNetworks
+from lib.inference.key_frames import (input_format, passes_of, require_one_pass, schedule_of,
+                                      several_passes)
+from lib.inference.networks import Binder, FrameNetworks, PassNetworks, PropagatingNetworks
 from lib.inference.precision import FRAMES, KEY_INTERVAL, arithmetic, make_precision
 
 
@@ -28,6 +29,7 @@ class VideoPredictor:
     """
 
     head = result = None
+    merges_passes = False  # whether results can be made of several passes, of TEST.FLIP and TEST.SCALES
     with_flow = False      # whether results need the flow of other frames than key frames
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, source='the parameters given'):
@@ -37,8 +39,15 @@ class VideoPredictor:
         self.warm_up = {'key': 1, 'current': 1}
         self._precision = make_precision(cfg.TEST.PRECISION, arg_params, source)
         self._binder = Binder(ctx, arg_params, aux_params, source, self._precision)
+        self._passes = passes_of(cfg) if several_passes(cfg) else None
+        if self._passes and not self.merges_passes:
+            require_one_pass(cfg, 'this task shows each frame to its network once')
+        if self._passes and cfg.TEST.PRECISION != 'float32':
+            require_one_pass(cfg, 'TEST.PRECISION is %s, whose ranges are measured at one size' % cfg.TEST.PRECISION)
         with symbol_instance.guard():
             self._bind()
+            if self._passes:
+                self.networks = PassNetworks(self.networks)
 
     def schedule(self):
         """Return a new Schedule of key frames, for one clip."""
@@ -54,7 +63,7 @@ class VideoPredictor:
 
     def run(self, images):
         """Yield a `result` for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
-        frames = read_ahead(prepare(image, self.form) for image in images)
+        frames = read_ahead(self._prepare(image) for image in images)
         try:
             fitting = self._fitting(frames)
             with self._instance.guard():
@@ -68,10 +77,15 @@ class VideoPredictor:
         images: iterable of the clip's frames, read once more where what comes out needs them.
         """
         return results
+
+    def _prepare(self, image):
+        return prepare_passes(image, self._passes) if self._passes else prepare(image, self.form)
+
     def _fitting(self, frames):
         """The frames, each of a size that the networks can take."""
         for frame in frames:
-            self._instance.check_size(*frame.tensor.shape[2:])
+            for each in frame.frames if self._passes else [frame]:
+                self._instance.check_size(*each.tensor.shape[2:])
             yield frame
 
     def arithmetic(self):

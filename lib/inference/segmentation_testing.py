@@ -18,7 +18,7 @@ from lib.dataset.formats.label_png import write_label_png
 from lib.engine.checkpoint import load_params
 from lib.evaluation.confusion import ConfusionMatrix
 from lib.inference.clip_results import RunFolder
-from lib.inference.key_frames import require_fixed
+from lib.inference.key_frames import require_fixed, require_one_pass
 from lib.inference.seg_protocol import count_runs, plan, segment_at_distances
 from lib.inference.segmenter import VideoSegmenter
 from lib.inference.testing import TestRun
@@ -30,6 +30,7 @@ class SegmentationTest(TestRun):
     """See TestRun. results.json holds 'protocol', 'mIoU', 'IoU' by class, 'by_distance', 'ms', 'frames', ..."""
 
     def __init__(self, task, config, options):
+        require_one_pass(config, 'segmentation shows each frame to its network once')
         super().__init__(task, config, options)
         self._distances = self._chosen_distances()
         self.jobs = self._labelled_clips()

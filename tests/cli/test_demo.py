@@ -50,11 +50,12 @@ def read_json(path):
 
 def test_folder_to_video_and_json(models, frames, tmp_path):
     status, printed, errors = run_demo(models, 'dff_rfcn', '--input', frames, '--output', tmp_path / 'out.mp4',
-                                       '--json', tmp_path / 'new' / 'out.json')
+                                       '--fps', 7, '--json', tmp_path / 'new' / 'out.json')
     assert status == 0, errors
     assert 'key frames' in printed and 'other frames' in printed and 'fps' in printed and 'out.mp4' in printed
     assert '7/7' in errors, 'a progress bar'
-    assert len(list(open_frames(tmp_path / 'out.mp4'))) == 7
+    video = open_frames(tmp_path / 'out.mp4')
+    assert len(list(video)) == 7 and video.fps == 7
     found = read_json(tmp_path / 'new' / 'out.json')
     assert found['classes'] == ['__background__', 'ball', 'crate', 'cone', 'star', 'bus']
     assert [frame['name'] for frame in found['frames']] == ['f%d' % i for i in range(5, 12)]
@@ -119,6 +120,8 @@ def test_missing_demo_clip(root):
     (['--input', 'frames', '--output', 'file/out'], 'cannot write file/out'),
     (['--input', 'frames', '--output', 'file/out.mp4'], 'cannot write file/out.mp4'),
     (['--input', 'frames', '--output', 'out.gif'], 'error: --output out.gif: files ending in .gif are not written.'),
+    (['--input', 'frames', '--output', 'out.mp4', '--fps', '0'], '--fps must be above 0 and at most 1000'),
+    (['--input', 'frames', '--fps', '7'], '--fps is for a video: let --output name one'),
     (['--input', 'frames', '--output', 'out', '--json', 'empty'], 'cannot write empty'),
     (['--input', 'frames', '--thresh', 'x'], "argument --thresh: expected a score from 0 to 1, found 'x'"),
     (['--input', 'frames', '--thresh', '7'], "argument --thresh: expected a score from 0 to 1, found '7'"),

@@ -10,6 +10,7 @@ import pytest
 import dff
 from dff.errors import CheckpointError, ConfigError, SetupError
 from dff.runtime import backends, command
+from dff.sources import open_frames
 from dff.writers import open_writer
 from tests.helpers import tiny, tiny_seg
 from tests.helpers.damage import hole_in, write_video
@@ -145,13 +146,14 @@ def test_without_mxnet(models, tmp_path, monkeypatch):
 def test_the_command_writes_everything(models, video, tmp_path, capsys):
     status = run(models['dff_rfcn'], '--input', video, '--output', tmp_path / 'o.mp4', '--json', tmp_path / 'o.json',
                  '--mot', tmp_path / 'o.txt', '--csv', tmp_path / 'o.csv', '--interval', 2, '--thresh', 0.15,
-                 '--frames', 4, '--show')
+                 '--frames', 4, '--show', '--fps', 5)
     printed = capsys.readouterr()
     assert status == 0, printed.err
     assert printed.out.startswith('4 frames; ms a frame: ') and printed.out.count('written: ') == 4
     assert 'detection, computed by onnxruntime (CPU)' in printed.err
     if not os.environ.get('DISPLAY'):
         assert '--show has no effect: there is no display' in printed.err
+    assert open_frames(tmp_path / 'o.mp4').fps == 5
     frames = json.loads((tmp_path / 'o.json').read_text())['frames']
     assert [frame['key'] for frame in frames] == [True, False, True, False]
     assert all(each['track'] > 0 for frame in frames for each in frame['detections'])
@@ -175,6 +177,8 @@ def test_frames_that_cannot_be_read_are_said_and_move_no_others(models, tmp_path
     (['--json', 'o.json'], 'no such folder or video file: nothing.mp4'),
     ([], 'name --output, --json, --mot, --csv or --show'),
     (['--json', 'o.json', '--frames', '0'], '--frames must be 1 or more'),
+    (['--json', 'o.json', '--fps', '7'], '--fps is for a video'),
+    (['--output', 'o.webm', '--fps', '-7'], '--fps must be above 0'),
     (['--json', 'o.json', '--provider', 'TPU'], "there is no provider 'TPU'"),
     (['--json', 'o.json', '--interval', '0'], 'interval must be a whole number, 1 or more')])
 def test_one_line_for_what_is_wrong(models, capsys, words, error):

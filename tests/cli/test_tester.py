@@ -66,6 +66,9 @@ def test_detections_and_results(experiment, capsys):
     with open(os.path.join(os.path.dirname(results['detections']), 'results.json')) as stream:
         assert json.load(stream) == results
     printed = capsys.readouterr().out
+    # Few clips: AP of each is said without being asked for.
+    clips = results['clips']
+    assert len(clips) > 1 and all('Mean AP@0.5 of %s = ' % name in printed for name in clips)
     assert re.search(r'AP for ball = [01]\.\d{4}', printed) and 'Mean AP@0.5 = %.4f' % results['mAP'] in printed
     assert re.search(r'ms a frame: reading \d+\.\d, key network \d+\.\d, current network \d+\.\d, post-processing '
                      r'\d+\.\d', printed)

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dff.errors import DataError, SetupError
+from dff.errors import ConfigError, DataError, SetupError
 from dff.files import natural_key
 from dff.image import read_image, resize, to_tensor
 from dff.sources import image_frames, open_frames, read_ahead
-from dff.writers import check_output, open_folder, open_writer
+from dff.writers import check_output, chosen_fps, open_folder, open_writer
 from tests.helpers import tiny
 
 
@@ -174,6 +174,30 @@ def test_no_encoder(tmp_path, monkeypatch):
         with open_writer(tmp_path / 'clip.mp4') as write:
             write(tiny.frame(0), '0')
     assert os.listdir(str(tmp_path)) == []
+
+
+def test_an_mp4_falls_back_to_a_codec_that_is_there(tmp_path, monkeypatch):
+    opened, real = [], cv2.VideoWriter
+
+    def only_mpeg4(path, code, *rest):
+        opened.append(code.to_bytes(4, 'little').decode())
+        return real() if opened[-1] == 'vp09' else real(path, code, *rest)
+    monkeypatch.setattr(cv2, 'VideoWriter', only_mpeg4)
+    with open_writer(tmp_path / 'clip.mp4') as write:
+        write(tiny.frame(0), '0')
+    assert opened == ['vp09', 'mp4v'] * 2
+    assert len(list(open_frames(tmp_path / 'clip.mp4'))) == 1
+
+
+def test_the_rate_of_a_video():
+    assert chosen_fps(None, 7.0, 'folder') == 7.0
+    assert chosen_fps(12.5, 7.0, 'a.webm') == 12.5
+    for wrong in (0, -1, 1001, float('nan')):
+        with pytest.raises(ConfigError, match='--fps must be above 0 and at most 1000 frames a second'):
+            chosen_fps(wrong, 7.0, 'a.mp4')
+    for output in ('folder', None):
+        with pytest.raises(ConfigError, match='--fps is for a video: let --output name one .*webm'):
+            chosen_fps(7, 7.0, output)
 
 
 def test_read_ahead_keeps_order_and_bounds_memory():

@@ -13,7 +13,8 @@ from dff.errors import ConfigError, DataError, DFFError
 from dff.files import IMAGE_SUFFIXES
 from dff.live.live import to_stderr
 from dff.live.open import Clip, open_clip
-from dff.onnx_networks import ENDINGS
+from dff.runtime.onnx_networks import ENDINGS
+from dff.runtime import speed
 from dff.runtime.backends import OPENERS, PROVIDERS
 from dff.runtime.model import checked_thresh
 from dff.runtime.outputs import Write, writing
@@ -27,7 +28,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog='dff', description='Deep Feature Flow on video.')
     top.add_argument('--version', action='version', version=dff.__version__)
-    run = top.add_subparsers(dest='command', metavar='run').add_parser(
+    commands = top.add_subparsers(dest='command', metavar='run, speed')
+    speed.add_parser(commands)
+    run = commands.add_parser(
         'run', help='run a model on a video, images, a camera or a stream',
         description='Run a model on a video, images, a camera or a stream.')
     run.add_argument('model', metavar='MODEL',
@@ -50,12 +53,13 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument('--frames', type=int, metavar='N', help='stop after N frames')
     run.add_argument('--cfg', metavar='FILE.yaml', help='settings of a checkpoint (MXNet)')
     run.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of a checkpoint')
-    run.add_argument('--backend', choices=sorted(OPENERS), help='engine (default: what fits the model)')
+    run.add_argument('--backend', choices=sorted(OPENERS), help='engine (default: the fastest here, as `dff speed` measured it)')
     run.add_argument('--provider', action='append', metavar='NAME',
                      help='of onnxruntime: %s; may be repeated, the first available is used' % ', '.join(PROVIDERS))
     run.add_argument('--precision', choices=sorted(ENDINGS), default='float32',
                      help='of ONNX files that were exported so (default float32)')
     run.add_argument('--threads', type=int, default=0, metavar='N', help='of the engine (default: its own choice)')
+    run.set_defaults(function=run_model)
     return top
 
 
@@ -136,7 +140,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     # As Ctrl-C does, so that no temporary file stays.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        run_model(args)
+        args.function(args)
     except DFFError as error:
         print('error: %s' % error, file=sys.stderr)
         sys.exit(2)

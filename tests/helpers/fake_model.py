@@ -59,10 +59,14 @@ def _labels(left, frame, thresh):
     return (frame.image[:, :, 0] > 127).astype(np.uint8)
 
 
-def fake_model(recognises='detection', **changes):
-    """A Model; changes: of its About."""
+def fake_backend(engine='a fake (CPU)', recognises='detection', **changes):
+    """A Backend; changes: of its About."""
     palette = None if recognises == 'detection' else np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
     classes = ['__background__', 'cat', 'square'] if palette is None else ['ground', 'square']
     about = About(recognises, classes, palette, True, 4, 'fixed', None)._replace(**changes)
-    return Model(Backend(about, FakeNetworks(), FORM,
-                         _detections if palette is None else _labels, 'a fake (CPU)'))
+    return Backend(about, FakeNetworks(), FORM, _detections if palette is None else _labels, engine)
+
+
+def fake_model(recognises='detection', **changes):
+    """A Model; changes: of its About."""
+    return Model(fake_backend(recognises=recognises, **changes))

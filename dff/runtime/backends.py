@@ -6,15 +6,16 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from dff.boxes import best_detections
+from dff.boxes import best_detections, decoded_before_nms
 from dff.errors import CheckpointError, ConfigError, SetupError
 from dff.frames import Frame
 from dff.live.live import to_stderr
-from dff.runtime.backend import About, Backend, class_lines
+from dff.runtime.backend import About, Backend, ClipRules, class_lines
 from dff.runtime.machine import is_installed, is_there
 from dff.runtime.onnx_networks import OnnxNetworks, open_networks
 from dff.runtime.onnx_session import import_onnxruntime
 from dff.runtime.speed_record import ranked
+from dff.tracking.seq_nms import RESCORE
 
 PROVIDERS = {'CPU': 'CPUExecutionProvider', 'CUDA': 'CUDAExecutionProvider',
              'TensorRT': 'TensorrtExecutionProvider', 'CoreML': 'CoreMLExecutionProvider',
@@ -129,12 +130,17 @@ def onnx_backend(networks: OnnxNetworks, engine: str) -> Backend:
         boxes, scores = values
         return best_detections(boxes, scores, thresh, nms, most)
 
+    def before_nms(values: Any, frame: Frame, thresh: float) -> np.ndarray:
+        boxes, scores = values
+        return decoded_before_nms(boxes, scores, thresh)
+
     def labels(values: Any, frame: Frame, thresh: float) -> np.ndarray:
         return values
+    detects = about['recognises'] == 'detection'
     return Backend(About(about['recognises'], names, palette, networks.propagates,
                          about['key_frame_interval'], about['key_frame_policy'], None),
-                   networks, networks.form,
-                   detections if about['recognises'] == 'detection' else labels, engine)
+                   networks, networks.form, detections if detects else labels, engine,
+                   ClipRules(before_nms, RESCORE[0], nms, most) if detects else None)
 
 
 def _open_openvino(model: str, options: Options) -> Backend:

@@ -46,14 +46,18 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument('--interval', type=int, metavar='N', help='frames from one key frame to the next')
     run.add_argument('--policy', choices=POLICIES, help='which frames are key frames')
     run.add_argument('--thresh', type=float, default=0.5, metavar='S', help='lowest score shown (default 0.5)')
-    run.add_argument('--no-track', action='store_true', help='no ids')
+    run.add_argument('--no-track', dest='track', action='store_false', default=None, help='no ids')
+    run.add_argument('--seq-nms', action='store_true',
+                     help="boxes of a clip that follow each other share a score (Seq-NMS); results come after its "
+                          "end, without ids")
     run.add_argument('--live', dest='live', action='store_true', default=None,
                      help='always the newest frame; the default for cameras and streams')
     run.add_argument('--every-frame', dest='live', action='store_false', help='leave no frame of a camera out')
     run.add_argument('--frames', type=int, metavar='N', help='stop after N frames')
     run.add_argument('--cfg', metavar='FILE.yaml', help='settings of a checkpoint (MXNet)')
     run.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of a checkpoint')
-    run.add_argument('--backend', choices=sorted(OPENERS), help='engine (default: the fastest here, as `dff speed` measured it)')
+    run.add_argument('--backend', choices=sorted(OPENERS),
+                     help='engine (default: the fastest here, as `dff speed` measured it)')
     run.add_argument('--provider', action='append', metavar='NAME',
                      help='of onnxruntime: %s; may be repeated, the first available is used' % ', '.join(PROVIDERS))
     run.add_argument('--precision', choices=sorted(ENDINGS), default='float32',
@@ -69,6 +73,8 @@ def run_model(args: argparse.Namespace) -> None:
         raise ConfigError('nothing to do with the results: name --output, --json, --mot, --csv or --show')
     if args.frames is not None and args.frames < 1:
         raise ConfigError('--frames must be 1 or more, found %d' % args.frames)
+    if args.frames is not None and args.seq_nms:
+        raise ConfigError("--frames stops before the clip's end, for which --seq-nms waits: leave one of them out")
     _refuse_overwriting(args)
     missing = why_no_window() if args.show else None
     if missing:
@@ -81,7 +87,7 @@ def run_model(args: argparse.Namespace) -> None:
     checked_thresh(args.thresh)
     schedule = model.schedule(args.interval, args.policy)
     clip = open_clip(args.input, args.live, to_stderr)
-    with contextlib.closing(model.run(clip, schedule, args.thresh, not args.no_track)) as results:  # type: ignore
+    with contextlib.closing(model.run(clip, schedule, args.thresh, args.track, args.seq_nms)) as results:  # type: ignore
         to_stderr('%s, computed by %s' % (model.recognises, model.engine))
         with writing(model.recognises, model.classes, clip.fps, args.output, args.json, args.mot, args.csv) as write:
             timing = _run(itertools.islice(results, args.frames), write, window, clip)

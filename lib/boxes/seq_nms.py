@@ -1,10 +1,13 @@
 """The native kernels for dff.tracking.seq_nms (lib/operator_cxx/seq_nms), where they are built."""
 import ctypes
-from typing import Tuple
+import sys
+from typing import Iterator, Tuple, Union
 
 import numpy as np
 
+from dff.tracking import clip_boxes
 from dff.tracking import seq_nms as plain
+from dff.tracking.clip_boxes import ClipBoxes, SavedBoxes, Selection
 from lib.operator_cxx import loader
 
 
@@ -43,6 +46,11 @@ def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
     count = _done(library.dff_nms_of_frames(
         len(offsets) - 1, _at(offsets), _at(boxes), _at(scores), ctypes.c_float(thresh), _at(kept)))
     return kept[:count].astype(np.int64)
+
+
+def select(boxes: Union[ClipBoxes, SavedBoxes], selection: Selection) -> Iterator[np.ndarray]:
+    """Return dff.tracking.clip_boxes.select of `boxes` and `selection` by these kernels."""
+    return clip_boxes.select(boxes, selection, sys.modules[__name__])
 
 
 def _checked(offsets, boxes, scores):

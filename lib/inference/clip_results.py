@@ -14,7 +14,7 @@ from dff.files import (atomic_path, file_size, flush_all, make_folder, read_json
                        write_json)
 from lib.dataset.formats.image_sets import MAX_CLIP
 
-RAW = '.raw.npy'                               # lib.boxes.clip_boxes says what is in it
+RAW = '.raw.npy'                               # dff.tracking.clip_boxes says what is in it
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
 

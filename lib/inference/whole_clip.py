@@ -1,14 +1,10 @@
-"""Detections that take the whole clip (Seq-NMS), from the boxes of its frames before NMS."""
-import itertools
+"""Detections that take the whole clip (Seq-NMS) by the settings, and from the boxes that a test saved."""
 import os
-import time
-
-import numpy as np
 
 from dff.errors import DataError
-from dff.results import Detected
-from dff.tracking.seq_nms import MIN_SCORE
-from lib.boxes.clip_boxes import ClipBoxes, SavedBoxes, Selection, select
+from dff.tracking.clip_boxes import SavedBoxes, Selection
+from dff.tracking.whole_clip import WholeClip
+from lib.boxes.seq_nms import select
 from lib.inference.clip_results import format_detections, saved_clips
 
 
@@ -19,50 +15,9 @@ def selection_of(cfg, thresh):
     return Selection(rescore, test.NMS, test.max_per_image, thresh)
 
 
-class WholeClip:
-    """What comes of a clip after its end.
-
-    Args:
-        selection: a Selection.
-        folder: as of ClipBoxes.
-    """
-
-    def __init__(self, selection, folder=None):
-        # Boxes below the threshold of detections take part in Seq-NMS: a path may lift them.
-        self.min_score = MIN_SCORE
-        if selection.rescore is None:
-            self.min_score = min(selection.thresh, MIN_SCORE)
-        self._selection, self._folder = selection, folder
-
-    def finish(self, results, images=None, save=None):
-        """Yield a Detected for each frame, after all of `results` have come.
-
-        The time that it took is shared among the frames, as a part of their post-processing.
-
-        Args:
-            results: iterable of Detected with the boxes before NMS above `min_score`.
-            images: iterable of the frames' images; None: what is yielded has black ones, which take
-                no memory.
-            save: file for the boxes before NMS; None: do not.
-
-        Raises DataError where a file cannot be written.
-        """
-        boxes, frames = ClipBoxes(self._folder), []
-        try:
-            for result in results:
-                boxes.add(result.detections)
-                frames.append((result.index, result.image.shape, result.is_key, result.seconds))
-            if save is not None:
-                boxes.save(save)
-            start = time.perf_counter()
-            chosen = list(select(boxes, self._selection))
-            share = (time.perf_counter() - start) / max(1, len(frames))
-        finally:
-            boxes.close()
-        pictures = itertools.repeat(None) if images is None else images
-        for (index, shape, is_key, seconds), found, image in zip(frames, chosen, pictures):
-            image = np.broadcast_to(np.uint8(0), shape) if image is None else image
-            yield Detected(index, image, found, is_key, seconds._replace(post=seconds.post + share))
+def whole_clip_of(cfg, thresh, folder=None):
+    """Return the WholeClip by TEST of the settings; thresh: lowest score of a detection, folder: as of ClipBoxes."""
+    return WholeClip(selection_of(cfg, thresh), folder, select)
 
 
 def write_saved(folder, num_classes, selection, stream):

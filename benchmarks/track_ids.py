@@ -47,9 +47,10 @@ def annotated(path):
 
 
 def disturbed(frames, boxes, drop, jitter, seed):
-    """Return {frame: detections [n, 6]} of annotated boxes, a share `drop` of them left out.
+    """Return {frame: detections [n, 6]} of annotated `boxes` in their `frames`, a share `drop` of them left out.
 
-    jitter: standard deviation of the centre and of the logarithm of the sides, relative to the sides.
+    jitter: standard deviation of the centre and of the logarithm of the sides, relative to the sides; seed:
+    of both.
     """
     random = np.random.RandomState(seed)
     sides = boxes[:, 2:] - boxes[:, :2] + 1
@@ -66,14 +67,16 @@ def flows_to_key_frames(images, interval):
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     found, key = [], None
     for number, image in enumerate(images):
-        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        height, width = image.shape[:2]
+        # The cells are so much larger than pixels that half of these are enough.
+        grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (width // 2, height // 2),
+                          interpolation=cv2.INTER_AREA)
         if number % interval == 0:
             key = grey
             found.append(None)
             continue
         flow = dis.calc(grey, key, None)
-        size = grey.shape[1] // STRIDE, grey.shape[0] // STRIDE
-        cells = cv2.resize(flow, size, interpolation=cv2.INTER_AREA) / STRIDE
+        cells = cv2.resize(flow, (width // STRIDE, height // STRIDE), interpolation=cv2.INTER_AREA) * 2 / STRIDE
         found.append(np.ascontiguousarray(cells.transpose(2, 0, 1)))
     return found
 
@@ -94,7 +97,14 @@ def plain_iou(detections, length):
 
 
 def ours(detections, length, interval, flows=None):
-    """Yield the ids of each frame by dff.tracking; flows: of flows_to_key_frames, None: boxes alone."""
+    """Yield the ids of each frame by dff.tracking.
+
+    Args:
+        detections: of disturbed.
+        length: frames of the clip.
+        interval: of key frames.
+        flows: of flows_to_key_frames; None: boxes alone.
+    """
     follower = Follower(Tracker())
     image = np.empty((0, 0, 3), np.uint8)
     frame = Frame(image, image, np.ones((1, 3), np.float32))
@@ -108,7 +118,7 @@ def ours(detections, length, interval, flows=None):
 
 
 def score(truth, detections, ids):
-    """Return the Counts of `ids`, an iterable of each frame's."""
+    """Return the Counts of `ids`, an iterable of each frame's, of `detections` against the GroundTruth `truth`."""
     parts = [(np.full(len(own), frame), own, detections[frame][:, 2:])
              for frame, own in enumerate(ids) if len(own)]
     frames, numbers, boxes = (np.concatenate(column) for column in zip(*parts))

@@ -7,7 +7,7 @@ from dff.errors import SetupError
 
 
 def needed(name: str, needs: str, install: str) -> Any:
-    """Return the module `name`; arguments and errors as of `importing`."""
+    """Return the module `name`; name, needs, install, and what is raised: as of `importing`."""
     with importing(name, needs, install):
         return importlib.import_module(name)
 

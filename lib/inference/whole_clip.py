@@ -16,7 +16,9 @@ def selection_of(cfg, thresh):
 
 
 def whole_clip_of(cfg, thresh, folder=None):
-    """Return the WholeClip by TEST of the settings; thresh: lowest score of a detection, folder: as of ClipBoxes."""
+    """Return the WholeClip by TEST of the settings `cfg`; thresh: lowest score of a detection, folder: as of
+    ClipBoxes.
+    """
     return WholeClip(selection_of(cfg, thresh), folder, select)
 
 

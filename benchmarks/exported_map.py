@@ -29,7 +29,7 @@ LOWEST = 1e-3       # score, as in a test
 
 
 def mean_ap(model, dataset, interval, path):
-    """Return the mean AP of a Model on a data set of detection.
+    """Return the mean AP of a Model on `dataset`, of detection.
 
     interval: of key frames, None: the model's; path: of the detections file that is written.
     """

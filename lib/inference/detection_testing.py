@@ -11,6 +11,7 @@ from dff.sources import image_frames
 from dff.timing import Timing
 from dff.tracking.tracker import TrackRules
 from dff.writers import open_folder
+from lib.boxes.seq_nms import whole_clip_of
 from lib.dataset.formats.problems import refuse
 from lib.dataset.rules.pictures import wrong_size
 from lib.evaluation.track_eval import evaluate_tracks
@@ -20,7 +21,6 @@ from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
 from lib.inference.testing import TestRun
-from lib.inference.whole_clip import whole_clip_of
 from lib.utils.image_header import read_header
 
 VISIBLE = 0.2     # images with boxes show those of at least this score

@@ -4,11 +4,11 @@ import contextlib
 from dff.runtime.outputs import writing
 from dff.runtime.results import Detections
 from dff.sources import DEFAULT_FPS
+from lib.boxes.seq_nms import whole_clip_of
 from lib.dataset.registry import get_class_list
 from lib.dataset.roidb import load_roidb
 from lib.inference.detection_testing import DetectionTest
 from lib.inference.detector import VideoDetector, load_test_params
-from lib.inference.whole_clip import whole_clip_of
 from lib.tasks.task import KINDS
 from lib.train.loaders.detection_loader import DetectionLoader
 from lib.train.lr_scheduler import PAPER_RATE

@@ -111,18 +111,21 @@ def main():
     parser.add_argument('--rounds', type=positive, default=3, metavar='N', help='turns of each (default 3)')
     args = parser.parse_args()
     threads, before = int(os.environ['OMP_NUM_THREADS']), os.getloadavg()[0]
-    rows = [Row(name, function) for name, function in runners(args.folder, threads)]
-    if not rows:
-        raise SetupError('nothing can run %s here' % args.folder)
-    interval = exported_task(args.folder)[1].TEST.KEY_FRAME_INTERVAL
+    rows, interval = [], exported_task(args.folder)[1].TEST.KEY_FRAME_INTERVAL
     with tempfile.TemporaryDirectory() as folder:
         video = os.path.join(folder, 'clip.mp4')
         with open_writer(video) as write:
             for number, image in enumerate(made_up_clip(frame_size(args.size), interval)):
                 write(image, str(number))
-        for turn in range(args.rounds + 1):
+        # Each is prepared before the next is loaded: MXNet takes much memory while it measures ranges for int8.
+        for name, function in runners(args.folder, threads):
+            rows.append(Row(name, function))
+            rows[-1].turn(video, False)
+        for _ in range(args.rounds):
             for row in rows:
-                row.turn(video, turn > 0)
+                row.turn(video, True)
+    if not rows:
+        raise SetupError('nothing can run %s here' % args.folder)
     print('\n%s\n' % table(rows, interval))
     print('%s, %s, interval %d, medians of %d turns; in brackets the ratio to the first row' % (
         os.path.basename(os.path.normpath(args.folder)), args.size, interval, args.rounds))

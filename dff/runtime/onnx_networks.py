@@ -89,7 +89,7 @@ class OnnxNetworks:
         Args:
             name: 'key', 'current' or 'frame'.
             frame: a Frame.
-            state: of its key frame, where the network is for other frames.
+            state: of its key frame; only the network for other frames looks at it.
 
         Raises DataError where the model takes images of another size only.
         """
@@ -108,10 +108,10 @@ class OnnxNetworks:
             'scale': frame.im_info[0, 2:],
             'frame_size': np.array(frame.image.shape[:2], np.int64),
         }
-        given = {each: session.place(own[each]) for each in session.inputs if each in own}
-        if state is not None:
-            given.update(key_image=state.image, key_feature=state.feature)
-        return given
+        left = {} if state is None else {'key_image': state.image, 'key_feature': state.feature}
+        return {
+            each: session.place(own[each]) if each in own else left[each] for each in session.inputs
+        }
 
     def _run(self, name: str, feeds: Dict[str, Any]) -> Dict[str, Any]:
         """{output: array} of the network `name`; the feature stays on the device."""

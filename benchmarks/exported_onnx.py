@@ -19,11 +19,10 @@ import lib  # noqa: E402,F401  before MXNet
 import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
 
-from dff.frames import prepare  # noqa: E402
-from dff.onnx_networks import open_networks  # noqa: E402
+from dff.frames import made_up_clip, prepare  # noqa: E402
+from dff.runtime.onnx_networks import open_networks  # noqa: E402
 from lib.config.config import merge  # noqa: E402
 from lib.inference.exported import exported_settings, load_exported  # noqa: E402
-from lib.onnx_export.check import made_up_clip  # noqa: E402
 from lib.onnx_export.sizes import image_size  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.tasks.task import TASKS  # noqa: E402

@@ -20,7 +20,8 @@ from benchmarks.fuzz_formats import FORMATS
 from lib.config.config import load_yaml, merge, update_from_file, update_from_settings, validate
 from lib.config.defaults import detection_defaults
 from lib.engine.checkpoint import find_checkpoint, load_params
-from lib.boxes.clip_boxes import ClipBoxes, SavedBoxes, Selection, select
+from dff.tracking.clip_boxes import ClipBoxes, SavedBoxes, Selection
+from lib.boxes.seq_nms import select
 from lib.engine.compact import FILE as COMPACT, load_compact, save_compact
 from lib.inference.clip_results import saved_clips
 from lib.inference.exported import exported_settings

@@ -26,7 +26,8 @@ from benchmarks.worker import inputs_of, symbols_of  # noqa: E402
 from lib.config.cli import base_parser  # noqa: E402
 from lib.engine.executors import ExecutorPool  # noqa: E402
 from lib.utils.argument_types import positive  # noqa: E402
-from lib.inference.precision import Float32, processor  # noqa: E402
+from dff.runtime.machine import processor  # noqa: E402
+from lib.inference.precision import Float32  # noqa: E402
 from lib.graph.graph import Graph, output_shapes  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 

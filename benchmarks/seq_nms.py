@@ -20,10 +20,11 @@ import numpy as np  # noqa: E402
 
 from benchmarks.job import Job  # noqa: E402
 from dff.tracking import seq_nms as plain  # noqa: E402
+from dff.tracking.clip_boxes import ClipBoxes, Selection  # noqa: E402
 from dff.sources import open_frames  # noqa: E402
 from dff.timing import Timing  # noqa: E402
 from lib.boxes import seq_nms as native  # noqa: E402
-from lib.boxes.clip_boxes import ClipBoxes, Selection, select  # noqa: E402
+from lib.boxes.seq_nms import select  # noqa: E402
 from lib.utils.argument_types import positive  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 

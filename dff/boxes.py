@@ -66,11 +66,7 @@ def frame_detections(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarr
         ValueError: shapes that do not fit each other, or a scale that is not positive.
     """
     rois, cls_prob, bbox_pred, im_info = checked_outputs(rois, cls_prob, bbox_pred, im_info)
-    if bbox_pred.shape[1] == 8:
-        boxes = decode_boxes(rois, bbox_pred[:, 4:8], im_info)
-    else:
-        boxes = np.stack([decode_boxes(rois, deltas, im_info)
-                          for deltas in np.split(bbox_pred, cls_prob.shape[1], axis=1)], axis=1)
+    boxes = _decoded(rois, cls_prob, bbox_pred, im_info)
     return best_detections(boxes, cls_prob, score_thresh, nms_thresh, max_per_image)
 
 
@@ -118,14 +114,19 @@ def boxes_before_nms(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarr
     rois, cls_prob, bbox_pred, im_info = checked_outputs(rois, cls_prob, bbox_pred, im_info)
     if cls_prob.shape[1] < 2:
         return np.empty((0, 6), np.float32)
+    return decoded_before_nms(_decoded(rois, cls_prob, bbox_pred, im_info), cls_prob, score_thresh)
+
+
+def decoded_before_nms(boxes: np.ndarray, scores: np.ndarray, score_thresh: float) -> np.ndarray:
+    """Return what boxes_before_nms does, from boxes that are decoded already.
+
+    boxes, scores, score_thresh: as of best_detections.
+    """
     with np.errstate(invalid='ignore'):
-        labels, rows = np.nonzero(((cls_prob > np.float32(score_thresh)) & np.isfinite(cls_prob)).T)
+        labels, rows = np.nonzero(((scores > np.float32(score_thresh)) & np.isfinite(scores)).T)
     rows, labels = rows[labels > 0], labels[labels > 0]
-    sets = bbox_pred.shape[1] // 4
-    boxes = np.stack([decode_boxes(rois, bbox_pred[:, 4 * label:4 * label + 4], im_info)
-                      for label in range(1, sets)])
-    chosen = boxes[0 if sets == 2 else labels - 1, rows]
-    found = np.column_stack((labels, cls_prob[rows, labels], chosen)).astype(np.float32)
+    chosen = boxes[rows] if boxes.ndim == 2 else boxes[rows, labels]
+    found = np.column_stack((labels, scores[rows, labels], chosen)).astype(np.float32)
     return found[np.isfinite(chosen).all(axis=1)]
 
 
@@ -150,6 +151,14 @@ def checked_outputs(rois: np.ndarray, cls_prob: np.ndarray, bbox_pred: np.ndarra
     if im_info.size != 3 or not im_info[2] > 0:
         raise ValueError('frame_detections: im_info must be height, width and a positive scale, not %s' % im_info)
     return np.ascontiguousarray(rois[:, -4:]), cls_prob, bbox_pred, im_info
+
+
+def _decoded(rois, cls_prob, bbox_pred, im_info):
+    """The boxes that best_detections takes, from checked arrays."""
+    if bbox_pred.shape[1] == 8:
+        return decode_boxes(rois, bbox_pred[:, 4:8], im_info)
+    return np.stack([decode_boxes(rois, deltas, im_info)
+                     for deltas in np.split(bbox_pred, cls_prob.shape[1], axis=1)], axis=1)
 
 
 def decode_boxes(rois: np.ndarray, deltas: np.ndarray, im_info: np.ndarray) -> np.ndarray:

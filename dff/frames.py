@@ -1,6 +1,7 @@
-"""A frame made ready for a network."""
-from typing import NamedTuple, Sequence, Tuple
+"""A frame made ready for a network, and frames that are made up."""
+from typing import List, NamedTuple, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from dff.image import resize, to_tensor
@@ -58,3 +59,16 @@ def largest_input(form: InputFormat) -> Tuple[int, int]:
     stride = max(1, form.stride)
     height, width = (-(-side // stride) * stride for side in form.scales)
     return height, width
+
+
+def made_up_clip(size: Tuple[int, int], length: int, seed: int = 0) -> List[np.ndarray]:
+    """Return `length` frames, BGR uint8 [height, width, 3], of a pattern that moves.
+
+    size: (height, width); seed: of the pattern.
+    """
+    height, width = size
+    border = 8 * length
+    noise = np.random.RandomState(seed).rand((height + border) // 4 + 1, (width + border) // 4 + 1, 3)
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 2) - 0.5
+    picture = cv2.resize(np.clip(smooth * 1200 + 128, 0, 255).astype(np.uint8), (width + border, height + border))
+    return [np.ascontiguousarray(picture[4 * t:4 * t + height, 8 * t:8 * t + width]) for t in range(length)]

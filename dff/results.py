@@ -1,13 +1,7 @@
-"""What comes out for a frame, and detections as JSON."""
-import contextlib
-import json
-import os
-from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
+"""What comes out for a frame."""
+from typing import NamedTuple, Optional
 
 import numpy as np
-
-from dff.errors import DataError
-from dff.files import atomic_path
 
 
 class Seconds(NamedTuple):
@@ -38,42 +32,3 @@ class Segmented(NamedTuple):
     labels: np.ndarray     # uint8 [H, W], class ids
     is_key: bool
     seconds: Seconds
-
-
-def check_writable(path: str) -> None:
-    """Make the folder of a file `path`. Raises DataError where it cannot be written."""
-    try:
-        folder = os.path.dirname(os.path.abspath(path))
-        os.makedirs(folder, exist_ok=True)
-        if os.path.isdir(path) or not os.access(folder, os.W_OK):
-            raise PermissionError(13, 'it is a folder, or its folder is read-only')
-    except OSError as error:
-        raise DataError('cannot write %s: %s' % (path, error.strerror)) from None
-
-
-@contextlib.contextmanager
-def json_writer(path: Optional[str], class_names: Sequence[str]) -> Iterator[Callable[[Detected, str], Any]]:
-    """Yield record(result, name), which writes a Detected to the JSON file `path`, a frame a line, in constant memory.
-
-    The file appears when the block ends well. path: None for a function that does nothing; class_names:
-    background first. Raises DataError where the file cannot be written.
-    """
-    if path is None:
-        yield lambda result, name: None
-        return
-    check_writable(path)
-    with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-        stream.write('{"classes": %s,\n "frames": [' % json.dumps(class_names))
-        separator = '\n  '
-
-        def record(result: Detected, name: str) -> None:
-            nonlocal separator
-            boxes = [{'class': class_names[int(row[0])], 'score': round(row[1], 4),
-                      'box': [round(value, 2) for value in row[2:]]} for row in result.detections.tolist()]
-            for each, track in zip(boxes, [] if result.track_ids is None else result.track_ids.tolist()):
-                each['track'] = track
-            stream.write(separator + json.dumps({'frame': result.index, 'name': name, 'key': result.is_key,
-                                                 'detections': boxes}))
-            separator = ',\n  '
-        yield record
-        stream.write('\n]}\n')

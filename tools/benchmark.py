@@ -35,7 +35,7 @@ from lib.utils.paths import resolve  # noqa: E402
 from lib.engine.devices import contexts  # noqa: E402
 from dff.files import write_json  # noqa: E402
 from lib.utils.argument_types import INTERVAL, positive, some_of  # noqa: E402
-from lib.inference.precision import processor  # noqa: E402
+from dff.runtime.machine import processor  # noqa: E402
 from dff.frames import prepare  # noqa: E402
 from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
 from dff.sources import open_frames  # noqa: E402

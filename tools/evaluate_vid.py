@@ -37,7 +37,8 @@ from lib.evaluation.track_eval import evaluate_tracks  # noqa: E402
 from lib.evaluation.tracks_file import read_tracks  # noqa: E402
 from lib.evaluation.vid_eval import evaluate  # noqa: E402
 from lib.evaluation.vid_eval_files import write_csv, write_plots  # noqa: E402
-from lib.inference.whole_clip import selection_of, write_saved  # noqa: E402
+from lib.boxes.seq_nms import selection_of  # noqa: E402
+from lib.inference.clip_results import write_saved  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError  # noqa: E402
 from dff.files import write_json  # noqa: E402

@@ -22,6 +22,8 @@ from lib.onnx_export.export import export_onnx, remove_onnx, require_frames  # n
 from lib.onnx_export.proto import require_packages  # noqa: E402
 from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
 from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
+from dff.errors import DFFError  # noqa: E402
+from dff.runtime import speed, speed_record  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
 
@@ -55,6 +57,19 @@ def parse_arguments():
     return args
 
 
+def measure_speed(folder, precision, size):
+    """Record how fast the engines here compute the model in `folder`, which dff.load chooses one by.
+
+    precision: of its files; size: of --size. Returns lines about it. The model is good without it.
+    """
+    try:
+        figures = speed.measure(folder, precision, size=size)
+        speed_record.record(folder, figures)
+        return speed.lines(figures)
+    except DFFError as error:
+        return ['the speed was not measured: %s' % error]
+
+
 def main():
     """Entry point."""
     args = parse_arguments()
@@ -77,6 +92,8 @@ def main():
     if args.format == 'onnx':
         for line in export_onnx(task, args.output, args.size, args.frames, args.precision):
             print('onnxruntime against MXNet, %s' % line)
+        for precision in dict.fromkeys(('float32', args.precision)):
+            print('\n'.join(measure_speed(args.output, precision, args.size)))
     print('written: %s. Run it: python %s/demo.py --model %s --input VIDEO_OR_FOLDER'
           % (args.output, task.name, args.output))
 

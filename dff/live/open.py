@@ -28,6 +28,7 @@ class Clip(NamedTuple):
     close: Callable[[], None]
     number: Callable[[int], int] = int           # of frame i; see FrameSource
     ended: Callable[[], None] = lambda: None     # to be called after the last: says what is missing
+    again: bool = False                # `images` may be read twice
 
 
 def open_clip(source: Any, live: Optional[bool] = None, on_note: Callable[[str], None] = to_stderr) -> Clip:
@@ -53,7 +54,7 @@ def open_clip(source: Any, live: Optional[bool] = None, on_note: Callable[[str],
         if is_camera(source) if live is None else live:
             camera = LiveSource(lambda: connect(source), described(source), on_note)
             return Clip(camera, None, DEFAULT_FPS, number_name, camera, camera.close)
-        return _plain(_once(connect(source)), on_note)
+        return _plain(_once(connect(source)), on_note, again=False)
     if live:
         raise ConfigError('live is for cameras, streams and standard input: every frame of %s is there to be read'
                           % (source if isinstance(source, str) else 'a list'))
@@ -67,11 +68,11 @@ def open_clip(source: Any, live: Optional[bool] = None, on_note: Callable[[str],
     return _plain(open_frames(source), on_note)
 
 
-def _plain(source: FrameSource, on_note: Callable[[str], None]) -> Clip:
+def _plain(source: FrameSource, on_note: Callable[[str], None], again: bool = True) -> Clip:
     def ended():
         for line in source.remarks():
             on_note('warning: %s' % line)
-    return Clip(source, source.length, source.fps, source.name, None, lambda: None, source.number, ended)
+    return Clip(source, source.length, source.fps, source.name, None, lambda: None, source.number, ended, again)
 
 
 def _once(frames: Iterator[np.ndarray]) -> FrameSource:
@@ -81,7 +82,7 @@ def _once(frames: Iterator[np.ndarray]) -> FrameSource:
 def _piped(source: str, live: Optional[bool], on_note: Callable[[str], None]) -> Clip:
     size = raw_size(source)
     if not live:
-        return _plain(_once(piped_frames(sys.stdin.buffer, size)), on_note)
+        return _plain(_once(piped_frames(sys.stdin.buffer, size)), on_note, again=False)
     pipe = LiveSource(lambda: piped_frames(sys.stdin.buffer, size), 'standard input', on_note, reopen=False)
     return Clip(pipe, None, DEFAULT_FPS, number_name, pipe, pipe.close)
 
@@ -98,7 +99,7 @@ def _of_items(source: Any, on_note: Callable[[str], None]) -> Clip:
         raise DataError('a source must be a path, an address, the number of a camera or an iterable of images; found %s'
                         % type(source).__name__)
     return _plain(FrameSource(lambda: iter(source), len(source) if hasattr(source, '__len__') else None),
-                  on_note)
+                  on_note, again=iter(source) is not source)
 
 
 def _of_paths(paths: Iterable[str], on_note: Callable[[str], None]) -> Clip:

@@ -8,6 +8,7 @@ from dff.errors import DFFError
 from dff.frames import Frame, InputFormat
 from dff.labels import default_palette
 from dff.networks import Networks, Outputs
+from dff.tracking.clip_boxes import select
 
 
 class About(NamedTuple):
@@ -22,6 +23,17 @@ class About(NamedTuple):
     mismatch: Optional[float]          # of the policy flow, grey levels; None: it measures none
 
 
+class ClipRules(NamedTuple):
+    """How a detector's results are made at a clip's end, with Seq-NMS."""
+
+    # (values of Outputs, Frame, lowest score) -> boxes before NMS [n, 6], as of dff.boxes.boxes_before_nms
+    before_nms: Callable[[Any, Frame, float], np.ndarray]
+    rescore: str                       # of dff.tracking.seq_nms.RESCORE
+    nms: float                         # a box goes when a better one of its class overlaps it by more
+    max_per_image: int                 # detections of a frame; 0: all
+    select: Callable = select          # as dff.tracking.clip_boxes.select, of two arguments
+
+
 class Backend(NamedTuple):
     """A model in an engine, ready to run."""
 
@@ -31,6 +43,7 @@ class Backend(NamedTuple):
     # (values of Outputs, Frame, lowest score) -> detections [n, 6]; of segmentation -> uint8 [H, W]
     post_process: Callable[[Any, Frame, float], np.ndarray]
     engine: str                        # what computes it, in words
+    clip_rules: Optional[ClipRules] = None     # None: of segmentation
 
 
 def class_lines(recognises: str, lines: Sequence[str]) -> Tuple[List[str], Optional[np.ndarray]]:
@@ -75,4 +88,4 @@ class OneThread:
             self._owner = here
         if self._owner != here:
             raise DFFError('a model in %s runs in one thread, that of its first frame: load another '
-                           'one in this thread, or export it to ONNX' % self._engine)
+                           'one in this thread, or export it to ONNX and name backend="onnxruntime"' % self._engine)

@@ -1,16 +1,21 @@
 """The engines that compute a model: which there are, and which one a model goes to."""
 import importlib
-import importlib.util
 import os
+import sys
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from dff.boxes import best_detections
+from dff.boxes import best_detections, decoded_before_nms
 from dff.errors import CheckpointError, ConfigError, SetupError
 from dff.frames import Frame
-from dff.onnx_networks import OnnxNetworks, open_networks
-from dff.runtime.backend import About, Backend, class_lines
+from dff.live.live import to_stderr
+from dff.runtime.backend import About, Backend, ClipRules, class_lines
+from dff.runtime.machine import is_installed, is_there
+from dff.runtime.onnx_networks import OnnxNetworks, open_networks
+from dff.runtime.onnx_session import import_onnxruntime
+from dff.runtime.speed_record import ranked
+from dff.tracking.seq_nms import RESCORE
 
 PROVIDERS = {'CPU': 'CPUExecutionProvider', 'CUDA': 'CUDAExecutionProvider',
              'TensorRT': 'TensorrtExecutionProvider', 'CoreML': 'CoreMLExecutionProvider',
@@ -32,12 +37,14 @@ class Options(NamedTuple):
     precision: str = 'float32'
 
 
-def open_backend(model: Any, backend: Optional[str] = None, options: Options = Options()) -> Backend:  # noqa: B008
+def open_backend(model: Any, backend: Optional[str] = None, options: Options = Options(),  # noqa: B008
+                 note: Callable[[str], None] = to_stderr) -> Backend:
     """Return the Backend for a model.
 
     Args:
         model, backend: as of dff.load.
         options: an Options.
+        note: called with a line where `backend` is None, and the choice among several is not sure.
 
     Raises SetupError where the engine is missing, CheckpointError for a path that holds no model,
     ConfigError for an unknown engine, provider or precision.
@@ -46,27 +53,45 @@ def open_backend(model: Any, backend: Optional[str] = None, options: Options = O
         raise ConfigError("there is no backend '%s'; choose from %s" % (backend, ', '.join(OPENERS)))
     if not isinstance(options.threads, int) or options.threads < 0:
         raise ConfigError('threads must be a whole number, 0 or more, found %r' % (options.threads,))
-    return OPENERS[backend or _fitting(str(model), options)](str(model), options)
+    model = str(model)
+    if backend is not None:
+        return OPENERS[backend](model, options)
+    engines = ranked(model, candidates(model, options), options.threads, options.precision, note)
+    for engine, following in zip(engines, engines[1:]):
+        try:
+            return OPENERS[engine](model, options)
+        except SetupError as error:
+            note('%s cannot be used, %s is taken: %s' % (engine, following, error))
+    return OPENERS[engines[-1]](model, options)
 
 
-def _fitting(model: str, options: Options) -> str:
-    """The name of the engine for `model`, by what lies there."""
+def candidates(model: str, options: Options) -> List[str]:
+    """Return the engines that are installed and can compute what lies at `model`; one at least, which may be
+    missing.
+
+    Named providers are of one engine, and a checkpoint is MXNet's. Raises CheckpointError where there is no
+    model.
+    """
     if os.path.isdir(model):
+        fitting = []
         if any(os.path.isfile(os.path.join(model, name)) for name in ONNX_FILES):
-            return 'onnxruntime'
-        if os.path.isfile(os.path.join(model, INDEX)):
-            return 'mxnet'
+            fitting += ['onnxruntime', 'openvino']
+        if os.path.isfile(os.path.join(model, INDEX)) and (options.precision == 'float32' or not fitting):
+            fitting.append('mxnet')
+        if fitting:
+            here = [engine for engine in fitting if is_installed(engine)]
+            return (here or fitting)[:1 if options.providers or not here else None]
         raise CheckpointError('%s holds no model: expected model.json, frame.onnx or key.onnx, as '
                               'tools/export_model.py writes them' % model)
     if options.cfg is None:
         raise CheckpointError('no model at %s: expected a folder of tools/export_model.py, or the '
                               'prefix of a checkpoint with cfg, its settings file' % model)
-    return 'mxnet'
+    return ['mxnet']
 
 
 def _open_onnx(model: str, options: Options) -> Backend:
     networks = open_networks(model, options.threads, _provider_names(options.providers), options.precision)
-    used = networks.providers()[0]
+    used = networks.provider()
     short = {long: name for name, long in PROVIDERS.items()}
     return onnx_backend(networks, _described('onnxruntime', short.get(used, used), options))
 
@@ -77,12 +102,7 @@ def _described(engine: str, device: str, options: Options) -> str:
 
 def _provider_names(providers: Optional[Sequence[str]]) -> List[str]:
     """onnxruntime's own names, the first that this installation has first."""
-    try:
-        runtime = importlib.import_module('onnxruntime')
-    except ImportError as error:
-        raise SetupError('running ONNX models needs onnxruntime (%s); install it with: '
-                         'pip install onnxruntime' % error) from None
-    here = runtime.get_available_providers()
+    here = import_onnxruntime().get_available_providers()
     if providers is not None and not isinstance(providers, (list, tuple)):
         providers = [providers]     # type: ignore[list-item]
     for name in providers or ():
@@ -110,12 +130,17 @@ def onnx_backend(networks: OnnxNetworks, engine: str) -> Backend:
         boxes, scores = values
         return best_detections(boxes, scores, thresh, nms, most)
 
+    def before_nms(values: Any, frame: Frame, thresh: float) -> np.ndarray:
+        boxes, scores = values
+        return decoded_before_nms(boxes, scores, thresh)
+
     def labels(values: Any, frame: Frame, thresh: float) -> np.ndarray:
         return values
+    detects = about['recognises'] == 'detection'
     return Backend(About(about['recognises'], names, palette, networks.propagates,
                          about['key_frame_interval'], about['key_frame_policy'], None),
-                   networks, networks.form,
-                   detections if about['recognises'] == 'detection' else labels, engine)
+                   networks, networks.form, detections if detects else labels, engine,
+                   ClipRules(before_nms, RESCORE[0], nms, most) if detects else None)
 
 
 def _open_openvino(model: str, options: Options) -> Backend:
@@ -127,13 +152,15 @@ def _open_openvino(model: str, options: Options) -> Backend:
 def _open_mxnet(model: str, options: Options) -> Backend:
     # By name: this package runs without lib, which is no part of it.
     for name in ('lib', 'mxnet'):
-        if importlib.util.find_spec(name) is None:
+        if not is_there(name):
             raise SetupError('%s runs in MXNet, and %s is missing: run this from a checkout of Deep Feature Flow '
                              'with MXNet (sh init.sh), or export the model with tools/export_model.py '
                              '--format onnx' % (model, name))
     if options.precision != 'float32':
         raise ConfigError('in MXNet dff.load computes in float32; %s is for ONNX files, or for the demo.py of the task'
                           % options.precision)
+    if options.threads and 'mxnet' not in sys.modules:
+        os.environ['OMP_NUM_THREADS'] = str(options.threads)     # it reads them when it is imported
     opener = importlib.import_module('lib.apps.backend').open_mxnet
     return opener(model, options.cfg, options.epoch, options.providers)
 

@@ -13,7 +13,8 @@ from dff.errors import ConfigError, DataError, DFFError
 from dff.files import IMAGE_SUFFIXES
 from dff.live.live import to_stderr
 from dff.live.open import Clip, open_clip
-from dff.onnx_networks import ENDINGS
+from dff.runtime.onnx_networks import ENDINGS
+from dff.runtime import speed
 from dff.runtime.backends import OPENERS, PROVIDERS
 from dff.runtime.model import checked_thresh
 from dff.runtime.outputs import Write, writing
@@ -28,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog='dff', description='Deep Feature Flow on video.')
     top.add_argument('--version', action='version', version=dff.__version__)
-    run = top.add_subparsers(dest='command', metavar='run').add_parser(
+    commands = top.add_subparsers(dest='command', metavar='run, speed')
+    speed.add_parser(commands)
+    run = commands.add_parser(
         'run', help='run a model on a video, images, a camera or a stream',
         description='Run a model on a video, images, a camera or a stream.')
     run.add_argument('model', metavar='MODEL',
@@ -46,19 +49,24 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument('--interval', type=int, metavar='N', help='frames from one key frame to the next')
     run.add_argument('--policy', choices=POLICIES, help='which frames are key frames')
     run.add_argument('--thresh', type=float, default=0.5, metavar='S', help='lowest score shown (default 0.5)')
-    run.add_argument('--no-track', action='store_true', help='no ids')
+    run.add_argument('--no-track', dest='track', action='store_false', default=None, help='no ids')
+    run.add_argument('--seq-nms', action='store_true',
+                     help="boxes of a clip that follow each other share a score (Seq-NMS); results come after its "
+                          "end, without ids")
     run.add_argument('--live', dest='live', action='store_true', default=None,
                      help='always the newest frame; the default for cameras and streams')
     run.add_argument('--every-frame', dest='live', action='store_false', help='leave no frame of a camera out')
     run.add_argument('--frames', type=int, metavar='N', help='stop after N frames')
     run.add_argument('--cfg', metavar='FILE.yaml', help='settings of a checkpoint (MXNet)')
     run.add_argument('--epoch', type=int, default=0, metavar='N', help='number in the name of a checkpoint')
-    run.add_argument('--backend', choices=sorted(OPENERS), help='engine (default: what fits the model)')
+    run.add_argument('--backend', choices=sorted(OPENERS),
+                     help='engine (default: the fastest here, as `dff speed` measured it)')
     run.add_argument('--provider', action='append', metavar='NAME',
                      help='of onnxruntime: %s; may be repeated, the first available is used' % ', '.join(PROVIDERS))
     run.add_argument('--precision', choices=sorted(ENDINGS), default='float32',
                      help='of ONNX files that were exported so (default float32)')
     run.add_argument('--threads', type=int, default=0, metavar='N', help='of the engine (default: its own choice)')
+    run.set_defaults(function=run_model)
     return top
 
 
@@ -69,6 +77,8 @@ def run_model(args: argparse.Namespace) -> None:
     if args.frames is not None and args.frames < 1:
         raise ConfigError('--frames must be 1 or more, found %d' % args.frames)
     chosen_fps(args.fps, DEFAULT_FPS, args.output)      # what is wrong is said before a model is loaded
+    if args.frames is not None and args.seq_nms:
+        raise ConfigError("--frames stops before the clip's end, for which --seq-nms waits: leave one of them out")
     _refuse_overwriting(args)
     missing = why_no_window() if args.show else None
     if missing:
@@ -81,7 +91,7 @@ def run_model(args: argparse.Namespace) -> None:
     checked_thresh(args.thresh)
     schedule = model.schedule(args.interval, args.policy)
     clip = open_clip(args.input, args.live, to_stderr)
-    with contextlib.closing(model.run(clip, schedule, args.thresh, not args.no_track)) as results:  # type: ignore
+    with contextlib.closing(model.run(clip, schedule, args.thresh, args.track, args.seq_nms)) as results:  # type: ignore
         to_stderr('%s, computed by %s' % (model.recognises, model.engine))
         fps = chosen_fps(args.fps, clip.fps, args.output)
         with writing(model.recognises, model.classes, fps, args.output, args.json, args.mot, args.csv) as write:
@@ -141,7 +151,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     # As Ctrl-C does, so that no temporary file stays.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        run_model(args)
+        args.function(args)
     except DFFError as error:
         print('error: %s' % error, file=sys.stderr)
         sys.exit(2)

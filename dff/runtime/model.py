@@ -16,8 +16,11 @@ from dff.runtime.results import ClassMap, Detections
 from dff.runtime.stream import Stream, checked_image
 from dff.schedule import Schedule, make_schedule
 from dff.sources import read_ahead
+from dff.tracking.clip_boxes import Selection
 from dff.tracking.follow import Follower, only_above
+from dff.tracking.seq_nms import RESCORE
 from dff.tracking.tracker import Tracker, rules_for
+from dff.tracking.whole_clip import WholeClip
 
 Result = Union[Detections, ClassMap]
 THRESH = 0.5
@@ -50,8 +53,9 @@ class Model:
             self.recognises, len(self.classes), self.engine, self.interval)
 
     def __call__(self, source: Any, interval: Optional[int] = None, thresh: float = THRESH,
-                 track: bool = True, policy: Optional[str] = None,
-                 live: Optional[bool] = None, on_note: Callable[[str], None] = to_stderr) -> Iterator[Result]:
+                 track: Optional[bool] = None, policy: Optional[str] = None, live: Optional[bool] = None,
+                 on_note: Callable[[str], None] = to_stderr,
+                 seq_nms: Union[bool, str] = False) -> Iterator[Result]:
         """Yield a Detections or ClassMap for each frame of a clip.
 
         Args:
@@ -59,18 +63,22 @@ class Model:
                 address, a list or glob of images, '-', or an iterable of BGR uint8 [H, W, 3] images.
             interval: frames from one key frame to the next; None: that of the model.
             thresh: lowest score of a detection, 0 to 1.
-            track: give detections ids.
+            track: give detections ids; None: where seq_nms does not forbid it.
             policy: which frame of an interval is the key frame: fixed, middle or flow; None: as the
                 model says.
             live: always take the newest frame, and leave out what comes while one is computed;
                 None: for cameras and streams.
             on_note: as of dff.live.open.open_clip; by default it writes to standard error.
+            seq_nms: boxes of the clip that follow each other share a score (Seq-NMS, arXiv 1602.08465):
+                'avg', the mean of their scores, or 'max'; True: as the settings in MXNet say, else avg.
+                All results come after the clip's end; its frames are read twice.
 
-        Raises DataError for a source that cannot be read, ConfigError for a bad interval or policy.
+        Raises DataError for a source that cannot be read, ConfigError for a bad interval, policy or
+        seq_nms, and for seq_nms with ids, or of a source that is live or cannot be read twice.
         """
         schedule = self.schedule(interval, policy)
         checked_thresh(thresh)
-        return self.run(open_clip(source, live, on_note), schedule, thresh, track)
+        return self.run(open_clip(source, live, on_note), schedule, thresh, track, seq_nms)
 
     def stream(self, interval: Optional[int] = None, thresh: float = THRESH, track: bool = True,
                policy: Optional[str] = None) -> Stream:
@@ -86,7 +94,7 @@ class Model:
         def restart(frames: Iterator[Frame]) -> Iterator[Any]:
             if follow is not None:
                 follow.restart()
-            return self._loop(frames, schedule, thresh, follow)
+            return self._tracked(frames, schedule, thresh, follow)
         return Stream(self._backend.form, restart, self._made)
 
     def detect(self, image: Union[str, np.ndarray], thresh: float = THRESH) -> Result:
@@ -97,40 +105,80 @@ class Model:
         """
         pixels = checked_image(image) if isinstance(image, np.ndarray) else read_image(image, shown=True)
         frame = prepare(pixels, self._backend.form)
-        raw = next(self._loop(iter([frame]), Schedule(1), checked_thresh(thresh), None))
+        raw = next(self._tracked(iter([frame]), Schedule(1), checked_thresh(thresh), None))
         return self._made(raw, raw.index, '000000' if isinstance(image, np.ndarray) else str(image))
 
-    def run(self, clip: Clip, schedule: Schedule, thresh: float, track: bool) -> Iterator[Result]:
+    def run(self, clip: Clip, schedule: Schedule, thresh: float, track: Optional[bool] = None,
+            seq_nms: Union[bool, str] = False) -> Iterator[Result]:
         """Return an iterator of the results of a Clip, which is closed at its end.
 
-        clip: of open_clip; schedule: of `schedule`; thresh, track: as of calling the Model. Raises
-        ConfigError for a live clip with a schedule that looks ahead.
+        clip: of open_clip; schedule: of `schedule`; thresh, track, seq_nms: as of calling the Model.
+        Raises ConfigError as there, and for a live clip with a schedule that looks ahead.
         """
-        if clip.live is not None and schedule.lookahead:
+        try:
+            if clip.live is not None:
+                without_lookahead(schedule)
+            ending = self._whole_clip(clip, checked_thresh(thresh), track, seq_nms) if seq_nms else None
+        except ConfigError:
             clip.close()
-        return self._results(clip, without_lookahead(schedule) if clip.live else schedule,
-                             checked_thresh(thresh), track)
+            raise
+        return self._results(clip, schedule, thresh, track is not False and ending is None, ending)
 
-    def _results(self, clip: Clip, schedule: Schedule, thresh: float, track: bool) -> Iterator[Result]:
+    def _whole_clip(self, clip: Clip, thresh: float, track: Optional[bool],
+                    seq_nms: Union[bool, str]) -> WholeClip:
+        """What makes the results of `clip` at its end. Raises ConfigError where that cannot be."""
+        rules = self._backend.clip_rules
+        if rules is None:
+            raise ConfigError('Seq-NMS is for detections; this model finds classes of pixels')
+        if track:
+            raise ConfigError("ids follow the detections of each frame, which Seq-NMS chooses at the clip's end: "
+                              'ask for one of them')
+        if clip.live is not None:
+            raise ConfigError("Seq-NMS gives its results after the clip's end, which a live source has not: "
+                              'run it on a video or a folder')
+        if not clip.again:
+            raise ConfigError('Seq-NMS reads a clip twice, to find and to show: run it on a video, a folder or a list')
+        rescore = rules.rescore if seq_nms is True else seq_nms
+        if rescore not in RESCORE:
+            raise ConfigError('seq_nms must be True, False, %s; found %r' % (' or '.join(map(repr, RESCORE)), seq_nms))
+        return WholeClip(Selection(rescore, rules.nms, rules.max_per_image, thresh), None, rules.select)
+
+    def _results(self, clip: Clip, schedule: Schedule, thresh: float, track: bool,
+                 ending: Optional[WholeClip]) -> Iterator[Result]:
         prepared: Iterator[Frame] = (prepare(checked_image(image), self._backend.form) for image in clip.images)
         with contextlib.ExitStack() as stack:
             stack.callback(clip.close)
             if clip.live is None:
                 prepared = stack.enter_context(contextlib.closing(read_ahead(prepared)))  # type: ignore
-            for raw in self._loop(prepared, schedule, thresh, self._follower(track, thresh)):
+            for raw in self._raw(prepared, clip, schedule, thresh, track, ending):
                 latency, dropped = clip.live.age() if clip.live else (None, 0)
                 yield self._made(raw, clip.number(raw.index), clip.name(raw.index), latency, dropped)
         clip.ended()
 
-    def _loop(self, frames: Iterator[Frame], schedule: Schedule, thresh: float,
-              follow: Optional[Follower]) -> Iterator[Any]:
-        """Raw results, a Detected each, of which `detections` is a class map where the task is segmentation."""
-        lowest = thresh if follow is None else min(thresh, rules_for(thresh).low)
+    def _raw(self, frames: Iterator[Frame], clip: Clip, schedule: Schedule, thresh: float, track: bool,
+             ending: Optional[WholeClip]) -> Iterator[Any]:
+        """Raw results of a clip, a Detected each, of which `detections` is a class map where the task is
+        segmentation.
+        """
+        rules = self._backend.clip_rules
+        if ending is None or rules is None:
+            return self._tracked(frames, schedule, thresh, self._follower(track, thresh))
+        found = self._loop(frames, schedule, rules.before_nms, ending.min_score)
+        return ending.finish(found, clip.images)
+
+    def _tracked(self, frames: Iterator[Frame], schedule: Schedule, thresh: float,
+                 follow: Optional[Follower]) -> Iterator[Any]:
         post_process = self._backend.post_process
-        raw = key_frame_loop(frames, schedule, self.networks,
-                             lambda values, frame: post_process(values, frame, lowest), Detected,
-                             follow=follow)
-        return raw if follow is None else (only_above(result, thresh) for result in raw)
+        if follow is None:
+            return self._loop(frames, schedule, post_process, thresh)
+        raw = self._loop(frames, schedule, post_process, min(thresh, rules_for(thresh).low), follow)
+        return (only_above(result, thresh) for result in raw)
+
+    def _loop(self, frames: Iterator[Frame], schedule: Schedule, post_process: Callable, lowest: float,
+              follow: Optional[Follower] = None) -> Iterator[Any]:
+        return key_frame_loop(frames, schedule, self.networks,
+                              lambda values, frame: post_process(values, frame, lowest), Detected,
+                              follow=follow)
 
     def _follower(self, track: bool, thresh: float) -> Optional[Follower]:
         return Follower(Tracker(rules_for(thresh))) if track and self.recognises == 'detection' else None

@@ -1,36 +1,28 @@
 """The files of tools/export_model.py --format onnx, computed by OpenVINO."""
-import importlib
 import os
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
 from dff.errors import CheckpointError, ConfigError, SetupError
-from dff.onnx_networks import ENDINGS, NAMES, OnnxNetworks
+from dff.packages import needed
+from dff.runtime.onnx_networks import ENDINGS, NAMES, OnnxNetworks
 
+INSTALL = 'this backend needs', 'pip install openvino'
 OUTPUTS = ('feature', 'flow', 'boxes', 'scores', 'class_map')
 METADATA = 14           # the field of ModelProto with pairs of strings (onnx.proto)
 
 
-class _Port(NamedTuple):
-    """An input or output, as onnxruntime describes it."""
-
-    name: str
-    shape: List[Optional[int]]
-
-
-class _Meta(NamedTuple):
-    custom_metadata_map: Dict[str, str]
-
-
 class OpenVinoSession:
-    """What dff.onnx_networks.OnnxNetworks asks of a session, by OpenVINO.
+    """What dff.runtime.onnx_networks.OnnxNetworks asks of a session, as OnnxSession has it, by OpenVINO.
 
     Args:
         core: an openvino.Core.
         path: of an ONNX file.
         device: of OpenVINO.
         threads: of the CPU; 0: as it likes.
+
+    Attributes inputs, metadata and provider: as of OnnxSession.
 
     Raises CheckpointError where the file cannot be used.
     """
@@ -43,34 +35,28 @@ class OpenVinoSession:
         try:
             self._model = core.compile_model(core.read_model(path), device, settings)
             with open(path, 'rb') as stream:
-                self._metadata = dict(metadata_pairs(stream.read()))
+                self.metadata = dict(metadata_pairs(stream.read()))
         except Exception as error:      # OpenVINO raises RuntimeError, whatever it is
             raise CheckpointError('%s cannot be used: %s' % (path, str(error).strip().splitlines()[-1])) from error
-        self._device = device
+        self.provider = device
+        self.inputs = {each.any_name: tuple(axis.get_length() if axis.is_static else None
+                                            for axis in each.partial_shape) for each in self._model.inputs}
+        self._outputs = [next(name for name in OUTPUTS if name in each.names) for each in self._model.outputs]
+        self._tensor: Any = needed('openvino', *INSTALL).Tensor
 
-    def get_inputs(self) -> List[_Port]:
-        """Return the inputs; the length of an axis that changes is None."""
-        return [_Port(each.any_name, [axis.get_length() if axis.is_static else None for axis in each.partial_shape])
-                for each in self._model.inputs]
+    def place(self, array: np.ndarray) -> Any:
+        """Return `array` as OpenVINO takes it, the same memory."""
+        return self._tensor(np.ascontiguousarray(array), shared_memory=True)
 
-    def get_outputs(self) -> List[_Port]:
-        """Return the outputs under the names that the file has for them."""
-        return [_Port(next(name for name in OUTPUTS if name in each.names), []) for each in self._model.outputs]
-
-    def get_providers(self) -> List[str]:
-        """Return the device."""
-        return [self._device]
-
-    def get_modelmeta(self) -> _Meta:
-        """Return the metadata of the file."""
-        return _Meta(self._metadata)
-
-    def run(self, _names: None, feeds: Dict[str, np.ndarray]) -> List[np.ndarray]:
-        """Return all outputs, in order; feeds: {input: array}."""
-        # A request for each call, so that threads do not share one.
+    def run(self, feeds: Dict[str, Any], kept: Collection[str] = ()) -> Dict[str, Any]:
+        """Return {output: array}, of those in `kept` what may be given to `run` again; feeds: {input: value
+        of `place`, or an output that was kept}.
+        """
+        # A request for each call, so that threads do not share one, and what is kept stays as it is.
         request = self._model.create_infer_request()
-        request.infer({name: np.ascontiguousarray(value) for name, value in feeds.items()})
-        return [request.get_output_tensor(place).data.copy() for place in range(len(self._model.outputs))]
+        request.infer(feeds)
+        found = {name: request.get_output_tensor(place) for place, name in enumerate(self._outputs)}
+        return {name: value if name in kept else value.data.copy() for name, value in found.items()}
 
 
 def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
@@ -81,14 +67,11 @@ def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
         folder: with frame.onnx, or key.onnx and current.onnx.
         threads: as of OpenVinoSession.
         devices: of OpenVINO; the first that is here is used; None: the CPU.
-        precision: of dff.onnx_networks.ENDINGS, of the files.
+        precision: of dff.runtime.onnx_networks.ENDINGS, of the files.
 
     Raises SetupError where OpenVINO or the device is missing, CheckpointError.
     """
-    try:
-        core = importlib.import_module('openvino').Core()
-    except ImportError as error:
-        raise SetupError('this backend needs OpenVINO (%s); install it with: pip install openvino' % error) from None
+    core: Any = needed('openvino', *INSTALL).Core()
     if precision not in ENDINGS:
         raise ConfigError("there is no precision '%s'; choose from %s" % (precision, ', '.join(ENDINGS)))
     wanted = [devices] if isinstance(devices, str) else list(devices or ['CPU'])

@@ -53,11 +53,26 @@ def writing(recognises: str, classes: List[str], fps: float, output: Optional[st
 
 @contextlib.contextmanager
 def _text(path: str) -> Iterator[Callable[[str], Any]]:
+    with contextlib.ExitStack() as stack:
+        with _said(path):
+            if os.path.isdir(path):
+                raise IsADirectoryError(21, 'it is a folder')
+            temporary = stack.enter_context(atomic_path(path))
+            stream = stack.enter_context(open(temporary, 'w', encoding='utf-8'))
+
+        def write(text: str) -> None:
+            with _said(path):
+                stream.write(text)
+        yield write
+        with _said(path):
+            stack.close()
+
+
+@contextlib.contextmanager
+def _said(path: str) -> Iterator[None]:
+    """Errors of the file at `path`, and not those of whoever writes into it, as a DataError."""
     try:
-        if os.path.isdir(path):
-            raise IsADirectoryError(21, 'it is a folder')
-        with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
-            yield stream.write
+        yield
     except OSError as error:
         raise DataError('cannot write %s: %s' % (path, error.strerror or error)) from None
 

@@ -3,7 +3,8 @@
 Matching is by overlap, class by class, confident detections first, then weak ones, which may only
 carry a track on (cf. ByteTrack, arXiv 2110.06864). There is no motion model beside the flow that
 the networks compute anyway: within an interval every box is moved along it to its key frame, and
-boxes of all frames of the interval are compared there.
+compared there with those of all frames of the interval. The flow of one frame may err, so what
+counts is that overlap or the one with the box of the frame before, whichever is larger.
 """
 from typing import List, NamedTuple, Optional
 
@@ -19,7 +20,7 @@ class TrackRules(NamedTuple):
     low: float = 0.1            # scores from here are matched then
     start: float = 0.25         # a detection without a track starts one from this score
     overlap: float = 0.5        # lowest IoU of the first matching
-    low_overlap: float = 0.3    # and of the second
+    low_overlap: float = 0.3    # and of the others: of what the first left, and of weak detections
     memory: int = 30            # frames for which a track is kept without a detection
 
 
@@ -82,7 +83,10 @@ class Tracker:
         here = begins or displacement is None
         if here:
             self.rebase()
-        owner = self._match(labels, scores, boxes if here else moved)
+        shared = overlaps(boxes, self._tracks.last)
+        if not here:
+            shared = np.fmax(shared, overlaps(moved, self._tracks.anchors))
+        owner = self._match(labels, scores, shared)
         ids = np.zeros(len(rows), np.int64)
         ids[owner >= 0] = self._tracks.ids[owner[owner >= 0]]
         self._follow(owner, boxes, moved)
@@ -90,15 +94,15 @@ class Tracker:
         ids[fresh] = self._begin(labels[fresh], boxes[fresh], moved[fresh])
         return ids
 
-    def _match(self, labels, scores, boxes):
-        """The row of the track of every detection, int64 [n], -1 for none."""
+    def _match(self, labels, scores, shared):
+        """The row of the track of every detection, int64 [n], -1 for none; shared: overlaps, [n, tracks]."""
         tracks, rules = self._tracks, self._rules
-        owner = np.full(len(boxes), -1)
-        shared = overlaps(boxes, tracks.anchors)
+        owner = np.full(len(labels), -1)
         shared[labels[:, None] != tracks.classes] = 0
         confident = scores >= rules.high
         weak = ~confident & (scores >= rules.low)
-        for chosen, least in ((confident, rules.overlap), (weak, rules.low_overlap)):
+        for chosen, least in ((confident, rules.overlap), (confident, rules.low_overlap),
+                              (weak, rules.low_overlap)):
             for row, track in best_pairs(np.where(chosen[:, None], shared, 0), least):
                 owner[row] = track
                 shared[row], shared[:, track] = 0, 0

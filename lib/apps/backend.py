@@ -6,10 +6,12 @@ import os
 import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 
+from dff.boxes import boxes_before_nms
 from dff.errors import ConfigError
-from dff.runtime.backend import About, Backend, OneThread, class_lines
+from dff.runtime.backend import About, Backend, ClipRules, OneThread, class_lines
 from lib.apps.demo import load_model
 from lib.boxes.frame_detections import frame_detections
+from lib.boxes.seq_nms import select
 from lib.config.checks import validate
 from lib.config.config import merge, update_from_file
 from lib.engine.devices import contexts
@@ -31,7 +33,7 @@ def open_mxnet(model, cfg=None, epoch=0, device=None):
 
     Raises ConfigError, CheckpointError.
     """
-    task, config = _exported_task(model) if is_exported(model) else _trained_task(cfg)
+    task, config = exported_task(model) if is_exported(model) else _trained_task(cfg)
     config.symbol = config.symbol or task.demo.symbol
     task.config = config
     require_one_pass(config, 'dff.load and `dff run` show each frame to the network once')
@@ -49,19 +51,27 @@ def open_mxnet(model, cfg=None, epoch=0, device=None):
                   config.TEST.KEY_FRAME_POLICY, config.TEST.KEY_FRAME_MISMATCH if by_flow else None)
     post_process = functools.partial(_detections, config.TEST) if task.recognises == 'detection' else _labels
     engine = 'MXNet %s (%s)' % (mx.__version__, context)
-    return Backend(about, OneThread(predictor.networks, 'MXNet'), predictor.form, post_process, engine)
+    rules = None
+    if task.recognises == 'detection':
+        test = config.TEST
+        rules = ClipRules(_before_nms, test.SEQ_NMS_RESCORE, test.NMS, test.max_per_image, select)
+    return Backend(about, OneThread(predictor.networks, 'MXNet'), predictor.form, post_process, engine, rules)
 
 
 def _detections(test, values, frame, thresh):
     return frame_detections(*values, frame.im_info, thresh, test.NMS, test.max_per_image)
 
 
+def _before_nms(values, frame, thresh):
+    return boxes_before_nms(*values, frame.im_info, thresh)
+
+
 def _labels(values, frame, thresh):
     return values
 
 
-def _exported_task(folder):
-    """(a Task, its settings) of an exported folder."""
+def exported_task(folder):
+    """Return (a Task, its settings) of an exported `folder`."""
     settings = exported_settings(folder)
     for _, task in TASKS.items():
         task.load_symbols()

@@ -1,10 +1,14 @@
-"""The native kernels for dff.tracking.seq_nms (lib/operator_cxx/seq_nms), where they are built."""
+"""Seq-NMS by the settings: dff.tracking with the native kernels (lib/operator_cxx/seq_nms), where they are built."""
 import ctypes
-from typing import Tuple
+import sys
+from typing import Iterator, Tuple, Union
 
 import numpy as np
 
+from dff.tracking import clip_boxes
 from dff.tracking import seq_nms as plain
+from dff.tracking.clip_boxes import ClipBoxes, SavedBoxes, Selection
+from dff.tracking.whole_clip import WholeClip
 from lib.operator_cxx import loader
 
 
@@ -43,6 +47,25 @@ def nms_of_frames(offsets: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
     count = _done(library.dff_nms_of_frames(
         len(offsets) - 1, _at(offsets), _at(boxes), _at(scores), ctypes.c_float(thresh), _at(kept)))
     return kept[:count].astype(np.int64)
+
+
+def select(boxes: Union[ClipBoxes, SavedBoxes], selection: Selection) -> Iterator[np.ndarray]:
+    """Return dff.tracking.clip_boxes.select of `boxes` and `selection` by these kernels."""
+    return clip_boxes.select(boxes, selection, sys.modules[__name__])
+
+
+def selection_of(cfg, thresh):
+    """Return the Selection by TEST of the settings; thresh: lowest score of a detection."""
+    test = cfg.TEST
+    rescore = test.SEQ_NMS_RESCORE if test.SEQ_NMS else None
+    return Selection(rescore, test.NMS, test.max_per_image, thresh)
+
+
+def whole_clip_of(cfg, thresh, folder=None):
+    """Return the WholeClip by TEST of the settings `cfg`; thresh: lowest score of a detection, folder: as of
+    ClipBoxes.
+    """
+    return WholeClip(selection_of(cfg, thresh), folder, select)
 
 
 def _checked(offsets, boxes, scores):

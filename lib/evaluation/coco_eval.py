@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.evaluation.detections import Detections, read_detections
 from lib.evaluation.vid_eval import GroundTruth
-from dff.errors import SetupError
+from dff.packages import importing
 
 MAX_DETECTIONS = 100     # of a class in a frame, COCO's own limit
 
@@ -54,12 +54,9 @@ def coco_ap(truth: GroundTruth, detections_file: str, classes: Sequence[str],
 
 
 def _import() -> Tuple[Any, Any]:
-    try:
+    with importing('pycocotools', 'COCO-style AP needs', 'python -m pip install -r requirements-coco.txt'):
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
-    except ImportError:
-        raise SetupError('COCO-style AP needs pycocotools, which is not here: '
-                         'python -m pip install -r requirements-coco.txt') from None
     return COCO, COCOeval
 
 

@@ -9,12 +9,14 @@ import os
 
 from dff.errors import DataError
 from dff.timing import Timing
+from dff.tracking.clip_boxes import SavedBoxes
 from dff.tracking.mot import mot_lines
 from dff.files import (atomic_path, file_size, flush_all, make_folder, read_json, remove_leftovers,
                        write_json)
+from lib.boxes.seq_nms import select
 from lib.dataset.formats.image_sets import MAX_CLIP
 
-RAW = '.raw.npy'                               # lib.boxes.clip_boxes says what is in it
+RAW = '.raw.npy'                               # dff.tracking.clip_boxes says what is in it
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
 
@@ -194,3 +196,29 @@ def _leaves(tree, prefix=''):
             yield from _leaves(value, '%s%s.' % (prefix, key))
         else:
             yield prefix + key, value
+
+
+def write_saved(folder, num_classes, selection, stream):
+    """Write the detections that `selection` makes of boxes that a test with TEST.SAVE_RAW saved.
+
+    Args:
+        folder: of the test run.
+        num_classes: with the background.
+        selection: a Selection.
+        stream: text file for lines as of a detections file.
+
+    Raises DataError where `folder` is a file, holds no test run, or one whose boxes were not saved.
+    """
+    remedy = ("its detections are those after NMS, the boxes before it are gone; test again with "
+              "--set TEST.SAVE_RAW=true and give the test's folder")
+    if not os.path.isdir(folder):
+        raise DataError('%s is %s: %s' % (
+            folder, 'a detections file' if os.path.isfile(folder) else 'not there', remedy))
+    clips = list(saved_clips(folder))
+    if not clips:
+        raise DataError('%s holds no finished clips of a test run' % folder)
+    for first_number, length, path in clips:
+        if path is None:
+            raise DataError('%s: %s' % (folder, remedy))
+        for index, found in enumerate(select(SavedBoxes(path, length, num_classes), selection)):
+            stream.write(format_detections(first_number + index, found))

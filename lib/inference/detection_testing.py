@@ -11,6 +11,7 @@ from dff.sources import image_frames
 from dff.timing import Timing
 from dff.tracking.tracker import TrackRules
 from dff.writers import open_folder
+from lib.boxes.seq_nms import whole_clip_of
 from lib.dataset.formats.problems import refuse
 from lib.dataset.rules.pictures import wrong_size
 from lib.evaluation.groups import FEW, by_clip
@@ -21,7 +22,6 @@ from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
 from lib.inference.testing import TestRun
-from lib.inference.whole_clip import WholeClip, selection_of
 from lib.utils.image_header import read_header
 
 VISIBLE = 0.2     # images with boxes show those of at least this score
@@ -94,7 +94,7 @@ class DetectionTest(TestRun):
         """See TestRun."""
         whole_clip = None
         if self.config.TEST.SEQ_NMS or self.config.TEST.SAVE_RAW:
-            whole_clip = WholeClip(selection_of(self.config, self.options.thresh), results.folder)
+            whole_clip = whole_clip_of(self.config, self.options.thresh, results.folder)
         # Not an id for every detection: there are hundreds a frame that hardly score.
         detector = VideoDetector(self.config, self.network, *params, device, self.interval, self.options.thresh,
                                  source=source, rules=TrackRules(), whole_clip=whole_clip)

@@ -21,7 +21,7 @@ class VideoDetector(VideoPredictor):
         thresh: lowest score of a detection.
         batch: use the batch network, which takes `interval` frames at a time, also of the baseline.
         rules: with TEST.TRACK, the TrackRules; None: those by which every detection gets an id.
-        whole_clip: a lib.inference.whole_clip.WholeClip: `run` yields boxes before NMS, which
+        whole_clip: a dff.tracking.whole_clip.WholeClip: `run` yields boxes before NMS, which
             `after_clip` makes detections of; `thresh` does not count. None: it yields detections.
     """
 

@@ -16,6 +16,7 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 import numpy as np
 
+from dff.runtime.machine import cpuinfo, processor
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised
@@ -124,7 +125,7 @@ class Int8(Float32):
             return True
         _log.warning('int8 is slower than float32 on this processor (%.1f and %.1f ms; %s): the network with '
                      'inputs %s stays float32',
-                     times['int8'], times['float32'], 'it has VNNI' if 'vnni' in _flags() else 'it has no VNNI',
+                     times['int8'], times['float32'], 'it has VNNI' if 'vnni' in cpuinfo('flags') else 'it has no VNNI',
                      ', '.join(found['inputs']))
         return False
 
@@ -170,20 +171,3 @@ def _digest(params):
         value.update(name.encode())
         value.update(params[name].asnumpy().tobytes())
     return value.hexdigest()
-
-
-def processor():
-    """The processor's name."""
-    return _cpuinfo('model name') or 'unknown processor'
-
-
-def _flags():
-    return _cpuinfo('flags')
-
-
-def _cpuinfo(field):
-    try:
-        with open('/proc/cpuinfo', encoding='utf-8') as stream:
-            return next((line.partition(':')[2].strip() for line in stream if line.startswith(field)), '')
-    except OSError:
-        return ''

@@ -3,7 +3,6 @@
 import copy
 from typing import NamedTuple
 
-import cv2
 import mxnet as mx
 import numpy as np
 
@@ -35,27 +34,6 @@ class Comparison(NamedTuple):
 
     line: str  # for people
     good: bool
-
-
-def made_up_clip(size, length, seed=0):
-    """Return `length` frames, BGR uint8 [height, width, 3], of a pattern that moves; size:
-    (height, width), seed: of the pattern.
-    """
-    height, width = size
-    border = 8 * length
-    noise = (
-        np.random.RandomState(seed)
-        .rand((height + border) // 4 + 1, (width + border) // 4 + 1, 3)
-        .astype(np.float32)
-    )
-    smooth = cv2.GaussianBlur(noise, (0, 0), 2) - 0.5
-    picture = cv2.resize(
-        np.clip(smooth * 1200 + 128, 0, 255).astype(np.uint8), (width + border, height + border)
-    )
-    return [
-        np.ascontiguousarray(picture[4 * t : 4 * t + height, 8 * t : 8 * t + width])
-        for t in range(length)
-    ]
 
 
 def compare(task, network, params, networks, clips, precision):

@@ -14,12 +14,14 @@ import os
 import mxnet as mx
 
 from dff.errors import ConfigError
-from dff.frames import prepare
-from dff.onnx_networks import ENDINGS, NAMES, OnnxNetworks
+from dff.frames import made_up_clip, prepare
+from dff.runtime import speed_record
+from dff.runtime.onnx_networks import ENDINGS, NAMES, OnnxNetworks
+from dff.runtime.onnx_session import to_host
 from dff.sources import open_frames
 from lib.inference.exported import BUILT_IN, load_exported
 from lib.inference.key_frames import input_format
-from lib.onnx_export.check import compare, made_up_clip, require_equal
+from lib.onnx_export.check import compare, require_equal
 from lib.onnx_export.networks import network_models
 from lib.onnx_export.proto import require_packages, write_model
 from lib.onnx_export.reduced import to_float16, to_int8
@@ -68,12 +70,12 @@ def export_onnx(task, folder, size=None, frames=None, precision='float32'):
 
 
 def remove_onnx(folder):
-    """Remove the ONNX files of an exported folder, which is to hold another model."""
-    for kind in sum(NAMES, ()):
-        for ending in ENDINGS.values():
-            path = os.path.join(folder, kind + ending)
-            if os.path.isfile(path):
-                os.remove(path)
+    """Remove the ONNX files of an exported folder, which is to hold another model, and their speed."""
+    names = [kind + ending for kind in sum(NAMES, ()) for ending in ENDINGS.values()]
+    for name in [*names, speed_record.FILE]:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            os.remove(path)
 
 
 def require_frames(frames, precision):
@@ -116,5 +118,6 @@ def _reduced(models, precision, networks, clips, float_layers):
         state = networks.key(frames[0])[1]
         for frame in frames:
             for kind in feeds:
-                feeds[kind].append(networks.feed(kind, frame, state))
+                values = networks.feed(kind, frame, state)
+                feeds[kind].append({name: to_host(value) for name, value in values.items()})
     return {kind: to_int8(model, feeds[kind], float_layers) for kind, model in models.items()}

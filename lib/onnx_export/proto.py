@@ -1,13 +1,13 @@
 """ONNX files: made from a Builder, checked by the standard's own checker, and written."""
 
-import importlib
 import os
 from typing import Dict, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
-from dff.errors import CheckpointError, ExportError, SetupError
+from dff.errors import CheckpointError, ExportError
 from dff.files import atomic_path
+from dff.packages import needed
 from lib.onnx_export.builder import Builder
 
 OPSET, IR_VERSION = (
@@ -29,13 +29,7 @@ class Tensor(NamedTuple):
 def require_packages():
     """Raise SetupError unless the packages that exporting needs are installed."""
     for name in PACKAGES:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise SetupError(
-                'exporting to ONNX needs the package %s (%s); install it with: '
-                'pip install -r requirements-onnx.txt' % (name, error)
-            ) from None
+        needed(name, 'exporting to ONNX needs the package', 'pip install -r requirements-onnx.txt')
 
 
 def make_model(

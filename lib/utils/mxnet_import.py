@@ -8,6 +8,7 @@ import os
 import sys
 
 from dff.errors import SetupError
+from dff.packages import interrupted
 from lib.utils.threads import physical_cores
 
 # MXNet 1.7-1.9 read these names of NumPy at import or in use; NumPy 1.24 removed them (1.20-1.23 warn at each use).
@@ -45,7 +46,7 @@ def prepare():
                 setattr(numpy, name, builtin)
         import cv2  # noqa: F401  loaded after MXNet, some builds of OpenCV crash
     except ImportError as error:
-        raise _ended_without_traceback(_explain(error)) from error
+        raise _reported(error) from error
     if not any(isinstance(finder, _MXNetFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _MXNetFinder())
 
@@ -68,10 +69,15 @@ class _MXNetFinder(importlib.abc.MetaPathFinder):
             try:
                 execute(module)
             except (ImportError, OSError, AttributeError, RuntimeError) as error:
-                raise _ended_without_traceback(_explain(error)) from error
+                raise _reported(error) from error
 
         spec.loader.exec_module = exec_module
         return spec
+
+
+def _reported(error):
+    """What to raise for a failed import: Ctrl-C breaks native code off with an ImportError."""
+    return KeyboardInterrupt() if interrupted(error) else _ended_without_traceback(_explain(error))
 
 
 def _explain(error):

@@ -179,6 +179,7 @@ def test_frames_that_cannot_be_read_are_said_and_move_no_others(models, tmp_path
     (['--json', 'o.json', '--frames', '0'], '--frames must be 1 or more'),
     (['--json', 'o.json', '--fps', '7'], '--fps is for a video'),
     (['--output', 'o.webm', '--fps', '-7'], '--fps must be above 0'),
+    (['--json', 'o.json', '--frames', '2', '--seq-nms'], "--frames stops before the clip's end, for which --seq-nms"),
     (['--json', 'o.json', '--provider', 'TPU'], "there is no provider 'TPU'"),
     (['--json', 'o.json', '--interval', '0'], 'interval must be a whole number, 1 or more')])
 def test_one_line_for_what_is_wrong(models, capsys, words, error):
@@ -200,3 +201,34 @@ def test_as_a_program(models, video, tmp_path, root):
                            str(tmp_path / 'o.json')], cwd=str(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           universal_newlines=True)
     assert done.returncode == 0 and done.stdout.startswith('5 frames'), done.stderr
+
+
+@pytest.mark.parametrize('backend', ['mxnet', 'onnxruntime'])
+def test_seq_nms_gives_what_the_demo_gives(models, video, tmp_path, backend):
+    demo, own = tmp_path / 'demo.json', tmp_path / 'own.json'
+    status, _, err = tiny.run_script('dff_rfcn/demo.py', '--model', models['dff_rfcn'], '--input', video, '--output',
+                                     tmp_path / 'out.mp4', '--json', demo, '--thresh', 0.15, '--seq-nms')
+    assert status == 0, err
+    assert run(models['dff_rfcn'], '--backend', backend, '--input', video, '--json', own, '--thresh', 0.15,
+               '--seq-nms') == 0
+    wanted, found = (json.loads(path.read_text())['frames'] for path in (demo, own))
+    assert sum(len(frame['detections']) for frame in wanted) > 5
+    for one, other in zip(wanted, found):
+        assert one['name'] == other['name'] and len(one['detections']) == len(other['detections'])
+        for mine, theirs in zip(one['detections'], other['detections']):
+            assert mine['class'] == theirs['class'] and mine['score'] == pytest.approx(theirs['score'], abs=1e-3)
+            assert mine['box'] == pytest.approx(theirs['box'], abs=0.05)
+
+
+def test_the_speed_is_recorded_and_the_fastest_taken(models, video, tmp_path, capsys):
+    shutil.copytree(models['dff_rfcn'], str(tmp_path / 'm'))
+    command.main(['speed', str(tmp_path / 'm')])
+    out = capsys.readouterr().out
+    assert 'key frame' in out and 'mxnet' in out and 'onnxruntime' in out
+    notes = []
+    model = dff.load(str(tmp_path / 'm'), on_note=notes.append)
+    fastest = out.split()[-1]
+    assert model.engine.lower().startswith(fastest) and notes == []
+    assert dff.load(str(tmp_path / 'm'), backend='mxnet').engine.startswith('MXNet')
+    dff.load(str(tmp_path / 'm'), threads=7, on_note=notes.append)
+    assert len(notes) == 1 and 'another processor, version, number of threads' in notes[0]

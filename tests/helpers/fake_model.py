@@ -3,7 +3,7 @@ import numpy as np
 
 from dff.frames import InputFormat
 from dff.networks import Outputs
-from dff.runtime.backend import About, Backend
+from dff.runtime.backend import About, Backend, ClipRules
 from dff.runtime.model import Model
 
 SIZE = 32
@@ -55,14 +55,28 @@ def _detections(left, frame, thresh):
     return rows[rows[:, 1] > thresh]
 
 
+def _before_nms(left, frame, thresh):
+    """Two boxes about the square, of a low score in every other frame of a clip."""
+    score = 0.9 if left % 16 == 0 else 0.3
+    rows = [[2, score, left, 32, left + SIZE - 1, 32 + SIZE - 1],
+            [2, score / 2, left + 2, 32, left + SIZE + 1, 32 + SIZE - 1], [1, 1e-4, 0, 0, 9, 9]]
+    return np.array([row for row in rows if row[1] > thresh], np.float32)
+
+
 def _labels(left, frame, thresh):
     return (frame.image[:, :, 0] > 127).astype(np.uint8)
 
 
-def fake_model(recognises='detection', **changes):
-    """A Model; changes: of its About."""
+def fake_backend(engine='a fake (CPU)', recognises='detection', **changes):
+    """A Backend; changes: of its About."""
     palette = None if recognises == 'detection' else np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
     classes = ['__background__', 'cat', 'square'] if palette is None else ['ground', 'square']
     about = About(recognises, classes, palette, True, 4, 'fixed', None)._replace(**changes)
-    return Model(Backend(about, FakeNetworks(), FORM,
-                         _detections if palette is None else _labels, 'a fake (CPU)'))
+    if palette is None:
+        return Backend(about, FakeNetworks(), FORM, _detections, engine, ClipRules(_before_nms, 'avg', 0.3, 300))
+    return Backend(about, FakeNetworks(), FORM, _labels, engine)
+
+
+def fake_model(recognises='detection', **changes):
+    """A Model; changes: of its About."""
+    return Model(fake_backend(recognises=recognises, **changes))

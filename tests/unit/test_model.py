@@ -2,12 +2,14 @@
 import json
 import os
 import threading
+import types
 
 import cv2
 import numpy as np
 import pytest
 
 from dff.errors import ConfigError, DataError, DFFError
+from dff.live.open import Clip
 from dff.runtime.backend import OneThread, class_lines
 from dff.runtime.outputs import writing
 from dff.runtime.results import CLASS_COLUMNS, CSV_COLUMNS
@@ -188,3 +190,38 @@ def test_class_lists():
     assert names == ['traffic light', 'sky'] and palette.tolist() == [[250, 170, 30], [1, 2, 3]]
     names, palette = class_lines('segmentation', ['a', 'b'])
     assert names == ['a', 'b'] and palette.shape == (2, 3)
+
+
+def test_seq_nms(tmp_path):
+    """A box that is weak in every other frame gets the score of its path; frames and names are those of the clip."""
+    model = fake_model()
+    assert [len(result.scores) for result in model(clip(4), thresh=0.5)] == [1, 1, 1, 1]
+    results = list(model(clip(4), thresh=0.5, seq_nms=True))
+    assert [result.scores.tolist() for result in results] == [[pytest.approx(0.6)]] * 4
+    assert [result.boxes.tolist() for result in results] == [[[8 * t, 32, 8 * t + 31, 63]] for t in range(4)]
+    assert all((result.image == frame(t)).all() for t, result in enumerate(results))
+    assert [result.is_key for result in results] == [True, False, False, False]
+    assert [result.track_ids for result in results] == [None] * 4 and results[3].name == '000003'
+    assert [result.scores.tolist() for result in model(clip(4), seq_nms='max')] == [[pytest.approx(0.9)]] * 4
+    assert list(model(clip(4), thresh=0.7, seq_nms=True))[0].scores.tolist() == []
+    for t, image in enumerate(clip(3)):
+        cv2.imwrite(str(tmp_path / ('f%d.png' % t)), image)
+    assert [result.name for result in model(str(tmp_path), seq_nms=True)] == ['f0', 'f1', 'f2']
+
+
+def test_where_seq_nms_cannot_be():
+    model = fake_model()
+    for source, options, error in [
+            (clip(2), {'seq_nms': 'mean'}, "seq_nms must be True, False, 'avg' or 'max'; found 'mean'"),
+            (clip(2), {'seq_nms': True, 'track': True}, 'ask for one of them'),
+            ((image for image in clip(2)), {'seq_nms': True}, 'reads a clip twice, to find and to show')]:
+        with pytest.raises(ConfigError, match=error):
+            model(source, **options)
+    with pytest.raises(ConfigError, match='Seq-NMS is for detections; this model finds classes of pixels'):
+        fake_model('segmentation')(clip(2), seq_nms=True)
+    closed = []
+    live = types.SimpleNamespace()
+    with pytest.raises(ConfigError, match="after the clip's end, which a live source has not"):
+        model.run(Clip(clip(2), None, 25.0, str, live, lambda: closed.append(1)), model.schedule(None, None), 0.5,
+                  seq_nms=True)
+    assert closed == [1], 'the camera was left open'

@@ -9,6 +9,7 @@ from dff.errors import ConfigError, ExportError, SetupError
 from lib.onnx_export import check, networks, proto, sizes
 from dff.frames import InputFormat
 from dff.image import read_image
+from dff.runtime.speed_record import read_figures
 from dff.writers import open_writer
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import TASKS, export_tiny
@@ -252,8 +253,11 @@ def test_the_command(tmp_path):
         and 'onnxruntime against MXNet, float32: largest relative difference' in printed
     ), errors
     assert (tmp_path / 'out' / 'frame.onnx').is_file()
-    # Without --format onnx the folder holds another model, and no ONNX file of the one before.
+    assert {'onnxruntime', 'mxnet'} <= {each.engine for each in read_figures(str(tmp_path / 'out'))}
+    assert 'float32, 54x96; medians, by turns' in printed
+    # Without --format onnx the folder holds another model, and no ONNX file of the one before, nor its speed.
     assert tiny.run_script(*words)[0] == 0 and not (tmp_path / 'out' / 'frame.onnx').exists()
+    assert not (tmp_path / 'out' / 'speed.json').exists()
     for more, message in (
         (
             ('--format', 'onnx', '--size', '60x90'),

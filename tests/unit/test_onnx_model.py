@@ -2,15 +2,18 @@
 
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
 import dff
 from dff.errors import CheckpointError, ConfigError, DataError, SetupError
-from dff.onnx_networks import OnnxNetworks
+from dff.frames import prepare
 from dff.runtime.backends import onnx_backend
 from dff.runtime.model import Model
+from dff.runtime.onnx_networks import OnnxNetworks, open_networks
+from dff.runtime.onnx_session import DEVICES, OnnxSession, to_host
 from dff.writers import open_writer
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny
@@ -88,7 +91,8 @@ def test_what_cannot_be_loaded(folders, tmp_path, monkeypatch):
         dff.load(folders['rfcn'], precision='int8')
     with pytest.raises(ConfigError, match='the key-frame interval must be a whole number, 1 or more, found 0'):
         dff.load(folders['dff_rfcn'])(tiny.clip(1), interval=0)
-    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    for name in ('onnxruntime', 'openvino', 'lib'):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(
         SetupError, match='running ONNX models needs onnxruntime.*pip install onnxruntime'
     ):
@@ -138,3 +142,56 @@ def test_it_runs_without_mxnet(folders, root):
         universal_newlines=True,
     )
     assert done.stdout.split() == ['True', 'False'], done.stderr
+
+
+def test_what_other_frames_need_stays_on_the_device(folders):
+    """On the CPU that is: it is copied nowhere, and gives what arrays give."""
+    import onnxruntime
+
+    networks = open_networks(folders['dff_rfcn'])
+    first, second = (prepare(image, networks.form) for image in tiny.clip(2))
+    _, state = networks.key(first)
+    assert isinstance(state.feature, onnxruntime.OrtValue) and state.feature.device_name() == 'cpu'
+    assert state.image.data_ptr() == first.tensor.ctypes.data, 'the key frame is copied'
+    feeds = networks.feed('current', second, state)
+    assert feeds['key_feature'] is state.feature and feeds['key_image'] is state.image
+    session = onnxruntime.InferenceSession(
+        folders['dff_rfcn'] + '/current.onnx', providers=['CPUExecutionProvider']
+    )
+    arrays = {name: to_host(value) for name, value in feeds.items()}
+    wanted = dict(zip((each.name for each in session.get_outputs()), session.run(None, arrays)))
+    before = to_host(state.feature).copy()
+    networks.key(second)
+    found = networks.current(second, state)
+    assert (to_host(state.feature) == before).all(), 'a later key frame changed it'
+    assert (found.values[0] == wanted['boxes']).all() and (found.flow == wanted['flow'][0]).all()
+
+
+def test_the_device_of_each_provider(folders):
+    """Values go to the memory of the provider that computes; here there is only the CPU's."""
+    bound = []
+
+    class Binding:
+        def bind_ortvalue_input(self, name, value):
+            bound.append((name, value))
+
+        def bind_output(self, name, device, number):
+            bound.append((name, device))
+
+        def get_outputs(self):
+            return ['on the device' if name == 'feature' else Value() for name in session._outputs]
+
+    class Value:
+        def numpy(self):
+            return 'an array'
+
+    session = OnnxSession('key', folders['dff_rfcn'] + '/key.onnx', 1, ['CPUExecutionProvider'])
+    session._session = types.SimpleNamespace(
+        io_binding=Binding, run_with_iobinding=lambda binding: None
+    )
+    session._place = lambda array, device, number: (device, number)
+    session._device = DEVICES['CUDAExecutionProvider']
+    found = session.run({'image': session.place(np.zeros(1))}, kept=('feature',))
+    assert dict(bound)['image'] == ('cuda', 0)
+    assert dict(bound)['feature'] == 'cuda' and dict(bound)['boxes'] == 'cpu'
+    assert found['feature'] == 'on the device' and found['boxes'] == 'an array'

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from dff import boxes as frame_boxes
+from dff.tracking import clip_boxes
 from dff.tracking import seq_nms as plain
+from dff.tracking.clip_boxes import ROW, ClipBoxes, SavedBoxes, Selection
 from dff.errors import DataError
-from lib.boxes import clip_boxes
 from lib.boxes import seq_nms as native
-from lib.boxes.clip_boxes import ROW, ClipBoxes, SavedBoxes, Selection, select
+from lib.boxes.seq_nms import select
 from lib.evaluation.vid_eval import GroundTruth, evaluate
 from lib.inference.clip_results import format_detections
 from tests.helpers.made_clips import frames_of, moving_boxes

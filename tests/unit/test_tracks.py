@@ -82,6 +82,23 @@ def test_crossing_objects():
     assert ids == [[1, 2]] * 5
 
 
+def test_a_flow_that_errs_loses_nobody():
+    """The flow of one frame points elsewhere; the boxes lie where they were in the frame before."""
+    tracker, ids = Tracker(), []
+    for t, wrong in enumerate((0, 0, 300, 0)):
+        ids += run(tracker, [box(10 * t), box(200 + 10 * t)], begins=t == 0,
+                   displacement=np.array([[-10 * t + wrong, 0], [-10 * t - wrong, 0]]))
+    assert ids == [[1, 2]] * 4
+
+
+def test_confident_detections_that_moved_far_are_tried_again():
+    """17 of 40 pixels leave an overlap of 0.4; one that overlaps more goes first."""
+    assert run(Tracker(), [box(0)], [box(17)]) == [[1], [1]]
+    assert run(Tracker(), [box(0)], [box(17), box(4)]) == [[1], [2, 1]]
+    assert run(Tracker(), [box(0)], [box(17), box(0, score=0.2)]) == [[1], [1, 0]], 'before weak ones'
+    assert run(Tracker(), [box(0)], [box(23)]) == [[1], [2]], '0.27'
+
+
 def test_an_object_that_was_lost_in_the_middle_of_an_interval():
     tracker = Tracker()
     run(tracker, [box(0)])

@@ -1,14 +1,14 @@
 """The kind of task that finds boxes of classes in frames."""
 import contextlib
 
-from dff.drawing import draw_detections
-from dff.results import json_writer
-from dff.tracking.mot import mot_writer
+from dff.runtime.outputs import writing
+from dff.runtime.results import Detections
+from dff.sources import DEFAULT_FPS
+from lib.boxes.seq_nms import whole_clip_of
 from lib.dataset.registry import get_class_list
 from lib.dataset.roidb import load_roidb
 from lib.inference.detection_testing import DetectionTest
 from lib.inference.detector import VideoDetector, load_test_params
-from lib.inference.whole_clip import WholeClip, selection_of
 from lib.tasks.task import KINDS
 from lib.train.loaders.detection_loader import DetectionLoader
 from lib.train.lr_scheduler import PAPER_RATE
@@ -55,7 +55,7 @@ class Detection:
         if args:
             options = {'thresh': args.thresh, 'batch': args.batch}
             if config.TEST.SEQ_NMS:
-                options['whole_clip'] = WholeClip(selection_of(config, args.thresh))
+                options['whole_clip'] = whole_clip_of(config, args.thresh)
         return VideoDetector(config, network, *params, device, interval, source=source, **options)
 
     @staticmethod
@@ -100,9 +100,10 @@ class Detection:
     def drawing(config, args):
         """Yield draw(result, name) -> picture, which writes what else the arguments `args` of a demo ask for."""
         names = get_class_list(config, 'detection').names
-        with json_writer(args.json, names) as record, mot_writer(args.mot) as write_tracks:
+        with writing('detection', names, DEFAULT_FPS, None, args.json, args.mot) as write:
             def draw(result, name):
-                record(result, name)
-                write_tracks(result)
-                return draw_detections(result.image, result.detections, names, ids=result.track_ids)
+                found = Detections(result.index, name, result.image, result.is_key, result.seconds, names, None, 0,
+                                   result.detections, result.track_ids)
+                write(found)
+                return found.draw()
             yield draw

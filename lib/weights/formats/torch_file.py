@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from dff.errors import CheckpointError, SetupError
+from dff.packages import importing
 from lib.weights.registry import READERS
 from lib.weights.torch_import import import_torch
 
@@ -82,11 +83,9 @@ def _reason(error):
 @READERS.register('.safetensors')
 def read_safetensors(path):
     """{name: float32 array} of a .safetensors file. Raises SetupError, CheckpointError."""
-    try:
+    with importing('safetensors', 'reading %s needs' % path, 'pip install -r requirements-convert.txt'):
         import safetensors
         import safetensors.numpy
-    except ImportError:
-        raise SetupError('reading %s needs safetensors: %s' % (path, INSTALL)) from None
     try:
         tensors = safetensors.numpy.load_file(str(path))
     except (safetensors.SafetensorError, KeyError, TypeError, OSError) as error:

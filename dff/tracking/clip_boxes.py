@@ -5,15 +5,15 @@ A file of them, <clip>.raw.npy, is an array of ROW, sorted by class, then by fra
 import os
 import tempfile
 import tokenize
-from typing import IO, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import IO, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
 from dff.boxes import best_of_frame
 from dff.errors import DataError
 from dff.files import atomic_path
+from dff.tracking import seq_nms
 from dff.tracking.seq_nms import MIN_SCORE
-from lib.boxes.seq_nms import nms_of_frames, seq_nms
 
 ROW = np.dtype([('frame', '<i4'), ('label', '<i4'), ('score', '<f4'), ('box', '<f4', (4,))])
 IN_MEMORY = 64 << 20     # bytes; what is beyond waits on disk
@@ -159,12 +159,16 @@ class SavedBoxes:
         return rows
 
 
-def select(boxes: Union[ClipBoxes, SavedBoxes], selection: Selection) -> Iterator[np.ndarray]:
+def select(boxes: Union[ClipBoxes, SavedBoxes], selection: Selection,
+           kernels: Any = seq_nms) -> Iterator[np.ndarray]:
     """Yield the detections of each frame of a clip, as dff.boxes.frame_detections returns them.
 
-    boxes: ClipBoxes or SavedBoxes; selection: how they are chosen.
+    Args:
+        boxes: ClipBoxes or SavedBoxes.
+        selection: how they are chosen.
+        kernels: what has the functions `seq_nms` and `nms_of_frames` of dff.tracking.seq_nms.
     """
-    kept = [_select_class(boxes.of_class(label), boxes.length, selection)
+    kept = [_select_class(boxes.of_class(label), boxes.length, selection, kernels)
             for label in boxes.labels()]
     rows = np.concatenate([np.empty(0, ROW), *kept])
     rows = rows[np.argsort(rows['frame'], kind='stable')]       # within a frame by class
@@ -173,17 +177,17 @@ def select(boxes: Union[ClipBoxes, SavedBoxes], selection: Selection) -> Iterato
         yield best_of_frame(_detections(rows[start:end]), selection.max_per_image)
 
 
-def _select_class(rows: np.ndarray, length: int, selection: Selection) -> np.ndarray:
+def _select_class(rows: np.ndarray, length: int, selection: Selection, kernels: Any) -> np.ndarray:
     """The detections of one class, in the order of frames, then of falling score."""
     scores = rows['score'].astype(np.float64)
     if selection.rescore is not None:
         rows = rows[rows['score'] > np.float32(MIN_SCORE)]
         scores = rows['score'].astype(np.float64)
-        keep, scores = seq_nms(_offsets(rows, length), rows['box'], scores,
-                               selection.rescore)
+        keep, scores = kernels.seq_nms(_offsets(rows, length), rows['box'], scores,
+                                       selection.rescore)
         rows = rows[keep]
         rows['score'] = scores
-    keep = nms_of_frames(_offsets(rows, length), rows['box'], scores, selection.nms)
+    keep = kernels.nms_of_frames(_offsets(rows, length), rows['box'], scores, selection.nms)
     rows = rows[keep]
     return rows[rows['score'] > np.float32(selection.thresh)]
 

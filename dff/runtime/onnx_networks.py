@@ -1,14 +1,15 @@
-"""Networks that onnxruntime computes, from the files of tools/export_model.py --format onnx."""
+"""Networks in ONNX files of tools/export_model.py --format onnx, by onnxruntime or in its place OpenVINO."""
 
 import json
 import os
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dff.errors import CheckpointError, ConfigError, DataError, DFFError, SetupError
+from dff.errors import CheckpointError, ConfigError, DataError, DFFError
 from dff.frames import Frame, InputFormat
 from dff.networks import Outputs
+from dff.runtime.onnx_session import OnnxSession
 
 NAMES = ('key', 'current'), ('frame',)  # the networks that a folder holds
 # How their files' names end, by precision.
@@ -16,10 +17,10 @@ ENDINGS = {'float32': '.onnx', 'float16': '.float16.onnx', 'int8': '.int8.onnx'}
 
 
 class Key(NamedTuple):
-    """What other frames need of their key frame."""
+    """What other frames need of their key frame, on the device of the session."""
 
-    tensor: np.ndarray
-    feature: Optional[np.ndarray]  # None of a frame baseline
+    image: Any
+    feature: Any  # None of a frame baseline
 
 
 class OnnxNetworks:
@@ -30,7 +31,7 @@ class OnnxNetworks:
 
     Args:
         models: {'frame': path or bytes of the file}, or {'key': ..., 'current': ...}; in their place
-            may stand what answers as onnxruntime.InferenceSession does.
+            may stand what answers as OnnxSession does.
         threads: of onnxruntime; 0: one for each core.
         providers: of onnxruntime, the best first.
 
@@ -47,29 +48,32 @@ class OnnxNetworks:
         providers: Sequence[str] = ('CPUExecutionProvider',),
     ):
         self._sessions = {
-            name: _session(name, model, threads, providers)
+            name: OnnxSession(name, model, threads, providers)
             if isinstance(model, (str, bytes))
             else model
             for name, model in models.items()
         }
         self._key = 'key' if 'key' in self._sessions else 'frame'
         self.propagates = self._key == 'key'
-        self.about = _about(self._sessions[self._key])
+        self.about = _about(self._sessions[self._key].metadata)
         self.form = InputFormat(
             tuple(self.about['scales']), self.about['image_stride'], self.about['pixel_means']
         )
 
-    def providers(self) -> Sequence[str]:
-        """Return the providers that onnxruntime uses, the first first: one that fails to start is
-        left out by it.
-        """
-        return self._sessions[self._key].get_providers()
+    def provider(self) -> str:
+        """Return the provider of onnxruntime that computes, or the device of OpenVINO."""
+        return self._sessions[self._key].provider
+
+    def input_size(self) -> Optional[Tuple[int, int]]:
+        """Return the one (height, width) that images must have; None where they are free."""
+        size = self._sessions[self._key].inputs['image'][2:]
+        return (size[0], size[1]) if all(isinstance(side, int) for side in size) else None
 
     def key(self, frame: Frame) -> Tuple[Outputs, Key]:
         """See dff.networks.Networks."""
-        found = self._run(self._key, self.feed(self._key, frame))
-        feature = found.pop('feature', None)
-        return Outputs(_values(found)), Key(frame.tensor, feature)
+        feeds = self.feed(self._key, frame)
+        found = self._run(self._key, feeds)
+        return Outputs(_values(found)), Key(feeds['image'], found.get('feature'))
 
     def current(self, frame: Frame, state: Key) -> Outputs:
         """See dff.networks.Networks. Raises ValueError where there are no such networks."""
@@ -79,40 +83,40 @@ class OnnxNetworks:
         flow = found.pop('flow', None)
         return Outputs(_values(found), flow=None if flow is None else flow[0])
 
-    def feed(self, name: str, frame: Frame, state: Optional[Key] = None) -> Dict[str, np.ndarray]:
-        """Return {input: array} of a network.
+    def feed(self, name: str, frame: Frame, state: Optional[Key] = None) -> Dict[str, Any]:
+        """Return {input: value on the device} of a network; onnx_session.to_host makes arrays of them.
 
         Args:
             name: 'key', 'current' or 'frame'.
             frame: a Frame.
-            state: of its key frame, where the network is for other frames.
+            state: of its key frame; only the network for other frames looks at it.
 
         Raises DataError where the model takes images of another size only.
         """
-        inputs = self._sessions[name].get_inputs()
-        wanted = next(each.shape for each in inputs if each.name == 'image')
+        session = self._sessions[name]
+        wanted = tuple(session.inputs['image'])
         if any(
             isinstance(size, int) and size != own for size, own in zip(wanted, frame.tensor.shape)
         ):
             raise DataError(
                 '%s.onnx was exported for images of %sx%s, this frame becomes one of %dx%d: '
                 'export the model with another --size, or without one'
-                % ((name,) + tuple(wanted[2:]) + frame.tensor.shape[2:])
+                % ((name,) + wanted[2:] + frame.tensor.shape[2:])
             )
-        given: Dict[str, Any] = {
+        own = {
             'image': frame.tensor,
             'scale': frame.im_info[0, 2:],
             'frame_size': np.array(frame.image.shape[:2], np.int64),
         }
-        if state is not None:
-            given.update(key_image=state.tensor, key_feature=state.feature)
-        return {each.name: given[each.name] for each in inputs}
+        left = {} if state is None else {'key_image': state.image, 'key_feature': state.feature}
+        return {
+            each: session.place(own[each]) if each in own else left[each] for each in session.inputs
+        }
 
-    def _run(self, name: str, feed: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
-        """{output: array} of the network `name`."""
-        session = self._sessions[name]
+    def _run(self, name: str, feeds: Dict[str, Any]) -> Dict[str, Any]:
+        """{output: array} of the network `name`; the feature stays on the device."""
         try:
-            found = session.run(None, feed)
+            return self._sessions[name].run(feeds, kept=('feature',))
         except DFFError:
             raise
         except Exception as error:  # onnxruntime has no class of errors of its own for this
@@ -121,7 +125,6 @@ class OnnxNetworks:
                 'network of its folder; export the model again (%s)'
                 % (name, str(error).splitlines()[0])
             ) from error
-        return dict(zip((each.name for each in session.get_outputs()), found))
 
 
 def open_networks(
@@ -157,36 +160,10 @@ def _values(found: Dict[str, np.ndarray]) -> Any:
     return found['class_map'] if 'class_map' in found else (found['boxes'], found['scores'])
 
 
-def _session(name: str, model: Union[str, bytes], threads: int, providers: Sequence[str]) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise SetupError(
-            'running ONNX models needs onnxruntime (%s); install it with: pip install onnxruntime'
-            % error
-        ) from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    missing = [each for each in providers if each not in onnxruntime.get_available_providers()]
-    if missing:
-        raise ConfigError(
-            'onnxruntime has no provider %s here; it has %s'
-            % (missing[0], ', '.join(onnxruntime.get_available_providers()))
-        )
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=list(providers))
-    except Exception as error:  # onnxruntime has no class of errors of its own for this
-        raise CheckpointError(
-            '%s cannot be used: %s'
-            % (model if isinstance(model, str) else name + '.onnx', str(error).splitlines()[0])
-        ) from error
-
-
-def _about(session: Any) -> Dict[str, Any]:
+def _about(texts: Mapping[str, str]) -> Dict[str, Any]:
     """The metadata of a file; what is JSON there as what it stands for. Raises CheckpointError for
     a file of others.
     """
-    texts = session.get_modelmeta().custom_metadata_map
     about = {}
     for key, text in texts.items():
         try:

@@ -44,10 +44,28 @@ def validate(config: Any, source: str) -> None:
          'TRAIN.RANDOM_CROP (%g) and TRAIN.ZOOM_OUT (%g) are shares of the images, more than all together'
          % (train.get('RANDOM_CROP', 0), train.get('ZOOM_OUT', 0))),
     ]
-    for good, message in checks:
+    for good, message in checks + _window_checks(config):
         if not good:
             raise ConfigError('%s: %s' % (source, message))
     lr_steps(train.lr_step, source)
+
+
+def _window_checks(config: Any) -> List[Any]:
+    """(whether it is so, message) of the settings of tasks that aggregate a window of frames (FGFA)."""
+    network, train, test = config.network, config.TRAIN, config.TEST
+    if 'FGFA_FEAT_DIM' not in network:
+        return []
+    return [
+        (network.FGFA_FEAT_DIM > network.DFF_FEAT_DIM,
+         'network.FGFA_FEAT_DIM (%d) must be above DFF_FEAT_DIM (%d): it counts the channels of the feature '
+         'and of its embedding together' % (network.FGFA_FEAT_DIM, network.DFF_FEAT_DIM)),
+        (train.MIN_OFFSET < train.MAX_OFFSET,
+         'TRAIN.MIN_OFFSET and MAX_OFFSET are both %d, but training draws two different offsets' % train.MIN_OFFSET),
+        (test.KEY_FRAME_POLICY == 'fixed',
+         'TEST.KEY_FRAME_POLICY is %s, but FGFA has no key frames: leave it at fixed. Its window is '
+         'TEST.KEY_FRAME_INTERVAL frames to each side' % test.KEY_FRAME_POLICY),
+        (test.PRECISION == 'float32', 'TEST.PRECISION is %s, but FGFA computes in float32' % test.PRECISION),
+    ]
 
 
 def lr_steps(text: str, source: str = 'TRAIN.lr_step') -> List[float]:

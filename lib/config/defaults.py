@@ -25,6 +25,19 @@ def detection_defaults():
     })
 
 
+def fgfa_defaults():
+    """Settings of `fgfa_rfcn`: those of detection, changed and added to."""
+    config = detection_defaults()
+    config.network.update({
+        'FGFA_FEAT_DIM': 3072,         # channels of the feature (DFF_FEAT_DIM) and of its embedding together
+        'BN_EPS': 2e-5,                # the original's here; R-FCN and DFF have 1e-5
+    })
+    config.dataset.update({'motion_iou_path': '', 'enable_detailed_eval': True})     # unused
+    config.TRAIN.update({'MAX_OFFSET': 9})
+    config.TEST.update({'KEY_FRAME_INTERVAL': 9})    # K: the window is K frames to each side
+    return config
+
+
 def segmentation_defaults():
     """Settings of `deeplab` and `dff_deeplab`: those of detection, which their demo files set too, changed
     and added to.

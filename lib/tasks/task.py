@@ -39,15 +39,20 @@ class Task:
         demo: a Demo.
         shipped: {'original': settings file for the published network, 'small': for the embedded data}, what
             tools/import_dataset.py makes settings from; {}: it makes none.
+        references: frames that a labelled one is trained with; None: 1 where it propagates, else 0.
+        other_names: {name that its settings may give as `symbol`: network that is meant}; {}: none.
 
     Attribute: config, the settings of this process.
     """
 
     def __init__(self, name: str, title: str, recognises: str, defaults: Callable[[], Any], propagates: bool,
                  train_script: str,
-                 demo: Demo, shipped: Optional[Dict[str, str]] = None):
+                 demo: Demo, shipped: Optional[Dict[str, str]] = None, references: Optional[int] = None,
+                 other_names: Optional[Dict[str, str]] = None):
         self.name, self.title, self.recognises, self.propagates = name, title, recognises, propagates
         self.train_script, self.demo, self.shipped = train_script, demo, shipped or {}
+        self.references = int(propagates) if references is None else references
+        self.other_names = other_names or {}
         self._defaults = defaults()
         self.config = self.new_config()
 
@@ -63,6 +68,7 @@ class Task:
     def update_config(self, config_file: str) -> None:
         """Merge a YAML file into `config`. Raises ConfigError naming the file and the key."""
         update_from_file(self.config, config_file)
+        self.config.symbol = self.other_names.get(self.config.symbol, self.config.symbol)
 
     def load_symbols(self) -> None:
         """Make the networks in its folder symbols/ known."""
@@ -108,7 +114,12 @@ def task_of(cfg_path: str, symbol: Optional[str] = None) -> Task:
     load_plugins(tree.get('plugins') or [], cfg_path)
     for _, task in TASKS.items():
         task.load_symbols()
-    network = SYMBOLS.get(symbol or str(tree.get('symbol', '')))
+    name = symbol or str(tree.get('symbol', ''))
+    for _, task in TASKS.items():
+        # Of two tasks with a network of this name, the one that has all of the settings is meant.
+        if name in task.other_names and not _unknown(tree, task.config):
+            return task
+    network = SYMBOLS.get(name)
     return TASKS.get(network.__module__.split('.')[0])
 
 
@@ -131,6 +142,12 @@ def check_network(task: Task, cfg_path: str) -> None:
             '%s: symbol: %s is a network of %s, and this command is for %s: run the one in %s/ or '
             'experiments/%s/, or name other settings'
             % (cfg_path, symbol, owner, task.name, owner, owner))
+
+
+def _unknown(tree, config):
+    """Whether `tree`, settings as they were read, has a key that `config` lacks."""
+    return any(key not in config or isinstance(value, dict) and isinstance(config[key], dict)
+               and _unknown(value, config[key]) for key, value in tree.items())
 
 
 def _settings(cfg_path):

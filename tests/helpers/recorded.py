@@ -22,11 +22,12 @@ class Recorded:
                 self.values.update({name: arrays[name] for name in arrays.files})
         self.key, self.cur = (self.recipe.to_tensor(self.recipe.synthetic_frame(*size, t)) for t in times)
 
-    def run(self, instance, inputs, train=False, more=()):
-        """Outputs and gradients of instance.sym, as symbol_tools.run."""
+    def run(self, instance, inputs, train=False, more=(), change=lambda args, auxs: None):
+        """Outputs and gradients of instance.sym, as symbol_tools.run; change: called with the recipe's parameters."""
         instance.infer_shape({name: value.shape for name, value in inputs.items()})
         needed = {name: shape for name, shape in instance.arg_shape_dict.items() if name not in inputs}
         args, auxs = self.recipe.reference_params(needed, instance.aux_shape_dict)
+        change(args, auxs)
         return run(instance.sym, inputs, args, auxs, train, more)
 
     def compare(self, prefix, outputs, at_least):

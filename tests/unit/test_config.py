@@ -11,7 +11,7 @@ from dff.errors import ConfigError
 from dff_deeplab.config.config import config as dff_deeplab_config
 from lib.config.checks import lr_steps
 from lib.config.config import NAME_LISTS, update_from_file, update_from_settings
-from lib.config.defaults import detection_defaults, flow_defaults, segmentation_defaults
+from lib.config.defaults import detection_defaults, fgfa_defaults, flow_defaults, segmentation_defaults
 from lib.config.ranges import CHOICES, RANGES, leaves
 from lib.graph.graph import Graph
 from lib.train.trainer import fixed_param_names, with_stored_statistics
@@ -23,6 +23,11 @@ def config():
     return detection_defaults()
 
 
+def defaults_for(path):
+    """Default settings of the task that a file in experiments/ is for."""
+    return (segmentation_defaults if 'deeplab' in path else fgfa_defaults if 'fgfa' in path else detection_defaults)()
+
+
 def write(tmp_path, text):
     path = tmp_path / 'some.yaml'
     path.write_text(text)
@@ -31,7 +36,8 @@ def write(tmp_path, text):
 
 @pytest.mark.parametrize('path', sorted(glob.glob(os.path.join(ROOT, 'experiments', '*rfcn', 'cfgs', '*.yaml'))),
                          ids=os.path.basename)
-def test_every_shipped_file_loads(path, config):
+def test_every_shipped_file_loads(path):
+    config = defaults_for(path)
     update_from_file(config, path)
     assert config.CLASS_AGNOSTIC is True
 
@@ -208,7 +214,7 @@ def test_a_number_that_cannot_be_names_its_key_and_its_range(config, setting, me
 
 def test_every_number_and_choice_has_its_range():
     keys = {}
-    for defaults in (detection_defaults, segmentation_defaults, flow_defaults):
+    for defaults in (detection_defaults, segmentation_defaults, flow_defaults, fgfa_defaults):
         keys.update(leaves(defaults()))
     # An empty list is of numbers unless NAME_LISTS has it.
     numbers = {name for name, value in keys.items()
@@ -250,5 +256,5 @@ def original_settings():
 @pytest.mark.parametrize('path', original_settings(), ids=os.path.basename)
 def test_the_original_s_files_load_without_a_complaint(path, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger('dff'), 'propagate', True)
-    update_from_file(segmentation_defaults() if 'deeplab' in path else detection_defaults(), path)
+    update_from_file(defaults_for(path), path)
     assert caplog.records == []

@@ -12,7 +12,7 @@ BN_EPS = 1e-5
 
 
 def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False, pool_pad=1,
-              stem_width=0.0):
+              stem_width=0.0, eps=BN_EPS):
     """Return the feature map `res5c_relu` of images [N, 3, H, W]: [N, C, H/16, W/16], C = 2048
     (512 below depth 50) * width.
 
@@ -25,12 +25,14 @@ def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False
             weights expect, and not in their first 1x1 convolution.
         pool_pad: padding of pool1; with 0 its size is rounded up instead, as in the Caffe release.
         stem_width: factor on the number of channels of conv1; 0: `width`.
+        eps: what batch normalisation adds to a variance.
     """
     stages, bottleneck = _layout(depth)
     base = channels(64, width, 'network.width')
     stem = channels(64, stem_width or width, 'network.stem_width' if stem_width else 'network.width')
 
-    body = _conv_bn(data, 'conv1', 'bn_conv1', stem, 7, stride=2, global_stats=global_stats)
+    norm = {'eps': eps, 'use_global_stats': global_stats}
+    body = _conv_bn(data, 'conv1', 'bn_conv1', stem, 7, norm, stride=2)
     body = mx.sym.Activation(body, act_type='relu', name='conv1_relu')
     body = mx.sym.Pooling(body, pool_type='max', kernel=(3, 3), stride=(2, 2), pad=(pool_pad, pool_pad),
                          pooling_convention='valid' if pool_pad else 'full', name='pool1')
@@ -41,7 +43,7 @@ def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False
             unit = '%d%s' % (stage, unit_name(depth, stage, index))
             stride = 2 if index == 0 and stage in (3, 4) else 1
             body = _unit(body, unit, filters, filters_in, stride, 2 if stage == 5 else 1,
-                         bottleneck, global_stats, stride_in_3x3)
+                         bottleneck, norm, stride_in_3x3)
             filters_in = filters * (4 if bottleneck else 1)
     return body
 
@@ -50,7 +52,7 @@ def resnet_v1(data, depth=101, width=1.0, global_stats=True, stride_in_3x3=False
 class ResNetV1:
     """The backbone that network.backbone resnet_v1 names.
 
-    network.depth, width, stem_width and STRIDE_IN_3X3 set its form.
+    network.depth, width, stem_width, STRIDE_IN_3X3 and BN_EPS set its form.
 
     A backbone of your own has the same three methods.
 
@@ -70,7 +72,8 @@ class ResNetV1:
         of the first pooling.
         """
         return resnet_v1(data, self.network.depth, self.network.width, global_stats,
-                         self.network.STRIDE_IN_3X3, pool_pad, self.network.stem_width)
+                         self.network.STRIDE_IN_3X3, pool_pad, self.network.stem_width,
+                         self.network.get('BN_EPS', BN_EPS))
 
     def channels(self):
         """Return how many channels the feature map has."""
@@ -96,7 +99,7 @@ def unit_name(depth, stage, index):
     return 'abcdef'[index]
 
 
-def _unit(data, unit, filters, filters_in, stride, dilation, bottleneck, global_stats, stride_in_3x3):
+def _unit(data, unit, filters, filters_in, stride, dilation, bottleneck, norm, stride_in_3x3):
     """One residual unit. The stride is in its first convolution (or the 3x3 one), the dilation in the 3x3 ones."""
     if bottleneck:
         steps = (1, stride) if stride_in_3x3 else (stride, 1)
@@ -106,21 +109,20 @@ def _unit(data, unit, filters, filters_in, stride, dilation, bottleneck, global_
     shortcut = data
     filters_out = branches[-1][1]
     if stride > 1 or filters_in != filters_out:
-        shortcut = _conv_bn(data, 'res%s_branch1' % unit, 'bn%s_branch1' % unit, filters_out, 1, stride,
-                            global_stats=global_stats)
+        shortcut = _conv_bn(data, 'res%s_branch1' % unit, 'bn%s_branch1' % unit, filters_out, 1, norm, stride)
     body = data
     for branch, count, kernel, step in branches:
         name = '%s_branch%s' % (unit, branch)
-        body = _conv_bn(body, 'res' + name, 'bn' + name, count, kernel, step, dilation, global_stats)
+        body = _conv_bn(body, 'res' + name, 'bn' + name, count, kernel, norm, step, dilation)
         if branch != branches[-1][0]:
             body = mx.sym.Activation(body, act_type='relu', name='res%s_relu' % name)
     body = mx.sym.elemwise_add(shortcut, body, name='res' + unit)
     return mx.sym.Activation(body, act_type='relu', name='res%s_relu' % unit)
 
 
-def _conv_bn(data, name, bn_name, filters, kernel, stride=1, dilation=1, global_stats=True):
-    """Convolution without bias that keeps the size (stride apart), then batch normalisation."""
+def _conv_bn(data, name, bn_name, filters, kernel, norm, stride=1, dilation=1):
+    """Convolution without bias that keeps the size (stride apart), then batch normalisation with the settings `norm`."""
     dilation = dilation if kernel > 1 else 1
     body = mx.sym.Convolution(data, num_filter=filters, kernel=(kernel, kernel), stride=(stride, stride), no_bias=True,
                               dilate=(dilation, dilation), pad=(dilation * (kernel // 2),) * 2, name=name)
-    return mx.sym.BatchNorm(body, eps=BN_EPS, fix_gamma=False, use_global_stats=global_stats, name=bn_name)
+    return mx.sym.BatchNorm(body, fix_gamma=False, name=bn_name, **norm)

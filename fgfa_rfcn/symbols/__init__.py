@@ -1,0 +1,4 @@
+"""Networks of the task; importing this package makes them known."""
+from lib.utils.registry import import_modules
+
+import_modules(__name__)

@@ -1,0 +1,11 @@
+"""Detect in the clips of dataset.test_image_set and evaluate: python fgfa_rfcn/test.py --cfg FILE.yaml"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+
+from fgfa_rfcn.task import TASK  # noqa: E402
+from lib.apps.commands import test  # noqa: E402
+
+if __name__ == '__main__':
+    test(TASK, __doc__)

@@ -1,15 +1,17 @@
-"""The key/current loop of Deep Feature Flow (arXiv 1611.07715, algorithm 1), with its clock.
+"""Clips run through networks, with a clock: what runs on which frame.
 
-The heavy network runs on key frames, on all others the light one with what the key frame left. Which frame is which, a
-dff.schedule.Schedule says; what the networks are, dff.networks.Networks.
+The key/current loop of Deep Feature Flow (arXiv 1611.07715, algorithm 1) runs the heavy network on key frames, on all
+others the light one with what the key frame left. Which frame is which, a dff.schedule.Schedule says; what the networks
+are, dff.networks.Networks. The loop over windows (FGFA, arXiv 1703.10025, algorithm 1) runs the heavy network on every
+frame, and joins the features of those around it; its networks are dff.networks.Windowed.
 """
 import itertools
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional
+from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Tuple
 
 from dff.frames import Frame
-from dff.networks import Networks
+from dff.networks import Networks, Outputs, Windowed
 from dff.results import Detected, Seconds
 from dff.schedule import Schedule
 
@@ -79,6 +81,58 @@ def _look_ahead(first: Frame, waiting: Deque[Frame], frames: Iterator[Frame], sc
                                 itertools.islice(waiting, count))
     usable = [first, *alike]
     return usable[schedule.key_place(len(usable))]
+
+
+def window_loop(frames: Iterable[Frame], reach: int, networks: Windowed, post_process: Callable,
+                result: Callable = Detected, clock: Callable[[], float] = time.perf_counter,
+                follow: Optional[Callable] = None) -> Iterator[Any]:
+    """Yield a `result` for each Frame of the clip `frames`, in order; it comes `reach` frames late.
+
+    Before the first frame and after the last one that frame stands for those that are not there, as many
+    times as it takes. Where the size changes, a clip ends and another begins.
+
+    Args:
+        frames: of one clip, of any length.
+        reach: K; the window of a frame is the K before it, itself and the K after it.
+        networks: with 2 K + 1 places.
+        post_process, result, clock, follow: as of key_frame_loop.
+    """
+    index = 0
+    for _, run in itertools.groupby(frames, key=lambda frame: frame.tensor.shape):
+        for frame, outputs, reading, network in _windows(run, reach, networks, clock):
+            start, more = clock(), {}
+            found = post_process(outputs.values, frame)
+            if follow is not None:
+                more['track_ids'] = follow(found, frame, True, None, True)
+            yield result(index, frame.image, found, True, Seconds(reading, network, clock() - start), **more)
+            index += 1
+
+
+def _windows(frames: Iterator[Frame], reach: int, networks: Windowed,
+             clock: Callable[[], float]) -> Iterator[Tuple[Frame, Outputs, float, float]]:
+    """Yield (frame, Outputs, seconds of reading, of the networks) for each of `frames`, which have one size."""
+    waiting: Deque[Frame] = deque()
+    places, newest = 2 * reach + 1, -1      # number of the frame, or of what stands for it, that was put last
+    for centre in itertools.count():
+        reading = network = 0.0
+        while newest < centre + reach:
+            start = clock()
+            frame = next(frames, None)
+            read = clock()
+            newest += 1
+            if frame is not None:
+                waiting.append(frame)
+                networks.put(newest % places, frame)
+                for before in range(1, reach + 1 if newest == 0 else 1):
+                    networks.repeat(-before % places, 0)
+            elif waiting:
+                networks.repeat(newest % places, (newest - 1) % places)
+            else:
+                return
+            reading, network = reading + read - start, network + clock() - read
+        start = clock()
+        outputs = networks.join(centre % places)
+        yield waiting.popleft(), outputs, reading, network + clock() - start
 
 
 def batch_loop(frames: Iterable[Frame], size: int, run_batch: Callable, post_process: Callable,

@@ -17,6 +17,25 @@ class Outputs(NamedTuple):
     flow: Optional[np.ndarray] = None
 
 
+class Windowed(Protocol):
+    """Networks that join the features of a window of frames for one of them (FGFA).
+
+    The window is a ring of places, which are filled one after the other and then again.
+    """
+
+    def put(self, place: int, frame: Frame) -> None:
+        """Compute the feature of `frame`, and keep it at `place`."""
+        ...
+
+    def repeat(self, place: int, source: int) -> None:
+        """Keep at `place` the frame that is at `source`, too."""
+        ...
+
+    def join(self, place: int) -> Outputs:
+        """Return the Outputs of the frame at `place`, from the features at all places, which have one size."""
+        ...
+
+
 class Networks(Protocol):
     """A network for key frames and one for all others."""
 

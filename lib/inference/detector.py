@@ -1,6 +1,6 @@
 """Detection in video: what comes of a frame, in the key/current loop or in batches."""
 from dff.errors import ConfigError
-from dff.loop import batch_loop, key_frame_loop
+from dff.loop import batch_loop
 from dff.results import Detected
 from dff.boxes import boxes_before_nms
 from dff.tracking.follow import Follower, only_above
@@ -68,8 +68,7 @@ class VideoDetector(VideoPredictor):
         return self._tracked(frames)
 
     def _tracked(self, frames):
-        loop = key_frame_loop(frames, self.schedule(), self.networks, self._post_process, self.result,
-                              follow=Follower(Tracker(self._rules)))
+        loop = super()._loop(frames, follow=Follower(Tracker(self._rules)))
         return (only_above(result, self.thresh) for result in loop)
 
     def _post_process(self, values, frame):

@@ -2,12 +2,13 @@
 import itertools
 
 from dff.frames import prepare, prepare_passes
-from dff.loop import key_frame_loop
+from dff.loop import key_frame_loop, window_loop
 from dff.schedule import Schedule
 from dff.sources import read_ahead
 from lib.inference.key_frames import (input_format, passes_of, require_one_pass, schedule_of,
                                       several_passes)
-from lib.inference.networks import Binder, FrameNetworks, PassNetworks, PropagatingNetworks
+from lib.inference.networks import (Binder, FrameNetworks, PassNetworks, PropagatingNetworks,
+                                    WindowNetworks)
 from lib.inference.precision import FRAMES, KEY_INTERVAL, arithmetic, make_precision
 
 
@@ -16,12 +17,12 @@ class VideoPredictor:
 
     Args:
         cfg: settings of the task.
-        symbol_instance: a symbol class of the task. One that propagates (DFF) has key and current frames; of the frame
-            baseline the test network runs on every frame.
+        symbol_instance: a symbol class of the task. One that propagates (DFF) has key and current frames; one that
+            aggregates (FGFA) has windows; of the frame baseline the test network runs on every frame.
         arg_params, aux_params: {name: NDArray}.
         ctx: mx.Context.
         interval: key frames are so far apart, or at most so far with the policy flow; None:
-            cfg.TEST.KEY_FRAME_INTERVAL. The baseline ignores it.
+            cfg.TEST.KEY_FRAME_INTERVAL. The baseline ignores it, to FGFA it is the frames to each side.
         source: what messages call the origin of the parameters.
 
     Raises CheckpointError where parameters are missing or do not fit, ConfigError for a bad interval.
@@ -57,6 +58,9 @@ class VideoPredictor:
         if self._instance.propagates:
             self.networks = PropagatingNetworks(self.cfg, self._instance, self._binder, self.head, self.interval > 1,
                                                 self.schedule().needs_mismatch, self.with_flow)
+        elif self._instance.aggregates:
+            require_one_pass(self.cfg, 'FGFA shows each frame to its networks once')
+            self.networks = WindowNetworks(self.cfg, self._instance, self._binder, self.head, self.interval)
         else:
             self.interval = 1
             self.networks = FrameNetworks(self.cfg, self._instance, self._binder, self.head)
@@ -104,8 +108,10 @@ class VideoPredictor:
         self._bind()
         return itertools.chain(first, frames)
 
-    def _loop(self, frames):
-        return key_frame_loop(frames, self.schedule(), self.networks, self._post_process, self.result)
+    def _loop(self, frames, **options):
+        """The results of `frames`; options: keywords of key_frame_loop and window_loop."""
+        loop, order = (window_loop, self.interval) if self._instance.aggregates else (key_frame_loop, self.schedule())
+        return loop(frames, order, self.networks, self._post_process, self.result, **options)
 
     def _post_process(self, values, frame):
         """The third field of a `result`, from the networks' values for a Frame."""

@@ -56,7 +56,8 @@ class TestRun:
         self.image_set = config.dataset.test_image_set
         self.dataset = get_dataset(config, self.image_set, task.recognises)
         self.network = get_symbol_instance(config)
-        self.interval = (options.interval or config.TEST.KEY_FRAME_INTERVAL) if self.network.propagates else 1
+        has_interval = self.network.propagates or self.network.aggregates
+        self.interval = (options.interval or config.TEST.KEY_FRAME_INTERVAL) if has_interval else 1
 
     def origin(self, file):
         """Return everything that the results depend on, as a dict; file: of the parameters."""

@@ -26,7 +26,7 @@ def train_net(task, config, cfg_path):
     """Train the network of `config` and write checkpoints; returns their prefix.
 
     Args:
-        task: a lib.tasks.task.Task; where it propagates, a labelled and a reference frame are trained on together.
+        task: a lib.tasks.task.Task; each labelled frame is trained on together with its `references`.
         config: its settings.
         cfg_path: their file, whose name the output folder has.
 
@@ -49,7 +49,7 @@ def _train(task, config, cfg_path, group, logger, folder):
     start = find_start(config, prefix, logger, group)
     if start and start.epoch >= config.TRAIN.end_epoch:
         return prefix
-    loader = task.kind.train_loader(config, len(devices), task.propagates)
+    loader = task.kind.train_loader(config, len(devices), task.references)
     loader.share(group.rank, group.size)
     classes = task.kind.class_lines(config)
     facts = {'settings': settings_of(config),

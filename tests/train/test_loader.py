@@ -14,7 +14,7 @@ from dff.errors import DataError
 from lib.config.defaults import detection_defaults
 from lib.dataset.formats.records import Record
 from lib.train.loaders import batches_ahead
-from lib.train.loaders.detection_loader import DetectionLoader, load_sample, reference_frame_id
+from lib.train.loaders.detection_loader import DetectionLoader, load_sample, reference_frame_id, two_frame_ids
 from lib.train.loaders.loader import epoch_order
 
 HEIGHT, WIDTH = 90, 120
@@ -51,9 +51,35 @@ def arrays(batch):
     return [array.asnumpy() for device in batch.data + batch.label for array in device]
 
 
+def test_fgfa_gets_two_other_frames(cfg, roidb):
+    cfg.TRAIN.MAX_OFFSET = 9
+    loader = DetectionLoader(roidb, cfg, 1, references=2)
+    assert loader.data_names == ['data', 'data_bef', 'data_aft', 'im_info', 'gt_boxes']
+    batch = next(loader)
+    assert dict(batch.provide_data[0])['data_aft'] == (1, 3, 90, 120) and set(loader.max_shapes()[0]) == set(
+        loader.data_names)
+    seen = set()
+    for seed in range(200):
+        ids = two_frame_ids(roidb[5], -2, 2, np.random.RandomState(seed))
+        assert len(set(ids)) == 2
+        seen.update([tuple(ids)])
+    assert seen == {(a, b) for a in range(3, 8) for b in range(3, 8) if a != b}
+    # kept inside the clip, in which they may then coincide
+    assert {tuple(two_frame_ids(roidb[0], -2, -1, np.random.RandomState(seed))) for seed in range(9)} == {(0, 0)}
+
+    cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET = 1, 2
+    sample = load_sample(roidb[3], cfg, np.random.RandomState(0), 2)
+    wanted = [load_sample(roidb[t], cfg, None, 0)['data'] for t in (4, 5)]
+    first = 0 if np.array_equal(sample['data_bef'], wanted[0]) else 1
+    np.testing.assert_array_equal(sample['data_bef'], wanted[first])
+    np.testing.assert_array_equal(sample['data_aft'], wanted[1 - first])
+    still = load_sample(roidb[10], cfg, np.random.RandomState(0), 2)
+    assert still['data_bef'] is still['data'] and still['data_aft'] is still['data'] and 'eq_flag' not in still
+
+
 def test_batches_hold_what_the_training_symbols_want(cfg, roidb):
     cfg.TRAIN.BATCH_IMAGES = 2
-    batch = next(DetectionLoader(roidb, cfg, 2, with_reference=True))
+    batch = next(DetectionLoader(roidb, cfg, 2, references=True))
     shapes = dict(batch.provide_data[1] + batch.provide_label[1])
     assert len(batch.data) == 2 and shapes['data'] == shapes['data_ref'] == (2, 3, 90, 120)
     assert shapes['eq_flag'] == (2,) and shapes['im_info'] == (2, 3) and shapes['gt_boxes'][::2] == (2, 5)
@@ -62,7 +88,7 @@ def test_batches_hold_what_the_training_symbols_want(cfg, roidb):
 
 def test_planned_shapes_are_those_of_the_largest_images(cfg, roidb):
     cfg.SCALES = [(90, 120)]
-    loader = DetectionLoader(roidb, cfg, 1, with_reference=True)
+    loader = DetectionLoader(roidb, cfg, 1, references=True)
     data, labels = loader.max_shapes()
     batches = list(loader)
     for name, shape in list(data.items()) + list(labels.items()):
@@ -118,7 +144,7 @@ def test_mirrored_records_mirror_the_image(cfg, roidb):
 
 def test_boxes_follow_the_scale_and_are_padded(cfg, roidb):
     cfg.SCALES, cfg.TRAIN.BATCH_IMAGES, cfg.TRAIN.SHUFFLE = [(45, 80)], 3, False
-    batch = next(DetectionLoader(roidb, cfg, 1, with_reference=False))
+    batch = next(DetectionLoader(roidb, cfg, 1, references=False))
     boxes = batch.data[0][2].asnumpy()
     assert boxes.shape == (3, 4, 5)
     assert boxes[0, 0].tolist() == [5, 10, 25, 35, 1] and (boxes[0, 1:] == -1).all()

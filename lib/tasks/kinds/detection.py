@@ -34,9 +34,9 @@ class Detection:
                     'says where to get it)')
 
     @staticmethod
-    def train_loader(config, devices, with_reference):
-        """Return the TrainLoader of `config` for so many `devices`; with_reference: with reference frames."""
-        return DetectionLoader(load_roidb(config), config, devices, with_reference)
+    def train_loader(config, devices, references):
+        """Return the TrainLoader of `config` for so many `devices`; references: frames that come with each."""
+        return DetectionLoader(load_roidb(config), config, devices, references)
 
     @staticmethod
     def predictor(config, network, params, device, interval, source, args=None):

@@ -39,9 +39,9 @@ class Segmentation:
         return load_params(prefix, epoch)
 
     @staticmethod
-    def train_loader(config, devices, with_reference):
-        """Return the TrainLoader of `config` for so many `devices`; with_reference: with reference frames."""
-        return SegLoader(*load_segdb(config), config, devices, with_reference)
+    def train_loader(config, devices, references):
+        """Return the TrainLoader of `config` for so many `devices`; references: frames that come with each, 0 or 1."""
+        return SegLoader(*load_segdb(config), config, devices, bool(references))
 
     @staticmethod
     def predictor(config, network, params, device, interval, source, args=None):

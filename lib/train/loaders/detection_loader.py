@@ -17,9 +17,13 @@ logger = logging.getLogger('dff')
 LABEL_NAMES = ['label', 'bbox_target', 'bbox_weight']
 
 
-def data_names(with_reference):
-    """Names of the training symbol's inputs: the frame baseline's, or DFF's with the reference frame."""
-    return ['data', 'data_ref', 'eq_flag', 'im_info', 'gt_boxes'] if with_reference else ['data', 'im_info', 'gt_boxes']
+# Images beside the labelled one, and what else comes with them: of the frame baseline, DFF and FGFA.
+REFERENCES = ((), ('data_ref',), ('data_bef', 'data_aft'))
+
+
+def data_names(references):
+    """Names of the training symbol's inputs with so many reference frames: 0, 1 (DFF) or 2 (FGFA)."""
+    return ['data', *REFERENCES[references], *['eq_flag'] * (references == 1), 'im_info', 'gt_boxes']
 
 
 def reference_frame_id(record, min_offset, max_offset, rng):
@@ -31,11 +35,26 @@ def reference_frame_id(record, min_offset, max_offset, rng):
             is kept inside the clip.
         rng: np.random.RandomState.
     """
-    offset = rng.randint(min_offset, max_offset + 1)
+    return _kept_inside(record, rng.randint(min_offset, max_offset + 1))
+
+
+def two_frame_ids(record, min_offset, max_offset, rng):
+    """Return the numbers of two reference frames, at different offsets (Zhu et al., arXiv 1703.10025, section 5.1).
+
+    Kept inside the clip, they may coincide.
+
+    Args:
+        record, min_offset, max_offset, rng: as of reference_frame_id; there are at least two offsets.
+    """
+    offsets = min_offset + rng.permutation(max_offset + 1 - min_offset)[:2]
+    return [_kept_inside(record, int(offset)) for offset in offsets]
+
+
+def _kept_inside(record, offset):
     return min(max(record.frame_id + offset, 0), record.clip_length - 1)
 
 
-def load_sample(record, cfg, rng, with_reference, scales=None):
+def load_sample(record, cfg, rng, references, scales=None):
     """Return network input and RPN targets of one record, a dict of float32 arrays.
 
     Each has a leading axis of 1: data [1, 3, H, W], im_info [1, 3] (height, width, scale) and
@@ -44,26 +63,33 @@ def load_sample(record, cfg, rng, with_reference, scales=None):
     Args:
         record: the Record of the frame.
         cfg: the settings.
-        rng: np.random.RandomState that the reference frame and the augmentation are drawn from.
-        with_reference: add data_ref [1, 3, H, W] and eq_flag [1], 1 where the frame is its own
-            reference (stills, and an offset of 0).
+        rng: np.random.RandomState that the reference frames and the augmentation are drawn from.
+        references: 1 adds data_ref [1, 3, H, W] and eq_flag [1], 1 where the frame is its own
+            reference (stills, and an offset of 0); 2 adds data_bef and data_aft, of a still itself.
         scales: one of SCALES; None: the first.
 
     Raises:
         DataError: an image cannot be read or has another size than its annotation says; names it.
     """
-    images, same = [_read(record.image, record)], True
-    if with_reference and record.pattern is not None:
-        frame_id = reference_frame_id(record, cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET, rng)
-        same = frame_id == record.frame_id
-        if not same:
-            images.append(_read(record.frame_path(frame_id), record))
+    frame_ids = _reference_ids(record, cfg.TRAIN, references, rng)
+    images = [_read(record.image, record)]
+    images += [_read(record.frame_path(number), record) for number in frame_ids if number != record.frame_id]
     images, boxes, info = _in_view(images, record, scales or cfg.SCALES[0], cfg, rng)
-    tensors = [to_tensor(image, cfg.network.PIXEL_MEANS) for image in images]
-    sample = {'data': tensors[0], 'im_info': info[None], 'gt_boxes': boxes[None]}
-    if with_reference:
-        sample.update(data_ref=tensors[-1], eq_flag=np.array([same], np.float32))
+    own, *others = [to_tensor(image, cfg.network.PIXEL_MEANS) for image in images]
+    sample = {'data': own, 'im_info': info[None], 'gt_boxes': boxes[None]}
+    for name, number in zip(REFERENCES[references], frame_ids):
+        sample[name] = own if number == record.frame_id else others.pop(0)
+    if references == 1:
+        sample['eq_flag'] = np.array([frame_ids[0] == record.frame_id], np.float32)
     return sample
+
+
+def _reference_ids(record, train, references, rng):
+    """Numbers of the reference frames of a record; of a still they are its own."""
+    if not references or record.pattern is None:
+        return [record.frame_id] * references
+    offsets = train.MIN_OFFSET, train.MAX_OFFSET
+    return two_frame_ids(record, *offsets, rng) if references == 2 else [reference_frame_id(record, *offsets, rng)]
 
 
 def _in_view(images, record, scales, cfg, rng):
@@ -114,8 +140,8 @@ def collate(samples, cfg, seeds):
         sample.update(
             assign_anchors(feature_size, sample['gt_boxes'][0], sample['im_info'][0], cfg,
                            np.random.RandomState(seed)))
-        for name in ('data', 'data_ref'):
-            if name in sample:
+        for name in sample:
+            if name.startswith('data'):
                 sample[name] = pad(sample[name], (1, 3, height, width), 0)
         sample['gt_boxes'] = pad(sample['gt_boxes'], (1, boxes, 5), -1)
     return {name: np.concatenate([s[name] for s in samples]) for name in samples[0]}
@@ -127,24 +153,24 @@ def padded_count(boxes):
 
 
 class DetectionLoader(TrainLoader):
-    """Batches for R-FCN or DFF R-FCN.
+    """Batches for R-FCN, DFF R-FCN or FGFA R-FCN.
 
     Args:
         roidb: [Record].
         cfg, num_devices, workers: see TrainLoader.
-        with_reference: add the inputs of DFF, see load_sample.
+        references: reference frames of each labelled one, see load_sample.
     """
 
-    def __init__(self, roidb, cfg, num_devices, with_reference, workers=2):
-        self.with_reference = with_reference
-        super().__init__(roidb, cfg, num_devices, data_names(with_reference), LABEL_NAMES, workers)
+    def __init__(self, roidb, cfg, num_devices, references, workers=2):
+        self.references = references
+        super().__init__(roidb, cfg, num_devices, data_names(references), LABEL_NAMES, workers)
 
     def make_device_batch(self, records, seeds):
         """See TrainLoader."""
         # One size for the batch of a device; seeds[0] itself draws the reference frame, too.
         scales = self.cfg.SCALES[zlib.crc32(b'scale %d' % seeds[0]) % len(self.cfg.SCALES)]
         samples = [
-            load_sample(record, self.cfg, np.random.RandomState(seed), self.with_reference, scales)
+            load_sample(record, self.cfg, np.random.RandomState(seed), self.references, scales)
             for record, seed in zip(records, seeds)
         ]
         return collate(samples, self.cfg, seeds)
@@ -181,6 +207,6 @@ class DetectionLoader(TrainLoader):
         shapes = {'data': (batch, 3) + tuple(size), 'im_info': (batch, 3), 'eq_flag': (batch,),
                   'gt_boxes': (batch, padded_count(max(len(record.boxes) for record in self.records)), 5),
                   'label': (batch, anchors * height * width)}
-        shapes['data_ref'] = shapes['data']
+        shapes.update(dict.fromkeys(REFERENCES[self.references], shapes['data']))
         shapes['bbox_target'] = shapes['bbox_weight'] = (batch, 4 * anchors, height, width)
         return {name: shapes[name] for name in self.data_names}, {name: shapes[name] for name in self.label_names}

@@ -44,11 +44,19 @@ class resnet_v1_fgfa_rfcn(Detector):
 
         data, of any shape, is handed through, as the original does.
         """
-        reach = cfg.TEST.KEY_FRAME_INTERVAL
-        images = mx.sym.Variable('data_cache')
+        reach, dims = cfg.TEST.KEY_FRAME_INTERVAL, cfg.network.DFF_FEAT_DIM
+        images, joined = mx.sym.Variable('data_cache'), mx.sym.Variable('feat_cache')
         middle = mx.sym.slice_axis(images, axis=0, begin=reach, end=reach + 1)
         flow = _flow(mx.sym.tile(middle, reps=(2 * reach + 1, 1, 1, 1)), images, cfg)
-        return self.group([mx.sym.Variable('data')] + self._detect(flow, mx.sym.full((1,), reach), cfg))
+        features, embeddings = (mx.sym.slice_axis(joined, axis=1, begin=begin, end=end)
+                                for begin, end in ((0, dims), (dims, None)))
+        found = self._detect(features, embeddings, flow, mx.sym.full((1,), reach), cfg)
+        return self.group([mx.sym.Variable('data')] + found)
+
+    def get_parts_symbol(self, cfg):
+        """Feature [1, DFF_FEAT_DIM, h, w] and embedding of a frame, data [1, 3, H, W]: what get_feat_symbol joins."""
+        feature = self.feature(mx.sym.Variable('data'), cfg)
+        return self.group([feature, self._embed(feature, cfg)])
 
     def get_flow_symbol(self, cfg):
         """Flow from a frame, data [1, 3, H, W], to another, data_ref: [1, 2, h, w], cells of the feature map."""
@@ -57,24 +65,22 @@ class resnet_v1_fgfa_rfcn(Detector):
     def get_window_symbol(self, cfg):
         """Detections of one frame of a window, whose flows are known.
 
-        feat_cache is [M, FGFA_FEAT_DIM, h, w], flow [M, 2, h, w], from the frame to all; centre [1]: which of
-        them the frame is.
+        feat_cache is [M, DFF_FEAT_DIM, h, w], embed_cache those of the embeddings, flow [M, 2, h, w], from the
+        frame to all; centre [1]: which of them the frame is.
         """
-        return self.group(self._detect(mx.sym.Variable('flow'), mx.sym.Variable('centre'), cfg))
+        names = 'feat_cache', 'embed_cache', 'flow', 'centre'
+        return self.group(self._detect(*(mx.sym.Variable(name) for name in names), cfg))
 
     def _embed(self, feature, cfg):
         dims = cfg.network.DFF_FEAT_DIM
         return embed(feature, dims // 2, cfg.network.FGFA_FEAT_DIM - dims)
 
-    def _detect(self, flow, centre, cfg):
-        """Test outputs of the frame `centre` [1] of the window feat_cache, with its `flow` to all of them."""
-        dims, frames = cfg.network.DFF_FEAT_DIM, 2 * cfg.TEST.KEY_FRAME_INTERVAL + 1
-        warped = flow_warp(mx.sym.Variable('feat_cache'), flow)
-        features = mx.sym.slice_axis(warped, axis=1, begin=0, end=dims)
-        embeddings = mx.sym.slice_axis(warped, axis=1, begin=dims, end=None)
-        # The frame's own embedding is compared as it is carried along its flow to itself.
-        query = mx.sym.take(embeddings, centre, axis=0)
-        return self.detect(aggregate(features, embeddings, query, frames), mx.sym.Variable('im_info'), cfg, 1)
+    def _detect(self, features, embeddings, flow, centre, cfg):
+        """Test outputs of the frame `centre` [1] of a window, with its `flow` to all frames of it."""
+        # The frame's own embedding is compared as it is carried along its flow to itself, which need not be 0.
+        query = flow_warp(*(mx.sym.take(value, centre, axis=0) for value in (embeddings, flow)), name='warping_query')
+        joined = aggregate(features, embeddings, query, 2 * cfg.TEST.KEY_FRAME_INTERVAL + 1, flow)
+        return self.detect(joined, mx.sym.Variable('im_info'), cfg, 1)
 
 
 def _first(value, parts):

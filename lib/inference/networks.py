@@ -23,6 +23,9 @@ Key = namedtuple('Key', 'tensor feature')
 Head = namedtuple('Head', 'symbols inputs input_shapes to_host')
 
 
+CACHES = 'feat_cache', 'embed_cache'     # inputs that hold what is kept of each frame of a window
+
+
 class Binder:
     """Binds networks to a device with their parameters.
 
@@ -185,28 +188,31 @@ class WindowNetworks:
         shapes = head.input_shapes(*largest_input(input_format(cfg)))
         self._frames, self._head = [None] * (2 * reach + 1), head
         outputs = head.symbols(instance.head_outputs(symbols['window']))
-        feature = symbols['feature'].infer_shape(data=shapes['data'])[1][0]
+        kept = symbols['feature'].infer_shape(data=shapes['data'])[1]
         self.pools = {
             'feature': binder.pool(symbols['feature'], shapes),
             'flow': binder.pool(symbols['flow'], {'data': shapes['data'], 'data_ref': shapes['data']}),
-            'window': binder.pool(mx.sym.Group(outputs), dict(shapes, **self._shapes(feature)))}
+            'window': binder.pool(mx.sym.Group(outputs), dict(shapes, **self._shapes(*kept)))}
         self._executor = None
 
-    def _shapes(self, feature):
+    def _shapes(self, feature, embedding):
         places = len(self._frames)
-        return {'feat_cache': (places,) + feature[1:], 'flow': (places, 2) + feature[2:], 'centre': (1,)}
+        return {'feat_cache': (places,) + feature[1:], 'embed_cache': (places,) + embedding[1:],
+                'flow': (places, 2) + feature[2:], 'centre': (1,)}
 
     def put(self, place, frame):
         """See dff.networks.Windowed."""
-        feature = self.pools['feature'].forward({'data': frame.tensor}).outputs[0]
+        kept = self.pools['feature'].forward({'data': frame.tensor}).outputs
         own = {name: value.shape for name, value in self._inputs(frame).items()}
-        self._executor = self.pools['window'].get(dict(own, **self._shapes(feature.shape)))
-        feature.copyto(self._at('feat_cache', place))
+        self._executor = self.pools['window'].get(dict(own, **self._shapes(*(value.shape for value in kept))))
+        for name, value in zip(CACHES, kept):
+            value.copyto(self._at(name, place))
         self._frames[place] = frame
 
     def repeat(self, place, source):
         """See dff.networks.Windowed."""
-        self._at('feat_cache', source).copyto(self._at('feat_cache', place))
+        for name in CACHES:
+            self._at(name, source).copyto(self._at(name, place))
         self._frames[place] = self._frames[source]
 
     def join(self, place):

@@ -1,9 +1,12 @@
 """Features of several frames joined into one (Flow-Guided Feature Aggregation, arXiv 1703.10025).
 
-The frames' features are already carried to the place of one frame, along the flow. At each place every frame counts
-by how much its embedding looks like the query, the embedding of the frame that the result is for.
+The frames' features are carried to one frame, along the flow. At each place every frame counts by how much its
+embedding looks like the query, the embedding of the frame that the result is for.
 """
 import mxnet as mx
+
+from lib.operator_cxx import loader
+from lib.symbols.operators import differentiable, flow_warp
 
 
 def embed(feature, hidden, embedding_dim):
@@ -55,7 +58,7 @@ def frame_weights(cosine, frames):
     return mx.sym.softmax(mx.sym.Reshape(cosine, shape=(-4, frames, -1, -2)), axis=0, name='frame_weights')
 
 
-def aggregate(features, embeddings, query, frames):
+def aggregate(features, embeddings, query, frames, flow=None):
     """Return the frames' features joined: the sum of them, times `frame_weights` (eq. 2 of FGFA).
 
     Args:
@@ -63,10 +66,18 @@ def aggregate(features, embeddings, query, frames):
         embeddings: [M * N, E, h, w], of `features` or carried along with them.
         query: [N, E, h, w], the embeddings that the frames' are compared with.
         frames: M.
+        flow: [M * N, 2, h, w] in pixels of this map, x first: features and embeddings are carried along it
+            before (see flow_warp); None: they are already.
 
     Returns:
         [N, C, h, w]
     """
+    if loader.load():
+        inputs = [differentiable(symbol) for symbol in (features, embeddings, query, flow) if symbol is not None]
+        return mx.sym.DFFAggregate(*inputs, frames=frames, has_flow=int(flow is not None), name='aggregated')
+    if flow is not None:
+        features, embeddings = (flow_warp(maps, flow, name=name) for maps, name in (
+            (features, 'warping_feat'), (embeddings, 'warping_embed')))
     weights = frame_weights(cosines(embeddings, query, frames), frames)
     features = mx.sym.Reshape(features, shape=(-4, frames, -1, -2))
     return mx.sym.sum(mx.sym.broadcast_mul(features, weights), axis=0, name='aggregated')

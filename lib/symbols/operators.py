@@ -1,4 +1,5 @@
-"""The operators that DFF adds to a network, each in one place: which implementation runs is decided here.
+"""The operators that DFF adds to a network, each in one place: which implementation runs is decided here (of the
+aggregation of frames in lib/symbols/aggregation.py).
 
 The native ones (lib/operator_cxx) where they are built and fit, else MXNet's own with the same results.
 """
@@ -8,7 +9,7 @@ from lib.operator_cxx import loader
 from lib.symbols.arithmetic import rank, smooth_l1
 
 
-def _differentiable(symbol):
+def differentiable(symbol):
     """`symbol` as the input of a native operator.
 
     MXNet does not tell a native operator whether to write or to add its gradient, so it always writes. That is wrong
@@ -34,7 +35,7 @@ def flow_warp(feature, flow, scale=None, name='warping_feat', shared=False):
         [N, C, h, w]
     """
     if loader.load():
-        inputs = [_differentiable(symbol) for symbol in (feature, flow, scale) if symbol is not None]
+        inputs = [differentiable(symbol) for symbol in (feature, flow, scale) if symbol is not None]
         return mx.sym.DFFFlowWarp(*inputs, has_scale=int(scale is not None), name=name)
     if shared:
         feature = mx.sym.broadcast_like(feature, flow, lhs_axes=(0,), rhs_axes=(0,), name='feature_tile')
@@ -58,7 +59,7 @@ def correlation(current, reference, max_displacement, name='corr'):
         current(y, x) * reference(y + dy, x + dx), 0 outside the map; dy, then dx, from -D to D.
     """
     if loader.load():
-        return mx.sym.DFFCorrelation(_differentiable(current), _differentiable(reference),
+        return mx.sym.DFFCorrelation(differentiable(current), differentiable(reference),
                                      max_displacement=max_displacement, name=name)
     return mx.sym.Correlation(current, reference, kernel_size=1, max_displacement=max_displacement,
                               stride1=1, stride2=1, pad_size=max_displacement, is_multiply=True,
@@ -82,7 +83,7 @@ def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size
     """
     settings = dict(spatial_scale=spatial_scale, output_dim=output_dim, pooled_size=pooled_size, group_size=group_size)
     if loader.load():
-        return mx.sym.DFFPSROIPooling(_differentiable(data), _differentiable(rois), name=name, **settings)
+        return mx.sym.DFFPSROIPooling(differentiable(data), differentiable(rois), name=name, **settings)
     return mx.sym.contrib.PSROIPooling(data, rois, name=name, **settings)
 
 

@@ -4,8 +4,6 @@ Those who run networks, export them or measure them ask here, and know no layer'
 """
 import contextlib
 
-import mxnet as mx
-
 from lib.symbols.warp import cell_flow, mismatch
 
 
@@ -25,8 +23,7 @@ def layer_outputs(symbol, layers):
 
 class NetworkOutputs:
     """Mixin of the network classes, which have get_test_symbol(cfg); or get_key_test_symbol(cfg) and
-    get_cur_test_symbol(cfg); or get_feat_symbol(cfg), get_flow_symbol(cfg), get_window_symbol(cfg) and
-    get_aggregation_symbol(cfg), which is the latter two in one.
+    get_cur_test_symbol(cfg); or get_parts_symbol(cfg), get_flow_symbol(cfg) and get_window_symbol(cfg).
     """
 
     # Layers whose outputs are classes or anchors: another class list changes their shapes, and no
@@ -44,7 +41,7 @@ class NetworkOutputs:
     @property
     def aggregates(self):
         """Whether the features of a window of frames are joined for the one in its middle, as in FGFA."""
-        return hasattr(self, 'get_aggregation_symbol')
+        return hasattr(self, 'get_window_symbol')
 
     def test_networks(self, cfg):
         """Return {'frame': symbol}, or {'key': symbol, 'current': symbol} where the network propagates.
@@ -52,8 +49,8 @@ class NetworkOutputs:
         Where it aggregates: {'feature': symbol of a frame, 'flow': of two, 'window': of all}.
         """
         if self.aggregates:
-            feature = mx.sym.Group(own_outputs(self.get_feat_symbol(cfg)))
-            return {'feature': feature, 'flow': self.get_flow_symbol(cfg), 'window': self.get_window_symbol(cfg)}
+            return {'feature': self.get_parts_symbol(cfg), 'flow': self.get_flow_symbol(cfg),
+                    'window': self.get_window_symbol(cfg)}
         if self.propagates:
             return {'key': self.get_key_test_symbol(cfg), 'current': self.get_cur_test_symbol(cfg)}
         return {'frame': self.get_test_symbol(cfg)}

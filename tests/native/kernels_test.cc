@@ -140,6 +140,12 @@ int main(int count, char** arguments) {
   DFF_KERNEL(dff_warp_backward);
   DFF_KERNEL(dff_correlation_forward);
   DFF_KERNEL(dff_correlation_backward);
+  DFF_KERNEL(dff_aggregate_compare);
+  DFF_KERNEL(dff_aggregate_weights);
+  DFF_KERNEL(dff_aggregate_forward);
+  DFF_KERNEL(dff_aggregate_feature_gradient);
+  DFF_KERNEL(dff_aggregate_cosine_gradient);
+  DFF_KERNEL(dff_aggregate_embedding_gradient);
   DFF_KERNEL(dff_psroi_forward);
   DFF_KERNEL(dff_psroi_backward);
   DFF_KERNEL(dff_decode_anchors);
@@ -157,6 +163,7 @@ int main(int count, char** arguments) {
   for (int round = 0; round < rounds; ++round) {
     test_warp();
     test_correlation();
+    test_aggregation();
     test_psroi();
     test_proposal();
     test_targets();

@@ -3,6 +3,9 @@
 #include <math.h>
 
 #include "random_inputs.h"
+#include "aggregation/cpu.h"
+#include "aggregation/gpu.h"
+#include "aggregation/kernels.cu"
 #include "class_map/cpu.h"
 #include "class_map/gpu.h"
 #include "class_map/kernels.cu"
@@ -81,6 +84,36 @@ void test_correlation() {
   correlation_backward_gpu(GpuQueue(nullptr), s, grad.data(), current.data(), reference.data(), gpu_gc.data(), gpu_gr.data());
   expect_equal("correlation, gradient of the current map, GPU", gc, gpu_gc, 1e-4f);
   expect_equal("correlation, gradient of the reference, GPU", gr, gpu_gr, 1e-4f);
+}
+
+void test_aggregation() {
+  const AggregateShape s = {pick(1, 5), pick(1, 3), pick(1, 20), pick(1, 20), pick(1, 9), pick(1, 20)};
+  const size_t plane = s.height * s.width, maps = plane * s.maps(), images = plane * s.images;
+  const bool flows = pick(0, 1) == 1;
+  const Floats feature = numbers(maps * s.channels, -1, 1), embedding = numbers(maps * s.embedding, -1, 1);
+  const Floats query = numbers(images * s.embedding, -1, 1), grad = numbers(images * s.channels, -1, 1);
+  const Floats flow = numbers(maps * 2, -5, 5);
+  const AggregateInputs in = {feature.data(), embedding.data(), query.data(), flows ? flow.data() : nullptr};
+  Floats out(grad.size(), 7), gpu_out(grad.size(), 7), workspace(aggregate_workspace(s) / sizeof(float));
+  aggregate_forward_cpu(s, in, out.data());
+  aggregate_forward_gpu(GpuQueue(nullptr), s, in, workspace.data(), gpu_out.data());
+  expect_equal("aggregation, GPU", out, gpu_out, 1e-5f);
+  Floats found[2][4];
+  for (int gpu = 0; gpu < 2; ++gpu) {
+    Floats* to = found[gpu];
+    to[0].assign(feature.size(), 7), to[1].assign(embedding.size(), 7), to[2].assign(query.size(), 7);
+    to[3].assign(flows ? flow.size() : 0, 7);
+    const AggregateGradients grads = {to[0].data(), to[1].data(), to[2].data(), flows ? to[3].data() : nullptr};
+    if (gpu) {
+      aggregate_backward_gpu(GpuQueue(nullptr), s, grad.data(), in, workspace.data(), grads);
+    } else {
+      aggregate_backward_cpu(s, grad.data(), in, grads);
+    }
+  }
+  const char* const names[] = {"feature", "embedding", "query", "flow"};
+  for (int k = 0; k < 4; ++k) {
+    expect_equal((std::string("aggregation, gradient, GPU: ") + names[k]).c_str(), found[0][k], found[1][k], 1e-4f);
+  }
 }
 
 void test_psroi() {

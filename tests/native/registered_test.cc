@@ -42,6 +42,9 @@ std::map<std::string, Sample> samples() {
   all["DFFFlowWarp"] = {{{"has_scale", text(n - 1)}}, {{1, c, h, w}, {n, 2, h, w}}};
   if (n > 1) all["DFFFlowWarp"].shapes.push_back({n, c, h, w});
   all["DFFCorrelation"] = {{{"max_displacement", text(d)}}, {{n, c, h, w}, {n, c, h, w}}};
+  all["DFFAggregate"] = {{{"frames", text(d + 1)}, {"has_flow", text(n - 1)}},
+                         {{(d + 1) * r, c, h, w}, {(d + 1) * r, filters, h, w}, {r, filters, h, w}}};
+  if (n > 1) all["DFFAggregate"].shapes.push_back({(d + 1) * r, 2, h, w});
   all["DFFPSROIPooling"] = {{{"spatial_scale", "0.0625"}, {"output_dim", text(filters)},
                              {"pooled_size", text(r)}, {"group_size", text(group)}},
                             {{n, filters * group * group, h, w}, {r, 5}}};

@@ -29,6 +29,7 @@ TARGETS = dict(
 VALID = {
     'DFFFlowWarp': (dict(has_scale=0), [(1, 3, 4, 5), (1, 2, 4, 5)]),
     'DFFCorrelation': (dict(max_displacement=1), [(1, 3, 4, 5), (1, 3, 4, 5)]),
+    'DFFAggregate': (dict(frames=2, has_flow=1), [(4, 3, 4, 5), (4, 6, 4, 5), (2, 6, 4, 5), (4, 2, 4, 5)]),
     'DFFPSROIPooling': (PSROI, [(1, 245, 4, 5), (2, 5)]),
     'DFFProposal': (PROPOSAL, [(1, 18, 4, 5), (1, 36, 4, 5), (1, 3)]),
     'DFFRCNNTargets': (TARGETS, [(6, 5), (1, 2, 5)]),
@@ -114,6 +115,9 @@ def test_the_number_of_inputs_is_checked(operator):
         ('DFFWinograd', dict(num_filter=2**32 - 1), 'expected an integer from 1 to 65536'),
         ('DFFDeconvolution', dict(num_filter=2**32 + 4), 'expected an integer from 1 to 65536'),
         ('DFFFlowWarp', dict(has_scale=7), 'from 0 to 1'),
+        ('DFFAggregate', dict(has_flow=2), 'from 0 to 1'),
+        ('DFFAggregate', dict(frames=0), 'expected an integer from 1 to 4096'),
+        ('DFFAggregate', dict(frames=3), 'whose maps are not 3 frames of as many images'),
         ('DFFHardExamples', dict(images=2**31), 'expected an integer from 1 to'),
         ('DFFImagePair', dict(factor='1e39'), 'attribute factor'),
     ],

@@ -3,6 +3,7 @@
 #include <exception>
 #include <string>
 
+#include "../aggregation/gpu.h"
 #include "../class_map/gpu.h"
 #include "../correlation/gpu.h"
 #include "../flow_warp/gpu.h"
@@ -51,6 +52,20 @@ const char* dff_gpu_correlation_backward(void* stream, const dff::CorrelationSha
                                          const float* reference, float* grad_current, float* grad_reference) {
   return message_of([=] {
     correlation_backward_gpu(dff::GpuQueue(stream), *shape, grad_out, current, reference, grad_current, grad_reference);
+  });
+}
+
+const char* dff_gpu_aggregate_forward(void* stream, const dff::AggregateShape* shape, const float* feature, const float* embedding,
+                                      const float* query, const float* flow, void* workspace, float* out) {
+  return message_of([=] { aggregate_forward_gpu(dff::GpuQueue(stream), *shape, {feature, embedding, query, flow}, workspace, out); });
+}
+
+const char* dff_gpu_aggregate_backward(void* stream, const dff::AggregateShape* shape, const float* grad_out, const float* feature,
+                                       const float* embedding, const float* query, const float* flow, void* workspace,
+                                       float* grad_feature, float* grad_embedding, float* grad_query, float* grad_flow) {
+  return message_of([=] {
+    aggregate_backward_gpu(dff::GpuQueue(stream), *shape, grad_out, {feature, embedding, query, flow}, workspace,
+                           {grad_feature, grad_embedding, grad_query, grad_flow});
   });
 }
 

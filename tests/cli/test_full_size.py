@@ -21,7 +21,7 @@ from lib.symbols.flow_networks.flownet import ENCODER
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.paths import resolve
 
-CFG = 'experiments/dff_rfcn/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'
+CFG = 'experiments/%s/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'
 OBJECT = ('<object><name>n02958343</name>'
           '<bndbox><xmin>%d</xmin><ymin>%d</ymin><xmax>%d</xmax><ymax>%d</ymax></bndbox></object>')
 
@@ -59,7 +59,7 @@ def write_data(folder):
 def write_weights(folder):
     """resnet_v1_101-0000.params and flownet-0000.params with first values; the heads are left to training."""
     config = detection_defaults()
-    update_from_file(config, resolve(CFG))
+    update_from_file(config, resolve(CFG % 'dff_rfcn'))
     instance = get_symbol_instance(config)
     instance.get_train_symbol(config)
     shapes = {'data': (1, 3, 64, 64), 'data_ref': (1, 3, 64, 64), 'eq_flag': (1,), 'im_info': (1, 3),
@@ -77,24 +77,26 @@ def write_weights(folder):
 
 @pytest.mark.slow
 @pytest.mark.skipif(memory_gb() < 10, reason='training ResNet-101 at 562x1000 wants 6 GB of memory')
-def test_the_shipped_configuration_trains_and_tests_at_full_size(root, tmp_path):
+@pytest.mark.parametrize('task, frozen, key_frames', [('dff_rfcn', '33 of 370', 1), ('fgfa_rfcn', '222 of 374', 3)])
+def test_the_shipped_configuration_trains_and_tests_at_full_size(root, tmp_path, task, frozen, key_frames):
+    cfg = CFG % task
     write_data(tmp_path / 'ILSVRC2015')
     write_weights(tmp_path)
     process = subprocess.run(
-        [sys.executable, str(root / 'experiments/dff_rfcn/dff_rfcn_end2end_train_test.py'),
-         '--cfg', CFG, '--gpus', 'cpu', '--frequent', '1', '--set',
+        [sys.executable, str(root / 'experiments' / task / ('%s_end2end_train_test.py' % task)),
+         '--cfg', cfg, '--gpus', 'cpu', '--frequent', '1', '--set',
          'dataset.root_path=%s' % tmp_path, 'dataset.dataset_path=%s' % (tmp_path / 'ILSVRC2015'),
          'output_path=%s' % (tmp_path / 'output'), 'network.pretrained=%s' % (tmp_path / 'resnet_v1_101'),
          'network.pretrained_flow=%s' % (tmp_path / 'flownet'), 'TRAIN.FLIP=false', 'TRAIN.end_epoch=1',
          'TEST.test_epoch=1'],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert process.returncode == 0, process.stderr[-3000:]
-    assert '33 of 370 parameters are frozen' in process.stdout
+    assert frozen + ' parameters are frozen' in process.stdout
     losses = [line for line in process.stdout.splitlines() if line.startswith('epoch 1 batch')]
     assert len(losses) == 2 and 'nan' not in ''.join(losses)
     assert 'Mean AP@0.5 = ' in process.stdout
-    folder = tmp_path / 'output' / os.path.basename(CFG)[:-len('.yaml')] / 'DET_train_30classes_VID_train_15frames'
-    params = mx.nd.load(str(folder / 'dff_rfcn_vid-0001.params'))
+    folder = tmp_path / 'output' / os.path.basename(cfg)[:-len('.yaml')] / 'DET_train_30classes_VID_train_15frames'
+    params = mx.nd.load(str(folder / ('%s_vid-0001.params' % task)))
     assert params['arg:rfcn_bbox_weight_test'].shape == (392, 512, 1, 1)
     results = json.loads(next((tmp_path / 'output').rglob('results.json')).read_text())
-    assert results['frames'] == 3 and results['key_frames'] == 1
+    assert results['frames'] == 3 and results['key_frames'] == key_frames

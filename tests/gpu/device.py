@@ -39,6 +39,10 @@ class CorrelationShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('images', 'channels', 'height', 'width', 'displacement')]
 
 
+class AggregateShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('frames', 'images', 'channels', 'embedding', 'height', 'width')]
+
+
 class ImagePairShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('images', 'references', 'channels', 'height',
                                                   'width')] + [('factor', ctypes.c_float)]
@@ -93,6 +97,26 @@ class Device:
             out = [cupy.full(array.shape, 7, np.float32) for array in (current, reference)]
         self._call('dff_gpu_correlation_backward', CorrelationShape(*current.shape, displacement), grad_out, current,
                    reference, *out)
+        return out
+
+    @staticmethod
+    def _aggregate_shape(feature, embedding, query):
+        images = len(query)
+        shape = AggregateShape(len(feature) // images, images, feature.shape[1], *embedding.shape[1:])
+        return shape, cupy.empty(feature.shape[2] * feature.shape[3] * (4 * len(feature) + images), np.float32)
+
+    def aggregate(self, feature, embedding, query, flow=None):
+        shape, workspace = self._aggregate_shape(feature, embedding, query)
+        out = cupy.empty((len(query),) + feature.shape[1:], np.float32)
+        self._call('dff_gpu_aggregate_forward', shape, feature, embedding, query, flow, workspace, out)
+        return out
+
+    def aggregate_gradients(self, grad_out, feature, embedding, query, flow=None):
+        """[grad_feature, grad_embedding, grad_query, grad_flow or None]"""
+        shape, workspace = self._aggregate_shape(feature, embedding, query)
+        out = [None if array is None else cupy.full(array.shape, 7, np.float32)
+               for array in (feature, embedding, query, flow)]
+        self._call('dff_gpu_aggregate_backward', shape, grad_out, feature, embedding, query, flow, workspace, *out)
         return out
 
     @staticmethod

@@ -10,6 +10,7 @@ from lib.boxes.anchors import base_anchors
 from lib.boxes.transform import bbox_overlaps, bbox_transform
 from lib.operator_cxx import loader
 from tests.helpers import native_oracles as oracles
+from tests.helpers.aggregation import joined
 
 cupy = pytest.importorskip('cupy', reason='CuPy is not installed: the CUDA kernels are not run')
 try:
@@ -83,6 +84,35 @@ def test_correlation_gradients():
         gradient = cupy.asnumpy(gradient)
         assert_close(np.array([gradient[place] for place in places]),
                      oracles.central_difference(loss, inputs[number], places), 1e-4)
+
+
+def aggregation_inputs(rng, frames, images, channels, embedding, *size):
+    whole = rng.randint(-2, 2, (frames * images, 2) + size)
+    shapes = (frames * images, channels), (frames * images, embedding), (images, embedding)
+    return [rng.randn(*shape, *size) for shape in shapes] + [whole + rng.uniform(0.1, 0.9, whole.shape)]
+
+
+@pytest.mark.parametrize('flow', [True, False])
+@pytest.mark.parametrize('size', [(19, 1, 1024, 2048, 36, 63), (2, 3, 11, 5, 6, 9)])
+def test_aggregation(size, flow):
+    inputs = aggregation_inputs(np.random.RandomState(0), *size)[:4 if flow else 3]
+    assert_close(device.aggregate(*on_device(*inputs)), joined(*inputs[:3], size[0], *inputs[3:])[0], 1e-5)
+
+
+@pytest.mark.parametrize('flow', [True, False])
+def test_aggregation_gradients(flow):
+    rng = np.random.RandomState(1)
+    inputs, grad = aggregation_inputs(rng, 3, 2, 11, 9, 6, 9)[:4 if flow else 3], rng.randn(2, 11, 6, 9)
+    gradients = device.aggregate_gradients(*on_device(grad, *inputs))
+    for number, value in enumerate(inputs):
+        places = [tuple(rng.randint(0, n) for n in value.shape) for _ in range(40)]
+
+        def loss(moved, number=number):
+            given = [moved if k == number else other for k, other in enumerate(inputs)]
+            return (joined(*given[:3], 3, *given[3:])[0] * grad).sum()
+        gradient = cupy.asnumpy(gradients[number])
+        assert_close(np.array([gradient[place] for place in places]),
+                     oracles.central_difference(loss, value, places), 1e-4)
 
 
 def test_warp_of_flow_that_is_not_finite():

@@ -11,9 +11,10 @@ import numpy as np
 import yaml
 
 import dff_rfcn.symbols  # noqa: F401  (registers)
+import fgfa_rfcn.symbols  # noqa: F401
 import rfcn.symbols  # noqa: F401
 from lib.apps import demo
-from lib.config.defaults import detection_defaults
+from lib.config.defaults import detection_defaults, fgfa_defaults
 from lib.dataset.toy import toy_generator
 from lib.engine.checkpoint import fold_bbox_normalisation, save_checkpoint
 from lib.symbols.registry import get_symbol_instance
@@ -24,16 +25,22 @@ from lib.utils import cli
 SETTINGS = {'network.depth': 18, 'network.width': 0.125, 'network.flow_width': 0.125, 'network.DFF_FEAT_DIM': 32,
             'SCALES': [64, 96], 'dataset.NUM_CLASSES': 4, 'TEST.RPN_PRE_NMS_TOP_N': 100, 'TEST.RPN_POST_NMS_TOP_N': 20,
             'TEST.KEY_FRAME_INTERVAL': 3}
+SYMBOLS = {'rfcn': 'resnet_v1_rfcn', 'dff_rfcn': 'resnet_v1_flownet_rfcn', 'fgfa_rfcn': 'resnet_v1_fgfa_rfcn'}
 
 
 def tiny_config(task, **changes):
     """Settings of `task` for a tiny network; changes: SECTION__key=value."""
-    cfg = detection_defaults()
-    values = dict(SETTINGS, symbol='resnet_v1_flownet_rfcn' if task == 'dff_rfcn' else 'resnet_v1_rfcn')
+    cfg = detection_defaults() if task != 'fgfa_rfcn' else fgfa_defaults()
+    values = dict(own_settings(task), symbol=SYMBOLS[task])
     values.update({name.replace('__', '.'): value for name, value in changes.items()})
     values['SCALES'] = [tuple(values['SCALES'])]
     set_values(cfg, values)
     return cfg
+
+
+def own_settings(task):
+    """SETTINGS, with those that only `task` has."""
+    return dict(SETTINGS, **{'network.FGFA_FEAT_DIM': 48} if task == 'fgfa_rfcn' else {})
 
 
 def fresh_task(name):
@@ -63,13 +70,19 @@ def set_values(cfg, values):
 
 def tiny_params(cfg, seed=0):
     """(arg_params, aux_params) that make lively detections in both tasks' networks of this size."""
-    cfg = tiny_config('dff_rfcn', network__DFF_FEAT_DIM=cfg.network.DFF_FEAT_DIM,
-                      dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES, CLASS_AGNOSTIC=cfg.CLASS_AGNOSTIC)
+    own, cfg = cfg, tiny_config('dff_rfcn', network__DFF_FEAT_DIM=cfg.network.DFF_FEAT_DIM,
+                                dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES, CLASS_AGNOSTIC=cfg.CLASS_AGNOSTIC)
     instance = get_symbol_instance(cfg)
     instance.get_batch_test_symbol(cfg)
     height, width = cfg.SCALES[0]
     inputs = {'data_key': (1, 3, height, width), 'data_other': (2, 3, height, width), 'im_info': (3, 3)}
     instance.infer_shape(inputs)
+    shapes = dict(instance.arg_shape_dict)
+    if 'FGFA_FEAT_DIM' in own.network:
+        aggregating = get_symbol_instance(own)
+        aggregating.get_parts_symbol(own)
+        aggregating.infer_shape({'data': inputs['data_key']})
+        shapes.update(aggregating.arg_shape_dict, **inputs)
     random = np.random.RandomState(seed)
 
     def value(name, shape):
@@ -82,7 +95,7 @@ def tiny_params(cfg, seed=0):
                 'rfcn_cls_weight': 2.0}.get(name, 1.0)
         return gain * np.sqrt(2.0 / np.prod(shape[1:])) * random.standard_normal(shape)
     return tuple({name: mx.nd.array(value(name, shape)) for name, shape in sorted(shapes.items()) if name not in inputs}
-                 for shapes in (instance.arg_shape_dict, instance.aux_shape_dict))
+                 for shapes in (shapes, instance.aux_shape_dict))
 
 
 def write_experiment(folder, task, clips=3, length=5, **changes):
@@ -96,7 +109,7 @@ def write_experiment(folder, task, clips=3, length=5, **changes):
                                toy_generator.Size(train_clips=0, stills=0, val_clips=clips, val_length=length),
                                workers=1)
     cfg = tiny_config(task, dataset__NUM_CLASSES=6, **changes)
-    values = dict(SETTINGS, symbol=cfg.symbol, output_path=str(folder / 'output'))
+    values = dict(own_settings(task), symbol=cfg.symbol, output_path=str(folder / 'output'))
     values.update({'dataset.dataset': 'ToyVID', 'dataset.dataset_path': str(data), 'dataset.root_path': str(folder),
                    'dataset.NUM_CLASSES': 6, 'dataset.image_set': 'VID_train_15frames',
                    'dataset.test_image_set': 'VID_val_videos', 'TRAIN.model_prefix': 'tiny',

@@ -11,7 +11,7 @@ import numpy as np
 
 from dff.frames import largest_input
 from lib.boxes.transform import target_normalisation
-from lib.config.config import update_from_file, update_from_settings
+from lib.config.config import update_from_settings
 from lib.engine.checkpoint import file_name, fold_bbox_normalisation, save_checkpoint
 from lib.inference.key_frames import input_format
 from lib.symbols.initialise import LAST_LAYERS
@@ -40,11 +40,12 @@ class Job:
         changed = [text.partition('=')[2].strip() for text in settings if text.startswith('symbol=')]
         self.task = task_of(cfg, changed[-1] if changed else None)
         self.config = self.task.new_config()
-        update_from_file(self.config, cfg)
+        self.task.merge_file(self.config, cfg)
         update_from_settings(self.config, settings)
         if gpus is not None:
             self.config.gpus = gpus
         self.instance = get_symbol_instance(self.config)
+        self.instance.require_no_window('the benchmark')
         self.interval = (interval or self.config.TEST.KEY_FRAME_INTERVAL) if self.instance.propagates else 1
         self.given['interval'] = self.interval
 

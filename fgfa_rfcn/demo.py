@@ -1,4 +1,4 @@
-"""Flow-Guided Feature Aggregation with R-FCN: boxes drawn into a folder of frames or a video. python fgfa_rfcn/demo.py --help"""
+"""FGFA R-FCN: boxes drawn into a folder of frames or a video. python fgfa_rfcn/demo.py --help"""
 import os
 import sys
 

@@ -11,9 +11,10 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-from lib.config.config import load_yaml, update_from_file, update_from_settings  # noqa: E402
+from lib.config.config import (  # noqa: E402
+    detection_defaults_for, load_yaml, update_from_file, update_from_settings)
 from lib.utils.paths import resolve  # noqa: E402
-from lib.config.defaults import detection_defaults, segmentation_defaults  # noqa: E402
+from lib.config.defaults import segmentation_defaults  # noqa: E402
 from lib.dataset.check.check import check  # noqa: E402
 from lib.dataset.check.check_seg import check_segmentation  # noqa: E402
 from lib.dataset.registry import DATASETS  # noqa: E402
@@ -64,7 +65,7 @@ def main():
         [s for group in args.settings for s in group],
     )
     segmentation = is_segmentation(path, settings)
-    cfg = segmentation_defaults() if segmentation else detection_defaults()
+    cfg = segmentation_defaults() if segmentation else detection_defaults_for(path)
     update_from_file(cfg, path)
     update_from_settings(cfg, settings)
     report = (check_segmentation if segmentation else check)(cfg, args.limit, args.decode)

@@ -26,7 +26,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-from lib.config.config import update_from_file  # noqa: E402
+from lib.config.config import detection_defaults_for, update_from_file  # noqa: E402
 from lib.config.defaults import detection_defaults  # noqa: E402
 from lib.dataset.formats.classes import load_classes  # noqa: E402
 from lib.evaluation.coco_eval import coco_ap  # noqa: E402
@@ -122,7 +122,7 @@ def _numbers(text):
 
 def load_settings(args):
     """The settings that the command line names, else the defaults. Raises ConfigError."""
-    cfg = detection_defaults()
+    cfg = detection_defaults() if args.cfg is None else detection_defaults_for(args.cfg)
     if args.cfg is not None:
         update_from_file(cfg, args.cfg)
     return cfg

@@ -13,7 +13,7 @@ from lib.apps.demo import load_model
 from lib.boxes.frame_detections import frame_detections
 from lib.boxes.seq_nms import select
 from lib.config.checks import validate
-from lib.config.config import merge, update_from_file
+from lib.config.config import merge
 from lib.engine.devices import contexts
 from lib.inference.exported import exported_settings, is_exported
 from lib.inference.key_frames import require_one_pass
@@ -40,6 +40,7 @@ def open_mxnet(model, cfg=None, epoch=0, device=None):
     # All that a caller may ask for later: frames between key frames, and the flow.
     config.TEST.update(PRECISION='float32', TRACK=task.recognises == 'detection')
     network, params, name = load_model(task, model, epoch)
+    network.require_no_window('dff.load')
     wanted = config.gpus.split(',') if device is None else [device] if isinstance(device, (int, str)) else device
     # What it reports is in `engine`.
     context = contexts(str(wanted[0]), lambda line: None)[0]
@@ -87,7 +88,7 @@ def _trained_task(cfg):
         raise ConfigError('a checkpoint needs its settings: name the YAML file with cfg (--cfg)')
     path = cfg if os.path.exists(cfg) else resolve(cfg)
     task = _copy(task_of(path))
-    update_from_file(task.config, path)
+    task.update_config(path)
     return task, task.config
 
 

@@ -6,6 +6,7 @@ import yaml
 
 from dff.errors import ConfigError, shown
 from lib.config.checks import validate
+from lib.config.defaults import detection_defaults, fgfa_defaults
 from lib.config.plugins import load_plugins
 from lib.config.without_effect import report_without_effect
 
@@ -48,6 +49,22 @@ def load_yaml(path):
         found = 'nothing' if tree is None else type(tree).__name__
         raise ConfigError('%s: expected `key: value` lines, found %s' % (path, found))
     return tree
+
+
+def detection_defaults_for(path):
+    """Return the default settings of the detection task that a YAML file is for: of FGFA where it needs them.
+
+    Raises ConfigError where the file cannot be read.
+    """
+    tree = load_yaml(path)
+    fgfa = knows(fgfa_defaults(), tree) and not knows(detection_defaults(), tree)
+    return fgfa_defaults() if fgfa else detection_defaults()
+
+
+def knows(config, tree):
+    """Return whether `config`, settings, has all keys of `tree`, nested dicts."""
+    return all(key in config and (not isinstance(value, dict) or not isinstance(config[key], dict)
+                                  or knows(config[key], value)) for key, value in tree.items())
 
 
 def update_from_file(config, path):

@@ -45,8 +45,9 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         source: what messages call the parameters, and what model.json keeps of their origin.
         compact: weights as 8-bit integers (lib.engine.compact.py).
 
-    Raises CheckpointError where parameters are missing or a file cannot be written.
+    Raises CheckpointError where parameters are missing or a file cannot be written, ConfigError for FGFA.
     """
+    instance.require_no_window('an exported model')
     texts, params, shapes = {}, {}, _input_shapes(config, instance)
 
     def folded():
@@ -180,7 +181,8 @@ class _Exported:
         self.check_size, self.guard = check_size, functools.partial(mxnet_refusing, source)
         self.propagates, self.recognises = network.propagates, network.recognises
         self.key_feature, self.head_outputs = network.key_feature, network.head_outputs
-        self.flow_mismatch, self.flow = network.flow_mismatch, network.flow
+        self.flow_mismatch, self.flow, self.aggregates = network.flow_mismatch, network.flow, False
+        self.require_no_window = network.require_no_window
 
     def test_networks(self, cfg):
         """Return {name: symbol}, as NetworkOutputs does; `cfg` changes nothing."""

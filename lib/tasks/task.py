@@ -9,7 +9,7 @@ import os
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from dff.errors import ConfigError
-from lib.config.config import load_yaml, update_from_file
+from lib.config.config import knows, load_yaml, update_from_file
 from lib.config.plugins import load_plugins
 from lib.symbols.registry import SYMBOLS
 from lib.utils.paths import ROOT, resolve
@@ -67,8 +67,12 @@ class Task:
 
     def update_config(self, config_file: str) -> None:
         """Merge a YAML file into `config`. Raises ConfigError naming the file and the key."""
-        update_from_file(self.config, config_file)
-        self.config.symbol = self.other_names.get(self.config.symbol, self.config.symbol)
+        self.merge_file(self.config, config_file)
+
+    def merge_file(self, config, config_file: str) -> None:
+        """Merge a YAML file into `config`, settings of this task. Raises ConfigError as update_config."""
+        update_from_file(config, config_file)
+        config.symbol = self.other_names.get(config.symbol, config.symbol)
 
     def load_symbols(self) -> None:
         """Make the networks in its folder symbols/ known."""
@@ -115,12 +119,10 @@ def task_of(cfg_path: str, symbol: Optional[str] = None) -> Task:
     for _, task in TASKS.items():
         task.load_symbols()
     name = symbol or str(tree.get('symbol', ''))
-    for _, task in TASKS.items():
-        # Of two tasks with a network of this name, the one that has all of the settings is meant.
-        if name in task.other_names and not _unknown(tree, task.config):
-            return task
-    network = SYMBOLS.get(name)
-    return TASKS.get(network.__module__.split('.')[0])
+    owner = TASKS.get(SYMBOLS.get(name).__module__.split('.')[0])
+    # Of two tasks with a network of this name, the one that has all of the settings is meant.
+    others = [task for _, task in TASKS.items() if name in task.other_names and knows(task.config, tree)]
+    return others[0] if others and not knows(owner.config, tree) else owner
 
 
 def check_network(task: Task, cfg_path: str) -> None:
@@ -142,12 +144,6 @@ def check_network(task: Task, cfg_path: str) -> None:
             '%s: symbol: %s is a network of %s, and this command is for %s: run the one in %s/ or '
             'experiments/%s/, or name other settings'
             % (cfg_path, symbol, owner, task.name, owner, owner))
-
-
-def _unknown(tree, config):
-    """Whether `tree`, settings as they were read, has a key that `config` lacks."""
-    return any(key not in config or isinstance(value, dict) and isinstance(config[key], dict)
-               and _unknown(value, config[key]) for key, value in tree.items())
 
 
 def _settings(cfg_path):

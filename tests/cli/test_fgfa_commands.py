@@ -6,10 +6,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+import dff
 from dff.boxes import frame_detections
 from dff.errors import ConfigError
 from dff.frames import prepare
-from lib.config.config import update_from_file, update_from_settings
+from lib.config.config import detection_defaults_for, update_from_file, update_from_settings
 from lib.config.defaults import fgfa_defaults
 from lib.dataset.toy import toy_generator
 from lib.engine.checkpoint import load_params, save_checkpoint
@@ -82,7 +83,8 @@ def test_a_test_run(experiment):
     assert (results['frames'], results['key_frames'], results['interval']) == (15, 15, 3)
     other = testing.test_net(tiny.fresh_task('fgfa_rfcn'), settings_of(experiment), str(experiment), interval=1)
     assert other['interval'] == 1 and other['detections'] != results['detections']
-    joined = testing.test_net(tiny.fresh_task('fgfa_rfcn'), settings_of(experiment, 'TEST.SEQ_NMS=true'), str(experiment))
+    cfg = settings_of(experiment, 'TEST.SEQ_NMS=true')
+    joined = testing.test_net(tiny.fresh_task('fgfa_rfcn'), cfg, str(experiment))
     assert joined['frames'] == 15 and 'seqnms' in joined['detections']
 
 
@@ -143,3 +145,19 @@ def test_the_original_s_settings_mean_its_own_network():
     # Both networks have the name that the original gives them.
     assert task_of(ORIGINAL).name == 'fgfa_rfcn'
     assert task_of(ORIGINAL.replace('fgfa_rfcn', 'dff_rfcn')).name == 'dff_rfcn'
+
+
+def test_what_runs_single_frames_only_says_so(experiment, tmp_path):
+    prefix = tiny.prefix(experiment.parent, 'fgfa_rfcn')
+    status, _, errors = tiny.run_script('tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model', prefix,
+                                        '--epoch', 1, '--output', tmp_path / 'out')
+    assert status == 2 and len(errors.strip().splitlines()) == 1, errors
+    assert 'an exported model runs networks of single frames and of key frames' in errors
+    with pytest.raises(ConfigError, match='dff.load runs networks of single frames'):
+        dff.load(prefix, cfg=str(experiment), epoch=1)
+
+
+def test_tools_that_know_no_task_read_its_settings(experiment):
+    assert 'FGFA_FEAT_DIM' in detection_defaults_for(str(experiment)).network
+    assert 'FGFA_FEAT_DIM' not in detection_defaults_for(
+        resolve(ORIGINAL.replace('fgfa_rfcn', 'dff_rfcn'))).network

@@ -1,4 +1,4 @@
-"""Features of several frames joined by the cosines of their embeddings: the native operator, MXNet's own, the definition."""
+"""Features of several frames joined by their embeddings: the native operator, MXNet's own, the definition."""
 import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np

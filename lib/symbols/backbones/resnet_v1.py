@@ -121,7 +121,7 @@ def _unit(data, unit, filters, filters_in, stride, dilation, bottleneck, norm, s
 
 
 def _conv_bn(data, name, bn_name, filters, kernel, norm, stride=1, dilation=1):
-    """Convolution without bias that keeps the size (stride apart), then batch normalisation with the settings `norm`."""
+    """Convolution without bias that keeps the size (stride apart), then batch normalisation as `norm` says."""
     dilation = dilation if kernel > 1 else 1
     body = mx.sym.Convolution(data, num_filter=filters, kernel=(kernel, kernel), stride=(stride, stride), no_bias=True,
                               dilate=(dilation, dilation), pad=(dilation * (kernel // 2),) * 2, name=name)

@@ -1,0 +1,114 @@
+"""Memory and time of FGFA's window at full size: python benchmarks/fgfa_window.py [--plain] [--reach K]
+
+Random parameters and frames. With --plain the window as one graph of MXNet's own operators (the original's
+get_aggregation_symbol), else as tests and demos run it. The figures are those of the process: seconds of the processor, and
+how far its resident memory rose above what it was with the parameters loaded.
+"""
+import argparse
+import os
+import resource
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import lib  # noqa: E402,F401  (prepares the import of MXNet)
+import mxnet as mx  # noqa: E402
+import numpy as np  # noqa: E402
+
+from dff.frames import prepare  # noqa: E402
+from lib.inference.key_frames import input_format  # noqa: E402
+from lib.inference.networks import DETECTION, Binder, WindowNetworks, with_test_settings  # noqa: E402
+from lib.inference.precision import make_precision  # noqa: E402
+from lib.operator_cxx import loader  # noqa: E402
+from lib.symbols.initialise import initial_value  # noqa: E402
+from lib.symbols.registry import get_symbol_instance  # noqa: E402
+from lib.tasks.task import TASKS  # noqa: E402
+
+HEIGHT, WIDTH = 720, 1280      # of the frames
+
+
+def parameters(symbols, shapes):
+    """Return ({name: NDArray}, {name: NDArray}) with first values for all `symbols`, of inputs `shapes`."""
+    found = {}, {}
+    for symbol in symbols:
+        given = {name: shape for name, shape in shapes.items() if name in symbol.list_arguments()}
+        args, _, auxs = symbol.infer_shape(**given)
+        for to, names, all_shapes in ((found[0], symbol.list_arguments(), args),
+                                      (found[1], symbol.list_auxiliary_states(), auxs)):
+            to.update((name, mx.nd.array(initial_value(name, shape)))
+                      for name, shape in zip(names, all_shapes) if name not in given)
+    return found
+
+
+def resident():
+    """Return the process's resident memory in MB."""
+    with open('/proc/self/statm', encoding='ascii') as stream:
+        return int(stream.read().split()[1]) * resource.getpagesize() / 2 ** 20
+
+
+def timed(what, function, *arguments):
+    """Run `function` and print the seconds of the processor that it took."""
+    start = time.process_time()
+    result = function(*arguments)
+    mx.nd.waitall()
+    print('%s: %.2f s of the processor' % (what, time.process_time() - start), flush=True)
+    return result
+
+
+def as_tests_run_it(config, instance, params, frames, reach):
+    """Fill the window and join it; the time of one frame is that of one put and one join."""
+    binder = Binder(mx.cpu(), *params, 'random', make_precision('float32', params[0], 'random'))
+    networks = WindowNetworks(config, instance, binder, DETECTION, reach)
+    timed('first frame, with binding', networks.put, 0, frames[0])
+    for place in range(1, 2 * reach):
+        networks.repeat(place, 0)
+        networks._frames[place] = frames[place]      # what each frame looks like changes no cost
+    timed('feature and embedding of a frame', networks.put, 2 * reach, frames[2 * reach])
+    timed('flow to all frames, join, heads', networks.join, reach)
+
+
+def as_one_graph(config, instance, params, frames, reach):
+    """Run the original's symbol for the window."""
+    with loader.built_in():
+        symbol = instance.get_aggregation_symbol(with_test_settings(config, KEY_FRAME_INTERVAL=reach))
+    channels, (_, _, height, width) = config.network.FGFA_FEAT_DIM, frames[0].tensor.shape
+    places = 2 * reach + 1
+    inputs = {'data': (1, 1), 'im_info': (1, 3), 'data_cache': (places, 3, height, width),
+              'feat_cache': (places, channels, -(-height // 16), -(-width // 16))}
+    arrays = {name: mx.nd.ones(shape) for name, shape in inputs.items()}
+    arrays.update((name, params[0][name]) for name in symbol.list_arguments() if name not in arrays)
+    executor = symbol.bind(mx.cpu(), arrays, grad_req='null')
+    timed('flow to all frames, join, heads', executor.forward)
+
+
+def main():
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--plain', action='store_true', help="as one graph of MXNet's own operators")
+    parser.add_argument('--reach', type=int, default=9, metavar='K', help='frames to each side (default 9)')
+    args = parser.parse_args()
+    task = TASKS.get('fgfa_rfcn')
+    task.load_symbols()
+    config = task.new_config()
+    config.symbol = task.demo.symbol
+    instance, rng = get_symbol_instance(config), np.random.RandomState(0)
+    config.TEST.KEY_FRAME_INTERVAL = args.reach
+    symbols = instance.test_networks(config).values()
+    image, dims = (1, 3, 64, 64), config.network.DFF_FEAT_DIM
+    places = 2 * args.reach + 1
+    params = parameters(symbols, {
+        'data': image, 'data_ref': image, 'im_info': (1, 3), 'feat_cache': (places, dims, 4, 4), 'centre': (1,),
+        'embed_cache': (places, config.network.FGFA_FEAT_DIM - dims, 4, 4), 'flow': (places, 2, 4, 4)})
+    frames = [prepare(rng.randint(0, 256, (HEIGHT, WIDTH, 3), np.uint8), input_format(config))
+              for _ in range(places)]
+    mx.nd.waitall()
+    before = resident()
+    print('parameters, frames and libraries: %.0f MB' % before, flush=True)
+    (as_one_graph if args.plain else as_tests_run_it)(config, instance, params, frames, args.reach)
+    print('above that: %.0f MB now, %.0f MB at most'
+          % (resident() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before))
+
+
+if __name__ == '__main__':
+    main()

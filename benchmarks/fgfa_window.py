@@ -1,12 +1,11 @@
 """Memory and time of FGFA's window at full size: python benchmarks/fgfa_window.py [--plain] [--reach K]
 
 Random parameters and frames. With --plain the window as one graph of MXNet's own operators (the original's
-get_aggregation_symbol), else as tests and demos run it. The figures are those of the process: seconds of the processor, and
-how far its resident memory rose above what it was with the parameters loaded.
+get_aggregation_symbol), else as tests and demos run it. Time is that of the processor, memory what the process holds beside
+its parameters and frames.
 """
 import argparse
 import os
-import resource
 import sys
 import time
 
@@ -42,9 +41,22 @@ def parameters(symbols, shapes):
 
 
 def resident():
-    """Return the process's resident memory in MB."""
-    with open('/proc/self/statm', encoding='ascii') as stream:
-        return int(stream.read().split()[1]) * resource.getpagesize() / 2 ** 20
+    """Return the process's resident memory, now and at most since `forget_peak`, in MB."""
+    with open('/proc/self/status', encoding='ascii') as stream:
+        found = dict(line.split(':') for line in stream)
+    return tuple(int(found[key].split()[0]) / 1024 for key in ('VmRSS', 'VmHWM'))
+
+
+def forget_peak():
+    """Begin anew to watch for the most memory."""
+    with open('/proc/self/clear_refs', 'w', encoding='ascii') as stream:
+        stream.write('5')
+
+
+def report(before, copied=0):
+    """Print the memory in MB above `before` and `copied` parameters."""
+    now, most = (value - before - copied for value in resident())
+    print('window and work space: %.0f MB, %.0f MB at most' % (now, most), flush=True)
 
 
 def timed(what, function, *arguments):
@@ -56,19 +68,22 @@ def timed(what, function, *arguments):
     return result
 
 
-def as_tests_run_it(config, instance, params, frames, reach):
+def as_tests_run_it(config, instance, params, frames, reach, before):
     """Fill the window and join it; the time of one frame is that of one put and one join."""
     binder = Binder(mx.cpu(), *params, 'random', make_precision('float32', params[0], 'random'))
     networks = WindowNetworks(config, instance, binder, DETECTION, reach)
-    timed('first frame, with binding', networks.put, 0, frames[0])
+    timed('first frame', networks.put, 0, frames[0])
+    copied = sum(array.size for pool in networks.pools.values() for array in pool.arg_params.values()) * 4 / 2 ** 20
+    forget_peak()
     for place in range(1, 2 * reach):
         networks.repeat(place, 0)
         networks._frames[place] = frames[place]      # what each frame looks like changes no cost
     timed('feature and embedding of a frame', networks.put, 2 * reach, frames[2 * reach])
     timed('flow to all frames, join, heads', networks.join, reach)
+    report(before, copied)
 
 
-def as_one_graph(config, instance, params, frames, reach):
+def as_one_graph(config, instance, params, frames, reach, before):
     """Run the original's symbol for the window."""
     with loader.built_in():
         symbol = instance.get_aggregation_symbol(with_test_settings(config, KEY_FRAME_INTERVAL=reach))
@@ -80,6 +95,7 @@ def as_one_graph(config, instance, params, frames, reach):
     arrays.update((name, params[0][name]) for name in symbol.list_arguments() if name not in arrays)
     executor = symbol.bind(mx.cpu(), arrays, grad_req='null')
     timed('flow to all frames, join, heads', executor.forward)
+    report(before)
 
 
 def main():
@@ -103,11 +119,9 @@ def main():
     frames = [prepare(rng.randint(0, 256, (HEIGHT, WIDTH, 3), np.uint8), input_format(config))
               for _ in range(places)]
     mx.nd.waitall()
-    before = resident()
-    print('parameters, frames and libraries: %.0f MB' % before, flush=True)
-    (as_one_graph if args.plain else as_tests_run_it)(config, instance, params, frames, args.reach)
-    print('above that: %.0f MB now, %.0f MB at most'
-          % (resident() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before))
+    forget_peak()
+    before = resident()[0]
+    (as_one_graph if args.plain else as_tests_run_it)(config, instance, params, frames, args.reach, before)
 
 
 if __name__ == '__main__':

@@ -24,6 +24,7 @@ from dff.boxes import frame_detections as plain_detections  # noqa: E402
 from lib.boxes.frame_detections import frame_detections as native_detections  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
 from lib.symbols import operators, rcnn_targets  # noqa: E402
+from lib.symbols.aggregation import aggregate  # noqa: E402
 from lib.utils.cli import run as run_main  # noqa: E402
 from dff.errors import SetupError  # noqa: E402
 
@@ -107,7 +108,7 @@ def random_boxes(rng, count, height=562, width=1000):
 
 
 def time_networks_operators(rng, repeats):
-    """Rows of PS-RoI pooling, flow warp, correlation and proposals."""
+    """Rows of PS-RoI pooling, flow warp, correlation, aggregation and proposals."""
     rois = np.hstack((np.zeros((300, 1)), random_boxes(rng, 300)))
     arrays = dict(data=rng.randn(1, 31 * 49, *SIZE), rois=rois)
     for train, aim in ((False, '>= 9x'), (True, '>= 8x')):
@@ -128,6 +129,15 @@ def time_networks_operators(rng, repeats):
             *both(lambda: operators.correlation(*variables('current', 'reference'), 4),
                   mx.sym.DFFCorrelation(*variables('current', 'reference'), max_displacement=4),
                   arrays, train), repeats=repeats)
+    frames, names = 5, ('features', 'embeddings', 'query', 'flow')
+    arrays = dict(features=rng.randn(frames, 1024, *SIZE), embeddings=rng.randn(frames, 2048, *SIZE),
+                  query=rng.randn(1, 2048, *SIZE), flow=3 * rng.randn(frames, 2, *SIZE))
+    for train in (False, True):
+        compare(
+            'aggregation along the flow, 5 frames, 3072x36x63: forward' + ' + backward' * train, '',
+            *both(lambda: aggregate(*variables(*names[:3]), frames, *variables('flow')),
+                  mx.sym.DFFAggregate(*variables(*names), frames=frames, has_flow=1), arrays, train),
+            repeats=repeats)
     arrays = dict(cls_prob=rng.rand(1, 18, *SIZE), bbox_pred=0.3 * rng.randn(1, 36, *SIZE), im_info=[[562, 1000, 1]])
 
     def proposal():

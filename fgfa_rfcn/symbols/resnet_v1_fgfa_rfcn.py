@@ -79,7 +79,8 @@ class resnet_v1_fgfa_rfcn(Detector):
         """Test outputs of the frame `centre` [1] of a window, with its `flow` to all frames of it."""
         # The frame's own embedding is compared as it is carried along its flow to itself, which need not be 0.
         query = flow_warp(*(mx.sym.take(value, centre, axis=0) for value in (embeddings, flow)), name='warping_query')
-        joined = aggregate(features, embeddings, query, 2 * cfg.TEST.KEY_FRAME_INTERVAL + 1, flow)
+        frames = 2 * cfg.TEST.KEY_FRAME_INTERVAL + 1
+        joined = aggregate(features, embeddings, query, frames, flow, training=False)
         return self.detect(joined, mx.sym.Variable('im_info'), cfg, 1)
 
 

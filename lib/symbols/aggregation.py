@@ -58,7 +58,7 @@ def frame_weights(cosine, frames):
     return mx.sym.softmax(mx.sym.Reshape(cosine, shape=(-4, frames, -1, -2)), axis=0, name='frame_weights')
 
 
-def aggregate(features, embeddings, query, frames, flow=None):
+def aggregate(features, embeddings, query, frames, flow=None, training=True):
     """Return the frames' features joined: the sum of them, times `frame_weights` (eq. 2 of FGFA).
 
     Args:
@@ -68,12 +68,15 @@ def aggregate(features, embeddings, query, frames, flow=None):
         frames: M.
         flow: [M * N, 2, h, w] in pixels of this map, x first: features and embeddings are carried along it
             before (see flow_warp); None: they are already.
+        training: whether gradients will be computed; where not, no variable is copied.
 
     Returns:
         [N, C, h, w]
     """
     if loader.load():
-        inputs = [differentiable(symbol) for symbol in (features, embeddings, query, flow) if symbol is not None]
+        inputs = [symbol for symbol in (features, embeddings, query, flow) if symbol is not None]
+        if training:
+            inputs = [differentiable(symbol) for symbol in inputs]
         return mx.sym.DFFAggregate(*inputs, frames=frames, has_flow=int(flow is not None), name='aggregated')
     if flow is not None:
         features, embeddings = (flow_warp(maps, flow, name=name) for maps, name in (

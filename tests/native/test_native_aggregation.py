@@ -1,4 +1,6 @@
 """Features of several frames joined by their embeddings: the native operator, MXNet's own, the definition."""
+import json
+
 import lib  # noqa: F401  (prepares the import of MXNet)
 import mxnet as mx
 import numpy as np
@@ -97,3 +99,11 @@ def test_the_embedding_has_the_original_s_layers():
         'em_conv2_weight': (512, 512, 3, 3), 'em_conv2_bias': (512,),
         'em_conv3_weight': (2048, 512, 1, 1), 'em_conv3_bias': (2048,)}
     assert symbol.infer_shape(feature=(2, 1024, 3, 4))[1] == [(2, 2048, 3, 4)]
+
+
+@native
+def test_no_window_is_copied_where_nothing_is_trained():
+    for training in (True, False):
+        symbol = aggregate(*(mx.sym.Variable(name) for name in NAMES[:3]), 2, mx.sym.Variable('flow'), training)
+        copies = [node for node in json.loads(symbol.tojson())['nodes'] if node['op'] == '_copy']
+        assert len(copies) == (4 if training else 0)

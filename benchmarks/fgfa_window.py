@@ -1,8 +1,9 @@
 """Memory and time of FGFA's window at full size: python benchmarks/fgfa_window.py [--plain] [--reach K]
 
-Random parameters and frames. With --plain the window as one graph of MXNet's own operators (the original's
-get_aggregation_symbol), else as tests and demos run it. Time is that of the processor, memory what the process holds beside
-its parameters and frames.
+Random parameters and frames. With --plain the window as one graph of MXNet's own operators (the
+original's get_aggregation_symbol), else as tests and demos run it. Time is that of the processor,
+memory what the process holds beside its parameters and frames. With --reach 0 the window is the
+frame alone: what that takes are the networks.
 """
 import argparse
 import os
@@ -60,7 +61,10 @@ def report(before, copied=0):
 
 
 def timed(what, function, *arguments):
-    """Run `function` and print the seconds of the processor that it took."""
+    """Run a function and print the seconds of the processor that it took; returns what it returns.
+
+    what: it is called; function, arguments: what to run.
+    """
     start = time.process_time()
     result = function(*arguments)
     mx.nd.waitall()
@@ -69,7 +73,16 @@ def timed(what, function, *arguments):
 
 
 def as_tests_run_it(config, instance, params, frames, reach, before):
-    """Fill the window and join it; the time of one frame is that of one put and one join."""
+    """Fill the window and join it; the time of one frame is that of one put and one join.
+
+    Args:
+        config: settings of the task.
+        instance: its symbol class.
+        params: (arg_params, aux_params).
+        frames: those of the window.
+        reach: K.
+        before: resident memory in MB.
+    """
     binder = Binder(mx.cpu(), *params, 'random', make_precision('float32', params[0], 'random'))
     networks = WindowNetworks(config, instance, binder, DETECTION, reach)
     timed('first frame', networks.put, 0, frames[0])
@@ -84,7 +97,10 @@ def as_tests_run_it(config, instance, params, frames, reach, before):
 
 
 def as_one_graph(config, instance, params, frames, reach, before):
-    """Run the original's symbol for the window."""
+    """Run the original's symbol for the window.
+
+    config, instance, params, frames, reach, before: as of as_tests_run_it.
+    """
     with loader.built_in():
         symbol = instance.get_aggregation_symbol(with_test_settings(config, KEY_FRAME_INTERVAL=reach))
     channels, (_, _, height, width) = config.network.FGFA_FEAT_DIM, frames[0].tensor.shape

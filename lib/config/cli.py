@@ -34,6 +34,7 @@ def apply_arguments(config, update_config, args):
         config.gpus = args.gpus
     if getattr(args, 'precision', None) is not None:
         config.TEST.PRECISION = args.precision
+        validate(config, '--precision')
     if getattr(args, 'seq_nms', False):
         config.TEST.SEQ_NMS = True
     if getattr(args, 'track', False) or getattr(args, 'mot', None):

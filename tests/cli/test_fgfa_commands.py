@@ -10,6 +10,8 @@ import dff
 from dff.boxes import frame_detections
 from dff.errors import ConfigError
 from dff.frames import prepare
+from lib.apps.commands import test_parser as parser_of_tests
+from lib.config.cli import apply_arguments
 from lib.config.config import detection_defaults_for, update_from_file, update_from_settings
 from lib.config.defaults import fgfa_defaults
 from lib.dataset.toy import toy_generator
@@ -133,6 +135,13 @@ def test_settings_that_do_not_go_with_fgfa(setting, message):
     with pytest.raises(ConfigError) as error:
         update_from_settings(fgfa_defaults(), [setting])
     assert message in str(error.value) and '\n' not in str(error.value)
+
+
+def test_the_flag_of_precision_is_refused_alike():
+    task = tiny.fresh_task('fgfa_rfcn')
+    arguments = parser_of_tests(task, '').parse_args(['--cfg', ORIGINAL, '--precision', 'int8'])
+    with pytest.raises(ConfigError, match='--precision: TEST.PRECISION is int8, but FGFA computes in float32'):
+        apply_arguments(task.config, task.update_config, arguments)
 
 
 def test_the_original_s_settings_mean_its_own_network():

@@ -10,7 +10,7 @@ from lib.boxes.anchors import base_anchors
 from lib.boxes.transform import bbox_overlaps, bbox_transform
 from lib.operator_cxx import loader
 from tests.helpers import native_oracles as oracles
-from tests.helpers.aggregation import joined
+from tests.helpers.aggregation import carried_and_joined
 
 cupy = pytest.importorskip('cupy', reason='CuPy is not installed: the CUDA kernels are not run')
 try:
@@ -96,7 +96,7 @@ def aggregation_inputs(rng, frames, images, channels, embedding, *size):
 @pytest.mark.parametrize('size', [(19, 1, 1024, 2048, 36, 63), (2, 3, 11, 5, 6, 9)])
 def test_aggregation(size, flow):
     inputs = aggregation_inputs(np.random.RandomState(0), *size)[:4 if flow else 3]
-    assert_close(device.aggregate(*on_device(*inputs)), joined(*inputs[:3], size[0], *inputs[3:])[0], 1e-5)
+    assert_close(device.aggregate(*on_device(*inputs)), carried_and_joined(*inputs[:3], size[0], *inputs[3:])[0], 1e-5)
 
 
 @pytest.mark.parametrize('flow', [True, False])
@@ -109,7 +109,7 @@ def test_aggregation_gradients(flow):
 
         def loss(moved, number=number):
             given = [moved if k == number else other for k, other in enumerate(inputs)]
-            return (joined(*given[:3], 3, *given[3:])[0] * grad).sum()
+            return (carried_and_joined(*given[:3], 3, *given[3:])[0] * grad).sum()
         gradient = cupy.asnumpy(gradients[number])
         assert_close(np.array([gradient[place] for place in places]),
                      oracles.central_difference(loss, value, places), 1e-4)

@@ -4,8 +4,23 @@ import numpy as np
 from tests.helpers.native_oracles import flow_warp
 
 
-def joined(features, embeddings, query, frames, flow=None):
+def joined(features, embeddings, query):
     """Return (sum of the frames' features by weight [N, C, h, w], cosines [M, N, h, w], weights [M, N, h, w]).
+
+    Args:
+        features: [M, N, C, h, w].
+        embeddings: [M, N, E, h, w].
+        query: [N, E, h, w].
+    """
+    features, embeddings, query = (np.asarray(value, np.float64) for value in (features, embeddings, query))
+    lengths = np.sqrt((embeddings ** 2).sum(axis=2) + 1e-10) * np.sqrt((query ** 2).sum(axis=1) + 1e-10)
+    cosine = (embeddings * query).sum(axis=2) / lengths
+    weights = np.exp(cosine) / np.exp(cosine).sum(axis=0)
+    return (features * weights[:, :, None]).sum(axis=0), cosine, weights
+
+
+def carried_and_joined(features, embeddings, query, frames, flow=None):
+    """As `joined`, of maps that are carried along their flow before.
 
     Args:
         features: [M * N, C, h, w].
@@ -16,10 +31,4 @@ def joined(features, embeddings, query, frames, flow=None):
     """
     if flow is not None:
         features, embeddings = flow_warp(features, flow), flow_warp(embeddings, flow)
-    features, embeddings = (np.asarray(maps, np.float64).reshape((frames, -1) + maps.shape[1:])
-                            for maps in (features, embeddings))
-    query = np.asarray(query, np.float64)
-    lengths = np.sqrt((embeddings ** 2).sum(axis=2) + 1e-10) * np.sqrt((query ** 2).sum(axis=1) + 1e-10)
-    cosine = (embeddings * query).sum(axis=2) / lengths
-    weights = np.exp(cosine) / np.exp(cosine).sum(axis=0)
-    return (features * weights[:, :, None]).sum(axis=0), cosine, weights
+    return joined(*(maps.reshape((frames, -1) + maps.shape[1:]) for maps in (features, embeddings)), query)

@@ -9,7 +9,7 @@ import pytest
 from lib.operator_cxx import loader
 from lib.symbols.aggregation import aggregate, cosines, embed, frame_weights
 from tests.helpers import native_oracles
-from tests.helpers.aggregation import joined
+from tests.helpers.aggregation import carried_and_joined
 from tests.helpers.native_tools import assert_close, builtin, run
 
 native = pytest.mark.skipif(not loader.load(), reason='the native operators are not built (sh init.sh builds them)')
@@ -40,13 +40,13 @@ def symbol_of(frames, arrays):
 @pytest.mark.parametrize('flow', [True, False])
 def test_the_frames_count_by_their_cosines(frames, images, make, flow):
     arrays = arrays_of(frames, images, flow=flow)
-    assert_close(run(make(frames, arrays), arrays)[0], joined(frames=frames, **arrays)[0], 1e-6)
+    assert_close(run(make(frames, arrays), arrays)[0], carried_and_joined(frames=frames, **arrays)[0], 1e-6)
 
 
 @pytest.mark.parametrize('frames, images', SHAPES)
 def test_cosines_and_weights(frames, images):
     arrays = arrays_of(frames, images, flow=False)
-    _, cosine, weights = joined(frames=frames, **arrays)
+    _, cosine, weights = carried_and_joined(frames=frames, **arrays)
     symbol = cosines(mx.sym.Variable('embeddings'), mx.sym.Variable('query'), frames)
     del arrays['features']
     assert_close(run(symbol, arrays)[0].reshape(cosine.shape), cosine, 1e-6)
@@ -76,7 +76,7 @@ def test_gradients_are_central_differences():
         places = [tuple(random.randint(0, n) for n in value.shape) for _ in range(40)]
 
         def loss(moved, name=name):
-            return (joined(frames=3, **dict(arrays, **{name: moved}))[0] * grad).sum()
+            return (carried_and_joined(frames=3, **dict(arrays, **{name: moved}))[0] * grad).sum()
         assert_close(np.array([gradients[name][place] for place in places]),
                      native_oracles.central_difference(loss, value, places), 1e-4)
 

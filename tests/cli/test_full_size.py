@@ -80,6 +80,8 @@ def write_weights(folder):
 @pytest.mark.parametrize('task, frozen, key_frames', [('dff_rfcn', '33 of 370', 1), ('fgfa_rfcn', '219 of 374', 3)])
 def test_the_shipped_configuration_trains_and_tests_at_full_size(root, tmp_path, task, frozen, key_frames):
     cfg = CFG % task
+    if task == 'fgfa_rfcn' and memory_gb() < 13:
+        pytest.skip('training on three images at once wants 9 GB of memory')
     write_data(tmp_path / 'ILSVRC2015')
     write_weights(tmp_path)
     process = subprocess.run(

@@ -185,7 +185,7 @@ class WindowNetworks:
 
     def __init__(self, cfg, instance, binder, head, reach):
         symbols = instance.test_networks(with_test_settings(cfg, KEY_FRAME_INTERVAL=reach))
-        shapes = head.input_shapes(*largest_input(input_format(cfg)))
+        shapes = head.input_shapes(*network_input(cfg))
         self._frames, self._head = [None] * (2 * reach + 1), head
         outputs = head.symbols(instance.head_outputs(symbols['window']))
         kept = symbols['feature'].infer_shape(data=shapes['data'])[1]

@@ -137,6 +137,12 @@ def test_settings_that_do_not_go_with_fgfa(setting, message):
     assert message in str(error.value) and '\n' not in str(error.value)
 
 
+def test_several_passes_are_refused():
+    cfg = tiny.tiny_config('fgfa_rfcn', TEST__FLIP=True)
+    with pytest.raises(ConfigError, match='TEST.FLIP is True, but FGFA shows each frame to its networks once'):
+        VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg), mx.cpu())
+
+
 def test_the_flag_of_precision_is_refused_alike():
     task = tiny.fresh_task('fgfa_rfcn')
     arguments = parser_of_tests(task, '').parse_args(['--cfg', ORIGINAL, '--precision', 'int8'])

@@ -157,7 +157,7 @@ def check_native():
         'boxes', 'note', 'by NumPy, slower', 'run `sh init.sh`, which compiles them')
     import mxnet as mx
     from lib.operator_cxx import loader
-    from lib.symbols.operator_check import differing_operators
+    from lib.apps.operator_check import differing_operators
     if not loader.load():
         return [boxes, Finding('operators', 'note', "MXNet's own, several times slower than the native ones",
                                'run `sh init.sh`, which builds them')]

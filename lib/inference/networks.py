@@ -95,30 +95,61 @@ class PropagatingNetworks:
     Args:
         cfg, instance, binder, head: as of FrameNetworks.
         with_current: False where every frame is a key frame, which needs no other network.
-        with_mismatch: measure how badly each frame follows the flow (Outputs.mismatch).
+        schedule: a Schedule, which says what it needs: how badly each frame follows the flow (Outputs.mismatch), or
+            a network for frames between two key frames.
         with_flow: hand the flow out (Outputs.flow).
+
+    Attribute: aggregates, whether `key` joins a key frame's feature with that of the one before.
+
+    Raises ConfigError where the schedule needs a network that is not there.
     """
 
-    def __init__(self, cfg, instance, binder, head, with_current=True, with_mismatch=False, with_flow=False):
+    def __init__(self, cfg, instance, binder, head, schedule, with_current=True, with_flow=False):
+        self.aggregates = cfg.TEST.AGGREGATE == 'recursive'
         symbols = instance.test_networks(cfg)
         shapes = head.input_shapes(*network_input(cfg))
         feature = instance.key_feature(symbols['key'])
+        # Without the inputs of the key frame before, from which no shape follows.
+        self._feature = instance.key_feature(
+            instance.test_networks(with_test_settings(cfg, AGGREGATE='none'))['key'])
+        shapes.update(data_key=shapes['data'], feat_key=self._feature_shape(shapes['data']), first_flag=(1,))
         outputs = head.symbols(instance.head_outputs(symbols['key']))
         self.pools = {'key': binder.pool(mx.sym.Group([feature] + outputs), shapes)}
-        self._head, self._loaded = head, None
-        self._with_mismatch, self._with_flow = with_mismatch, with_flow
+        self._head, self._loaded, self._sides = head, None, [None, None]
+        self._with_mismatch, self._with_flow = schedule.needs_mismatch, with_flow
         if with_current:
             outputs = head.symbols(instance.head_outputs(symbols['current']))
-            if with_mismatch:
+            if self._with_mismatch:
                 outputs = outputs + [instance.flow_mismatch(symbols['current'], cfg)]
             if with_flow:
                 outputs = outputs + [instance.flow(symbols['current'])]
-            shapes.update(data_key=shapes['data'], feat_key=feature.infer_shape(data=shapes['data'])[1][0])
             self.pools['current'] = binder.pool(mx.sym.Group(outputs), shapes)
+        if with_current and schedule.both_sides:
+            self._bind_between(instance.between_network(cfg), instance, binder, shapes)
 
-    def key(self, frame):
-        """Run on a key frame; returns (Outputs, Key)."""
-        outputs = self.pools['key'].forward(self._head.inputs(frame)).outputs
+    def _bind_between(self, symbol, instance, binder, shapes):
+        if symbol is None:
+            raise ConfigError('TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which an exported '
+                              'model does not have: set it to middle')
+        outputs = self._head.symbols(instance.head_outputs(symbol))
+        if self._with_flow:
+            outputs = outputs + [instance.flow(symbol)]
+        shapes = dict(shapes, key_share=(1,))
+        shapes.update((name, (2,) + tuple(shapes[name][1:])) for name in ('data_key', 'feat_key'))
+        self.pools['between'] = binder.pool(mx.sym.Group(outputs), shapes)
+
+    def _feature_shape(self, image):
+        """Shape of the feature of images of this shape."""
+        return self._feature.infer_shape(data=image)[1][0]
+
+    def key(self, frame, before=None):
+        """Run on a key frame; returns (Outputs, Key). before: the Key before it, where features are joined."""
+        inputs = self._head.inputs(frame)
+        if self.aggregates:
+            first = before is None
+            before = Key(frame.tensor, mx.nd.zeros(self._feature_shape(frame.tensor.shape))) if first else before
+            inputs.update(data_key=before.tensor, feat_key=before.feature, first_flag=np.array([first], np.float32))
+        outputs = self.pools['key'].forward(inputs).outputs
         # Copied, since outputs live in memory that the next forward uses again.
         feature = outputs[0].copy()
         values = self._head.to_host(outputs[1:])
@@ -141,6 +172,25 @@ class PropagatingNetworks:
         flow = outputs.pop().asnumpy()[0] if self._with_flow else None
         mismatch = outputs.pop().asscalar() if self._with_mismatch else None
         return Outputs(self._head.to_host(outputs), mismatch, flow)
+
+    def between(self, frame, state, other, share):
+        """Run on a frame between two key frames, see dff.networks.TwoSided; returns Outputs."""
+        own = dict(self._head.inputs(frame), key_share=np.array([share], np.float32))
+        shapes = {name: value.shape for name, value in own.items()}
+        for name, value in zip(('data_key', 'feat_key'), state):
+            shapes[name] = (2,) + value.shape[1:]
+        executor = self.pools['between'].get(shapes)
+        inputs = executor.arg_dict
+        for side, key in enumerate((state, other)):
+            if key is not self._sides[side]:
+                inputs['data_key'][side:side + 1] = key.tensor
+                inputs['feat_key'][side:side + 1] = key.feature
+                self._sides[side] = key
+        for name, value in own.items():
+            inputs[name][:] = value
+        outputs = executor.forward(is_train=False)
+        flow = outputs.pop().asnumpy()[0] if self._with_flow else None
+        return Outputs(self._head.to_host(outputs), flow=flow)
 
 
 class PassNetworks:

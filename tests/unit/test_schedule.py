@@ -47,7 +47,7 @@ def test_mismatches_add_up_and_begin_anew_with_a_key_frame():
 
 
 def test_only_flow_measures():
-    assert [make_schedule(policy, 2, 1.0).needs_mismatch for policy in POLICIES] == [False, False, True]
+    assert [make_schedule(policy, 2, 1.0).needs_mismatch for policy in POLICIES] == [False, False, False, True]
     assert Schedule(2).accepts(None) and Schedule(2).accepts(1e9)
     with pytest.raises(ValueError, match='measure no mismatch'):
         MismatchSchedule(2, 1.0).accepts(None)
@@ -56,5 +56,5 @@ def test_only_flow_measures():
 def test_bad_settings():
     with pytest.raises(ConfigError, match='the key-frame interval must be a whole number, 1 or more, found 0'):
         make_schedule('fixed', 0, 1.0)
-    with pytest.raises(ConfigError, match="there is no key-frame policy 'fast'; choose from fixed, middle, flow"):
+    with pytest.raises(ConfigError, match="there is no key-frame policy 'fast'; choose from fixed, middle, both, flow"):
         make_schedule('fast', 1, 1.0)

@@ -17,9 +17,13 @@ logger = logging.getLogger('dff')
 LABEL_NAMES = ['label', 'bbox_target', 'bbox_weight']
 
 
-def data_names(with_reference):
-    """Names of the training symbol's inputs: the frame baseline's, or DFF's with the reference frame."""
-    return ['data', 'data_ref', 'eq_flag', 'im_info', 'gt_boxes'] if with_reference else ['data', 'im_info', 'gt_boxes']
+def data_names(with_reference, with_old=False):
+    """Names of the training symbol's inputs: the frame baseline's, or DFF's with the reference frame, and with the
+    key frame before that.
+    """
+    reference = ['data_ref', 'eq_flag'] if with_reference else []
+    old = ['data_old', 'old_flag'] if with_old else []
+    return ['data'] + reference + old + ['im_info', 'gt_boxes']
 
 
 def reference_frame_id(record, min_offset, max_offset, rng):
@@ -46,23 +50,27 @@ def load_sample(record, cfg, rng, with_reference, scales=None):
         cfg: the settings.
         rng: np.random.RandomState that the reference frame and the augmentation are drawn from.
         with_reference: add data_ref [1, 3, H, W] and eq_flag [1], 1 where the frame is its own
-            reference (stills, and an offset of 0).
+            reference (stills, and an offset of 0); with TRAIN.AGGREGATE also data_old [1, 3, H, W],
+            the key frame before the reference, and old_flag [1], 1 where the clip has none.
         scales: one of SCALES; None: the first.
 
     Raises:
         DataError: an image cannot be read or has another size than its annotation says; names it.
     """
-    images, same = [_read(record.image, record)], True
+    own = reference = old = record.frame_id
     if with_reference and record.pattern is not None:
-        frame_id = reference_frame_id(record, cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET, rng)
-        same = frame_id == record.frame_id
-        if not same:
-            images.append(_read(record.frame_path(frame_id), record))
+        reference = reference_frame_id(record, cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET, rng)
+        old = max(0, reference - (cfg.TRAIN.MAX_OFFSET - cfg.TRAIN.MIN_OFFSET + 1))
+    with_old = with_reference and cfg.TRAIN.AGGREGATE == 'recursive'
+    numbers = list(dict.fromkeys([own, reference] + [old] * with_old))
+    images = [_read(record.image if number == own else record.frame_path(number), record) for number in numbers]
     images, boxes, info = _in_view(images, record, scales or cfg.SCALES[0], cfg, rng)
-    tensors = [to_tensor(image, cfg.network.PIXEL_MEANS) for image in images]
-    sample = {'data': tensors[0], 'im_info': info[None], 'gt_boxes': boxes[None]}
+    tensors = dict(zip(numbers, (to_tensor(image, cfg.network.PIXEL_MEANS) for image in images)))
+    sample = {'data': tensors[own], 'im_info': info[None], 'gt_boxes': boxes[None]}
     if with_reference:
-        sample.update(data_ref=tensors[-1], eq_flag=np.array([same], np.float32))
+        sample.update(data_ref=tensors[reference], eq_flag=np.array([reference == own], np.float32))
+    if with_old:
+        sample.update(data_old=tensors[old], old_flag=np.array([old == reference], np.float32))
     return sample
 
 
@@ -114,7 +122,7 @@ def collate(samples, cfg, seeds):
         sample.update(
             assign_anchors(feature_size, sample['gt_boxes'][0], sample['im_info'][0], cfg,
                            np.random.RandomState(seed)))
-        for name in ('data', 'data_ref'):
+        for name in ('data', 'data_ref', 'data_old'):
             if name in sample:
                 sample[name] = pad(sample[name], (1, 3, height, width), 0)
         sample['gt_boxes'] = pad(sample['gt_boxes'], (1, boxes, 5), -1)
@@ -137,7 +145,8 @@ class DetectionLoader(TrainLoader):
 
     def __init__(self, roidb, cfg, num_devices, with_reference, workers=2):
         self.with_reference = with_reference
-        super().__init__(roidb, cfg, num_devices, data_names(with_reference), LABEL_NAMES, workers)
+        names = data_names(with_reference, with_reference and cfg.TRAIN.AGGREGATE == 'recursive')
+        super().__init__(roidb, cfg, num_devices, names, LABEL_NAMES, workers)
 
     def make_device_batch(self, records, seeds):
         """See TrainLoader."""
@@ -181,6 +190,7 @@ class DetectionLoader(TrainLoader):
         shapes = {'data': (batch, 3) + tuple(size), 'im_info': (batch, 3), 'eq_flag': (batch,),
                   'gt_boxes': (batch, padded_count(max(len(record.boxes) for record in self.records)), 5),
                   'label': (batch, anchors * height * width)}
-        shapes['data_ref'] = shapes['data']
+        shapes['data_ref'] = shapes['data_old'] = shapes['data']
+        shapes['old_flag'] = shapes['eq_flag']
         shapes['bbox_target'] = shapes['bbox_weight'] = (batch, 4 * anchors, height, width)
         return {name: shapes[name] for name in self.data_names}, {name: shapes[name] for name in self.label_names}

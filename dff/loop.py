@@ -69,11 +69,12 @@ def key_frame_loop(frames: Iterable[Frame], schedule: Schedule, networks: Networ
         if index == key.place.index:
             outputs, seconds = key.outputs, key.seconds
         else:
-            given = networks.current, frame, key.state
-            if step.other is not None:
-                other, share = keys.run(step.other), time_share(index, step.key.index, step.other.index)
-                given = networks.between, frame, key.state, other.state, share    # type: ignore[attr-defined]
-            outputs, seconds = timed(*given)
+            if step.other is None:
+                outputs, seconds = timed(networks.current, frame, key.state)
+            else:
+                share = time_share(index, step.key.index, step.other.index)
+                between = networks.between      # type: ignore[attr-defined]  # schedule.both_sides asks for it
+                outputs, seconds = timed(between, frame, key.state, keys.run(step.other).state, share)
             flow = outputs.flow
             if not schedule.accepts(outputs.mismatch):
                 key = keys.run(step.place)
@@ -111,11 +112,10 @@ class _KeyFrames:
         for run in self._runs:
             if run.place.index == place.index:
                 return run
-        given = [place.frame]
+        given: List[Any] = [place.frame]
         if getattr(self._networks, 'aggregates', False):
             last = self._runs[-1] if self._runs else None
-            follows = last is not None and _alike(last.place.frame, place.frame)
-            given.append(last.state if follows else None)
+            given.append(last.state if last and _alike(last.place.frame, place.frame) else None)
         (outputs, state), seconds = self._timed(self._networks.key, *given)
         self._runs.append(_KeyRun(place, outputs, state, seconds))
         return self._runs[-1]
@@ -124,13 +124,15 @@ class _KeyFrames:
 def _plan(frames: Iterable[Frame], schedule: Schedule) -> Iterator[_Step]:
     """Yield a step for each frame; no more frames are read before than it needs."""
     reader, begin = _Reader(frames), 0
-    previous = key = following = None
+    previous: Optional[_Place] = None
+    key: Optional[_Place] = None
+    following: Optional[_Place] = None
     for index in itertools.count():
         frame = reader.next()
         if frame is None:
             return
         begins = schedule.begins(frame.tensor.shape)
-        if begins:
+        if begins or key is None:       # the first one begins
             usable = [frame, *reader.ahead(frame, 0, schedule.lookahead)]
             place = schedule.key_place(len(usable))
             begin, previous, following = index, key, None

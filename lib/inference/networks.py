@@ -129,8 +129,8 @@ class PropagatingNetworks:
 
     def _bind_between(self, symbol, instance, binder, shapes):
         if symbol is None:
-            raise ConfigError('TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which an exported '
-                              'model does not have: set it to middle')
+            raise ConfigError('TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which exported '
+                              'models do not have: set it to middle')
         outputs = self._head.symbols(instance.head_outputs(symbol))
         if self._with_flow:
             outputs = outputs + [instance.flow(symbol)]
@@ -174,7 +174,10 @@ class PropagatingNetworks:
         return Outputs(self._head.to_host(outputs), mismatch, flow)
 
     def between(self, frame, state, other, share):
-        """Run on a frame between two key frames, see dff.networks.TwoSided; returns Outputs."""
+        """Run on a frame between two key frames; returns Outputs.
+
+        frame, state, other, share: see dff.networks.TwoSided.
+        """
         own = dict(self._head.inputs(frame), key_share=np.array([share], np.float32))
         shapes = {name: value.shape for name, value in own.items()}
         for name, value in zip(('data_key', 'feat_key'), state):

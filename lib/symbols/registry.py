@@ -21,7 +21,7 @@ def get_symbol_instance(cfg):
     network = SYMBOLS.get(cfg.symbol)
     for section in ('TRAIN', 'TEST'):
         if cfg[section].AGGREGATE != 'none' and not getattr(network, 'can_aggregate', False):
-            raise ConfigError('%s.AGGREGATE: %s joins the features of key frames that DFF R-FCN carries along the flow; '
-                              'the network %s does not: set it to none'
+            raise ConfigError('%s.AGGREGATE: %s joins features of key frames, which networks of dff_rfcn carry along '
+                              'the flow; the network %s does not: set it to none'
                               % (section, cfg[section].AGGREGATE, cfg.symbol))
     return network()

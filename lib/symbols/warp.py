@@ -103,7 +103,10 @@ def _halves(both):
 
 
 def choose(eq_flag, feature, propagated, name='choose_feat'):
-    """`feature` for images whose eq_flag [N] is 1 (reference and current frame coincide), else `propagated`."""
+    """`feature` for images whose eq_flag [N] is 1 (reference and current frame coincide), else `propagated`.
+
+    name: of the layer.
+    """
     return mx.sym.where(eq_flag, feature, propagated, name=name)
 
 

@@ -31,6 +31,12 @@ def test_the_middle_frame_is_the_key_frame(available, place):
     assert (schedule.lookahead, schedule.key_place(available), schedule.suffix) == (5, place, '_middle')
 
 
+def test_both_sides_have_the_schedule_of_the_middle():
+    schedule = make_schedule('both', 10, 1.0)
+    assert (schedule.lookahead, schedule.both_sides, schedule.suffix) == (5, True, '_both')
+    assert not make_schedule('middle', 10, 1.0).both_sides
+
+
 def test_the_first_frame_is_the_key_frame_else():
     for policy in ('fixed', 'flow'):
         schedule = make_schedule(policy, 10, 80.0)

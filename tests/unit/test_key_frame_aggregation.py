@@ -194,6 +194,30 @@ def test_training_goes_the_way_of_testing():
         np.testing.assert_allclose(run(1, old_flag)[1], wanted, **close)
 
 
+def test_the_embeddings_are_trained():
+    cfg = tiny.tiny_config('dff_rfcn', **RECURSIVE)
+    symbol = get_symbol_instance(cfg).get_train_symbol(cfg).get_internals()['choose_feat_output']
+    inputs = {name: frame.tensor for name, frame in zip(('data', 'data_ref', 'data_old'), frames_of(3))}
+    trained = {name: 'write' if name.startswith(('em_', 'feat_', 'flow_')) else 'null'
+               for name in symbol.list_arguments()}
+    executor = symbol.simple_bind(mx.cpu(), grad_req=trained, eq_flag=(1,), old_flag=(1,),
+                                  **{name: value.shape for name, value in inputs.items()})
+    executor.copy_params_from(*params_of(cfg), allow_extra_params=True)
+
+    def gradients(old_flag):
+        executor.forward(is_train=True, eq_flag=mx.nd.zeros(1), old_flag=mx.nd.array([old_flag]),
+                         **{name: mx.nd.array(value) for name, value in inputs.items()})
+        executor.backward(mx.nd.ones(executor.outputs[0].shape))
+        return {name: np.abs(executor.grad_dict[name].asnumpy()).max() for name, kind in trained.items()
+                if kind == 'write'}
+    joined_ones, plain = gradients(0), gradients(1)
+    assert all(np.isfinite(value) for value in joined_ones.values())
+    # A bias that shifts all embeddings matters, too; only where no key frame came before nothing is learned of them.
+    assert {name for name in EMBEDDING if joined_ones[name] > 0} == set(EMBEDDING)
+    assert all(plain[name] == 0 for name in EMBEDDING)
+    assert joined_ones['feat_conv_3x3_weight'] > 0 and joined_ones['flow_conv1_weight'] > 0
+
+
 def test_checkpoints_without_embeddings():
     cfg = tiny.tiny_config('dff_rfcn', **RECURSIVE)
     with pytest.raises(CheckpointError, match=r'a.params lacks the embeddings .* \(em_conv1_weight, .*em_conv3_bias\): '

@@ -29,7 +29,13 @@ from lib.utils.cli import run  # noqa: E402
 
 
 def make_networks(job, with_embeddings, **settings):
-    """Return PropagatingNetworks of a Job with other TEST settings; with_embeddings: its network has them."""
+    """Return PropagatingNetworks.
+
+    Args:
+        job: a Job.
+        with_embeddings: the network has them.
+        settings: of TEST, others than the Job's.
+    """
     config = with_test_settings(job.config, TRACK=False, **settings)
     arg_params, aux_params = job.params(lambda line: None)
     if with_embeddings:
@@ -37,8 +43,8 @@ def make_networks(job, with_embeddings, **settings):
         narrow, feature = wide // 4, config.network.DFF_FEAT_DIM
         shapes = [(narrow, feature, 1, 1), (narrow,), (narrow, narrow, 3, 3), (narrow,), (wide, narrow, 1, 1), (wide,)]
         arg_params.update((name, mx.nd.array(initial_value(name, shape))) for name, shape in zip(EMBEDDING, shapes))
-    predictor = job.task.kind.predictor(config, job.instance, (arg_params, aux_params), mx.cpu(), job.interval, 'random')
-    return predictor.networks
+    params = arg_params, aux_params
+    return job.task.kind.predictor(config, job.instance, params, mx.cpu(), job.interval, 'random').networks
 
 
 def main():
@@ -56,7 +62,8 @@ def main():
         joined = make_networks(job, True, KEY_FRAME_POLICY='both', AGGREGATE='recursive')
     keys = [plain.key(each)[1] for each in (first, second)]
     rows = {
-        'key frame': lambda: plain.key(second), 'key frame, joined with the one before': lambda: joined.key(second, keys[0]),
+        'key frame': lambda: plain.key(second),
+        'key frame, joined with the one before': lambda: joined.key(second, keys[0]),
         'other frame': lambda: plain.current(frame, keys[0]),
         'between two key frames, by time': lambda: plain.between(frame, *keys, 0.5),
         'between two key frames, by time and cosine': lambda: joined.between(frame, *keys, 0.5)}

@@ -250,7 +250,7 @@ def test_what_runs_in_float32_alone():
 def test_exports_have_no_such_networks(tmp_path):
     for settings, message in ((
             {'TEST__KEY_FRAME_POLICY': 'both'},
-            'TEST.KEY_FRAME_POLICY: both is not for exported models, .* export with --set TEST.KEY_FRAME_POLICY=middle'),
+            'TEST.KEY_FRAME_POLICY: both is not for exported models, .* --set TEST.KEY_FRAME_POLICY=middle'),
             (RECURSIVE, 'TEST.AGGREGATE: recursive is not for exported models, .* --set TEST.AGGREGATE=none')):
         cfg = tiny.tiny_config('dff_rfcn', **settings)
         with pytest.raises(ConfigError, match=message):

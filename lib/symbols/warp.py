@@ -67,13 +67,16 @@ def propagate_from_both(features, current, references, share, feature_dim, netwo
     """
     carried = propagate(features, mx.sym.Concat(current, current, dim=0), references, feature_dim, network,
                         scaled=scaled)
-    shares = mx.sym.Reshape(mx.sym.Concat(1 - share, share, dim=0), shape=(2, 1, 1, 1), name='shares')
+    share = mx.sym.Reshape(share, shape=(1, 1, 1, 1))
     if by_cosine:
         embeddings = _embed(carried, network)
-        likeness = cosines(embeddings, mx.sym.slice_axis(embeddings, axis=0, begin=0, end=1), 2)
-        weights = mx.sym.broadcast_mul(mx.sym.exp(likeness), shares)
-        shares = mx.sym.broadcast_div(weights, mx.sym.sum(weights, axis=0, keepdims=True), name='side_weights')
-    return mx.sym.sum(mx.sym.broadcast_mul(carried, shares), axis=0, keepdims=True, name='both_sides')
+        near, far = _halves(mx.sym.exp(cosines(embeddings, _halves(embeddings)[0], 2)))
+        far = mx.sym.broadcast_mul(far, share)
+        share = far / (mx.sym.broadcast_mul(near, 1 - share) + far)
+    # Not a sum over the axis, which takes MXNet as long as the rest of it.
+    near, far = _halves(carried)
+    return mx.sym.elemwise_add(mx.sym.broadcast_mul(near, 1 - share), mx.sym.broadcast_mul(far, share),
+                               name='both_sides')
 
 
 def join_recursively(carried, own, network):

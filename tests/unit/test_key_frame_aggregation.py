@@ -247,6 +247,18 @@ def test_what_runs_in_float32_alone():
             make_detector(TEST__PRECISION='int8', **settings)
 
 
+def test_exported_models_are_refused():
+    for settings, change, message in (
+            ({'TEST__KEY_FRAME_POLICY': 'both'}, {'between_network': lambda cfg: None},
+             'TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which exported models do not'),
+            (RECURSIVE, {'can_aggregate': False}, 'TEST.AGGREGATE: recursive is not for exported models')):
+        cfg = tiny.tiny_config('dff_rfcn', **settings)
+        instance = get_symbol_instance(cfg)
+        vars(instance).update(change)
+        with pytest.raises(ConfigError, match=message):
+            VideoDetector(cfg, instance, *params_of(cfg), mx.cpu())
+
+
 def test_exports_have_no_such_networks(tmp_path):
     for settings, message in ((
             {'TEST__KEY_FRAME_POLICY': 'both'},

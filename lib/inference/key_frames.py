@@ -1,4 +1,6 @@
 """What the settings say of key frames, and of the images that networks see."""
+import logging
+
 from dff.errors import CheckpointError, ConfigError
 from dff.frames import InputFormat, Pass, largest_input
 from dff.schedule import make_schedule
@@ -73,10 +75,16 @@ def check_aggregation(cfg, instance, arg_params, source):
 
 
 def require_trained(cfg):
-    """Raise ConfigError where TEST.AGGREGATE needs what a training by these settings does not make."""
+    """Raise ConfigError where TEST.AGGREGATE needs what a training by these settings does not make; log a line where
+    it leaves unused what that makes.
+    """
     if cfg.TEST.AGGREGATE != 'none' and cfg.TRAIN.AGGREGATE == 'none':
         raise ConfigError('TEST.AGGREGATE is %s, but TRAIN.AGGREGATE none: what is trained would have no embeddings to '
                           'test with; set both' % cfg.TEST.AGGREGATE)
+    if cfg.TEST.AGGREGATE == 'none' != cfg.TRAIN.AGGREGATE:
+        logging.getLogger('dff.config').warning(
+            'TRAIN.AGGREGATE is %s and TEST.AGGREGATE none: the test will run without what is trained of it',
+            cfg.TRAIN.AGGREGATE)
 
 
 def require_fixed(cfg, reason):

@@ -207,15 +207,30 @@ class PassNetworks:
 
     def __init__(self, networks):
         self._networks, self.pools = networks, networks.pools
+        self.aggregates = getattr(networks, 'aggregates', False)
 
-    def key(self, shown):
-        """Run on a Shown key frame; returns (Outputs, the states of all passes)."""
-        outputs, states = zip(*map(self._networks.key, shown.frames))
+    def key(self, shown, before=None):
+        """Run on a Shown key frame; returns (Outputs, the states of all passes).
+
+        before: the states of the key frame before, where features are joined.
+        """
+        given = [shown.frames]
+        if self.aggregates:
+            given.append([None] * len(shown.frames) if before is None else before)
+        outputs, states = zip(*map(self._networks.key, *given))
         return self._joined(outputs), states
 
     def current(self, shown, states):
         """Run on another Shown frame with the states of its key frame; returns Outputs."""
         return self._joined(list(map(self._networks.current, shown.frames, states)))
+
+    def between(self, shown, states, others, share):
+        """Run on a Shown frame between two key frames; returns Outputs.
+
+        shown, states, others, share: as of PropagatingNetworks.between, of all passes.
+        """
+        return self._joined([self._networks.between(frame, state, other, share)
+                             for frame, state, other in zip(shown.frames, states, others)])
 
     @staticmethod
     def _joined(outputs):

@@ -17,7 +17,8 @@ from lib.config.defaults import detection_defaults
 from lib.inference.detector import VideoDetector
 from lib.inference.networks import PassNetworks
 from lib.inference.testing import TestOptions
-from lib.inference.whole_clip import WholeClip, selection_of
+from dff.tracking.whole_clip import WholeClip
+from lib.boxes.seq_nms import selection_of
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny

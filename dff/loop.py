@@ -8,12 +8,37 @@ frame, and joins the features of those around it; its networks are dff.networks.
 import itertools
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Deque, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from dff.frames import Frame
 from dff.networks import Networks, Outputs, Windowed
 from dff.results import Detected, Seconds
 from dff.schedule import Schedule
+
+
+class _Place(NamedTuple):
+    """A frame and its number in the clip."""
+
+    index: int      # type: ignore[assignment]  # it hides tuple.index
+    frame: Frame
+
+
+class _Step(NamedTuple):
+    """What a schedule says of a frame."""
+
+    place: _Place
+    begins: bool                # it is the first of its interval
+    key: _Place                 # the interval's key frame
+    other: Optional[_Place]     # the key frame on the other side, where its feature counts, too
+
+
+class _KeyRun(NamedTuple):
+    """What came of a key frame."""
+
+    place: _Place
+    outputs: Outputs
+    state: Any
+    seconds: float
 
 
 def key_frame_loop(frames: Iterable[Frame], schedule: Schedule, networks: Networks, post_process: Callable,
@@ -24,7 +49,7 @@ def key_frame_loop(frames: Iterable[Frame], schedule: Schedule, networks: Networ
     Args:
         frames: of one clip.
         schedule: says which are key frames; it is restarted.
-        networks: key(frame) -> (Outputs, state), current(frame, state) -> Outputs.
+        networks: see dff.networks; with schedule.both_sides they are TwoSided.
         post_process: (values of the Outputs, frame) -> the third field of the result.
         result: Detected, or another type with its five fields.
         clock: seconds.
@@ -35,52 +60,124 @@ def key_frame_loop(frames: Iterable[Frame], schedule: Schedule, networks: Networ
         return function(*arguments), clock() - start
 
     schedule.restart()
-    waiting: Deque[Frame] = deque()
-    frames, key_frame, index = iter(frames), None, 0
+    steps, keys = _plan(frames, schedule), _KeyFrames(networks, 2 if schedule.both_sides else 1, timed)
     while True:
-        start = clock()
-        frame = waiting.popleft() if waiting else next(frames, None)
+        step, reading = timed(next, steps, None)
+        if step is None:
+            return
+        (index, frame), flow = step.place, None
+        if step.begins:
+            key = keys.run(step.key)
+        if index == key.place.index:
+            outputs, seconds = key.outputs, key.seconds
+        else:
+            if step.other is None:
+                outputs, seconds = timed(networks.current, frame, key.state)
+            else:
+                share = time_share(index, step.key.index, step.other.index)
+                between = networks.between      # type: ignore[attr-defined]  # schedule.both_sides asks for it
+                outputs, seconds = timed(between, frame, key.state, keys.run(step.other).state, share)
+            flow = outputs.flow
+            if not schedule.accepts(outputs.mismatch):
+                key = keys.run(step.place)
+                outputs, seconds = key.outputs, seconds + key.seconds
+        found, post = timed(post_process, outputs.values, frame)
+        is_key, more = index == key.place.index, {}
+        if follow is not None:
+            more['track_ids'], following = timed(follow, found, frame, step.begins, flow, is_key)
+            post += following
+        yield result(index, frame.image, found, is_key, Seconds(reading, seconds, post), **more)
+
+
+def time_share(index: int, key: int, other: int) -> float:
+    """Return by how much the feature of the frame `other` counts beside that of `key`, for the frame `index`
+    between them: linear in time, 0 at `key` and 1 at `other`.
+    """
+    return abs(index - key) / abs(other - key)
+
+
+class _KeyFrames:
+    """Key frames through the networks, each once.
+
+    Args:
+        networks: as of key_frame_loop.
+        kept: how many of the last ones may be asked for again.
+        timed: (function, arguments) -> (its result, seconds).
+    """
+
+    def __init__(self, networks: Networks, kept: int, timed: Callable):
+        self._networks, self._timed = networks, timed
+        self._runs: Deque[_KeyRun] = deque(maxlen=kept)
+
+    def run(self, place: _Place) -> _KeyRun:
+        """Return what comes of the key frame at `place`."""
+        for run in self._runs:
+            if run.place.index == place.index:
+                return run
+        given: List[Any] = [place.frame]
+        if getattr(self._networks, 'aggregates', False):
+            last = self._runs[-1] if self._runs else None
+            given.append(last.state if last and _alike(last.place.frame, place.frame) else None)
+        (outputs, state), seconds = self._timed(self._networks.key, *given)
+        self._runs.append(_KeyRun(place, outputs, state, seconds))
+        return self._runs[-1]
+
+
+def _plan(frames: Iterable[Frame], schedule: Schedule) -> Iterator[_Step]:
+    """Yield a step for each frame; no more frames are read before than it needs."""
+    reader, begin = _Reader(frames), 0
+    previous: Optional[_Place] = None
+    key: Optional[_Place] = None
+    following: Optional[_Place] = None
+    for index in itertools.count():
+        frame = reader.next()
         if frame is None:
             return
         begins = schedule.begins(frame.tensor.shape)
-        if begins:
-            key_frame = _look_ahead(frame, waiting, frames, schedule)
-        reading = clock() - start
-        if begins:
-            (key_outputs, state), key_seconds = timed(networks.key, key_frame)
-        flow = None
-        if frame is key_frame:
-            outputs, seconds = key_outputs, key_seconds
-        else:
-            outputs, seconds = timed(networks.current, frame, state)
-            flow = outputs.flow
-            if not schedule.accepts(outputs.mismatch):
-                key_frame = frame
-                (outputs, state), key_seconds = timed(networks.key, frame)
-                seconds += key_seconds
-        found, post = timed(post_process, outputs.values, frame)
-        is_key, more = frame is key_frame, {}
-        if follow is not None:
-            more['track_ids'], following = timed(follow, found, frame, begins, flow, is_key)
-            post += following
-        yield result(index, frame.image, found, is_key, Seconds(reading, seconds, post), **more)
-        index += 1
+        if begins or key is None:       # the first one begins
+            usable = [frame, *reader.ahead(frame, 0, schedule.lookahead)]
+            place = schedule.key_place(len(usable))
+            begin, previous, following = index, key, None
+            key = _Place(index + place, usable[place])
+        other = None
+        if schedule.both_sides and index < key.index:
+            other = previous if previous and _alike(previous.frame, frame) else None
+        elif schedule.both_sides and index > key.index:
+            if following is None:
+                usable = reader.ahead(frame, begin + schedule.interval - index - 1, schedule.lookahead + 1)
+                place = schedule.key_place(len(usable))
+                following = _Place(begin + schedule.interval + place, usable[place]) if usable else None
+            other = following
+        yield _Step(_Place(index, frame), begins, key, other)
 
 
-def _look_ahead(first: Frame, waiting: Deque[Frame], frames: Iterator[Frame], schedule: Schedule) -> Frame:
-    """The key frame of the interval that begins with `first`; frames that must be read for it go into `waiting`."""
-    count = schedule.lookahead
-    while len(waiting) < count:
-        frame = next(frames, None)
-        if frame is None:
-            break
-        waiting.append(frame)
-        if frame.tensor.shape != first.tensor.shape:
-            break
-    alike = itertools.takewhile(lambda frame: frame.tensor.shape == first.tensor.shape,
-                                itertools.islice(waiting, count))
-    usable = [first, *alike]
-    return usable[schedule.key_place(len(usable))]
+class _Reader:
+    """The frames of a clip, in order."""
+
+    def __init__(self, frames: Iterable[Frame]):
+        self._frames = iter(frames)
+        self._waiting: Deque[Frame] = deque()
+
+    def next(self) -> Optional[Frame]:
+        """Return the next frame; None at the end."""
+        return self._waiting.popleft() if self._waiting else next(self._frames, None)
+
+    def ahead(self, frame: Frame, skipped: int, count: int) -> List[Frame]:
+        """Return up to `count` frames behind the next `skipped` ones; no frame of another size than `frame`,
+        and none behind one.
+        """
+        waiting = self._waiting
+        while len(waiting) < skipped + count and (not waiting or _alike(waiting[-1], frame)):
+            more = next(self._frames, None)
+            if more is None:
+                break
+            waiting.append(more)
+        alike = itertools.takewhile(lambda each: _alike(each, frame), itertools.islice(waiting, skipped + count))
+        return list(alike)[skipped:]
+
+
+def _alike(frame: Frame, other: Frame) -> bool:
+    return frame.tensor.shape == other.tensor.shape
 
 
 def window_loop(frames: Iterable[Frame], reach: int, networks: Windowed, post_process: Callable,

@@ -37,7 +37,12 @@ class Windowed(Protocol):
 
 
 class Networks(Protocol):
-    """A network for key frames and one for all others."""
+    """A network for key frames and one for all others.
+
+    Those with an attribute `aggregates` that is true take a second argument of `key`, `before`: the state of the
+    key frame before, of the same size, whose feature theirs is joined with; None: there is none. Those that have
+    a method `between` can run with Schedule.both_sides.
+    """
 
     def key(self, frame: Frame) -> Tuple[Outputs, Any]:
         """Run the deep network on `frame`. Return (Outputs, state): the state is what later frames need of this one."""
@@ -45,4 +50,19 @@ class Networks(Protocol):
 
     def current(self, frame: Frame, state: Any) -> Outputs:
         """Run the light network on `frame`, with the `state` that `key` gave for its key frame, of the same size."""
+        ...
+
+
+class TwoSided(Networks, Protocol):
+    """Networks that can take the features of two key frames."""
+
+    def between(self, frame: Frame, state: Any, other: Any, share: float) -> Outputs:
+        """Run the light network on `frame` with the features of the key frames on both sides of it.
+
+        Args:
+            frame: a Frame.
+            state: of the key frame of its interval, to which Outputs.flow leads.
+            other: of the key frame on the other side.
+            share: by how much `other` counts by its distance in time, 0 to 1.
+        """
         ...

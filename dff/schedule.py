@@ -5,6 +5,7 @@ asks it and does as it says.
 
     fixed     the first frame of every interval (arXiv 1611.07715, algorithm 1)
     middle    the middle one, for which the frames before it wait: the farthest frame is then half as far away
+    both      the key frames of middle, and a frame between two of them takes the features of both
     flow      the first one, and any frame whose image does not follow the flow (cf. Zhu et al., arXiv 1711.11577)
 """
 from typing import Any, Optional
@@ -13,7 +14,7 @@ import numpy as np
 
 from dff.errors import ConfigError
 
-POLICIES = ('fixed', 'middle', 'flow')
+POLICIES = ('fixed', 'middle', 'both', 'flow')
 
 
 class Schedule:
@@ -25,17 +26,18 @@ class Schedule:
     Args:
         interval: frames from one key frame to the next, 1 or more.
         lookahead: how many frames after the first of its interval the key frame lies.
+        both_sides: a frame between two key frames takes the features of both.
 
     Raises ConfigError for an interval below 1.
     """
 
     needs_mismatch = False     # whether `accepts` wants to know how badly the image follows the flow
 
-    def __init__(self, interval: int, lookahead: int = 0):
+    def __init__(self, interval: int, lookahead: int = 0, both_sides: bool = False):
         if isinstance(interval, bool) or not isinstance(interval, (int, np.integer)) or interval < 1:
             raise ConfigError('the key-frame interval must be a whole number, 1 or more, found %r'
                               % (interval,))
-        self.interval, self.lookahead = interval, lookahead
+        self.interval, self.lookahead, self.both_sides = interval, lookahead, both_sides
         self.restart()
 
     def restart(self) -> None:
@@ -70,7 +72,7 @@ class Schedule:
     @property
     def suffix(self) -> str:
         """What tells results of this schedule from those of others of its interval, in names of files."""
-        return '_middle' if self.lookahead else ''
+        return '_both' if self.both_sides else '_middle' if self.lookahead else ''
 
 
 class MismatchSchedule(Schedule):
@@ -117,7 +119,7 @@ def make_schedule(policy: str, interval: int, largest_mismatch: float) -> Schedu
     """Return the schedule of a policy, one of POLICIES.
 
     Args:
-        policy: fixed, middle or flow.
+        policy: fixed, middle, both or flow.
         interval: frames from one key frame to the next, with flow at most.
         largest_mismatch: of flow, grey levels.
 
@@ -125,8 +127,8 @@ def make_schedule(policy: str, interval: int, largest_mismatch: float) -> Schedu
     """
     if policy == 'fixed':
         return Schedule(interval)
-    if policy == 'middle':
-        return Schedule(interval, interval // 2)
+    if policy in ('middle', 'both'):
+        return Schedule(interval, interval // 2, policy == 'both')
     if policy == 'flow':
         return MismatchSchedule(interval, largest_mismatch)
     raise ConfigError("there is no key-frame policy '%s'; choose from %s" % (policy, ', '.join(POLICIES)))

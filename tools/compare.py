@@ -198,7 +198,7 @@ class Comparison:
         rows += [('%s, the middle one of every %d'
                   % (NAMES[self.dff.task], interval), self.dff.test(interval, middle=True))
                  for interval in job.middle]
-        self.dff.demo(job.clip, os.path.join(folder, '%s.mp4' % self.dff.task), job.demo_arguments)
+        self.dff.demo(job.clip, os.path.join(folder, '%s.webm' % self.dff.task), job.demo_arguments)
         plot(rows, job.measure, os.path.join(folder, 'accuracy_speed.png'))
         text = table(rows, job.measure)
         with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(

@@ -63,7 +63,6 @@ def speed(detector, clip, interval, most=None, write=None):
 def main():
     """Run the command."""
     clip, detector = demo_clip(), dff.load(resolve(MODEL), backend='mxnet')
-    # Browsers play .webm as well as .mp4, and it is written in a fifth of the time.
     output = os.path.join(resolve(OUTPUT), os.path.splitext(os.path.basename(clip))[0] + '.webm')
     baseline, _, _ = speed(detector, clip, 1, BASELINE_FRAMES)
     with open_writer(output, 30) as write:

@@ -21,6 +21,7 @@ class About(NamedTuple):
     interval: int                      # frames from one key frame to the next
     policy: str                        # of dff.schedule.POLICIES
     mismatch: Optional[float]          # of the policy flow, grey levels; None: it measures none
+    two_sided: bool = False            # it can take the features of two key frames (the policy both)
 
 
 class ClipRules(NamedTuple):
@@ -70,17 +71,23 @@ class OneThread:
 
     def __init__(self, networks: Networks, engine: str):
         self._networks, self._engine = networks, engine
+        self.aggregates = getattr(networks, 'aggregates', False)
         self._owner: Optional[int] = None
 
-    def key(self, frame: Frame) -> Tuple[Outputs, Any]:
+    def key(self, frame: Frame, *before: Any) -> Tuple[Outputs, Any]:
         """See dff.networks.Networks."""
         self._check()
-        return self._networks.key(frame)
+        return self._networks.key(frame, *before)
 
     def current(self, frame: Frame, state: Any) -> Outputs:
         """See dff.networks.Networks."""
         self._check()
         return self._networks.current(frame, state)
+
+    def between(self, frame: Frame, state: Any, other: Any, share: float) -> Outputs:
+        """See dff.networks.TwoSided."""
+        self._check()
+        return self._networks.between(frame, state, other, share)      # type: ignore[attr-defined]
 
     def _check(self):
         here = threading.get_ident()

@@ -22,7 +22,7 @@ from dff.runtime.window import Window, why_no_window
 from dff.schedule import POLICIES
 from dff.sources import DEFAULT_FPS
 from dff.timing import Timing
-from dff.writers import CODECS, chosen_fps
+from dff.writers import CODECS, browser_note, chosen_fps
 
 
 def parser() -> argparse.ArgumentParser:
@@ -100,6 +100,8 @@ def run_model(args: argparse.Namespace) -> None:
     for path in (args.output, args.json, args.mot, args.csv):
         if path:
             print('written: %s' % path)
+    if browser_note(args.output):
+        print(browser_note(args.output))
 
 
 def _run(results: Iterator[Any], write: Write, window: Optional[Window], clip: Clip) -> str:

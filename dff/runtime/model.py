@@ -64,8 +64,8 @@ class Model:
             interval: frames from one key frame to the next; None: that of the model.
             thresh: lowest score of a detection, 0 to 1.
             track: give detections ids; None: where seq_nms does not forbid it.
-            policy: which frame of an interval is the key frame: fixed, middle or flow; None: as the
-                model says.
+            policy: which frame of an interval is the key frame: fixed, middle, both or flow; None: as
+                the model says.
             live: always take the newest frame, and leave out what comes while one is computed;
                 None: for cameras and streams.
             on_note: as of dff.live.open.open_clip; by default it writes to standard error.
@@ -85,7 +85,7 @@ class Model:
         """Return a Stream, which a program calls with one frame after the other.
 
         interval, thresh, track, policy: as of calling the Model. Raises ConfigError also for the
-        policy middle, for which frames would have to wait.
+        policies middle and both, for which frames would have to wait.
         """
         schedule = without_lookahead(self.schedule(interval, policy))
         thresh = checked_thresh(thresh)
@@ -202,14 +202,18 @@ class Model:
             raise ConfigError('this model chooses its key frames by the flow (TEST.KEY_FRAME_POLICY), which %s '
                               "does not measure: pass policy='fixed', or export it with "
                               '--set TEST.KEY_FRAME_POLICY=fixed' % self.engine)
+        if chosen.both_sides and chosen.interval > 1 and not about.two_sided:
+            raise ConfigError('the policy both needs a network that takes two key frames, which this model in %s does '
+                              "not have: pass policy='middle', or load a checkpoint whose settings say "
+                              'TEST.KEY_FRAME_POLICY: both' % self.engine)
         return chosen
 
 
 def without_lookahead(schedule: Schedule) -> Schedule:
     """Return `schedule`; ConfigError where frames would have to wait for others that are not there yet."""
     if schedule.lookahead:
-        raise ConfigError("live and frame by frame there is no frame ahead to look at, which the policy middle does: "
-                          "pass policy='fixed' (--policy fixed)")
+        raise ConfigError("live and frame by frame there is no frame ahead to look at, which the policy %s does: "
+                          "pass policy='fixed' (--policy fixed)" % ('both' if schedule.both_sides else 'middle'))
     return schedule
 
 

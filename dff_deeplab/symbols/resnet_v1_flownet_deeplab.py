@@ -3,7 +3,7 @@ import mxnet as mx
 
 from lib.symbols.deeplab import Segmenter
 from lib.symbols.registry import register
-from lib.symbols.warp import choose, propagate
+from lib.symbols.warp import choose, propagate, propagate_from_both
 from dff.errors import ConfigError
 
 
@@ -43,6 +43,16 @@ class resnet_v1_flownet_deeplab(Segmenter):
         """
         feat_key, data, data_key = (mx.sym.Variable(name) for name in ('feat_key', 'data', 'data_key'))
         feature = self._propagate(feat_key, data, data_key, cfg)
+        return self.group([data_key, feature, self.scores(feature, data, cfg)])
+
+    def get_between_test_symbol(self, cfg):
+        """Class scores of a frame between two key frames, data [1, 3, H, W], from data_key [2, 3, H, W] and
+        feat_key [2, C, h, w] of both; key_share [1]: see propagate_from_both.
+        """
+        feat_key, data, data_key, share = (mx.sym.Variable(name) for name in ('feat_key', 'data', 'data_key',
+                                                                              'key_share'))
+        feature = propagate_from_both(feat_key, data, data_key, share, self.feature_dim(cfg), cfg.network,
+                                      scaled=cfg.network.USE_SCALE_MAP)
         return self.group([data_key, feature, self.scores(feature, data, cfg)])
 
     def get_batch_test_symbol(self, cfg):

@@ -49,7 +49,8 @@ def open_mxnet(model, cfg=None, epoch=0, device=None):
     names, palette = class_lines(task.recognises, task.kind.class_lines(config))
     by_flow = config.TEST.KEY_FRAME_POLICY == 'flow'
     about = About(task.recognises, names, palette, network.propagates, interval if network.propagates else 1,
-                  config.TEST.KEY_FRAME_POLICY, config.TEST.KEY_FRAME_MISMATCH if by_flow else None)
+                  config.TEST.KEY_FRAME_POLICY, config.TEST.KEY_FRAME_MISMATCH if by_flow else None,
+                  config.TEST.KEY_FRAME_POLICY == 'both')
     post_process = functools.partial(_detections, config.TEST) if task.recognises == 'detection' else _labels
     engine = 'MXNet %s (%s)' % (mx.__version__, context)
     rules = None

@@ -4,6 +4,7 @@ only name their task.
 from lib.apps.demo import demo_parser, run_demo
 from lib.config.cli import apply_arguments, base_parser, train_parser
 from lib.dataset.rules.parts import warn_of_trained_clips
+from lib.inference.key_frames import require_trained
 from lib.inference.testing import TestOptions, check_test_epoch, test_net
 from lib.train.trainer import train_net
 from lib.tasks.task import check_network
@@ -24,6 +25,7 @@ def train_and_test(task, description):
     def both():
         cfg_path = _configure(task, train_parser(description).parse_args())
         check_test_epoch(task.config, cfg_path)
+        require_trained(task.config)
         # What is wrong with the test set is said before hours of training.
         test_set = task.kind.test_run(task, task.config, TestOptions()).dataset
         warn_of_trained_clips(task.config.dataset.image_set, test_set)

@@ -8,7 +8,7 @@ import lib  # noqa: F401  (prepares the import of MXNet)
 from dff.errors import ConfigError, DataError
 from dff.sources import open_frames
 from dff.timing import Timing
-from dff.writers import CODECS, check_output, chosen_fps, open_writer
+from dff.writers import CODECS, browser_note, check_output, chosen_fps, open_writer
 from lib.config.checks import validate
 from lib.config.cli import apply_arguments, base_parser
 from lib.config.config import merge
@@ -69,6 +69,8 @@ def run_demo(task, args):
     else:
         print(timing.describe())
     print('frames with %s: %s' % (kind.drawn, output))
+    if browser_note(output):
+        print(browser_note(output))
     for _, path, what in kind.demo_outputs(args):
         if path:
             print('%s: %s' % (what, path))

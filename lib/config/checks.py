@@ -26,6 +26,9 @@ def validate(config: Any, source: str) -> None:
         (network.DFF_FEAT_DIM % 2 == 0,
          'network.DFF_FEAT_DIM must be even: one half goes to the RPN, one to R-FCN; found %d'
          % network.DFF_FEAT_DIM),
+        (network.EMBED_DIM % 4 == 0,
+         'network.EMBED_DIM must be a multiple of 4: its first layers have a quarter of the channels; found %d'
+         % network.EMBED_DIM),
         (train.MIN_OFFSET <= train.MAX_OFFSET,
          'TRAIN.MIN_OFFSET (%d) is above TRAIN.MAX_OFFSET (%d)' % (train.MIN_OFFSET, train.MAX_OFFSET)),
         (train.BG_THRESH_LO <= train.BG_THRESH_HI,

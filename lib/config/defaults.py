@@ -99,6 +99,7 @@ def _network():
         'stem_width': 0.0,                           # of conv1 alone; 0: as width
         # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
         'flow': 'flownet',
+        'EMBED_DIM': 2048,                           # channels in which AGGREGATE compares features
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)
         'STRIDE_IN_3X3': False,                      # True: for a backbone converted from torchvision's weights
     }
@@ -132,6 +133,8 @@ def _train():
         'RPN_MIN_SIZE': 0,
         'BBOX_NORMALIZATION_PRECOMPUTED': True, 'BBOX_MEANS': [0.0, 0.0, 0.0, 0.0], 'BBOX_STDS': [0.1, 0.1, 0.2, 0.2],
         'MIN_OFFSET': -9, 'MAX_OFFSET': 0,           # reference frame minus labelled frame, frames
+        # recursive: the reference frame's feature is joined with that of a frame MAX_OFFSET - MIN_OFFSET + 1 before
+        'AGGREGATE': 'none',
     }
 
 
@@ -156,10 +159,13 @@ def _test():
         'HAS_RPN': True, 'BATCH_IMAGES': 1, 'KEY_FRAME_INTERVAL': 10,
         'PRECISION': 'float32',                      # or int8, on the CPU, where that is faster
         # fixed: the first of every interval; middle: the middle one, for which frames wait half an interval;
+        # both: as middle, and frames between two key frames take the features of both, for which they wait longer;
         # flow: the first, and where the image does not follow the flow
         'KEY_FRAME_POLICY': 'fixed',
         # with flow: how far the moved key frame is off, grey levels, summed
         'KEY_FRAME_MISMATCH': 80.0,
+        # recursive: a key frame's feature is joined with that of the key frames before (TRAIN.AGGREGATE)
+        'AGGREGATE': 'none',
         'TRACK': False,                              # True: an id for every detection, followed along the flow
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300,

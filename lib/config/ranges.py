@@ -63,6 +63,7 @@ RANGES: Dict[str, Range] = {
     'network.BN_EPS': Range(0, 1, open_low=True),
     'network.RFCN_GROUP_SIZE': Range(1, 100),
     'network.depth': Range(1, 1000),
+    'network.EMBED_DIM': Range(4, SIDE),
     'network.width': Range(0, 16, open_low=True), 'network.flow_width': Range(0, 16, open_low=True),
     'network.stem_width': Range(0, 16),
     'dataset.NUM_CLASSES': Range(2, SIDE, note='in detection with the background'),
@@ -100,8 +101,9 @@ RANGES: Dict[str, Range] = {
 CHOICES: Dict[str, Tuple[str, ...]] = {
     'default.kvstore': ('local', 'device', 'dist_sync', 'dist_device_sync', 'dist_async'),
     'network.FIXED_PARAMS_RULE': ('prefix', 'substring'),
+    'TRAIN.AGGREGATE': ('none', 'recursive'), 'TEST.AGGREGATE': ('none', 'recursive'),
     'TEST.PRECISION': ('float32', 'int8'),
-    'TEST.KEY_FRAME_POLICY': ('fixed', 'middle', 'flow'),
+    'TEST.KEY_FRAME_POLICY': ('fixed', 'middle', 'both', 'flow'),
     'TEST.SEQ_NMS_RESCORE': ('avg', 'max'),
 }
 FINITE = Range()     # of a number that a plugin adds

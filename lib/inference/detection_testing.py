@@ -56,6 +56,8 @@ class DetectionTest(TestRun):
     def variant(self):
         """See TestRun."""
         suffix, test = schedule_of(self.config, self.interval).suffix, self.config.TEST
+        if test.AGGREGATE != 'none':
+            suffix += '_' + test.AGGREGATE
         if test.SEQ_NMS:
             suffix += '_seqnms' if test.SEQ_NMS_RESCORE == 'avg' else '_seqnms_max'
         if test.FLIP:
@@ -67,10 +69,12 @@ class DetectionTest(TestRun):
     def settings(self):
         """See TestRun."""
         config = self.config
-        # Results without tracks or Seq-NMS, of before there were such keys, stay valid.
+        # Results without tracks, aggregation or Seq-NMS, of before there were such keys, stay valid.
         left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW', 'DETECT_ONLY'}
         if not config.TEST.TRACK:
             left_out |= {'TRACK'}
+        if config.TEST.AGGREGATE == 'none':
+            left_out |= {'AGGREGATE'}
         if not config.TEST.SEQ_NMS:
             left_out |= {'SEQ_NMS', 'SEQ_NMS_RESCORE'}
         left_out |= {key for key in ('FLIP', 'SCALES') if not config.TEST[key]}

@@ -23,7 +23,7 @@ from lib.inference.exported_check import largest_input as largest_of
 from lib.inference.key_frames import input_format
 from lib.operator_cxx import loader
 from lib.graph.graph import Graph
-from dff.errors import CheckpointError, shown
+from dff.errors import CheckpointError, ConfigError, shown
 from dff.files import atomic_path
 from dff.frames import largest_input
 
@@ -45,9 +45,11 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         source: what messages call the parameters, and what model.json keeps of their origin.
         compact: weights as 8-bit integers (lib.engine.compact.py).
 
-    Raises CheckpointError where parameters are missing or a file cannot be written, ConfigError for FGFA.
+    Raises CheckpointError where parameters are missing or a file cannot be written, ConfigError where the settings
+    ask for what an exported model does not do, and for FGFA.
     """
     instance.require_no_window('an exported model')
+    check_exportable(config.TEST)
     texts, params, shapes = {}, {}, _input_shapes(config, instance)
 
     def folded():
@@ -82,6 +84,14 @@ def _save_params(folder, params, compact):
     other = whole if compact else os.path.join(folder, COMPACT)
     if os.path.exists(other):
         os.remove(other)
+
+
+def check_exportable(test):
+    """Raise ConfigError for TEST settings `test` that ask for networks which exports do not have."""
+    for key, refused, instead in (('KEY_FRAME_POLICY', 'both', 'middle'), ('AGGREGATE', 'recursive', 'none')):
+        if test[key] == refused:
+            raise ConfigError('TEST.%s: %s is not for exported models, whose networks take one key frame: export with '
+                              '--set TEST.%s=%s' % (key, refused, key, instead))
 
 
 def _input_shapes(config, instance):
@@ -181,8 +191,12 @@ class _Exported:
         self.check_size, self.guard = check_size, functools.partial(mxnet_refusing, source)
         self.propagates, self.recognises = network.propagates, network.recognises
         self.key_feature, self.head_outputs = network.key_feature, network.head_outputs
-        self.flow_mismatch, self.flow, self.aggregates = network.flow_mismatch, network.flow, False
+        self.can_aggregate = self.aggregates = False
+        self.flow_mismatch, self.flow = network.flow_mismatch, network.flow
         self.require_no_window = network.require_no_window
+
+    def between_network(self, cfg):
+        """Return None: exports have no network for frames between two key frames."""
 
     def test_networks(self, cfg):
         """Return {name: symbol}, as NetworkOutputs does; `cfg` changes nothing."""

@@ -1,7 +1,10 @@
 """What the settings say of key frames, and of the images that networks see."""
-from dff.errors import ConfigError
+import logging
+
+from dff.errors import CheckpointError, ConfigError
 from dff.frames import InputFormat, Pass, largest_input
 from dff.schedule import make_schedule
+from lib.symbols.warp import EMBEDDING
 
 
 def input_format(cfg):
@@ -44,6 +47,44 @@ def schedule_of(cfg, interval=None):
     test = cfg.TEST
     return make_schedule(test.KEY_FRAME_POLICY, test.KEY_FRAME_INTERVAL if interval is None else interval,
                          test.KEY_FRAME_MISMATCH)
+
+
+def check_aggregation(cfg, instance, arg_params, source):
+    """Check what TEST.AGGREGATE and TEST.KEY_FRAME_POLICY ask of the network and its parameters.
+
+    Args:
+        cfg: the settings.
+        instance: of the symbol class.
+        arg_params: {name: NDArray}.
+        source: what messages call their origin.
+
+    Raises ConfigError, and CheckpointError for parameters without embeddings.
+    """
+    test = cfg.TEST
+    if test.AGGREGATE != 'none' and not instance.can_aggregate:
+        raise ConfigError('TEST.AGGREGATE: %s is not for exported models, whose key networks take one image: set it to '
+                          'none' % test.AGGREGATE)
+    missing = [name for name in EMBEDDING if name not in arg_params]
+    if test.AGGREGATE != 'none' and missing:
+        raise CheckpointError('%s lacks the embeddings that TEST.AGGREGATE: %s compares features in (%s): train them '
+                              'with TRAIN.AGGREGATE=%s from this checkpoint (network.pretrained), or test with '
+                              'TEST.AGGREGATE=none' % (source, test.AGGREGATE, ', '.join(missing), test.AGGREGATE))
+    for key, value in (('AGGREGATE', 'recursive'), ('KEY_FRAME_POLICY', 'both')):
+        if test.PRECISION != 'float32' and instance.propagates and test[key] == value:
+            raise ConfigError('TEST.%s: %s runs in float32: TEST.PRECISION is %s' % (key, value, test.PRECISION))
+
+
+def require_trained(cfg):
+    """Raise ConfigError where TEST.AGGREGATE needs what a training by these settings does not make; log a line where
+    it leaves unused what that makes.
+    """
+    if cfg.TEST.AGGREGATE != 'none' and cfg.TRAIN.AGGREGATE == 'none':
+        raise ConfigError('TEST.AGGREGATE is %s, but TRAIN.AGGREGATE none: what is trained would have no embeddings to '
+                          'test with; set both' % cfg.TEST.AGGREGATE)
+    if cfg.TEST.AGGREGATE == 'none' != cfg.TRAIN.AGGREGATE:
+        logging.getLogger('dff.config').warning(
+            'TRAIN.AGGREGATE is %s and TEST.AGGREGATE none: the test will run without what is trained of it',
+            cfg.TRAIN.AGGREGATE)
 
 
 def require_fixed(cfg, reason):

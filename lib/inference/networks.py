@@ -23,9 +23,6 @@ Key = namedtuple('Key', 'tensor feature')
 Head = namedtuple('Head', 'symbols inputs input_shapes to_host')
 
 
-CACHES = 'feat_cache', 'embed_cache'     # inputs that hold what is kept of each frame of a window
-
-
 class Binder:
     """Binds networks to a device with their parameters.
 
@@ -98,30 +95,61 @@ class PropagatingNetworks:
     Args:
         cfg, instance, binder, head: as of FrameNetworks.
         with_current: False where every frame is a key frame, which needs no other network.
-        with_mismatch: measure how badly each frame follows the flow (Outputs.mismatch).
+        schedule: a Schedule, which says what it needs: how badly each frame follows the flow (Outputs.mismatch), or
+            a network for frames between two key frames.
         with_flow: hand the flow out (Outputs.flow).
+
+    Attribute: aggregates, whether `key` joins a key frame's feature with that of the one before.
+
+    Raises ConfigError where the schedule needs a network that is not there.
     """
 
-    def __init__(self, cfg, instance, binder, head, with_current=True, with_mismatch=False, with_flow=False):
+    def __init__(self, cfg, instance, binder, head, schedule, with_current=True, with_flow=False):
+        self.aggregates = cfg.TEST.AGGREGATE == 'recursive'
         symbols = instance.test_networks(cfg)
         shapes = head.input_shapes(*network_input(cfg))
         feature = instance.key_feature(symbols['key'])
+        # Without the inputs of the key frame before, from which no shape follows.
+        self._feature = instance.key_feature(
+            instance.test_networks(with_test_settings(cfg, AGGREGATE='none'))['key'])
+        shapes.update(data_key=shapes['data'], feat_key=self._feature_shape(shapes['data']), first_flag=(1,))
         outputs = head.symbols(instance.head_outputs(symbols['key']))
         self.pools = {'key': binder.pool(mx.sym.Group([feature] + outputs), shapes)}
-        self._head, self._loaded = head, None
-        self._with_mismatch, self._with_flow = with_mismatch, with_flow
+        self._head, self._loaded, self._sides = head, None, [None, None]
+        self._with_mismatch, self._with_flow = schedule.needs_mismatch, with_flow
         if with_current:
             outputs = head.symbols(instance.head_outputs(symbols['current']))
-            if with_mismatch:
+            if self._with_mismatch:
                 outputs = outputs + [instance.flow_mismatch(symbols['current'], cfg)]
             if with_flow:
                 outputs = outputs + [instance.flow(symbols['current'])]
-            shapes.update(data_key=shapes['data'], feat_key=feature.infer_shape(data=shapes['data'])[1][0])
             self.pools['current'] = binder.pool(mx.sym.Group(outputs), shapes)
+        if with_current and schedule.both_sides:
+            self._bind_between(instance.between_network(cfg), instance, binder, shapes)
 
-    def key(self, frame):
-        """Run on a key frame; returns (Outputs, Key)."""
-        outputs = self.pools['key'].forward(self._head.inputs(frame)).outputs
+    def _bind_between(self, symbol, instance, binder, shapes):
+        if symbol is None:
+            raise ConfigError('TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which exported '
+                              'models do not have: set it to middle')
+        outputs = self._head.symbols(instance.head_outputs(symbol))
+        if self._with_flow:
+            outputs = outputs + [instance.flow(symbol)]
+        shapes = dict(shapes, key_share=(1,))
+        shapes.update((name, (2,) + tuple(shapes[name][1:])) for name in ('data_key', 'feat_key'))
+        self.pools['between'] = binder.pool(mx.sym.Group(outputs), shapes)
+
+    def _feature_shape(self, image):
+        """Shape of the feature of images of this shape."""
+        return self._feature.infer_shape(data=image)[1][0]
+
+    def key(self, frame, before=None):
+        """Run on a key frame; returns (Outputs, Key). before: the Key before it, where features are joined."""
+        inputs = self._head.inputs(frame)
+        if self.aggregates:
+            first = before is None
+            before = Key(frame.tensor, mx.nd.zeros(self._feature_shape(frame.tensor.shape))) if first else before
+            inputs.update(data_key=before.tensor, feat_key=before.feature, first_flag=np.array([first], np.float32))
+        outputs = self.pools['key'].forward(inputs).outputs
         # Copied, since outputs live in memory that the next forward uses again.
         feature = outputs[0].copy()
         values = self._head.to_host(outputs[1:])
@@ -145,6 +173,28 @@ class PropagatingNetworks:
         mismatch = outputs.pop().asscalar() if self._with_mismatch else None
         return Outputs(self._head.to_host(outputs), mismatch, flow)
 
+    def between(self, frame, state, other, share):
+        """Run on a frame between two key frames; returns Outputs.
+
+        frame, state, other, share: see dff.networks.TwoSided.
+        """
+        own = dict(self._head.inputs(frame), key_share=np.array([share], np.float32))
+        shapes = {name: value.shape for name, value in own.items()}
+        for name, value in zip(('data_key', 'feat_key'), state):
+            shapes[name] = (2,) + value.shape[1:]
+        executor = self.pools['between'].get(shapes)
+        inputs = executor.arg_dict
+        for side, key in enumerate((state, other)):
+            if key is not self._sides[side]:
+                inputs['data_key'][side:side + 1] = key.tensor
+                inputs['feat_key'][side:side + 1] = key.feature
+                self._sides[side] = key
+        for name, value in own.items():
+            inputs[name][:] = value
+        outputs = executor.forward(is_train=False)
+        flow = outputs.pop().asnumpy()[0] if self._with_flow else None
+        return Outputs(self._head.to_host(outputs), flow=flow)
+
 
 class PassNetworks:
     """Networks that see each frame in several passes: a Shown. The values of their Outputs are a list, of each pass.
@@ -157,89 +207,34 @@ class PassNetworks:
 
     def __init__(self, networks):
         self._networks, self.pools = networks, networks.pools
+        self.aggregates = getattr(networks, 'aggregates', False)
 
-    def key(self, shown):
-        """Run on a Shown key frame; returns (Outputs, the states of all passes)."""
-        outputs, states = zip(*map(self._networks.key, shown.frames))
+    def key(self, shown, before=None):
+        """Run on a Shown key frame; returns (Outputs, the states of all passes).
+
+        before: the states of the key frame before, where features are joined.
+        """
+        given = [shown.frames]
+        if self.aggregates:
+            given.append([None] * len(shown.frames) if before is None else before)
+        outputs, states = zip(*map(self._networks.key, *given))
         return self._joined(outputs), states
 
     def current(self, shown, states):
         """Run on another Shown frame with the states of its key frame; returns Outputs."""
         return self._joined(list(map(self._networks.current, shown.frames, states)))
 
+    def between(self, shown, states, others, share):
+        """Run on a Shown frame between two key frames; returns Outputs.
+
+        shown, states, others, share: as of PropagatingNetworks.between, of all passes.
+        """
+        return self._joined([self._networks.between(frame, state, other, share)
+                             for frame, state, other in zip(shown.frames, states, others)])
+
     @staticmethod
     def _joined(outputs):
         return outputs[0]._replace(values=[each.values for each in outputs])
-
-
-class WindowNetworks:
-    """FGFA's networks (dff.networks.Windowed).
-
-    The window's features are one array on the device, in which each is written to its place: the input of the
-    network that joins them.
-
-    Args:
-        cfg, instance, binder, head: as of FrameNetworks.
-        reach: K; the window has 2 K + 1 places.
-    """
-
-    def __init__(self, cfg, instance, binder, head, reach):
-        symbols = instance.test_networks(with_test_settings(cfg, KEY_FRAME_INTERVAL=reach))
-        shapes = head.input_shapes(*network_input(cfg))
-        self._frames, self._head = [None] * (2 * reach + 1), head
-        outputs = head.symbols(instance.head_outputs(symbols['window']))
-        kept = symbols['feature'].infer_shape(data=shapes['data'])[1]
-        self.pools = {
-            'feature': binder.pool(symbols['feature'], shapes),
-            'flow': binder.pool(symbols['flow'], {'data': shapes['data'], 'data_ref': shapes['data']}),
-            'window': binder.pool(mx.sym.Group(outputs), dict(shapes, **self._shapes(*kept)))}
-        self._executor = None
-
-    def _shapes(self, feature, embedding):
-        places = len(self._frames)
-        return {'feat_cache': (places,) + feature[1:], 'embed_cache': (places,) + embedding[1:],
-                'flow': (places, 2) + feature[2:], 'centre': (1,)}
-
-    def put(self, place, frame):
-        """See dff.networks.Windowed."""
-        kept = self.pools['feature'].forward({'data': frame.tensor}).outputs
-        own = {name: value.shape for name, value in self._inputs(frame).items()}
-        self._executor = self.pools['window'].get(dict(own, **self._shapes(*(value.shape for value in kept))))
-        for name, value in zip(CACHES, kept):
-            value.copyto(self._at(name, place))
-        self._frames[place] = frame
-
-    def repeat(self, place, source):
-        """See dff.networks.Windowed."""
-        for name in CACHES:
-            self._at(name, source).copyto(self._at(name, place))
-        self._frames[place] = self._frames[source]
-
-    def join(self, place):
-        """See dff.networks.Windowed."""
-        frame, inputs = self._frames[place], self._executor.arg_dict
-        pair = self.pools['flow'].get(dict.fromkeys(('data', 'data_ref'), frame.tensor.shape))
-        pair.arg_dict['data'][:] = frame.tensor
-        known = {}        # a frame that is in the window several times: one of its places
-        for number, other in enumerate(self._frames):
-            if id(other) in known:
-                self._at('flow', known[id(other)]).copyto(self._at('flow', number))
-                continue
-            pair.arg_dict['data_ref'][:] = other.tensor
-            pair.forward(is_train=False)[0].copyto(self._at('flow', number))
-            known[id(other)] = number
-        for name, value in dict(self._inputs(frame), centre=place).items():
-            inputs[name][:] = value
-        return Outputs(self._head.to_host(self._executor.forward(is_train=False)))
-
-    def _inputs(self, frame):
-        """What the network that joins needs of a frame itself."""
-        names = self.pools['window'].input_names
-        return {name: value for name, value in self._head.inputs(frame).items() if name in names}
-
-    def _at(self, name, place):
-        """A view of a place in an input of the network that joins."""
-        return self._executor.arg_dict[name][place:place + 1]
 
 
 class BatchNetwork:

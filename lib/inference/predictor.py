@@ -5,11 +5,11 @@ from dff.frames import prepare, prepare_passes
 from dff.loop import key_frame_loop, window_loop
 from dff.schedule import Schedule
 from dff.sources import read_ahead
-from lib.inference.key_frames import (input_format, passes_of, require_one_pass, schedule_of,
-                                      several_passes)
-from lib.inference.networks import (Binder, FrameNetworks, PassNetworks, PropagatingNetworks,
-                                    WindowNetworks)
+from lib.inference.key_frames import (check_aggregation, input_format, passes_of, require_one_pass,
+                                      schedule_of, several_passes)
+from lib.inference.networks import Binder, FrameNetworks, PassNetworks, PropagatingNetworks
 from lib.inference.precision import FRAMES, KEY_INTERVAL, arithmetic, make_precision
+from lib.inference.window import WindowNetworks
 
 
 class VideoPredictor:
@@ -37,7 +37,9 @@ class VideoPredictor:
         self.cfg, self.form, self._instance = cfg, input_format(cfg), symbol_instance
         self.interval = schedule_of(cfg, interval).interval
         # Frames of each kind and size that include the time of binding a network; for Timing.
-        self.warm_up = {'key': 1, 'current': 1}
+        schedule = schedule_of(cfg, interval)
+        self.warm_up = {'key': 1, 'current': schedule.lookahead + 1 if schedule.both_sides else 1}
+        check_aggregation(cfg, symbol_instance, arg_params, source)
         self._precision = make_precision(cfg.TEST.PRECISION, arg_params, source)
         self._binder = Binder(ctx, arg_params, aux_params, source, self._precision)
         self._passes = passes_of(cfg) if several_passes(cfg) else None
@@ -56,8 +58,8 @@ class VideoPredictor:
 
     def _bind(self):
         if self._instance.propagates:
-            self.networks = PropagatingNetworks(self.cfg, self._instance, self._binder, self.head, self.interval > 1,
-                                                self.schedule().needs_mismatch, self.with_flow)
+            self.networks = PropagatingNetworks(self.cfg, self._instance, self._binder, self.head, self.schedule(),
+                                                self.interval > 1, self.with_flow)
         elif self._instance.aggregates:
             require_one_pass(self.cfg, 'FGFA shows each frame to its networks once')
             self.networks = WindowNetworks(self.cfg, self._instance, self._binder, self.head, self.interval)

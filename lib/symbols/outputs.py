@@ -30,6 +30,7 @@ class NetworkOutputs:
     # Layers whose outputs are classes or anchors: another class list changes their shapes, and no
     # others.
     class_layers = ()
+    can_aggregate = False      # whether TRAIN.AGGREGATE and TEST.AGGREGATE may be recursive
 
     @property
     def propagates(self):
@@ -61,6 +62,10 @@ class NetworkOutputs:
         if self.propagates:
             return {'key': self.get_key_test_symbol(cfg), 'current': self.get_cur_test_symbol(cfg)}
         return {'frame': self.get_test_symbol(cfg)}
+
+    def between_network(self, cfg):
+        """Return the test network for frames between two key frames; None where there is none."""
+        return self.get_between_test_symbol(cfg) if hasattr(self, 'get_between_test_symbol') else None
 
     def key_feature(self, symbol):
         """Return the output of the test network `symbol` for key frames that other frames get as `feat_key`."""

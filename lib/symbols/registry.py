@@ -1,4 +1,5 @@
 """Networks and their parts by the names that a config gives them."""
+from dff.errors import ConfigError
 from lib.utils.registry import Registry
 
 # Networks; those of a task lie in its folder symbols/, which lib/tasks/task.py imports.
@@ -14,6 +15,13 @@ register = SYMBOLS.register()      # class decorator of a network: it is known u
 def get_symbol_instance(cfg):
     """Return a new instance of the network that cfg.symbol names.
 
-    Raises ConfigError, listing what exists, on a miss.
+    Raises ConfigError, listing what exists, on a miss, and where it cannot do what TRAIN.AGGREGATE or TEST.AGGREGATE
+    says.
     """
-    return SYMBOLS.get(cfg.symbol)()
+    network = SYMBOLS.get(cfg.symbol)
+    for section in ('TRAIN', 'TEST'):
+        if cfg[section].AGGREGATE != 'none' and not getattr(network, 'can_aggregate', False):
+            raise ConfigError('%s.AGGREGATE: %s joins features of key frames, which networks of dff_rfcn carry along '
+                              'the flow; the network %s does not: set it to none'
+                              % (section, cfg[section].AGGREGATE, cfg.symbol))
+    return network()

@@ -1,9 +1,12 @@
-"""Features of other frames from those of a key frame (Deep Feature Flow, arXiv 1611.07715)."""
+"""Features of other frames from those of key frames (Deep Feature Flow, arXiv 1611.07715)."""
 import mxnet as mx
 
+from lib.symbols.aggregation import aggregate, cosines, embed
 from lib.symbols.flownet import FLOW_UNIT, flownet
 from lib.symbols.operators import flow_warp
 
+EMBED_SHARE = 4     # channels of the embedding for one of the layers before it
+EMBEDDING = tuple('em_conv%d_%s' % (layer, kind) for layer in (1, 2, 3) for kind in ('weight', 'bias'))
 
 def propagate(feature, current, reference, feature_dim, network, shared=False, scaled=True, training=False):
     """Feature maps of the current frames, from those of the reference frames.
@@ -22,9 +25,92 @@ def propagate(feature, current, reference, feature_dim, network, shared=False, s
     return flow_warp(feature, flow, scale if scaled else None, name='warping_feat', shared=shared)
 
 
-def choose(eq_flag, feature, propagated):
-    """`feature` for images whose eq_flag [N] is 1 (reference and current frame coincide), else `propagated`."""
-    return mx.sym.where(eq_flag, feature, propagated, name='choose_feat')
+def propagate_in_steps(recent, old, images, feature_dim, network, joined):
+    """The feature of the labelled frames, by way of two key frames.
+
+    The old key frames' features are carried to the recent ones and joined with theirs, the result is carried to the
+    labelled frames: one key frame of sparsely recursive feature aggregation (Zhu et al., arXiv 1711.11577).
+
+    Args:
+        recent, old: features [N, feature_dim, h, w] of the key frames.
+        images: (labelled, recent, old), [N, 3, H, W] each.
+        feature_dim, network: as of propagate.
+        joined: (carried old features, recent features) -> features of the recent key frames.
+
+    Returns:
+        (features of the recent key frames, features of the labelled frames), [N, feature_dim, h, w] each
+    """
+    labelled_image, recent_image, old_image = images
+    # One flow network, which sees both steps: its layers have one name each.
+    flow, scale = (_halves(both) for both in flownet(
+        mx.sym.Concat(recent_image, labelled_image, dim=0), mx.sym.Concat(old_image, recent_image, dim=0),
+        feature_dim, network.flow_width, kind=network.flow, training=True))
+    feature = joined(flow_warp(old, flow[0], scale[0], name='warping_old'), recent)
+    return feature, flow_warp(feature, flow[1], scale[1], name='warping_feat')
+
+
+def propagate_from_both(features, current, references, share, feature_dim, network, scaled=True, by_cosine=False):
+    """Feature maps of a frame between two key frames, from those of both.
+
+    Each counts by how near its key frame is in time, and with `by_cosine` also by how much what is carried from it
+    looks like what is carried from the first one, the nearer: FGFA's weights (arXiv 1703.10025, eq. 4), times those.
+
+    Args:
+        features: [2, feature_dim, h, w], of `references`.
+        current: image [1, 3, H, W]; references: [2, 3, H, W].
+        share: [1], by how much the second one counts by its distance, 0 to 1; the first one has the rest.
+        feature_dim, network, scaled: as of propagate.
+        by_cosine: the network has embeddings.
+
+    Returns:
+        [1, feature_dim, h, w]
+    """
+    carried = propagate(features, mx.sym.Concat(current, current, dim=0), references, feature_dim, network,
+                        scaled=scaled)
+    share = mx.sym.Reshape(share, shape=(1, 1, 1, 1))
+    if by_cosine:
+        embeddings = _embed(carried, network)
+        near, far = _halves(mx.sym.exp(cosines(embeddings, _halves(embeddings)[0], 2)))
+        far = mx.sym.broadcast_mul(far, share)
+        share = far / (mx.sym.broadcast_mul(near, 1 - share) + far)
+    # Not a sum over the axis, which takes MXNet as long as the rest of it.
+    near, far = _halves(carried)
+    return mx.sym.elemwise_add(mx.sym.broadcast_mul(near, 1 - share), mx.sym.broadcast_mul(far, share),
+                               name='both_sides')
+
+
+def join_recursively(carried, own, network):
+    """The feature of key frames joined with what is carried from the key frames before (arXiv 1711.11577).
+
+    At each place both count by the cosine of their embeddings with that of `own`, their weights sum to 1.
+
+    Args:
+        carried, own: [N, C, h, w].
+        network: the config's section of that name, for its EMBED_DIM.
+
+    Returns:
+        [N, C, h, w]
+    """
+    features = mx.sym.Concat(carried, own, dim=0)
+    embeddings = _embed(features, network)
+    return aggregate(features, embeddings, _halves(embeddings)[1], 2)
+
+
+def _embed(features, network):
+    # The paper's 2048 have 512 channels before them.
+    return embed(features, network.EMBED_DIM // EMBED_SHARE, network.EMBED_DIM)
+
+
+def _halves(both):
+    return mx.sym.split(both, axis=0, num_outputs=2)
+
+
+def choose(eq_flag, feature, propagated, name='choose_feat'):
+    """`feature` for images whose eq_flag [N] is 1 (reference and current frame coincide), else `propagated`.
+
+    name: of the layer.
+    """
+    return mx.sym.where(eq_flag, feature, propagated, name=name)
 
 
 def cell_flow(symbol):

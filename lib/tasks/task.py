@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 from dff.errors import ConfigError
 from lib.config.config import knows, load_yaml, update_from_file
 from lib.config.plugins import load_plugins
-from lib.symbols.registry import SYMBOLS
+from lib.symbols.registry import SYMBOLS, get_symbol_instance
 from lib.utils.paths import ROOT, resolve
 from lib.utils.registry import Registry, import_modules
 
@@ -126,7 +126,7 @@ def task_of(cfg_path: str, symbol: Optional[str] = None) -> Task:
 
 
 def check_network(task: Task, cfg_path: str) -> None:
-    """Raise a ConfigError where the network of `task`, with its settings, is another task's.
+    """Raise a ConfigError where the network of `task`, with its settings, is another task's or cannot do what they say.
 
     task: of the command; cfg_path: the settings file, for the message.
     """
@@ -144,6 +144,7 @@ def check_network(task: Task, cfg_path: str) -> None:
             '%s: symbol: %s is a network of %s, and this command is for %s: run the one in %s/ or '
             'experiments/%s/, or name other settings'
             % (cfg_path, symbol, owner, task.name, owner, owner))
+    get_symbol_instance(task.config)      # it knows what it cannot do
 
 
 def _settings(cfg_path):

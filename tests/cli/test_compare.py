@@ -48,7 +48,7 @@ def check(folder, dff, measure, table_rows):
     assert table[0] == '| network | %s | ms a frame | key / other frame, ms | speed-up |' % measure
     assert table[2].endswith('| 1.0x |')
     assert [row.split(' | ')[0] for row in table[2:]] == table_rows
-    assert (folder / (dff + '.mp4')).stat().st_size > 1000 and (folder / 'accuracy_speed.png').stat().st_size > 5000
+    assert (folder / (dff + '.webm')).stat().st_size > 1000 and (folder / 'accuracy_speed.png').stat().st_size > 5000
     return '\n'.join(table)
 
 

@@ -48,6 +48,16 @@ def read_json(path):
         return json.load(stream)
 
 
+def test_key_frames_on_both_sides(models, frames, tmp_path, capsys):
+    given = ['--input', frames, '--output', tmp_path / 'out', '--json', tmp_path / 'out.json', '--interval', 4]
+    run_here(models, 'dff_rfcn', *given, '--set', 'TEST.KEY_FRAME_POLICY=both')
+    found = read_json(tmp_path / 'out.json')['frames']
+    assert [frame['key'] for frame in found] == [False, False, True, False, False, False, True]
+    with pytest.raises(SystemExit):
+        run_here(models, 'rfcn', *given, '--set', 'TEST.AGGREGATE=recursive')
+    assert 'TEST.AGGREGATE: recursive joins features of key frames' in capsys.readouterr().err
+
+
 def test_folder_to_video_and_json(models, frames, tmp_path):
     status, printed, errors = run_demo(models, 'dff_rfcn', '--input', frames, '--output', tmp_path / 'out.mp4',
                                        '--fps', 7, '--json', tmp_path / 'new' / 'out.json')

@@ -123,6 +123,17 @@ def test_a_checkpoint_with_its_settings(tmp_path):
         dff.load(tiny.prefix(tmp_path, 'dff_rfcn'))
 
 
+def test_both_sides_and_joined_key_frames(models, tmp_path):
+    path = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=1, length=2, TEST__KEY_FRAME_POLICY='both')
+    model = dff.load(tiny.prefix(tmp_path, 'dff_rfcn'), cfg=str(path), epoch=1)
+    results = list(model(tiny.clip(7), thresh=0.1))
+    assert [result.is_key for result in results] == [False, True, False] * 2 + [True]
+    assert sum(len(result.scores) for result in results) > 5
+    for backend in ('mxnet', 'onnxruntime'):
+        with pytest.raises(ConfigError, match="which this model in .* does not have: pass policy='middle'"):
+            dff.load(models['dff_rfcn'], backend=backend)(tiny.clip(3), policy='both')
+
+
 def test_segmentation_in_mxnet(tmp_path):
     tiny_seg.make_folder(tmp_path / 'set', clips=1, length=2)
     path = tiny_seg.write_experiment(tmp_path, 'deeplab')

@@ -54,6 +54,21 @@ def age(results):
             if name.endswith('.txt')}
 
 
+def test_both_sides_have_results_of_their_own(experiment):
+    results = {policy: run_test(experiment, settings={'TEST.KEY_FRAME_POLICY': policy})
+               for policy in ('middle', 'both')}
+    for policy, found in results.items():
+        assert os.path.basename(os.path.dirname(found['detections'])).endswith('_interval3_' + policy)
+    assert results['middle']['key_frames'] == results['both']['key_frames']
+    lines = [read_lines(found['detections']) for found in results.values()]
+    assert lines[0] != lines[1] and len(lines[1]) > 0
+
+
+def test_embeddings_are_missing(experiment):
+    with pytest.raises(CheckpointError, match='tiny-0001.params lacks the embeddings that TEST.AGGREGATE: recursive'):
+        run_test(experiment, settings={'TEST.AGGREGATE': 'recursive', 'network.EMBED_DIM': 16})
+
+
 def test_detections_and_results(experiment, capsys):
     results = run_test(experiment)
     lines = read_lines(results['detections'])

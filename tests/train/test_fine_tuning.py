@@ -33,6 +33,8 @@ def start(tmp_path, caplog):
         data = [('data', (1, 3, height, width)), ('im_info', (1, 3)), ('gt_boxes', (1, 4, 5))]
         if task == 'dff_rfcn':
             data += [('data_ref', (1, 3, height, width)), ('eq_flag', (1,))]
+        if cfg.TRAIN.AGGREGATE == 'recursive':
+            data += [('data_old', (1, 3, height, width)), ('old_flag', (1,))]
         label = [('label', (1, anchors * cells)), ('bbox_target', (1, 4 * anchors, height // 16, width // 16)),
                  ('bbox_weight', (1, 4 * anchors, height // 16, width // 16))]
         loader = SimpleNamespace(provide_data=[data], provide_label=[label])
@@ -59,6 +61,15 @@ def test_other_classes(start, task):
     assert args['rfcn_cls_weight'].shape[0] == 2 * 49
     assert 'not taken over: rfcn_cls_bias (196,) -> (98,), rfcn_cls_weight (196, 16, 1, 1) -> (98, 16, 1, 1)' in log
     assert 'initialised anew, 2 parameters of: rfcn_cls' in log
+
+
+def test_embeddings_are_new_where_dff_is_trained_on_with_aggregation(start):
+    args, _, (old, _), log = start('dff_rfcn', TRAIN__AGGREGATE='recursive', network__EMBED_DIM=16)
+    assert {name for name in args if name not in old} == {
+        'em_conv%d_%s' % (layer, kind) for layer in (1, 2, 3) for kind in ('weight', 'bias')}
+    assert all(same(args[name], old[name]) for name in args if name in old)
+    assert 'initialised anew, 6 parameters of: em_conv1, em_conv2, em_conv3' in log
+    assert args['em_conv1_weight'].shape == (4, 32, 1, 1) and args['em_conv3_weight'].shape == (16, 4, 1, 1)
 
 
 def test_other_anchors_and_boxes_by_class(start):

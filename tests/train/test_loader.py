@@ -132,6 +132,29 @@ def test_reference_frame_and_flag(cfg, roidb):
     assert still['eq_flag'] == 1 and still['data_ref'] is still['data']
 
 
+def test_the_key_frame_before_the_reference(cfg, roidb):
+    cfg.TRAIN.AGGREGATE, cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET = 'recursive', -4, -3
+    sample = load_sample(roidb[9], cfg, np.random.RandomState(0), True)
+    reference = next(number for number in (5, 6) if np.array_equal(
+        sample['data_ref'], load_sample(roidb[number], cfg, np.random.RandomState(0), True)['data']))
+    old = load_sample(roidb[reference - 2], cfg, np.random.RandomState(0), True)['data']
+    assert np.array_equal(sample['data_old'], old) and sample['old_flag'] == sample['eq_flag'] == 0
+
+    early = load_sample(roidb[4], cfg, np.random.RandomState(0), True)     # its reference is frame 0 or 1
+    first = load_sample(roidb[0], cfg, np.random.RandomState(0), True)
+    assert np.array_equal(early['data_old'], first['data'])
+    assert early['old_flag'] == np.array_equal(early['data_ref'], first['data'])
+    assert first['eq_flag'] == first['old_flag'] == 1 and first['data_old'] is first['data']
+    still = load_sample(roidb[10], cfg, np.random.RandomState(0), True)
+    assert still['eq_flag'] == still['old_flag'] == 1 and still['data_old'] is still['data']
+
+    loader = DetectionLoader(roidb, cfg, 1, references=True)
+    shapes = dict(next(loader).provide_data[0])
+    assert shapes['data_old'] == shapes['data_ref'] and shapes['old_flag'] == (1,)
+    assert loader.max_shapes()[0]['data_old'] == (1, 3, 90, 160)
+    assert 'data_old' not in DetectionLoader(roidb, cfg, 1, references=False).data_names
+
+
 def test_mirrored_records_mirror_the_image(cfg, roidb):
     plain, mirrored = (load_sample(record, cfg, np.random.RandomState(0), False)
                        for record in (roidb[0], roidb[0].flip()))

@@ -154,3 +154,87 @@ def test_batches_are_cut_at_the_end_and_at_a_new_size():
     assert groups == [[0, 1, 2], [3, 4], [5, 6]]
     assert [result.index for result in results] == list(range(7))
     assert [result.is_key for result in results] == [True, False, False, True, False, True, False]
+
+
+class TwoSidedNetworks(FakeNetworks):
+    """Records frames between two key frames, too."""
+
+    def between(self, frame, state, other, share):
+        self.calls.append(('between', frame.image, state, other, share))
+        return Outputs('outputs')
+
+
+def both_sides(sizes, interval):
+    """(calls, results) with the policy both."""
+    networks = TwoSidedNetworks()
+    schedule = Schedule(interval, interval // 2, both_sides=True)
+    results = list(key_frame_loop(fake_frames(sizes), schedule, networks, lambda values, frame: frame.image))
+    return networks.calls, results
+
+
+def test_frames_between_two_key_frames_take_both():
+    calls, results = both_sides([8] * 10, 4)
+    assert calls == [
+        ('key', 2), ('current', 0, 2), ('current', 1, 2), ('key', 6), ('between', 3, 2, 6, 0.25),
+        ('between', 4, 6, 2, 0.5), ('between', 5, 6, 2, 0.25), ('key', 9), ('between', 7, 6, 9, 1 / 3),
+        ('between', 8, 9, 6, 1 / 3)]
+    assert [result.index for result in results] == [result.detections for result in results] == list(range(10))
+    middle = run_loop([8] * 10, 4, lookahead=2)[1]
+    assert [result.is_key for result in results] == [result.is_key for result in middle]
+
+
+@pytest.mark.parametrize('length', list(range(1, 24)))
+@pytest.mark.parametrize('interval', [2, 3, 10])
+def test_both_sides_have_the_key_frames_of_middle(length, interval):
+    calls, results = both_sides([8] * length, interval)
+    keys = [call[1] for call in calls if call[0] == 'key']
+    assert keys == [result.index for result in run_loop([8] * length, interval, interval // 2)[1] if result.is_key]
+    others = sorted(call[1] for call in calls if call[0] != 'key')
+    assert others == sorted(set(range(length)) - set(keys)) and len(results) == length
+    for kind, *given in calls:
+        inside = [key for key in keys if given and keys[0] < given[0] < keys[-1]]
+        assert kind != 'current' or not inside, 'a frame between two key frames takes both'
+        if kind == 'between':
+            frame, own, other, share = given
+            near = max(key for key in keys if key < frame), min(key for key in keys if key > frame)
+            assert sorted((own, other)) == list(near) and share == abs(frame - own) / (near[1] - near[0])
+
+
+def test_no_feature_of_another_size_is_taken():
+    calls, _ = both_sides([8, 8, 8, 6, 6, 6, 6, 6, 6], 4)
+    assert calls == [('key', 2), ('current', 0, 2), ('current', 1, 2), ('key', 5), ('current', 3, 5),
+                     ('current', 4, 5), ('key', 8), ('between', 6, 5, 8, 1 / 3), ('between', 7, 8, 5, 1 / 3)]
+
+
+def test_no_more_frames_are_read_than_the_next_key_frame_needs():
+    read = []
+
+    def reading():
+        for frame in fake_frames([8] * 40):
+            read.append(frame.image)
+            yield frame
+    loop = key_frame_loop(reading(), Schedule(10, 5, both_sides=True), TwoSidedNetworks(), lambda values, frame: None)
+    for result in loop:
+        next_key = 5 if result.index <= 5 else -(-(result.index - 5) // 10) * 10 + 5
+        assert len(read) <= next_key + 1
+
+
+def test_key_frames_are_told_of_the_one_before():
+    class Recursive(TwoSidedNetworks):
+        aggregates = True
+
+        def key(self, frame, before):
+            self.calls.append(('key', frame.image, before))
+            return Outputs('outputs'), 'state%d' % frame.image
+
+    def keys(sizes, schedule):
+        networks = Recursive()
+        for _ in range(2):      # nothing is left from clip to clip
+            networks.calls = []
+            list(key_frame_loop(fake_frames(sizes), schedule, networks, lambda values, frame: None))
+        return [call for call in networks.calls if call[0] == 'key']
+    assert keys([8] * 5, Schedule(2)) == [('key', 0, None), ('key', 2, 'state0'), ('key', 4, 'state2')]
+    assert keys([8, 8, 8, 6, 6], Schedule(1)) == [
+        ('key', 0, None), ('key', 1, 'state0'), ('key', 2, 'state1'), ('key', 3, None), ('key', 4, 'state3')]
+    assert keys([8] * 7, Schedule(4, 2, both_sides=True)) == [('key', 2, None), ('key', 6, 'state2')]
+    assert keys([8] * 3, MismatchSchedule(9, -1.0)) == [('key', 0, None), ('key', 1, 'state0'), ('key', 2, 'state1')]

@@ -166,6 +166,8 @@ def test_middle_key_frames_cannot_be_live():
     with camera(steady()) as server:
         with pytest.raises(ConfigError, match='live and frame by frame there is no frame ahead'):
             fake_model(policy='middle')(server.url)
+        with pytest.raises(ConfigError, match='no frame ahead to look at, which the policy both does'):
+            fake_model(policy='both', two_sided=True)(server.url)
 
 
 @pytest.mark.parametrize('source,captured,live', [

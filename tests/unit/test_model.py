@@ -164,6 +164,7 @@ def test_files_of_results(tmp_path):
 @pytest.mark.parametrize('options,error', [
     ({'interval': 0}, 'the key-frame interval must be a whole number, 1 or more, found 0'),
     ({'policy': 'often'}, "no key-frame policy 'often'"),
+    ({'policy': 'both'}, "model in a fake .CPU. does not have: pass policy='middle', or load a checkpoint"),
     ({'policy': 'flow'}, "which a fake .CPU. does not measure: pass policy='fixed'"),
     ({'thresh': 2}, 'thresh must be a score from 0 to 1, found 2')])
 def test_bad_options(options, error):
@@ -179,6 +180,36 @@ def test_middle_key_frames_wait_for_frames():
     with pytest.raises(ConfigError, match="which the policy middle does: pass policy='fixed'"):
         model.stream()
     assert model.stream(policy='fixed')(frame(0)).is_key
+
+
+def test_frames_between_two_key_frames():
+    model = fake_model(policy='both', two_sided=True)
+    seen = []
+
+    def between(frame, state, other, share):
+        seen.append((state // 8, other // 8, share))
+        return FakeNetworks().current(frame, state)
+    model.networks.between = between
+    results = list(model(clip(8)))
+    assert [result.is_key for result in results] == [False, False, True, False, False, False, True, False]
+    assert seen == [(2, 6, 0.25), (6, 2, 0.5), (6, 2, 0.25)]
+    assert [result.track_ids.tolist() for result in results] == [[1]] * 8
+    with pytest.raises(ConfigError, match="which the policy both does: pass policy='fixed'"):
+        model.stream()
+
+
+def test_networks_of_one_thread_pass_everything_on():
+    class Recursive(FakeNetworks):
+        aggregates = True
+
+        def key(self, frame, before):
+            return before
+
+        def between(self, *given):
+            return given
+    networks = OneThread(Recursive(), 'MXNet')
+    assert networks.aggregates and not OneThread(FakeNetworks(), 'MXNet').aggregates
+    assert networks.key(1, 2) == 2 and networks.between(1, 2, 3, 0.5) == (1, 2, 3, 0.5)
 
 
 def test_a_baseline_has_key_frames_only():

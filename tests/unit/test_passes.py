@@ -9,12 +9,16 @@ import pytest
 import dff
 from dff.boxes import greedy_nms
 from dff.errors import ConfigError
+from dff.frames import Shown
+from dff.networks import Outputs
 from lib.boxes.passes import nms_of_boxes
 from lib.config.config import update_from_settings
 from lib.config.defaults import detection_defaults
 from lib.inference.detector import VideoDetector
+from lib.inference.networks import PassNetworks
 from lib.inference.testing import TestOptions
-from lib.inference.whole_clip import WholeClip, selection_of
+from dff.tracking.whole_clip import WholeClip
+from lib.boxes.seq_nms import selection_of
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny
@@ -87,6 +91,25 @@ def test_both_together_with_padding_and_ids():
     assert len(flat) and flat[:, 2:].min() >= 0
     once = found('dff_rfcn', **cfg)
     assert [len(frame) for frame in once] == [len(result.detections) for result in results]
+
+
+def test_frames_between_two_key_frames():
+    policy = {'TEST__KEY_FRAME_POLICY': 'both'}
+    both = merged(raw('dff_rfcn', CLIP, **policy),
+                  map(mirrored, raw('dff_rfcn', [frame[:, ::-1] for frame in CLIP], **policy)))
+    assert_equal(found('dff_rfcn', TEST__FLIP=True, **policy), both)
+
+
+def test_every_pass_is_joined_with_its_own():
+    class Recursive:
+        pools, aggregates = {}, True
+
+        def key(self, frame, before):
+            return Outputs(frame), (frame, before)
+    networks = PassNetworks(Recursive())
+    first = networks.key(Shown(None, None, None, (), (1, 2)), None)[1]
+    outputs, second = networks.key(Shown(None, None, None, (), (3, 4)), first)
+    assert outputs.values == [3, 4] and second == ((3, (1, None)), (4, (2, None)))
 
 
 def test_frames_that_turn_are_key_frames():

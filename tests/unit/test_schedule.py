@@ -31,6 +31,12 @@ def test_the_middle_frame_is_the_key_frame(available, place):
     assert (schedule.lookahead, schedule.key_place(available), schedule.suffix) == (5, place, '_middle')
 
 
+def test_both_sides_have_the_schedule_of_the_middle():
+    schedule = make_schedule('both', 10, 1.0)
+    assert (schedule.lookahead, schedule.both_sides, schedule.suffix) == (5, True, '_both')
+    assert not make_schedule('middle', 10, 1.0).both_sides
+
+
 def test_the_first_frame_is_the_key_frame_else():
     for policy in ('fixed', 'flow'):
         schedule = make_schedule(policy, 10, 80.0)
@@ -47,7 +53,7 @@ def test_mismatches_add_up_and_begin_anew_with_a_key_frame():
 
 
 def test_only_flow_measures():
-    assert [make_schedule(policy, 2, 1.0).needs_mismatch for policy in POLICIES] == [False, False, True]
+    assert [make_schedule(policy, 2, 1.0).needs_mismatch for policy in POLICIES] == [False, False, False, True]
     assert Schedule(2).accepts(None) and Schedule(2).accepts(1e9)
     with pytest.raises(ValueError, match='measure no mismatch'):
         MismatchSchedule(2, 1.0).accepts(None)
@@ -56,5 +62,5 @@ def test_only_flow_measures():
 def test_bad_settings():
     with pytest.raises(ConfigError, match='the key-frame interval must be a whole number, 1 or more, found 0'):
         make_schedule('fixed', 0, 1.0)
-    with pytest.raises(ConfigError, match="there is no key-frame policy 'fast'; choose from fixed, middle, flow"):
+    with pytest.raises(ConfigError, match="there is no key-frame policy 'fast'; choose from fixed, middle, both, flow"):
         make_schedule('fast', 1, 1.0)

@@ -52,6 +52,23 @@ def by_hand(frames):
     return maps
 
 
+def test_a_frame_between_two_key_frames():
+    images = tiny.clip(6)
+    frames = [prepare(image, plain('dff_deeplab').form) for image in images]
+    networks = segmenter('dff_deeplab', tiny_seg.seg_config('dff_deeplab', TEST__KEY_FRAME_POLICY='both')).networks
+    keys = [networks.key(frames[place])[1] for place in (0, 5)]
+    for share, place in ((0.0, 0), (1.0, 1)):
+        alone = networks.current(frames[2], keys[place]).values
+        assert (networks.between(frames[2], *keys, share).values == alone).mean() > 0.999
+    detector = segmenter('dff_deeplab', tiny_seg.seg_config('dff_deeplab', TEST__KEY_FRAME_POLICY='both'))
+    found = list(detector.run(images))
+    assert [result.is_key for result in found] == [False, True, False, False, True, False]
+    inputs = {'data': frames[2].tensor, 'data_key': np.concatenate([frames[1].tensor, frames[4].tensor]),
+              'feat_key': np.concatenate([networks.key(frames[place])[1].feature.asnumpy() for place in (1, 4)])}
+    *_, score = forward('dff_deeplab', 'between_', key_share=np.array([1 / 3], np.float32), **inputs)
+    assert same_share([found[2].labels], [score.argmax(axis=1)[0]]) > 0.999
+
+
 def same_share(first, second):
     return np.mean([np.mean(a == b) for a, b in zip(first, second)])
 

@@ -176,19 +176,6 @@ def test_no_encoder(tmp_path, monkeypatch):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_an_mp4_falls_back_to_a_codec_that_is_there(tmp_path, monkeypatch):
-    opened, real = [], cv2.VideoWriter
-
-    def only_mpeg4(path, code, *rest):
-        opened.append(code.to_bytes(4, 'little').decode())
-        return real() if opened[-1] == 'vp09' else real(path, code, *rest)
-    monkeypatch.setattr(cv2, 'VideoWriter', only_mpeg4)
-    with open_writer(tmp_path / 'clip.mp4') as write:
-        write(tiny.frame(0), '0')
-    assert opened == ['vp09', 'mp4v'] * 2
-    assert len(list(open_frames(tmp_path / 'clip.mp4'))) == 1
-
-
 def test_the_rate_of_a_video():
     assert chosen_fps(None, 7.0, 'folder') == 7.0
     assert chosen_fps(12.5, 7.0, 'a.webm') == 12.5

@@ -21,9 +21,17 @@ LABEL_NAMES = ['label', 'bbox_target', 'bbox_weight']
 REFERENCES = ((), ('data_ref',), ('data_bef', 'data_aft'))
 
 
-def data_names(references):
-    """Names of the training symbol's inputs with so many reference frames: 0, 1 (DFF) or 2 (FGFA)."""
-    return ['data', *REFERENCES[references], *['eq_flag'] * (references == 1), 'im_info', 'gt_boxes']
+def data_names(references, with_old=False):
+    """Names of the training symbol's inputs with so many reference frames: 0, 1 (DFF) or 2 (FGFA); with_old: of
+    DFF with the key frame before that, too.
+    """
+    flags, old = ['eq_flag'] * (references == 1), ['data_old', 'old_flag'] * with_old
+    return ['data', *REFERENCES[references], *flags, *old, 'im_info', 'gt_boxes']
+
+
+def is_recursive(references, cfg):
+    """Return whether the key frame before the reference frame is trained on, too."""
+    return references == 1 and cfg.TRAIN.AGGREGATE == 'recursive'
 
 
 def reference_frame_id(record, min_offset, max_offset, rng):
@@ -65,22 +73,28 @@ def load_sample(record, cfg, rng, references, scales=None):
         cfg: the settings.
         rng: np.random.RandomState that the reference frames and the augmentation are drawn from.
         references: 1 adds data_ref [1, 3, H, W] and eq_flag [1], 1 where the frame is its own
-            reference (stills, and an offset of 0); 2 adds data_bef and data_aft, of a still itself.
+            reference (stills, and an offset of 0); with TRAIN.AGGREGATE also data_old [1, 3, H, W],
+            the key frame before the reference, and old_flag [1], 1 where the clip has none. 2 adds
+            data_bef and data_aft, of a still itself.
         scales: one of SCALES; None: the first.
 
     Raises:
         DataError: an image cannot be read or has another size than its annotation says; names it.
     """
-    frame_ids = _reference_ids(record, cfg.TRAIN, references, rng)
-    images = [_read(record.image, record)]
-    images += [_read(record.frame_path(number), record) for number in frame_ids if number != record.frame_id]
+    own, frame_ids, old = record.frame_id, _reference_ids(record, cfg.TRAIN, references, rng), []
+    if is_recursive(references, cfg):
+        interval = cfg.TRAIN.MAX_OFFSET - cfg.TRAIN.MIN_OFFSET + 1
+        old = [own if record.pattern is None else max(0, frame_ids[0] - interval)]
+    numbers = list(dict.fromkeys([own, *frame_ids, *old]))
+    images = [_read(record.image if number == own else record.frame_path(number), record) for number in numbers]
     images, boxes, info = _in_view(images, record, scales or cfg.SCALES[0], cfg, rng)
-    own, *others = [to_tensor(image, cfg.network.PIXEL_MEANS) for image in images]
-    sample = {'data': own, 'im_info': info[None], 'gt_boxes': boxes[None]}
-    for name, number in zip(REFERENCES[references], frame_ids):
-        sample[name] = own if number == record.frame_id else others.pop(0)
+    tensors = dict(zip(numbers, (to_tensor(image, cfg.network.PIXEL_MEANS) for image in images)))
+    sample = {'data': tensors[own], 'im_info': info[None], 'gt_boxes': boxes[None]}
+    sample.update((name, tensors[number]) for name, number in zip(REFERENCES[references], frame_ids))
     if references == 1:
-        sample['eq_flag'] = np.array([frame_ids[0] == record.frame_id], np.float32)
+        sample['eq_flag'] = np.array([frame_ids[0] == own], np.float32)
+    for number in old:
+        sample.update(data_old=tensors[number], old_flag=np.array([number == frame_ids[0]], np.float32))
     return sample
 
 
@@ -163,7 +177,8 @@ class DetectionLoader(TrainLoader):
 
     def __init__(self, roidb, cfg, num_devices, references, workers=2):
         self.references = references
-        super().__init__(roidb, cfg, num_devices, data_names(references), LABEL_NAMES, workers)
+        names = data_names(references, is_recursive(references, cfg))
+        super().__init__(roidb, cfg, num_devices, names, LABEL_NAMES, workers)
 
     def make_device_batch(self, records, seeds):
         """See TrainLoader."""
@@ -207,6 +222,7 @@ class DetectionLoader(TrainLoader):
         shapes = {'data': (batch, 3) + tuple(size), 'im_info': (batch, 3), 'eq_flag': (batch,),
                   'gt_boxes': (batch, padded_count(max(len(record.boxes) for record in self.records)), 5),
                   'label': (batch, anchors * height * width)}
-        shapes.update(dict.fromkeys(REFERENCES[self.references], shapes['data']))
+        images = REFERENCES[self.references] + ('data_old',)
+        shapes.update(dict.fromkeys(images, shapes['data']), old_flag=shapes['eq_flag'])
         shapes['bbox_target'] = shapes['bbox_weight'] = (batch, 4 * anchors, height, width)
         return {name: shapes[name] for name in self.data_names}, {name: shapes[name] for name in self.label_names}

@@ -9,6 +9,8 @@ from lib.config.checks import validate
 from lib.config.plugins import load_plugins
 from lib.config.without_effect import report_without_effect
 
+# Numbers of epochs, or the word `best`.
+EPOCHS_OR_BEST = ('TEST.test_epoch', 'network.pretrained_epoch')
 # Lists of names that may be empty, which does not show what they hold.
 NAME_LISTS = ('plugins', 'network.FIXED_PARAMS', 'network.FIXED_PARAMS_SHARED')
 MOST_SCALES = 8     # of TEST.SCALES: each keeps networks of its own size
@@ -131,6 +133,10 @@ def _convert(default, value, name, source):
         return _scales(value, source)
     if name == 'TEST.SCALES':
         return _test_scales(value, source)
+    if name in EPOCHS_OR_BEST:
+        if value == 'best':
+            return value
+        default = -1      # `best` may stand there, which is no text like others
     if name == 'dataset.CLASSES':
         if value is None or isinstance(value, str) and '\0' not in value:
             return value
@@ -151,6 +157,7 @@ def _convert(default, value, name, source):
             return converted
         kinds = {bool: 'true or false', int: 'a whole number', float: 'a number'}
         expected = NUMBER_TEXTS.get(name) or kinds.get(type(default), 'text')
+        expected += ' or best' if name in EPOCHS_OR_BEST else ''
     raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, shown(value)))
 
 

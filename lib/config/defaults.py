@@ -17,7 +17,8 @@ def detection_defaults():
         'CLASS_AGNOSTIC': True,
         # shorter side, longest side allowed, pixels; of several one is drawn for each batch, and tests take the first
         'SCALES': [(600, 1000)],
-        'default': {'frequent': 20, 'kvstore': 'device'},
+        # tensorboard: training writes event files, too (requirements-tensorboard.txt)
+        'default': {'frequent': 20, 'kvstore': 'device', 'tensorboard': False},
         'network': _network(),
         'dataset': _dataset(),
         'TRAIN': dict(_train(), **_augmentation()),
@@ -108,6 +109,11 @@ def _train():
         'begin_epoch': 0, 'end_epoch': 2, 'model_prefix': 'model', 'RESUME': False, 'SEED': 0,
         'CHECKPOINT_EVERY': 0,                       # batches between checkpoints within an epoch; 0: at its end only
         'clip_gradient': 0.0,                        # every value of the gradient is cut to +-this; 0: not
+        # epochs, as 1 or 0.25, between tests of the parameters, of which the best are kept; 0: none
+        'VALIDATE_EVERY': 0.0,
+        'VALIDATE_CLIPS': 0,                         # of dataset.test_image_set, evenly spread; 0: all
+        'PATIENCE': 0,                               # so many tests without a better one end training; 0: none
+        'EMA': 0.0,                                  # decay of averaged parameters, as 0.999; 0: none
         'MAX_LOSS': 1000.0,                          # a batch with a loss above this ends the run, as nan does
         'SKIP_BAD_IMAGES': False,                    # True: the next image takes the place of one that cannot be used
         'FLIP': True, 'SHUFFLE': True, 'ASPECT_GROUPING': True, 'BATCH_IMAGES': 1, 'END2END': True,
@@ -158,7 +164,7 @@ def _test():
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300,
         'FLIP': False,                               # True: detect in the mirrored frame, too
         'SCALES': [],                                # sizes as SCALES, at each of which is detected; []: at SCALES
-        'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch
+        'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch; or best
         # True: boxes of a clip that follow each other share a score; results come at the clip's end
         'SEQ_NMS': False,
         'SEQ_NMS_RESCORE': 'avg',                    # the mean of their scores, or max, the largest

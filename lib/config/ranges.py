@@ -73,6 +73,10 @@ RANGES: Dict[str, Range] = {
     'TRAIN.begin_epoch': COUNT_OR_0, 'TRAIN.end_epoch': COUNT,
     'TRAIN.SEED': Range(0, 2 ** 31 - 2),
     'TRAIN.CHECKPOINT_EVERY': Range(0, 10 ** 9),
+    'TRAIN.VALIDATE_EVERY': Range(0, MOST, note='epochs; 0: never'),
+    'TRAIN.VALIDATE_CLIPS': Range(0, MOST, note='0: all'),
+    'TRAIN.PATIENCE': Range(0, MOST, note='0: no end before TRAIN.end_epoch'),
+    'TRAIN.EMA': Range(0, 1, open_high=True, note='0: no averages'),
     'TRAIN.clip_gradient': Range(0, note='0: it is not cut'), 'TRAIN.MAX_LOSS': LARGER_0,
     'TRAIN.BATCH_IMAGES': Range(1, 10 ** 4), 'TRAIN.BATCHES': Range(1, 10 ** 9),
     'TRAIN.BATCH_ROIS': Range(-1, SIDE, note='-1: all'), 'TRAIN.BATCH_ROIS_OHEM': Range(1, SIDE),
@@ -94,7 +98,7 @@ RANGES: Dict[str, Range] = {
     'TEST.RPN_NMS_THRESH': SHARE, 'TEST.RPN_PRE_NMS_TOP_N': Range(-1, MOST),
     'TEST.RPN_POST_NMS_TOP_N': Range(1, SIDE), 'TEST.RPN_MIN_SIZE': Range(0, SIDE),
     'TEST.NMS': SHARE, 'TEST.max_per_image': Range(-1, MOST),
-    'TEST.test_epoch': Range(-1, MOST, note='-1: the last'),
+    'TEST.test_epoch': Range(-1, MOST, note='-1: the last; or best'),
 }
 # Settings that are one of a few words.
 CHOICES: Dict[str, Tuple[str, ...]] = {

@@ -98,7 +98,7 @@ RANGES: Dict[str, Range] = {
     'TEST.RPN_NMS_THRESH': SHARE, 'TEST.RPN_PRE_NMS_TOP_N': Range(-1, MOST),
     'TEST.RPN_POST_NMS_TOP_N': Range(1, SIDE), 'TEST.RPN_MIN_SIZE': Range(0, SIDE),
     'TEST.NMS': SHARE, 'TEST.max_per_image': Range(-1, MOST),
-    'TEST.test_epoch': Range(-1, MOST, note='-1: the last; or best'),
+    'TEST.test_epoch': Range(-1, MOST, note='-1: the last'),
 }
 # Settings that are one of a few words.
 CHOICES: Dict[str, Tuple[str, ...]] = {

@@ -39,18 +39,21 @@ def train_net(task, config, cfg_path):
     """
     group = connect(config.default.kvstore)
     logger, folder = create_logger(config, cfg_path, config.dataset.image_set, quiet=group.rank > 0)
+
+    def train():
+        with open_reports(config, log_file(logger)) as reports:
+            return _train(task, config, cfg_path, group, logger, folder, reports)
     if group.rank:
-        return _train(task, config, cfg_path, group, logger, folder)
+        return train()
     with one_writer(folder, logger.info, lambda: remove_unfinished(folder, config.TRAIN.model_prefix)):
-        return _train(task, config, cfg_path, group, logger, folder)
+        return train()
 
 
-def _train(task, config, cfg_path, group, logger, folder):
-    """Train with the workers of `group`, in the output folder; as train_net."""
+def _train(task, config, cfg_path, group, logger, folder, reports):
+    """Train with the workers of `group`, in the output folder; as train_net. reports: as of open_reports."""
     prefix = os.path.join(folder, config.TRAIN.model_prefix)
     logger.debug('settings of %s:\n%s', cfg_path, pprint.pformat(config))
     devices = contexts(config.gpus, logger.info)
-    reports = open_reports(config, log_file(logger))
 
     start = find_start(config, prefix, logger, group)
     if start and start.epoch >= config.TRAIN.end_epoch and not validation_is_missing(start, config):
@@ -283,7 +286,7 @@ def report_start(config, start, first_batch, optimizer, batches_per_epoch, repor
         report: called with the line.
     """
     train, scheduler = config.TRAIN, optimizer['lr_scheduler']
-    if not start and not train.begin_epoch:
+    if (not start and not train.begin_epoch) or train.begin_epoch >= train.end_epoch:
         return
     scheduler.base_lr = optimizer['learning_rate']
     rate = scheduler(train.begin_epoch * batches_per_epoch + first_batch + 1)

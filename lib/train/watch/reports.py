@@ -4,6 +4,7 @@ A report is a dict with `kind`: 'start', 'train' or 'validation'. `epoch` counts
 one under way, or done where `batch` is `batches`; `update` counts batches over all epochs.
 docs/reliability.md lists the other keys.
 """
+import contextlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ import mxnet as mx
 from dff.errors import SetupError
 
 PLACES = 'epoch', 'batch', 'batches', 'update'      # keys of a report that say of when it is
+FLUSH_EVERY = 10      # seconds
 MISSING = ('default.tensorboard is true, but tensorboardX cannot be imported (%s): pip install -r '
            'requirements-tensorboard.txt, or set it to false')
 
@@ -51,7 +53,8 @@ class Events:
             from tensorboardX import SummaryWriter
         except ImportError as error:
             raise SetupError(MISSING % error) from error
-        self._writer = SummaryWriter(folder)
+        self._writer = SummaryWriter(folder, flush_secs=FLUSH_EVERY)
+        self.close = self._writer.close
 
     def __call__(self, report):
         """report: a dict; one of the start has no numbers."""
@@ -59,11 +62,11 @@ class Events:
             return
         for name, value in _numbers(report):
             self._writer.add_scalar('%s/%s' % (report['kind'], name), value, report['update'])
-        self._writer.flush()
 
 
+@contextlib.contextmanager
 def open_reports(config, log_file):
-    """Return [callable of a report].
+    """Yield [callable of a report]; what they hold back is in their files in the end.
 
     Args:
         config: settings; default.tensorboard adds event files in the folder <log>.tensorboard.
@@ -72,10 +75,15 @@ def open_reports(config, log_file):
     Raises SetupError where tensorboardX is wanted and missing.
     """
     if log_file is None:
-        return []
+        yield []
+        return
     stem = os.path.splitext(log_file)[0]
-    reports = [JsonLines(stem + '.jsonl')]
-    return reports + [Events(stem + '.tensorboard')] if config.default.tensorboard else reports
+    lines = JsonLines(stem + '.jsonl')
+    if not config.default.tensorboard:
+        yield [lines]
+        return
+    with contextlib.closing(Events(stem + '.tensorboard')) as events:
+        yield [lines, events]
 
 
 def memory_mb(devices):

@@ -168,8 +168,8 @@ class Validation:
         patience, state = self._train.PATIENCE, self._state
         if patience and state['since'] >= patience:
             raise EnoughValidated(
-                'training ends: %d validations without a better value (TRAIN.PATIENCE)%s' % (
-                    state['since'], ' than that of %s. The best parameters are %s' % (
+                'training ends: %d validation%s without a better value (TRAIN.PATIENCE)%s' % (
+                    state['since'], 's' * (state['since'] > 1), ' than that of %s. The best parameters are %s' % (
                         _place(*state['at']), self._file()) if state['at'] else ''))
 
     def _file(self):

@@ -8,7 +8,6 @@ from lib.boxes.transform import target_normalisation
 from lib.engine.checkpoint import (KINDS, averages_of, change_record, file_name, find_checkpoint,
                                    fold_bbox_normalisation, positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
-from lib.train.watch.validation import EnoughValidated
 from lib.jobs import signs
 from dff.errors import CheckpointError, Stopped
 from dff.files import remove_leftovers
@@ -59,6 +58,9 @@ class Checkpointer:
                 self._raise_stopped(param.epoch, done)
             if self._validation and self._validation.due(param.epoch, done):
                 self._validate(param.epoch, done, self.module.get_params(), written)
+                if self._validation.is_over and not written:
+                    self._write_within(param.epoch, done)
+                self._validation.check_patience()
             if self._seeds_batches:
                 seed_epoch(self.config.TRAIN.SEED, param.epoch, done)
 
@@ -80,6 +82,7 @@ class Checkpointer:
             self._raise_stopped(epoch + 1, 0)
         if self._validation and self._validation.due(epoch + 1, 0):
             self._validate(epoch + 1, 0, (arg_params, aux_params), True)
+            self._validation.check_patience()
         seed_epoch(self.config.TRAIN.SEED, epoch + 1)
 
     def catch_up(self, start, batch, params):
@@ -105,12 +108,6 @@ class Checkpointer:
         self._validation(epoch, batch, self._folded(arg_params), self.group.mean(aux_params))
         if written and not self.group.rank:
             change_record(self.prefix, epoch, batch, validation=self._validation.state)
-        try:
-            self._validation.check_patience()
-        except EnoughValidated:
-            if not written:
-                self._write_within(epoch, batch)
-            raise
 
     def _folded(self, arg_params):
         return fold_bbox_normalisation(arg_params, *target_normalisation(self.config.TRAIN),

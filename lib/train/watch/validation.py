@@ -14,7 +14,7 @@ from lib.dataset.rules.parts import warn_of_trained_clips
 from lib.dataset.sets.imagenet_vid import DETECT_ONLY_ADVICE
 from lib.engine.best import save_best
 from lib.engine.checkpoint import BEST, file_name
-from lib.inference.clip_runner import run_on_devices
+from lib.inference.clip_runner import run_here, run_on_devices
 from lib.inference.testing import TestOptions
 
 FOLDER = 'validation'      # of the results of the last one, beside the checkpoints
@@ -163,14 +163,21 @@ class Validation:
         """Return whether the validation due at this place, as of `due`, was not made."""
         return self.due(epoch, batch) and self._state['last'] != [epoch, batch]
 
+    @property
+    def is_over(self):
+        """Whether TRAIN.PATIENCE is at its end."""
+        return 0 < self._train.PATIENCE <= self._state['since']
+
     def check_patience(self):
-        """Raise EnoughValidated where TRAIN.PATIENCE is at its end."""
-        patience, state = self._train.PATIENCE, self._state
-        if patience and state['since'] >= patience:
-            raise EnoughValidated(
-                'training ends: %d validation%s without a better value (TRAIN.PATIENCE)%s' % (
-                    state['since'], 's' * (state['since'] > 1), ' than that of %s. The best parameters are %s' % (
-                        _place(*state['at']), self._file()) if state['at'] else ''))
+        """Raise EnoughValidated where that is so."""
+        if not self.is_over:
+            return
+        since, at = self._state['since'], self._state['at']
+        than = ''
+        if at:
+            than = ' than that of %s. The best parameters are %s' % (_place(*at), self._file())
+        raise EnoughValidated('training ends: %d validation%s without a better value (TRAIN.PATIENCE)%s'
+                              % (since, 's' * (since > 1), than))
 
     def _file(self):
         return file_name(self._prefix, BEST)
@@ -209,8 +216,13 @@ class Validation:
         place = 'the parameters of %s' % _place(epoch, batch)
         params = run.params_in_training(arg_params, aux_params)
         debug('validation of %s', place)
-        run_on_devices(run.jobs, self._devices, lambda device: run.make_work(
-            device, params, place, run.jobs, results))
+
+        def make_work(device):
+            return run.make_work(device, params, place, run.jobs, results)
+        if len(self._devices) == 1:
+            run_here(run.jobs, self._devices[0], make_work)
+        else:
+            run_on_devices(run.jobs, self._devices, make_work)
         facts = {'parameters': place, 'interval': run.interval, 'image_set': run.image_set}
         return float(run.evaluate(results, facts, debug)[run.figure])
 

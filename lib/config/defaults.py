@@ -21,7 +21,7 @@ def detection_defaults():
         'default': {'frequent': 20, 'kvstore': 'device', 'tensorboard': False},
         'network': _network(),
         'dataset': _dataset(),
-        'TRAIN': dict(_train(), **_augmentation()),
+        'TRAIN': dict(_train(), **_augmentation(), **_watching()),
         'TEST': _test(),
     })
 
@@ -59,6 +59,9 @@ def flow_defaults():
     """Settings of the flow network's own training (experiments/flownet): those of detection, changed and added to."""
     config = detection_defaults()
     _without_augmentation(config.TRAIN)
+    for key in _watching():
+        config.TRAIN.pop(key)
+    config.default.pop('tensorboard')
     config.SCALES = [(192, 320)]                     # pixels of the pairs; what is larger is cut
     config.dataset.update({
         'dataset': 'SyntheticPairs',                 # or FlyingChairs
@@ -109,11 +112,6 @@ def _train():
         'begin_epoch': 0, 'end_epoch': 2, 'model_prefix': 'model', 'RESUME': False, 'SEED': 0,
         'CHECKPOINT_EVERY': 0,                       # batches between checkpoints within an epoch; 0: at its end only
         'clip_gradient': 0.0,                        # every value of the gradient is cut to +-this; 0: not
-        # epochs, as 1 or 0.25, between tests of the parameters, of which the best are kept; 0: none
-        'VALIDATE_EVERY': 0.0,
-        'VALIDATE_CLIPS': 0,                         # of dataset.test_image_set, evenly spread; 0: all
-        'PATIENCE': 0,                               # so many tests without a better one end training; 0: none
-        'EMA': 0.0,                                  # decay of averaged parameters, as 0.999; 0: none
         'MAX_LOSS': 1000.0,                          # a batch with a loss above this ends the run, as nan does
         'SKIP_BAD_IMAGES': False,                    # True: the next image takes the place of one that cannot be used
         'FLIP': True, 'SHUFFLE': True, 'ASPECT_GROUPING': True, 'BATCH_IMAGES': 1, 'END2END': True,
@@ -138,6 +136,17 @@ def _augmentation():
         'RANDOM_CROP': 0.0,                          # share of the images of which a part is seen, enlarged
         'ZOOM_OUT': 0.0,                             # share of the images that are shown smaller, on a canvas
         'BALANCE': 0.0,                              # classes in a smaller share of the frames come more often
+    }
+
+
+def _watching():
+    """Settings of TRAIN that the flow network's own training has not: lib/train/watch, lib/train/averages.py."""
+    return {
+        # epochs, as 1 or 0.25, between tests of the parameters, of which the best are kept; 0: none
+        'VALIDATE_EVERY': 0.0,
+        'VALIDATE_CLIPS': 0,                         # of dataset.test_image_set, evenly spread; 0: all
+        'PATIENCE': 0,                               # so many tests without a better one end training; 0: none
+        'EMA': 0.0,                                  # decay of averaged parameters, as 0.999; 0: none
     }
 
 

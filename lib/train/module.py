@@ -87,8 +87,7 @@ class MutableModule(mx.mod.BaseModule):
         """Reserve memory, as BaseModule.bind.
 
         Args:
-            data_shapes, label_shapes: [(name, shape)] for one device, or a list of these. Shapes of
-                labels that are left out are inferred.
+            data_shapes, label_shapes: [(name, shape)] for one device, or a list of these. Labels may be left out.
             for_training: whether gradients will be computed.
             inputs_need_grad: compute those of the data inputs, too.
             force_rebind: bind again, keeping the parameters, where this is bound already; else a

@@ -129,16 +129,11 @@ class ImageNetVID:
         """
         images = self.check_images(report)
         check_boxes(table, self.source, self.classes, report)
-        check_names(
-            table.unknown_names, table.other_names, self.class_entries, self.image_set.file, report
-        )
+        check_names(table.unknown_names, table.other_names, self.class_entries,
+                    self.image_set.file, report)
         for i in sample(images):
-            check_picture(
-                images[i],
-                self.image_set.where(self.image_set.entries[i]),
-                tuple(table.sizes[i].tolist()),
-                report,
-            )
+            where = self.image_set.where(self.image_set.entries[i])
+            check_picture(images[i], where, tuple(table.sizes[i].tolist()), report)
 
     def check_images(self, report: ReportFunction) -> List[str]:
         """Report pictures that are missing; returns the paths of all."""
@@ -171,9 +166,7 @@ class ImageNetVID:
                 % (self.image_set.file, len(table), ', '.join(missing[:10]), DETECT_ONLY_ADVICE)
             )
         if missing:
-            logger.info(
-                '%s: no box of %d classes: %s', self.name, len(missing), ', '.join(missing)
-            )
+            logger.info('%s: no box of %d classes: %s', self.name, len(missing), ', '.join(missing))
         return table
 
     def gt_roidb(self) -> List[Record]:

@@ -14,6 +14,7 @@ from lib.boxes.transform import target_normalisation
 from lib.config.config import update_from_settings
 from lib.engine.checkpoint import file_name, fold_bbox_normalisation, save_checkpoint
 from lib.inference.key_frames import input_format
+from lib.inference.testing import check_classes
 from lib.symbols.initialise import LAST_LAYERS
 from lib.symbols.registry import get_symbol_instance
 from lib.tasks.task import task_of
@@ -62,6 +63,7 @@ class Job:
 
     def params(self, report=print):
         """(arg_params, aux_params) for testing. Raises CheckpointError."""
+        check_classes(self.task.kind, self.config, self.prefix, self.epoch)
         return self.task.kind.load_params(self.prefix, self.epoch, report)
 
     def predictor(self, device, interval):

@@ -34,7 +34,7 @@ from lib.config.cli import base_parser  # noqa: E402
 from lib.utils.paths import resolve  # noqa: E402
 from lib.engine.devices import contexts  # noqa: E402
 from dff.files import write_json  # noqa: E402
-from lib.utils.argument_types import INTERVAL, positive, some_of  # noqa: E402
+from lib.utils.argument_types import EPOCH, INTERVAL, epoch_or_best, positive, some_of  # noqa: E402
 from dff.runtime.machine import processor  # noqa: E402
 from dff.frames import prepare  # noqa: E402
 from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
@@ -55,8 +55,7 @@ def parse_arguments():
     """Return the command line, an argparse.Namespace."""
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--model', metavar='PREFIX', help='parameters are PREFIX-%%04d.params (default: random ones)')
-    parser.add_argument('--epoch', type=int, default=0, metavar='N',
-                        help='number in the name of the parameters (default 0)')
+    parser.add_argument('--epoch', type=epoch_or_best, default=0, metavar='N', help=EPOCH)
     parser.add_argument('--input', metavar='PATH', help='folder of frames or video file (default: drawn frames)')
     parser.add_argument('--against', type=some_of(*PEERS), default=[], metavar='NAMES',
                         help='some of %s' % ','.join(PEERS))

@@ -14,10 +14,10 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from lib.config.cli import apply_arguments, base_parser  # noqa: E402
 from lib.engine.checkpoint import file_name  # noqa: E402
 from lib.inference.exported import export_model  # noqa: E402
-from lib.inference.testing import parameter_file  # noqa: E402
+from lib.inference.testing import check_classes, parameter_file  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.tasks.task import TASKS, open_task  # noqa: E402
-from lib.utils.argument_types import INTERVAL, positive  # noqa: E402
+from lib.utils.argument_types import EPOCH, INTERVAL, epoch_or_best, positive  # noqa: E402
 from lib.onnx_export.export import export_onnx, remove_onnx, require_frames  # noqa: E402
 from lib.onnx_export.proto import require_packages  # noqa: E402
 from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
@@ -33,8 +33,8 @@ def parse_arguments():
     parser.add_argument('task', metavar='TASK', help=', '.join(TASKS.names()))
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%04d.params (default: what training with FILE.yaml wrote)'))
-    parser.add_argument('--epoch', type=int, default=0, metavar='N',
-                        help='number in their name, with --model (default 0)')
+    parser.add_argument('--epoch', type=epoch_or_best, default=0, metavar='N',
+                        help='with --model: %s' % EPOCH)
     parser.add_argument('--interval', type=positive, metavar='N',
                         help='%s; overrides TEST.KEY_FRAME_INTERVAL' % INTERVAL)
     parser.add_argument('--output', required=True, metavar='FOLDER', help='the folder to write')
@@ -85,6 +85,7 @@ def main():
     prefix, epoch = args.model, args.epoch
     if prefix is None:
         prefix, epoch = parameter_file(config, cfg_path, task)[1], config.TEST.test_epoch
+    check_classes(task.kind, config, prefix, epoch)
     params = task.kind.load_params(prefix, epoch, print)
     remove_onnx(args.output)
     export_model(config, get_symbol_instance(config), *params, task.kind.class_lines(config), args.output,

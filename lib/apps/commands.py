@@ -28,7 +28,8 @@ def train_and_test(task, description):
         require_trained(task.config)
         # What is wrong with the test set is said before hours of training.
         test_set = task.kind.test_run(task, task.config, TestOptions()).dataset
-        warn_of_trained_clips(task.config.dataset.image_set, test_set)
+        if not task.config.TRAIN.VALIDATE_EVERY:      # which warns itself
+            warn_of_trained_clips(task.config.dataset.image_set, test_set)
         train_net(task, task.config, cfg_path)
         test_net(task, task.config, cfg_path)
     run(both)

@@ -16,8 +16,9 @@ from lib.engine.checkpoint import file_name
 from lib.engine.devices import contexts
 from lib.inference.exported import exported_settings, is_exported, load_exported
 from lib.inference.key_frames import require_one_pass
+from lib.inference.testing import check_classes
 from lib.symbols.registry import get_symbol_instance
-from lib.utils.argument_types import INTERVAL, positive
+from lib.utils.argument_types import EPOCH, INTERVAL, epoch_or_best, positive
 from lib.utils.paths import resolve
 from lib.utils.progress import progress_bar
 
@@ -34,8 +35,7 @@ def demo_parser(task, description, batch=False):
                         help='frames a second of the video written (default: those of a video file, else 25)')
     parser.add_argument('--model', metavar='PREFIX', help=(
         'parameters are PREFIX-%%%%04d.params (default %s); or a folder of tools/export_model.py' % defaults.model))
-    parser.add_argument('--epoch', type=int, default=0, metavar='N',
-                        help='number in the name of the parameters (default 0)')
+    parser.add_argument('--epoch', type=epoch_or_best, default=0, metavar='N', help=EPOCH)
     parser.add_argument('--precision', choices=('float32', 'int8'),
                         help='int8 is for the CPU; overrides TEST.PRECISION')
     parser.add_argument('--interval', type=positive, metavar='N', help='%s; overrides TEST.KEY_FRAME_INTERVAL' % (
@@ -128,6 +128,7 @@ def load_model(task, model, epoch):
     if is_exported(model):
         require_one_pass(task.config, 'an exported model sees each frame once')
         return load_exported(model, network)
+    check_classes(task.kind, task.config, model, epoch)
     return network, task.kind.load_params(model, epoch, print), file_name(model, epoch)
 
 

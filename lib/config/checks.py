@@ -15,6 +15,8 @@ def validate(config: Any, source: str) -> None:
     network, train = config.network, config.TRAIN
     anchors = len(network.ANCHOR_SCALES) * len(network.ANCHOR_RATIOS)
     scale = train.get('RANDOM_SCALE', [1, 1])
+    # The flow network's own training has none of these.
+    every, patience, clips = (train.get(key, 0) for key in ('VALIDATE_EVERY', 'PATIENCE', 'VALIDATE_CLIPS'))
     checks = [
         (config.output_path.strip(), "output_path is empty; './output' is usual"),
         (config.dataset.dataset_path.strip(), "dataset.dataset_path is empty: it must name the data set's folder"),
@@ -38,6 +40,15 @@ def validate(config: Any, source: str) -> None:
         (scale[0] <= scale[1],
          'TRAIN.RANDOM_SCALE must be two factors, smallest and largest, as in [0.75, 1.5]; found %r'
          % scale),
+        (every or not patience,
+         'TRAIN.PATIENCE (%d) counts validations, and there are none: set TRAIN.VALIDATE_EVERY '
+         'to the epochs between them, as in 1 or 0.25' % patience),
+        (every or not clips,
+         'TRAIN.VALIDATE_CLIPS (%d) is for validations, and there are none: set '
+         'TRAIN.VALIDATE_EVERY' % clips),
+        (every <= train.end_epoch,
+         'TRAIN.VALIDATE_EVERY is %g epochs, and training ends with epoch %d: nothing would be '
+         'validated' % (every, train.end_epoch)),
         (scale == [1, 1] or train.ENABLE_CROP,
          'TRAIN.RANDOM_SCALE needs TRAIN.ENABLE_CROP: all images of a batch must have one size'),
         (len(config.SCALES) == 1 or 'PHOTOMETRIC' in train,

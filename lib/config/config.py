@@ -10,6 +10,8 @@ from lib.config.defaults import detection_defaults, fgfa_defaults
 from lib.config.plugins import load_plugins
 from lib.config.without_effect import report_without_effect
 
+# Numbers of epochs, or the word `best`.
+EPOCHS_OR_BEST = ('TEST.test_epoch', 'network.pretrained_epoch')
 # Lists of names that may be empty, which does not show what they hold.
 NAME_LISTS = ('plugins', 'network.FIXED_PARAMS', 'network.FIXED_PARAMS_SHARED')
 MOST_SCALES = 8     # of TEST.SCALES: each keeps networks of its own size
@@ -148,6 +150,10 @@ def _convert(default, value, name, source):
         return _scales(value, source)
     if name == 'TEST.SCALES':
         return _test_scales(value, source)
+    if name in EPOCHS_OR_BEST:
+        if value == 'best':
+            return value
+        default = -1      # `best` may stand there, which is no text like others
     if name == 'dataset.CLASSES':
         if value is None or isinstance(value, str) and '\0' not in value:
             return value
@@ -168,6 +174,7 @@ def _convert(default, value, name, source):
             return converted
         kinds = {bool: 'true or false', int: 'a whole number', float: 'a number'}
         expected = NUMBER_TEXTS.get(name) or kinds.get(type(default), 'text')
+        expected += ' or best' if name in EPOCHS_OR_BEST else ''
     raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, shown(value)))
 
 

@@ -17,10 +17,11 @@ def detection_defaults():
         'CLASS_AGNOSTIC': True,
         # shorter side, longest side allowed, pixels; of several one is drawn for each batch, and tests take the first
         'SCALES': [(600, 1000)],
-        'default': {'frequent': 20, 'kvstore': 'device'},
+        # tensorboard: training writes event files, too (requirements-tensorboard.txt)
+        'default': {'frequent': 20, 'kvstore': 'device', 'tensorboard': False},
         'network': _network(),
         'dataset': _dataset(),
-        'TRAIN': dict(_train(), **_augmentation()),
+        'TRAIN': dict(_train(), **_augmentation(), **_watching()),
         'TEST': _test(),
     })
 
@@ -71,6 +72,9 @@ def flow_defaults():
     """Settings of the flow network's own training (experiments/flownet): those of detection, changed and added to."""
     config = detection_defaults()
     _without_augmentation(config.TRAIN)
+    for key in _watching():
+        config.TRAIN.pop(key)
+    config.default.pop('tensorboard')
     config.SCALES = [(192, 320)]                     # pixels of the pairs; what is larger is cut
     config.dataset.update({
         'dataset': 'SyntheticPairs',                 # or FlyingChairs
@@ -148,6 +152,17 @@ def _augmentation():
     }
 
 
+def _watching():
+    """Settings of TRAIN that the flow network's own training has not: lib/train/watch, lib/train/averages.py."""
+    return {
+        # epochs, as 1 or 0.25, between tests of the parameters, of which the best are kept; 0: none
+        'VALIDATE_EVERY': 0.0,
+        'VALIDATE_CLIPS': 0,                         # of dataset.test_image_set, evenly spread; 0: all
+        'PATIENCE': 0,                               # so many tests without a better one end training; 0: none
+        'EMA': 0.0,                                  # decay of averaged parameters, as 0.999; 0: none
+    }
+
+
 def _without_augmentation(train):
     for key in _augmentation():
         train.pop(key)
@@ -171,7 +186,7 @@ def _test():
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300,
         'FLIP': False,                               # True: detect in the mirrored frame, too
         'SCALES': [],                                # sizes as SCALES, at each of which is detected; []: at SCALES
-        'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch
+        'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch; or best
         # True: boxes of a clip that follow each other share a score; results come at the clip's end
         'SEQ_NMS': False,
         'SEQ_NMS_RESCORE': 'avg',                    # the mean of their scores, or max, the largest

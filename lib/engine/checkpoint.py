@@ -1,8 +1,12 @@
 """Checkpoints: `<prefix>-%04d.params`, `.states` (momentum) and `.json` (how to go on from there).
 
 The number is the count of finished epochs; `-%04d-%06d` counts batches of the next one, too. All
-files are written aside and renamed, the .json last; it holds the checksums of the other two, so
+files are written aside and renamed, the .json last; it holds the checksums of the others, so
 that an interrupted checkpoint is told from a whole one. Nothing is pickled.
+
+With TRAIN.EMA, `<prefix>-ema-%04d.params` beside them holds the averaged parameters, a whole
+network. With TRAIN.VALIDATE_EVERY, `<prefix>-best.params` and `.json` are those of the best
+validation (lib/engine/best.py), to test and not to resume from.
 """
 import glob
 import json
@@ -19,16 +23,26 @@ import numpy as np
 
 from lib.engine.params_file import inspect
 from dff.errors import CheckpointError, shown
-from dff.files import atomic_path, file_sha256, write_json
+from dff.files import atomic_path, file_sha256, read_json, write_json
 
 KINDS = 'params', 'states', 'json'
+BEST = 'best'     # stands for the epoch of the best validation
 # record: what else the .json holds, such as the batch size.
 Checkpoint = namedtuple('Checkpoint', 'epoch batch params_file states_file num_update record')
 
 
 def file_name(prefix, epoch, extension='params', batch=0):
-    """<prefix>-%04d.<extension>, or -%04d-%06d where `batch` batches of the next epoch are done."""
-    return '%s-%04d%s.%s' % (prefix, epoch, '-%06d' % batch if batch else '', extension)
+    """<prefix>-%04d.<extension>, or -%04d-%06d where `batch` batches of the next epoch are done.
+
+    An `epoch` of BEST stands in the name as it is.
+    """
+    number = epoch if epoch == BEST else '%04d' % epoch
+    return '%s-%s%s.%s' % (prefix, number, '-%06d' % batch if batch else '', extension)
+
+
+def averages_of(prefix):
+    """Return the prefix of the averaged parameters (TRAIN.EMA) of the checkpoints with `prefix`."""
+    return prefix + '-ema'
 
 
 # ---- arrays
@@ -110,7 +124,15 @@ def _refuse_file_name(prefix):
 
 # ---- checkpoints
 
-def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_update=0, extra=None, batch=0):
+def named_arrays(arg_params, aux_params):
+    """Return {name in a file: NDArray} of parameters and auxiliary states, {name: NDArray} each."""
+    arrays = {'arg:' + name: array for name, array in arg_params.items()}
+    arrays.update(('aux:' + name, array) for name, array in aux_params.items())
+    return arrays
+
+
+def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_update=0, extra=None,
+                    batch=0, averages=None):
     """Write the files of one checkpoint.
 
     Args:
@@ -120,25 +142,42 @@ def save_checkpoint(prefix, epoch, arg_params, aux_params, states=None, num_upda
             which nothing can resume.
         num_update: optimizer steps made.
         extra: more entries for the .json, such as the seed.
+        averages: (arg_params, aux_params) to write as the averaged ones, or None.
 
     Raises:
         CheckpointError: a file cannot be written.
     """
-    arrays = {'arg:' + name: array for name, array in arg_params.items()}
-    arrays.update(('aux:' + name, array) for name, array in aux_params.items())
     params_file, states_file, path = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
     if states is not None:
         # First: .params that stand alone are of no save that was interrupted (lib/train/resume.py).
         save_arrays(states_file, states)
-    save_arrays(params_file, arrays)
+    save_arrays(params_file, named_arrays(arg_params, aux_params))
     if states is None:
         return
-    record = dict(extra or {}, epoch=epoch, batch=batch, num_update=num_update, mxnet=mx.__version__,
-                  sha256={'params': file_sha256(params_file), 'states': file_sha256(states_file)})
+    files = {'params': params_file, 'states': states_file}
+    if averages:
+        files['averages'] = file_name(averages_of(prefix), epoch, batch=batch)
+        save_arrays(files['averages'], named_arrays(*averages))
+    checksums = {kind: file_sha256(file) for kind, file in files.items()}
+    write_record(path, dict(extra or {}, epoch=epoch, batch=batch, num_update=num_update,
+                            mxnet=mx.__version__, sha256=checksums))
+
+
+def write_record(path, record):
+    """Write the .json of a checkpoint, a dict, to `path`. Raises CheckpointError."""
     try:
         write_json(path, record)
     except OSError as error:
         raise CheckpointError('cannot write %s: %s' % (path, error.strerror)) from error
+
+
+def change_record(prefix, epoch, batch, **entries):
+    """Write other `entries` into the .json of a checkpoint that is there.
+
+    prefix, epoch and batch name it, see `file_name`. Raises CheckpointError.
+    """
+    path = file_name(prefix, epoch, 'json', batch)
+    write_record(path, dict(read_json(path) or {}, **entries))
 
 
 def find_checkpoint(prefix, epoch=None, report=None):
@@ -184,6 +223,7 @@ def parameters_alone(prefix, epoch, begin=None):
 
 def _whole_checkpoint(prefix, epoch, batch=0):
     params_file, states_file, record_file = (file_name(prefix, epoch, kind, batch) for kind in KINDS)
+    averages_file = file_name(averages_of(prefix), epoch, batch=batch)
     for path in (params_file, states_file, record_file):
         if not os.path.isfile(path):
             raise CheckpointError('%s is missing: training can resume only where .params, .states '
@@ -193,9 +233,13 @@ def _whole_checkpoint(prefix, epoch, batch=0):
             record = json.load(stream)
         checksums, num_update = record['sha256'], int(record['num_update'])
         wanted = {params_file: checksums['params'], states_file: checksums['states']}
+        if 'averages' in checksums:
+            wanted[averages_file] = checksums['averages']
     except (ValueError, KeyError, TypeError, UnicodeDecodeError, OSError) as error:
         raise CheckpointError('%s is damaged (%s)' % (record_file, shown(error))) from error
     for path, checksum in wanted.items():
+        if not os.path.isfile(path):
+            raise CheckpointError('%s is missing: it belongs to %s' % (path, params_file))
         if file_sha256(path) != checksum:
             raise CheckpointError('%s is damaged: its checksum is not the one in %s' % (path, record_file))
     return Checkpoint(epoch, batch, params_file, states_file, num_update, record)

@@ -49,6 +49,21 @@ def run_on_devices(clips, devices, make_work):
                 thread.join()
 
 
+def run_here(clips, device, make_work):
+    """Run all `clips` as run_on_devices does on one device, in the calling thread.
+
+    For many runs in one process: MXNet keeps some MB of every thread that has used it.
+    clips, make_work: as there; device: mx.Context.
+    """
+    work = make_work(device)
+    with progress_bar(total=sum(clip.length for clip in clips), unit='frame', desc='testing') as bar:
+        def tick():
+            bar.update()
+            signs.progress('a frame of the test')
+        for clip in clips:
+            work(clip, tick)
+
+
 def _watch(messages, running, bar):
     """Move the bar until `running` threads have ended; raise the first error of theirs."""
     while running:

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 
 from dff.drawing import draw_detections
-from dff.errors import DataError
+from dff.errors import ConfigError, DataError
 from dff.sources import image_frames
 from dff.timing import Timing
 from dff.tracking.tracker import TrackRules
@@ -14,6 +14,7 @@ from dff.writers import open_folder
 from lib.boxes.seq_nms import whole_clip_of
 from lib.dataset.formats.problems import refuse
 from lib.dataset.rules.pictures import wrong_size
+from lib.engine.checkpoint import use_test_bbox
 from lib.evaluation.groups import FEW, by_clip
 from lib.evaluation.track_eval import evaluate_tracks
 from lib.evaluation.tracks_file import read_tracks
@@ -21,7 +22,7 @@ from lib.config.without_effect import WITHOUT_EFFECT
 from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
 from lib.inference.key_frames import schedule_of
-from lib.inference.testing import TestRun
+from lib.inference.testing import TestRun, spread
 from lib.utils.image_header import read_header
 
 VISIBLE = 0.2     # images with boxes show those of at least this score
@@ -30,11 +31,25 @@ VISIBLE = 0.2     # images with boxes show those of at least this score
 class DetectionTest(TestRun):
     """See TestRun. results.json holds 'mAP', 'AP' by class, 'ms', 'frames', 'key_frames', 'detections', ..."""
 
+    figure, title = 'mAP', 'mAP@0.5'
+
     def __init__(self, task, config, options):
         super().__init__(task, config, options)
-        self.jobs = self.dataset.clips()
+        self.jobs = self._chosen_clips()
         self._sizes = self._checked_sizes()
         self._class_names = self.dataset.classes if options.vis else None
+
+    def _chosen_clips(self):
+        clips = self.dataset.clips()
+        chosen = spread(clips, self.options.clips)
+        if len(chosen) == len(clips):
+            return clips
+        if not hasattr(self.dataset, 'keep_clips'):      # a plugin's own data set
+            raise ConfigError('TRAIN.VALIDATE_CLIPS: the data set %s has no keep_clips(clips), which '
+                              'the evaluation of some clips needs; set it to 0, for all clips'
+                              % self.config.dataset.dataset)
+        self.dataset.keep_clips(chosen)
+        return chosen
 
     def _checked_sizes(self):
         """{number of a clip's first frame: (height, width) of its frames by their annotations},
@@ -52,6 +67,10 @@ class DetectionTest(TestRun):
         return {
             clip.first_number: sizes[end - clip.length : end] for clip, end in zip(self.jobs, ends)
         }
+
+    def name_of(self, job):
+        """See TestRun."""
+        return job.name
 
     def variant(self):
         """See TestRun."""
@@ -93,6 +112,10 @@ class DetectionTest(TestRun):
     def load_params(self, prefix, epoch, report):
         """See TestRun."""
         return load_test_params(prefix, epoch, report)
+
+    def params_in_training(self, arg_params, aux_params):
+        """See TestRun."""
+        return use_test_bbox(arg_params), aux_params
 
     def make_work(self, device, params, source, pending, results):
         """See TestRun."""

@@ -7,7 +7,7 @@ from dff.tracking.follow import Follower, only_above
 from dff.tracking.tracker import Tracker, rules_for
 from lib.boxes.frame_detections import frame_detections
 from lib.boxes.passes import merged_boxes, nms_of_boxes
-from lib.engine.checkpoint import load_params, use_test_bbox
+from lib.engine.checkpoint import file_name, load_params, use_test_bbox
 from lib.inference.key_frames import require_fixed, require_one_pass
 from lib.inference.networks import DETECTION, BatchNetwork
 from lib.inference.predictor import VideoPredictor
@@ -96,7 +96,7 @@ def load_test_params(prefix, epoch, report):
     """
     arg_params, aux_params = load_params(prefix, epoch)
     if any(name.endswith('_test') for name in arg_params):
-        return use_test_bbox(arg_params, '%s-%04d.params' % (prefix, epoch)), aux_params
-    report('%s-%04d.params holds no rfcn_bbox_weight_test, which training writes: rfcn_bbox_weight is used as it is. '
-           'Boxes are wrong if BBOX_STDS is not folded into it' % (prefix, epoch))
+        return use_test_bbox(arg_params, file_name(prefix, epoch)), aux_params
+    report('%s holds no rfcn_bbox_weight_test, which training writes: rfcn_bbox_weight is used as '
+           'it is. Boxes are wrong if BBOX_STDS is not folded into it' % file_name(prefix, epoch))
     return arg_params, aux_params

@@ -21,13 +21,15 @@ from lib.inference.clip_results import RunFolder
 from lib.inference.key_frames import require_fixed, require_one_pass
 from lib.inference.seg_protocol import count_runs, plan, segment_at_distances
 from lib.inference.segmenter import VideoSegmenter
-from lib.inference.testing import TestRun
+from lib.inference.testing import TestRun, spread
 
 _Job = namedtuple('_Job', 'clip length')      # length: runs of a network
 
 
 class SegmentationTest(TestRun):
     """See TestRun. results.json holds 'protocol', 'mIoU', 'IoU' by class, 'by_distance', 'ms', 'frames', ..."""
+
+    figure, title = 'mIoU', 'mean IoU'
 
     def __init__(self, task, config, options):
         require_one_pass(config, 'segmentation shows each frame to its network once')
@@ -53,7 +55,7 @@ class SegmentationTest(TestRun):
         """The clips with something to segment; DataError where no labelled frame has a key frame at one of
         the distances.
         """
-        clips, farthest = self.dataset.clips(), max(self._distances)
+        clips, farthest = spread(self.dataset.clips(), self.options.clips), max(self._distances)
         self.dataset.check([record for clip in clips for record in clip.records], 'test')
         most = max(record.index for clip in clips for record in clip.records)
         if most < farthest:
@@ -63,6 +65,10 @@ class SegmentationTest(TestRun):
                             % (self.image_set, farthest, farthest, most, most + 1))
         jobs = [_Job(clip, count_runs(plan(clip, self._distances))) for clip in clips]
         return [job for job in jobs if job.length]
+
+    def name_of(self, job):
+        """See TestRun."""
+        return self.dataset.name_of(job.clip.records[0].image)
 
     def variant(self):
         """See TestRun."""

@@ -6,7 +6,8 @@ from typing import NamedTuple, Optional
 from dff.errors import CheckpointError, ConfigError
 from dff.files import file_sha256, write_json
 from lib.dataset.registry import get_dataset
-from lib.engine.checkpoint import file_name, positions
+from lib.engine.best import check_best
+from lib.engine.checkpoint import BEST, averages_of, file_name, positions
 from lib.engine.devices import contexts
 from lib.engine.distributed import collects, own_part, place
 from lib.inference.clip_runner import run_on_devices
@@ -26,6 +27,7 @@ class TestOptions(NamedTuple):
     distance: Optional[int] = None
     vis: bool = False                   # also write pictures
     ignore_cache: bool = False          # run again where results of finished clips exist
+    clips: int = 0                      # test on so many, spread over the image set; 0: on all
 
 
 class TestRun:
@@ -38,7 +40,11 @@ class TestRun:
         open_results(folder, origin, report, ignore_cache): a RunFolder;
         load_params(prefix, epoch, report): (arg_params, aux_params);
         make_work(device, params, source, pending, results): as run_on_devices wants it;
-        evaluate(results, facts, report): the numbers for results.json, each line of the report going to `report`.
+        evaluate(results, facts, report): the numbers for results.json, each line of the report
+        going to `report`;
+        name_of(job): the name of a job, for messages and comparisons;
+        figure: the key of that which says how good the parameters are, more being better;
+        title: what a report calls it.
 
     Args:
         task: a lib.tasks.task.Task.
@@ -50,6 +56,7 @@ class TestRun:
 
     __test__ = False
     jobs = ()
+    figure = title = ''
 
     def __init__(self, task, config, options):
         self.config, self.options = config, options
@@ -59,12 +66,23 @@ class TestRun:
         has_interval = self.network.propagates or self.network.aggregates
         self.interval = (options.interval or config.TEST.KEY_FRAME_INTERVAL) if has_interval else 1
 
+    def params_in_training(self, arg_params, aux_params):
+        """Return what `load_params` would of a file with these parameters, {name: NDArray} each."""
+        return arg_params, aux_params
+
     def origin(self, file):
         """Return everything that the results depend on, as a dict; file: of the parameters."""
         network = {key: value for key, value in self.config.network.items()
                    if not key.startswith(('pretrained', 'FIXED_PARAMS'))}
         return dict(self.settings(), symbol=self.config.symbol, SCALES=self.config.SCALES[:1], network=network,
                     parameters=file_sha256(file))
+
+
+def spread(items, count):
+    """Return `count` of a list's items, evenly spread; all for 0, or where there are fewer."""
+    if not 0 < count < len(items):
+        return items
+    return [items[place * len(items) // count] for place in range(count)]
 
 
 def test_net(task, config, cfg_path, **options):
@@ -87,8 +105,8 @@ def test_net(task, config, cfg_path, **options):
     devices = contexts(config.gpus, logger.info)
     run = task.kind.test_run(task, config, options)
     file, prefix = parameter_file(config, cfg_path, task)
-    epoch, last = config.TEST.test_epoch, config.TRAIN.end_epoch
-    logger.info('testing epoch %d%s: %s', epoch, ' of %d' % last if epoch < last else '', file)
+    epoch = config.TEST.test_epoch
+    logger.info('testing %s: %s', _in_words(epoch, config.TRAIN), file)
     name = '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], run.interval, run.variant())
     if config.TEST.PRECISION == 'int8':
         name += '_int8'
@@ -135,11 +153,16 @@ def check_test_epoch(config, cfg_path):
     ConfigError where there will be no such epoch.
     """
     epoch, train = config.TEST.test_epoch, config.TRAIN
+    if epoch == BEST:
+        if not train.VALIDATE_EVERY:
+            raise ConfigError('TEST.test_epoch is best, which validations find: set '
+                              'TRAIN.VALIDATE_EVERY to the epochs between them')
+        return
     remedy = 'Without TEST.test_epoch the last epoch, %d, is tested' % train.end_epoch
     if epoch > train.end_epoch:
         raise ConfigError('TEST.test_epoch is %d, but training ends with epoch %d '
                           '(TRAIN.end_epoch). %s' % (epoch, train.end_epoch, remedy))
-    file = file_name(_prefix(config, cfg_path), epoch)
+    file = file_name(_tested_prefix(config, cfg_path), epoch)
     made = train.RESUME or epoch > train.begin_epoch
     if epoch >= 0 and not made and not os.path.isfile(file):
         raise ConfigError('TEST.test_epoch is %d, but epochs %d to %d are trained '
@@ -150,18 +173,37 @@ def check_test_epoch(config, cfg_path):
             'TEST.test_epoch: epoch %d of %d will be tested. %s', epoch, train.end_epoch, remedy)
 
 
+def check_classes(kind, config, prefix, epoch):
+    """Raise CheckpointError where the best parameters are asked for, and are of other classes.
+
+    Args:
+        kind: of the task.
+        config: the settings, with the classes.
+        prefix, epoch: of the parameters; those of another epoch than BEST are not looked at.
+    """
+    if epoch == BEST:
+        check_best(prefix, kind.class_lines(config))
+
+
 def parameter_file(config, cfg_path, task):
     """Return (file, prefix) of the parameters that training wrote.
 
     Args:
-        config: settings of the experiment. TEST.test_epoch is the epoch; where it is -1, it is set
-            to the last one trained: that of TRAIN.end_epoch, else the newest that is there.
+        config: settings of the experiment. TEST.test_epoch is the epoch, or `best`; where it is -1,
+            it is set to the last one trained: that of TRAIN.end_epoch, else the newest that is
+            there. With TRAIN.EMA the parameters are the averaged ones.
         cfg_path: their file.
         task: a lib.tasks.task.Task, for the message.
 
-    Raises CheckpointError where there are none.
+    Raises CheckpointError where there are none, or the best are of other classes.
     """
-    prefix = _prefix(config, cfg_path)
+    prefix = _tested_prefix(config, cfg_path)
+    if config.TEST.test_epoch == BEST:
+        if not os.path.isfile(file_name(prefix, BEST)):
+            raise CheckpointError('%s does not exist: training with TRAIN.VALIDATE_EVERY writes '
+                                  'it; TEST.test_epoch may be an epoch, too' % file_name(prefix, BEST))
+        check_classes(task.kind, config, prefix, BEST)
+        return file_name(prefix, BEST), prefix
     epochs = sorted(epoch for epoch, batch in positions(prefix, 'params') if not batch)
     epoch, key = config.TEST.test_epoch, 'TEST.test_epoch'
     if epoch < 0:
@@ -173,10 +215,26 @@ def parameter_file(config, cfg_path, task):
             hint = 'set TEST.test_epoch to one that is there (%s)' % ', '.join(map(str, epochs))
         else:
             hint = 'train first: python %s --cfg %s' % (task.train_script, cfg_path)
+        if os.path.isfile(file_name(_prefix(config, cfg_path), BEST)):
+            hint += '; or set TEST.test_epoch to best'
         raise CheckpointError('no parameters of epoch %d (%s) at %s; %s'
                               % (epoch, key, file_name(prefix, epoch), hint))
     config.TEST.test_epoch = epoch
     return file_name(prefix, epoch), prefix
+
+
+def _in_words(epoch, train):
+    """What is tested, for the log; train: that section of the settings."""
+    if epoch == BEST:
+        return 'the best parameters'
+    return 'epoch %d%s%s' % (epoch, ' of %d' % train.end_epoch if epoch < train.end_epoch else '',
+                             ', averaged parameters' if train.EMA else '')
+
+
+def _tested_prefix(config, cfg_path):
+    """Of what to test: with TRAIN.EMA the averages, but the best are what was validated."""
+    prefix = _prefix(config, cfg_path)
+    return averages_of(prefix) if config.TRAIN.EMA and config.TEST.test_epoch != BEST else prefix
 
 
 def _prefix(config, cfg_path):

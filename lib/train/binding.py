@@ -29,6 +29,14 @@ def per_device(values, devices):
     return lists
 
 
+def mean_on_cpu(arrays):
+    """Return the mean of NDArrays of one shape, on whatever devices, as a new one on the CPU."""
+    total = arrays[0].copyto(mx.cpu())
+    for array in arrays[1:]:
+        total += array.as_in_context(mx.cpu())
+    return total / len(arrays) if len(arrays) > 1 else total
+
+
 def merged(per_output, merge_multi_context):
     """Return [NDArray], those of several devices joined along axis 0, from [[NDArray of each device]].
 

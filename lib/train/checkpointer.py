@@ -5,8 +5,8 @@ import re
 import signal
 
 from lib.boxes.transform import target_normalisation
-from lib.engine.checkpoint import (KINDS, file_name, find_checkpoint, fold_bbox_normalisation,
-                                   positions, save_checkpoint, seed_epoch)
+from lib.engine.checkpoint import (KINDS, averages_of, change_record, file_name, find_checkpoint,
+                                   fold_bbox_normalisation, positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
 from lib.jobs import signs
 from dff.errors import CheckpointError, Stopped
@@ -29,28 +29,38 @@ class Checkpointer:
         stop: a StopRequest.
         group: the Group of workers; the first one writes for all.
         facts: dict of what else a resume compares (lib/train/resume.py), for the record.
+        averages: the Averages of the parameters, which are written beside them, and validated;
+            None: there are none.
+        validation: a Validation; None: nothing is validated.
     """
 
-    def __init__(self, module, prefix, config, loader, stop, group, facts=None):
+    def __init__(self, module, prefix, config, loader, stop, group, facts=None, averages=None,
+                 validation=None):
         self.module, self.prefix, self.config = module, prefix, config
         self.loader, self.stop, self.group = loader, stop, group
-        self._facts = facts or {}
+        self._facts, self._averages, self._validation = facts or {}, averages, validation
         self._stopping = False
         self._seeds_batches = draws_numbers(module.symbol)
 
     def end_batch(self, param):
-        """batch_end_callback. Raises Stopped after a signal, CheckpointError, DivergenceError."""
+        """batch_end_callback.
+
+        Raises Stopped after a signal, EnoughValidated, CheckpointError, DivergenceError.
+        """
         done, every = param.nbatch + 1, self.config.TRAIN.CHECKPOINT_EVERY
         signs.progress('batch %d of epoch %d' % (done, param.epoch + 1))
         self._stopping = self.group.any(self.stop.received)
         if done < self.loader.batches_per_epoch:                 # else end_epoch comes at once
-            if self._stopping or (every and done % every == 0):
-                params = self.module.get_params()
-                self._write(param.epoch, done, *params)
-                # Statistics that each device gathers go on from their mean, as after a resume.
-                self.module.set_params(*params)
+            written = self._stopping or (every and done % every == 0)
+            if written:
+                self._write_within(param.epoch, done)
             if self._stopping:
                 self._raise_stopped(param.epoch, done)
+            if self._validation and self._validation.due(param.epoch, done):
+                self._validate(param.epoch, done, self.module.get_params(), written)
+                if self._validation.is_over and not written:
+                    self._write_within(param.epoch, done)
+                self._validation.check_patience()
             if self._seeds_batches:
                 seed_epoch(self.config.TRAIN.SEED, param.epoch, done)
 
@@ -64,27 +74,72 @@ class Checkpointer:
 
         Raises:
             Stopped: a signal came.
+            EnoughValidated: TRAIN.PATIENCE is at its end.
             CheckpointError, DivergenceError: as end_batch.
         """
         self._write(epoch + 1, 0, arg_params, aux_params)
         if self._stopping:
             self._raise_stopped(epoch + 1, 0)
+        if self._validation and self._validation.due(epoch + 1, 0):
+            self._validate(epoch + 1, 0, (arg_params, aux_params), True)
+            self._validation.check_patience()
         seed_epoch(self.config.TRAIN.SEED, epoch + 1)
+
+    def catch_up(self, start, batch, params):
+        """Make the validation that was due where a run goes on, if it was not made.
+
+        Args:
+            start: the Checkpoint, whose record says how validation stood; None: a new run.
+            batch: batches of the epoch that are done, by this run's count.
+            params: (arg_params, aux_params) of the checkpoint.
+
+        Raises EnoughValidated where there is nothing more to train, DataError, CheckpointError.
+        """
+        if not self._validation or not start:
+            return
+        self._validation.go_on(start.record)
+        if self._validation.missing(start.epoch, batch):
+            self._validate(start.epoch, batch, params, batch == start.batch)
+        self._validation.check_patience()
+
+    def _validate(self, epoch, batch, params, written):
+        """Validate at a place; written: whether its checkpoint is there."""
+        arg_params, aux_params = self._averages.of(*params) if self._averages else params
+        self._validation(epoch, batch, self._folded(arg_params), self.group.mean(aux_params))
+        if written and not self.group.rank:
+            change_record(self.prefix, epoch, batch, validation=self._validation.state)
+
+    def _folded(self, arg_params):
+        return fold_bbox_normalisation(arg_params, *target_normalisation(self.config.TRAIN),
+                                       self.config.network.RFCN_GROUP_SIZE ** 2)
+
+    def _write_within(self, epoch, batch):
+        """Write a checkpoint within an epoch."""
+        params = self.module.get_params()
+        self._write(epoch, batch, *params)
+        # Statistics that each device gathers go on from their mean, as after a resume.
+        self.module.set_params(*params)
 
     def _write(self, epoch, batch, arg_params, aux_params):
         when = 'after batch %d of epoch %d' % (batch, epoch + 1) if batch else 'after epoch %d' % epoch
         check_finite(arg_params, when)
+        averages = None
+        if self._averages:
+            averages, statistics = self._averages.of(arg_params, aux_params)
+            averages = self._folded(averages), self.group.mean(statistics)
         aux_params = self.group.mean(aux_params)
         if self.group.rank:
             return
-        config = self.config
-        arg_params = fold_bbox_normalisation(arg_params, *target_normalisation(config.TRAIN),
-                                             config.network.RFCN_GROUP_SIZE ** 2)
-        record = dict(self._facts, seed=config.TRAIN.SEED,
+        record = dict(self._facts, seed=self.config.TRAIN.SEED,
                       batches_per_epoch=self.loader.batches_per_epoch)
+        if self._validation:
+            record['validation'] = self._validation.state
+        if not averages:      # those of an earlier run are of other parameters
+            remove(averages_of(self.prefix), epoch, batch)
         try:
-            save_checkpoint(self.prefix, epoch, arg_params, aux_params,
-                            self.module.optimizer_states(), self.module.num_update, record, batch)
+            save_checkpoint(self.prefix, epoch, self._folded(arg_params), aux_params,
+                            self.module.optimizer_states(), self.module.num_update, record, batch,
+                            averages)
         except CheckpointError as error:
             if batch:
                 remove(self.prefix, epoch, batch)     # a part of a checkpoint is of no use
@@ -114,15 +169,15 @@ def remove(prefix, epoch, batch):
     prefix, epoch and batch name it, see lib.engine.checkpoint.file_name. Missing files are no
     error.
     """
-    for kind in reversed(KINDS):
-        path = file_name(prefix, epoch, kind, batch)
+    paths = [file_name(prefix, epoch, kind, batch) for kind in reversed(KINDS)]
+    for path in paths + [file_name(averages_of(prefix), epoch, batch=batch)]:
         if os.path.exists(path):
             os.remove(path)
 
 
 def remove_unfinished(folder, model_prefix):
     """Remove what runs that were killed while writing a checkpoint left of it in `folder`."""
-    remove_leftovers(folder, r'%s-\d{4,}(?:-\d{6,})?' % re.escape(model_prefix))
+    remove_leftovers(folder, r'%s(?:-ema)?-(?:best|\d{4,}(?:-\d{6,})?)' % re.escape(model_prefix))
 
 
 def resume_position(start, batches_per_epoch, report):

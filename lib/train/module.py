@@ -6,7 +6,7 @@ import mxnet as mx
 
 from lib.engine.checkpoint import load_arrays, save_arrays
 from lib.engine.executors import ExecutorPool
-from lib.train.binding import gradient_requests, merged, per_device, shapes_by_name
+from lib.train.binding import gradient_requests, mean_on_cpu, merged, per_device, shapes_by_name
 from lib.train.updater import create_optimizer, create_updater
 
 INITIALIZER = mx.init.Uniform(0.01)      # of BaseModule.init_params
@@ -15,9 +15,9 @@ INITIALIZER = mx.init.Uniform(0.01)      # of BaseModule.init_params
 class MutableModule(mx.mod.BaseModule):
     """A module whose inputs may have other shapes in every batch, and on every device.
 
-    It implements MXNet's public interface mx.mod.BaseModule, whose `fit`, `score`, `predict` and so on
-    work as usual. A batch is either a plain mx.io.DataBatch
-    (one device), or one whose `data[i]` and `label[i]` are the lists of arrays of device i.
+    It implements MXNet's public interface mx.mod.BaseModule, whose `fit`, `score` and so on work as
+    usual. A batch is either a plain mx.io.DataBatch (one device), or one whose `data[i]` and
+    `label[i]` are the lists of arrays of device i.
 
     Args:
         symbol: the network, with its losses.
@@ -87,8 +87,7 @@ class MutableModule(mx.mod.BaseModule):
         """Reserve memory, as BaseModule.bind.
 
         Args:
-            data_shapes, label_shapes: [(name, shape)] for one device, or a list of these, one for
-                each device. Shapes of labels that are left out are inferred.
+            data_shapes, label_shapes: [(name, shape)] for one device, or a list of these. Labels may be left out.
             for_training: whether gradients will be computed.
             inputs_need_grad: compute those of the data inputs, too.
             force_rebind: bind again, keeping the parameters, where this is bound already; else a
@@ -135,13 +134,11 @@ class MutableModule(mx.mod.BaseModule):
         """Set the parameters, as BaseModule.init_params, where they are not set yet.
 
         Args:
-            initializer: makes parameters where there is no dict, or, with allow_missing, where the
-                dict lacks them; None: nothing is made.
+            initializer: makes all without a dict, with allow_missing what one lacks; None: nothing.
             arg_params, aux_params: {name: NDArray} of arguments and auxiliary states, or None.
             allow_missing: accept dicts that lack parameters.
             force_init: set them again where they are set already.
-            allow_extra: without effect. Parameters that the network does not have are ignored:
-                checkpoints hold the test-time box regression beside the plain one.
+            allow_extra: without effect; what the network lacks, as the *_test ones, is ignored.
 
         Raises:
             CheckpointError: parameters are missing, or have another shape.
@@ -181,13 +178,15 @@ class MutableModule(mx.mod.BaseModule):
         mx.nd.waitall()
         first = self._pools[0]
         arg_params = {name: array.copyto(mx.cpu()) for name, array in first.arg_params.items()}
-        aux_params = {}
-        for name, array in first.aux_params.items():
-            total = array.copyto(mx.cpu())
-            for pool in self._pools[1:]:
-                total += pool.aux_params[name].as_in_context(mx.cpu())
-            aux_params[name] = total / len(self._pools) if len(self._pools) > 1 else total
+        aux_params = {name: mean_on_cpu([pool.aux_params[name] for pool in self._pools])
+                      for name in first.aux_params}
         return arg_params, aux_params
+
+    def on_devices(self):
+        """[(trained parameters, auxiliary states)] of each device: the arrays themselves."""
+        self._finish_update()
+        return [({name: pool.arg_params[name] for name in pool.grads}, pool.aux_params)
+                for pool in self._pools]
 
     def init_optimizer(self, kvstore='local', optimizer='sgd', optimizer_params=(('learning_rate', 0.01),),
                        force_init=False):

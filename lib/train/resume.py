@@ -25,6 +25,7 @@ SIZE = 'an update sums the gradients of another number of images (see the effect
 MAY_CHANGE = {
     'default.kvstore': AT_ONCE,
     'TRAIN.momentum': AT_ONCE, 'TRAIN.wd': AT_ONCE, 'TRAIN.clip_gradient': AT_ONCE,
+    'TRAIN.EMA': AT_ONCE,
     'TRAIN.lr': RATE, 'TRAIN.lr_step': RATE, 'TRAIN.lr_factor': RATE,
     'TRAIN.warmup': RATE, 'TRAIN.warmup_lr': RATE, 'TRAIN.warmup_step': RATE,
     'TRAIN.SEED': ORDER, 'TRAIN.FLIP': ORDER, 'TRAIN.SHUFFLE': ORDER,
@@ -35,10 +36,11 @@ MAY_CHANGE = {
 }
 # Images, devices and classes are compared themselves, not the settings that name them.
 NO_MATTER = {
-    'plugins', 'output_path', 'gpus', 'default.frequent',
+    'plugins', 'output_path', 'gpus', 'default.frequent', 'default.tensorboard',
     'network.pretrained', 'network.pretrained_flow', 'network.pretrained_epoch',
     'dataset.root_path', 'dataset.dataset_path', 'dataset.image_set', 'dataset.test_image_set',
     'dataset.CLASSES', 'TRAIN.begin_epoch', 'TRAIN.end_epoch', 'TRAIN.model_prefix', 'TRAIN.RESUME',
+    'TRAIN.VALIDATE_EVERY', 'TRAIN.VALIDATE_CLIPS', 'TRAIN.PATIENCE',
     'TRAIN.CHECKPOINT_EVERY', 'TRAIN.MAX_LOSS', 'TRAIN.SKIP_BAD_IMAGES',
 } | set(WITHOUT_EFFECT)
 
@@ -131,7 +133,7 @@ def _of_other_image_sets(prefix):
     if not others:
         return ''
     other = os.path.join(others[-1], name)
-    epoch = max(positions(other))[0]
+    epoch = max(positions(other), default=(0, 0))[0]
     return ('; those of other image sets, in %s, are of other runs%s'
             % (', '.join(others), '. ' + parameters_alone(other, epoch, begin=0) if epoch else ''))
 

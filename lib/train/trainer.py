@@ -1,23 +1,28 @@
 """Training of all tasks: from settings to checkpoints."""
+import contextlib
 import os
 import pprint
 
 from lib.config.checks import lr_steps
 from lib.utils.paths import resolve
 from lib.engine.devices import contexts
+from lib.train.averages import Averages
 from lib.train.callback import Progress
-from lib.engine.checkpoint import load_arrays, load_params, seed_epoch
+from lib.engine.checkpoint import BEST, averages_of, file_name, load_arrays, load_params, seed_epoch
 from lib.train.checkpointer import Checkpointer, remove_unfinished, resume_position
 from lib.engine.distributed import connect
 from lib.train.divergence import LossWatch
 from lib.train.fine_tuning import drop_class_layers, report_new
+from lib.train.frozen import describe_fixed, fixed_param_names, with_stored_statistics
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.train.module import MutableModule
 from lib.train.resume import compare, data_of, find_start, settings_of
-from lib.graph.graph import Graph
+from lib.train.watch.reports import memory_mb, open_reports
+from lib.train.watch.validation import (EnoughValidated, Validation, open_validation,
+                                        validation_is_missing)
 from lib.symbols.registry import get_symbol_instance
 from dff.errors import Stopped
-from lib.utils.log import create_logger
+from lib.utils.log import create_logger, log_file
 from lib.jobs.output_lock import one_writer
 from lib.utils.stop import StopRequest
 
@@ -34,21 +39,27 @@ def train_net(task, config, cfg_path):
     """
     group = connect(config.default.kvstore)
     logger, folder = create_logger(config, cfg_path, config.dataset.image_set, quiet=group.rank > 0)
+
+    def train():
+        with open_reports(config, log_file(logger)) as reports:
+            return _train(task, config, cfg_path, group, logger, folder, reports)
     if group.rank:
-        return _train(task, config, cfg_path, group, logger, folder)
+        return train()
     with one_writer(folder, logger.info, lambda: remove_unfinished(folder, config.TRAIN.model_prefix)):
-        return _train(task, config, cfg_path, group, logger, folder)
+        return train()
 
 
-def _train(task, config, cfg_path, group, logger, folder):
-    """Train with the workers of `group`, in the output folder; as train_net."""
+def _train(task, config, cfg_path, group, logger, folder, reports):
+    """Train with the workers of `group`, in the output folder; as train_net. reports: as of open_reports."""
     prefix = os.path.join(folder, config.TRAIN.model_prefix)
     logger.debug('settings of %s:\n%s', cfg_path, pprint.pformat(config))
     devices = contexts(config.gpus, logger.info)
 
     start = find_start(config, prefix, logger, group)
-    if start and start.epoch >= config.TRAIN.end_epoch:
+    if start and start.epoch >= config.TRAIN.end_epoch and not validation_is_missing(start, config):
         return prefix
+    validates = config.TRAIN.VALIDATE_EVERY > 0
+    validation_run = open_validation(task, config) if validates and not group.rank else None
     loader = task.kind.train_loader(config, len(devices), task.references)
     loader.share(group.rank, group.size)
     classes = task.kind.class_lines(config)
@@ -56,13 +67,7 @@ def _train(task, config, cfg_path, group, logger, folder):
              'data': data_of(config, loader, classes, len(devices) * group.size)}
     if start:
         compare(start, config, facts['data'], prefix, logger.info)
-    instance = get_symbol_instance(config)
-    symbol = instance.get_train_symbol(config)
-    arg_params, aux_params = initial_params(config, instance, loader, prefix, start, logger)
-    inputs = loader.data_names + loader.label_names
-    fixed = fixed_param_names(symbol, inputs, config.network)
-    symbol = with_stored_statistics(symbol, inputs + fixed)
-    logger.info(describe_fixed(fixed, len(set(symbol.list_arguments()) - set(inputs)), config.network))
+    symbol, fixed, params = make_network(config, loader, prefix, start, logger)
     lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size,
                                     config.TRAIN.BATCH_IMAGES, task.kind.lr_rule)
     logger.info(lr_report)
@@ -75,20 +80,81 @@ def _train(task, config, cfg_path, group, logger, folder):
     report_start(config, start, first_batch, optimizer, loader.batches_per_epoch, logger.info)
     seed_epoch(config.TRAIN.SEED, config.TRAIN.begin_epoch, first_batch)
     metrics = task.kind.train_metrics()
-    with StopRequest() as stop:
-        checkpointer = Checkpointer(module, prefix, config, loader, stop, group, facts)
-        callbacks = [
-            LossWatch(metrics, config.TRAIN.MAX_LOSS, len(devices), lr_report),
-            make_progress(config, loader, logger, group.size),
-            report_unusable(loader, logger), checkpointer.end_batch]
-        module.fit(loader, eval_metric=metrics,
-                   batch_end_callback=count_from(config.TRAIN.begin_epoch, first_batch, callbacks),
+    progress = make_progress(config, loader, logger, group.size, reports, optimizer, devices)
+    averages = open_averages(module, config, prefix, start, logger.info)
+    validation = None
+    if validates:
+        validation = Validation(validation_run, config, prefix, devices, group, classes, logger,
+                                reports, progress.pause, loader.batches_per_epoch)
+    with StopRequest() as stop, ending_early(config, logger.info, progress):
+        checkpointer = Checkpointer(module, prefix, config, loader, stop, group, facts, averages,
+                                    validation)
+        checkpointer.catch_up(start, first_batch, params)
+        callbacks = [LossWatch(metrics, config.TRAIN.MAX_LOSS, len(devices), lr_report), progress,
+                     report_unusable(loader, logger), averages, checkpointer.end_batch]
+        callbacks = count_from(config.TRAIN.begin_epoch, first_batch, filter(None, callbacks))
+        module.fit(loader, eval_metric=metrics, batch_end_callback=callbacks,
                    epoch_end_callback=checkpointer.end_epoch, kvstore=group.kvstore, optimizer='sgd',
-                   optimizer_params=optimizer, arg_params=arg_params, aux_params=aux_params,
+                   optimizer_params=optimizer, arg_params=params[0], aux_params=params[1],
                    begin_epoch=config.TRAIN.begin_epoch, num_epoch=config.TRAIN.end_epoch)
     if stop.received:
         raise Stopped('stopped by a signal; the training itself is complete', stop.received)
     return prefix
+
+
+@contextlib.contextmanager
+def ending_early(config, report, progress):
+    """Where the body ends by TRAIN.PATIENCE, say so; a test that asks for no epoch takes the best.
+
+    Args:
+        config: the settings, whose TEST.test_epoch of -1 becomes `best`.
+        report: called with a line.
+        progress: the Progress, whose bar goes.
+    """
+    try:
+        yield
+    except EnoughValidated as end:
+        progress.close()
+        report(str(end))
+        if config.TEST.test_epoch == -1:
+            config.TEST.test_epoch = BEST
+
+
+def open_averages(module, config, prefix, start, report):
+    """Return the Averages of TRAIN.EMA; None where it is 0.
+
+    Args:
+        module: the MutableModule to train.
+        config: the settings.
+        prefix: of the checkpoints.
+        start: the Checkpoint to go on from, or None.
+        report: called with a line where it has none.
+
+    Raises CheckpointError for averages that cannot be read.
+    """
+    if not config.TRAIN.EMA:
+        return None
+    before = None
+    if start and 'averages' in start.record['sha256']:
+        before = load_params(averages_of(prefix), start.epoch, start.batch)
+    elif start:
+        report('TRAIN.EMA: %s has no averages: they begin with its parameters' % start.params_file)
+    return Averages(module, config.TRAIN.EMA, before)
+
+
+def make_network(config, loader, prefix, start, logger):
+    """Return (symbol, names of frozen parameters, (arg_params, aux_params) to start from).
+
+    config, loader, prefix, start, logger: as of initial_params. Raises CheckpointError.
+    """
+    instance = get_symbol_instance(config)
+    symbol = instance.get_train_symbol(config)
+    params = initial_params(config, instance, loader, prefix, start, logger)
+    inputs = loader.data_names + loader.label_names
+    fixed = fixed_param_names(symbol, inputs, config.network)
+    symbol = with_stored_statistics(symbol, inputs + fixed)
+    logger.info(describe_fixed(fixed, len(set(symbol.list_arguments()) - set(inputs)), config.network))
+    return symbol, fixed, params
 
 
 def go_on(module, loader, start, logger):
@@ -106,18 +172,27 @@ def go_on(module, loader, start, logger):
     return batch
 
 
-def make_progress(config, loader, logger, processes):
-    """Return the Progress of a run.
+def make_progress(config, loader, logger, processes, reports, optimizer, devices):
+    """Return the Progress of a run, and report its start.
 
     Args:
         config: the settings.
         loader: TrainLoader of this process.
         logger: for its lines.
         processes: number of processes that train together.
+        reports: callables of a report for programs.
+        optimizer: optimizer_params of the run.
+        devices: [mx.Context].
     """
-    return Progress(loader.batches_per_epoch, loader.batch_size * processes,
-                    config.default.frequent, logger, config.TRAIN.end_epoch,
-                    waited=lambda: loader.waited)
+    images, batches = loader.batch_size * processes, loader.batches_per_epoch
+    scheduler = optimizer['lr_scheduler']
+    scheduler.base_lr = optimizer['learning_rate']
+    for report in reports:
+        report({'kind': 'start', 'batches': batches, 'begin_epoch': config.TRAIN.begin_epoch,
+                'end_epoch': config.TRAIN.end_epoch, 'images_per_batch': images})
+    return Progress(batches, images, config.default.frequent, logger, config.TRAIN.end_epoch,
+                    waited=lambda: loader.waited, reports=reports,
+                    extra=lambda update: dict(memory_mb(devices), rate=scheduler(update)))
 
 
 def report_unusable(loader, logger):
@@ -137,6 +212,8 @@ def count_from(epoch, first_batch, callbacks):
 
     Those are as in a run that began in `epoch` behind its first `first_batch` batches.
     """
+    callbacks = list(callbacks)
+
     def callback(param):
         if param.epoch == epoch:
             param = param._replace(nbatch=param.nbatch + first_batch)
@@ -173,7 +250,7 @@ def initial_params(config, instance, loader, prefix, start, logger):
                 args, auxs = load_params(resolve(name), epoch)
                 arg_params.update(args)
                 aux_params.update(auxs)
-                logger.info('%d parameters from %s-%04d.params', len(args) + len(auxs), name, epoch)
+                logger.info('%d parameters from %s', len(args) + len(auxs), file_name(name, epoch))
     shapes = dict(loader.provide_data[0] + loader.provide_label[0])
     instance.infer_shape(shapes)
     if not start:
@@ -181,66 +258,6 @@ def initial_params(config, instance, loader, prefix, start, logger):
         report_new(instance.init_weight(config, arg_params, aux_params), logger.info)
     instance.check_parameter_shapes(arg_params, aux_params, shapes)
     return arg_params, aux_params
-
-
-def fixed_param_names(symbol, input_names, network):
-    """Return the names of the parameters that training leaves as they are.
-
-    Args:
-        symbol: the network.
-        input_names: arguments that are no parameters.
-        network: settings; FIXED_PARAMS are the beginnings of names with FIXED_PARAMS_RULE
-            'prefix', the original's for detection and DFF, and parts of names with 'substring',
-            its rule for DeepLab.
-    """
-    def is_fixed(name):
-        if network.FIXED_PARAMS_RULE == 'prefix':
-            return name.startswith(tuple(network.FIXED_PARAMS))
-        return any(part in name for part in network.FIXED_PARAMS)
-
-    return [
-        name for name in symbol.list_arguments()
-        if name not in input_names and network.FIXED_PARAMS and is_fixed(name)
-    ]
-
-
-def with_stored_statistics(symbol, constants):
-    """Return `symbol` with stored statistics in normalisations that nothing trained comes before.
-
-    These are the ones behind nothing but `constants`, names of inputs and parameters. MXNet learns
-    statistics in the backward pass, which does not come to such layers: in training they would go
-    by each batch, and in tests by what was stored before.
-    """
-    graph, trained, changed = Graph(symbol), set(), False
-    for node in graph.nodes():
-        sources = node.inputs[:3] if node.op == 'BatchNorm' else node.inputs        # the others are statistics
-        is_trained = node.name not in constants if node.op == 'null' else any(
-            source in trained for source, _ in sources)
-        if is_trained:
-            trained.add(node)
-        elif node.op == 'BatchNorm' and not node.get('use_global_stats', False):
-            node.attributes['use_global_stats'] = 'True'
-            changed = True
-    return graph.symbol() if changed else symbol
-
-
-def describe_fixed(fixed, total, network):
-    """Return a line for the log: how many parameters are frozen, and which entries froze none.
-
-    Args:
-        fixed: names of the frozen ones.
-        total: number of all parameters.
-        network: settings, of which FIXED_PARAMS and FIXED_PARAMS_RULE count.
-    """
-    prefix = network.FIXED_PARAMS_RULE == 'prefix'
-    idle = [p for p in network.FIXED_PARAMS if not any(n.startswith(p) if prefix else p in n for n in fixed)]
-    line = '%d of %d parameters are frozen (network.FIXED_PARAMS as %s)' % (
-        len(fixed), total, 'prefixes' if prefix else 'substrings')
-    if fixed:
-        line += ': %s ... %s' % (fixed[0], fixed[-1])
-    if idle:
-        line += '; no name matches %s' % ', '.join(idle)
-    return line
 
 
 def optimizer_params(config, batches_per_epoch):
@@ -269,7 +286,7 @@ def report_start(config, start, first_batch, optimizer, batches_per_epoch, repor
         report: called with the line.
     """
     train, scheduler = config.TRAIN, optimizer['lr_scheduler']
-    if not start and not train.begin_epoch:
+    if (not start and not train.begin_epoch) or train.begin_epoch >= train.end_epoch:
         return
     scheduler.base_lr = optimizer['learning_rate']
     rate = scheduler(train.begin_epoch * batches_per_epoch + first_batch + 1)

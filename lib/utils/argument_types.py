@@ -2,6 +2,7 @@
 import argparse
 
 INTERVAL = 'frames from one key frame to the next'     # help of every --interval
+EPOCH = 'number in the name of the parameters, or best (default 0)'     # help of every --epoch
 
 
 def score(text):
@@ -27,6 +28,13 @@ def not_negative(text):
     if not text.isdigit():
         raise argparse.ArgumentTypeError('expected a whole number of 0 or more, found %r' % text)
     return int(text)
+
+
+def epoch_or_best(text):
+    """Return a whole number of 0 or more, or 'best'. Raises argparse.ArgumentTypeError."""
+    if text != 'best' and not text.isdigit():
+        raise argparse.ArgumentTypeError('expected the number of an epoch or best, found %r' % text)
+    return text if text == 'best' else int(text)
 
 
 def some_of(*words):

@@ -48,6 +48,12 @@ class _Terminal(logging.StreamHandler):
                 silence(self.stream)
 
 
+def log_file(logger):
+    """Return the path of the log file of `create_logger`'s logger; None where that is quiet."""
+    files = [handler for handler in logger.handlers if isinstance(handler, _LogFile)]
+    return files[0].baseFilename if files else None
+
+
 def create_logger(config, cfg_path, image_set, quiet=False):
     """Return (logger, output folder); the folder is made, and a dated log file in it.
 

@@ -85,3 +85,31 @@ def test_report_agrees_with_the_papers_rule_or_says_by_how_much_not():
     assert "the paper's rule" in report and 'would be' not in report
     assert 'would be TRAIN.lr 0.001: yours is 0.25 times as high' in effective_lr_report(0.00025, 1)
     assert '8 images an update' in effective_lr_report(0.00025, 4, 2)
+
+
+def test_reports_hold_what_the_lines_say_and_pauses_are_no_training(monkeypatch):
+    clock, waited = [100.0], [0.0]
+    monkeypatch.setattr('lib.train.callback.time', SimpleNamespace(time=lambda: clock[0]))
+    lines, reports = [], []
+    logger = SimpleNamespace(info=lines.append)
+    progress = Progress(10, 4, 5, logger, 4, io.StringIO(), lambda: waited[0], [reports.append],
+                        lambda update: {'rate': update / 1000})
+    for epoch in range(4):
+        for nbatch in range(10):
+            clock[0] += 9.0 if (epoch, nbatch) == (0, 0) else 1.0      # the first binds the network
+            waited[0] += 0.25
+            progress(SimpleNamespace(epoch=epoch, nbatch=nbatch, eval_metric=Metric(), locals={}))
+            if nbatch == 6:
+                with progress.pause():
+                    clock[0] += 20.0
+    first, second = reports[:2]
+    assert (first['kind'], first['epoch'], first['batch'], first['batches'], first['update']) == ('train', 1, 5, 10, 5)
+    assert first['loss'] == first['smoothed_loss'] == 0.75 and first['metrics']['RPNAcc'] == 0.5
+    assert first['images_per_second'] == pytest.approx(20 / 13) and first['waiting'] == pytest.approx(1.25 / 13)
+    assert first['seconds_left'] == pytest.approx(35) and first['rate'] == 0.005      # without the first batch
+    # A pause of 20 s every 10 batches: no part of the speed, but of the time left.
+    assert second['images_per_second'] == pytest.approx(4)
+    assert second['seconds_left'] == pytest.approx(30 + 30 * 20 / 9)
+    assert [report['update'] for report in reports] == list(range(5, 41, 5)) and reports[-1]['seconds_left'] == 0
+    assert 'loss 0.7500  ' in lines[0]
+    assert 'loss 0.7500 (smoothed 0.7500, +0.0000 in 5 batches)  ' in [line for line in lines if 'batch' in line][-1]

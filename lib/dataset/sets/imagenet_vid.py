@@ -1,10 +1,11 @@
 """ImageNet VID and DET, and every data set laid out like them (ILSVRC2015)."""
+import dataclasses
 import functools
 import hashlib
 import logging
 import os
 from itertools import groupby
-from typing import Dict, List, Optional, Tuple, Type, TypeVar
+from typing import Dict, List, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
 from easydict import EasyDict
@@ -25,6 +26,7 @@ from lib.evaluation.vid_eval import GroundTruth, Result, evaluate
 from dff.errors import DataError
 
 EXTENSION = '.JPEG'
+DETECT_ONLY_ADVICE = '. To detect without an evaluation: --set TEST.DETECT_ONLY=true'
 _Dataset = TypeVar('_Dataset', bound='ImageNetVID')
 logger = logging.getLogger('dff')
 
@@ -127,16 +129,11 @@ class ImageNetVID:
         """
         images = self.check_images(report)
         check_boxes(table, self.source, self.classes, report)
-        check_names(
-            table.unknown_names, table.other_names, self.class_entries, self.image_set.file, report
-        )
+        check_names(table.unknown_names, table.other_names, self.class_entries,
+                    self.image_set.file, report)
         for i in sample(images):
-            check_picture(
-                images[i],
-                self.image_set.where(self.image_set.entries[i]),
-                tuple(table.sizes[i].tolist()),
-                report,
-            )
+            where = self.image_set.where(self.image_set.entries[i])
+            check_picture(images[i], where, tuple(table.sizes[i].tolist()), report)
 
     def check_images(self, report: ReportFunction) -> List[str]:
         """Report pictures that are missing; returns the paths of all."""
@@ -157,9 +154,7 @@ class ImageNetVID:
         try:
             table = self.annotations()
         except DataError as error:
-            raise DataError(
-                '%s. To detect without an evaluation: --set TEST.DETECT_ONLY=true' % error
-            ) from None
+            raise DataError('%s%s' % (error, DETECT_ONLY_ADVICE)) from None
         problems = RunProblems(self.name)
         self.check(table, problems.report)
         problems.log(logger)
@@ -167,14 +162,11 @@ class ImageNetVID:
         missing = without_boxes(counts, table.unknown_names, self.class_entries)
         if not counts.any():
             raise DataError(
-                '%s: nothing to evaluate: no box of a listed class in the %d frames (%s). To detect '
-                'without an evaluation: --set TEST.DETECT_ONLY=true'
-                % (self.image_set.file, len(table), ', '.join(missing[:10]))
+                '%s: nothing to evaluate: no box of a listed class in the %d frames (%s)%s'
+                % (self.image_set.file, len(table), ', '.join(missing[:10]), DETECT_ONLY_ADVICE)
             )
         if missing:
-            logger.info(
-                '%s: no box of %d classes: %s', self.name, len(missing), ', '.join(missing)
-            )
+            logger.info('%s: no box of %d classes: %s', self.name, len(missing), ', '.join(missing))
         return table
 
     def gt_roidb(self) -> List[Record]:
@@ -233,6 +225,13 @@ class ImageNetVID:
                                 % (self.image_set.where(run[0]), run[0].path))
             clips.append(Clip(clip, self.pattern(clip), run[0].number, len(run), run[0].frame_id))
         return clips
+
+    def keep_clips(self, clips: Sequence[Clip]) -> None:
+        """Leave out all of the image set but `clips`, some of its own."""
+        kept = {clip.first_number + i for clip in clips for i in range(clip.length)}
+        entries = [entry for entry in self.image_set.entries if entry.number in kept]
+        self.image_set = dataclasses.replace(self.image_set, entries=entries)
+        self.name = '%s_%dclips' % (self.name, len(clips))      # its annotation cache is another
 
     def evaluate(self, detections_file: str, numbers: Optional[Tuple[int, int]] = None) -> Result:
         """Compare a detections file with the annotations.

@@ -10,7 +10,6 @@ from dff.errors import CheckpointError
 from dff.writers import open_writer
 from lib.engine.compact import FILE, load_compact, save_compact
 from tests.helpers import tiny
-from tests.helpers.marks import slow
 
 
 def parameters():
@@ -48,7 +47,7 @@ def test_a_damaged_file(tmp_path, damage, message):
         load_compact(str(tmp_path))
 
 
-@slow
+@pytest.mark.slow
 def test_the_command_and_the_demo(tmp_path):
     """A fifth of the size, nearly the same scores; exporting anew leaves one of the two forms."""
     cfg = tiny.write_experiment(tmp_path, 'dff_rfcn', clips=1, length=2, TEST__KEY_FRAME_INTERVAL=2)

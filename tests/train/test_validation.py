@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import sys
 
 import numpy as np
@@ -130,6 +131,39 @@ def test_a_validation_that_a_stop_cut_off_is_made_when_the_run_goes_on(train, va
     assert same(train, 'best.params', 'ema-0001.params') and not same(train, 'best.params', '0001.params')
     assert record(train, '0001')['validation']['best'] == 0.3
     assert 'validation after' not in train.resume(EVERY % 1, 'TRAIN.EMA=0.9', end=1)
+
+
+@pytest.mark.parametrize('due, place, number', [(EVERY % 1, 'epoch 1', '0001'),
+                                                (TWICE, 'batch 2 of epoch 1', '0000-000002')])
+def test_a_signal_ends_a_validation_with_its_frame(train, monkeypatch, due, place, number):
+    run_here, frames = validation.run_here, []
+
+    def send(run):
+        def work_of(make_work, device):
+            work = make_work(device)
+
+            def counted(clip, tick):
+                def count():
+                    frames.append(clip)
+                    if len(frames) == 1 and run == 1:
+                        os.kill(os.getpid(), signal.SIGINT)
+                    tick()
+                work(clip, count)
+            return counted
+        monkeypatch.setattr(validation, 'run_here', lambda clips, device, make_work: run_here(
+            clips, device, lambda device: work_of(make_work, device)))
+    send(1)
+    text = train(due, status=128 + signal.SIGINT)
+    assert len(frames) == 1 and 'validation after' not in text
+    assert 'stopped by a signal; --resume goes on from %s-%s.params' % (train.prefix, number) in text
+    assert record(train, number)['validation']['last'] is None
+    frames.clear()
+    send(2)
+    text = train.resume(due, end=1)
+    assert text.count('validation after %s: mAP@0.5' % place) == 1 and len(frames) >= 2
+    other = Training.params(train, 1)
+    train(due)
+    assert all(np.array_equal(array, other[name]) for name, array in train.params(1).items())
 
 
 def test_values_of_other_clips_are_not_compared(train, values):

@@ -24,6 +24,10 @@ class EnoughValidated(Exception):
     """TRAIN.PATIENCE validations came without a better value: training ends here, as asked for."""
 
 
+class ValidationCutOff(Exception):
+    """A stop came while the parameters were tested, and that has not been done."""
+
+
 def open_validation(task, config):
     """Return the TestRun of the validations, which the first worker makes, before hours are spent.
 
@@ -184,19 +188,28 @@ class Validation:
 
     # ---- doing
 
-    def __call__(self, epoch, batch, arg_params, aux_params):
+    def __call__(self, epoch, batch, arg_params, aux_params, stopping):
         """Test the parameters of a place, and keep them where they are the best.
 
         Args:
             epoch, batch: the place, as of `due`.
             arg_params, aux_params: {name: NDArray}, as checkpoints hold them.
+            stopping: () -> whether the first worker, which tests, should end at once.
 
-        Raises DataError, CheckpointError.
+        Raises DataError, CheckpointError; in all workers ValidationCutOff where `stopping` said so:
+        the validation is then missing, as of `missing`.
         """
         started, state = time.time(), self._state
         with self._pause():
-            value = self._value(epoch, batch, arg_params, aux_params) if self._run else 0.0
-            value = self._shared('validation', [value])[0]
+            value, cut_off = 0.0, False
+            if self._run:
+                try:
+                    value = self._value(epoch, batch, arg_params, aux_params, stopping)
+                except ValidationCutOff:
+                    cut_off = True
+            value, cut_off = self._shared('validation', [value, float(cut_off)])
+        if cut_off:
+            raise ValidationCutOff
         better = math.isfinite(value) and (state['best'] is None or value > state['best'])
         state.update(last=[epoch, batch], since=0 if better else state['since'] + 1)
         if better:
@@ -206,7 +219,7 @@ class Validation:
                 self._keep(epoch, batch, value, arg_params, aux_params)
             self._report(epoch, batch, value, time.time() - started)
 
-    def _value(self, epoch, batch, arg_params, aux_params):
+    def _value(self, epoch, batch, arg_params, aux_params, stopping):
         """The figure of the test of these parameters."""
         run, debug = self._run, self._logger.debug
         folder = os.path.join(os.path.dirname(self._prefix), FOLDER)
@@ -218,7 +231,15 @@ class Validation:
         debug('validation of %s', place)
 
         def make_work(device):
-            return run.make_work(device, params, place, run.jobs, results)
+            work = run.make_work(device, params, place, run.jobs, results)
+
+            def work_until_stop(clip, tick):
+                def tick_or_stop():
+                    if stopping():
+                        raise ValidationCutOff
+                    tick()
+                work(clip, tick_or_stop)
+            return work_until_stop
         if len(self._devices) == 1:
             run_here(run.jobs, self._devices[0], make_work)
         else:

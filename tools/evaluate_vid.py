@@ -19,6 +19,7 @@ with --seq-nms after Seq-NMS.
 """
 import argparse
 import contextlib
+import json
 import os
 import re
 import sys
@@ -55,7 +56,8 @@ def add_dataset_flags(parser):
         help='with --dataset: `id name` lines; without, the 30 ImageNet VID classes')
     parser.add_argument(
         '--image_set', metavar='SET',
-        help='as in ImageSets/SET.txt; with --cfg by default its dataset.test_image_set')
+        help='as in ImageSets/SET.txt; with --cfg by default the one that the test beside '
+             'DETECTIONS was on, else its dataset.test_image_set')
 
 
 def check_dataset_flags(args):
@@ -128,6 +130,30 @@ def load_settings(args):
     return cfg
 
 
+def take_image_set_of_test(args, cfg, path):
+    """Set args.image_set to what the test was on that wrote `path`, where the command line names none.
+
+    Frame numbers count the frames of one image set: by another one they would be those of other frames.
+
+    Args:
+        args: parsed arguments.
+        cfg: of load_settings; where its dataset.test_image_set is another one, a line says so.
+        path: of detections or tracks, or a test's folder.
+    """
+    if args.cfg is None or args.image_set is not None:
+        return
+    folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    try:
+        with open(os.path.join(folder, 'results.json'), encoding='utf-8') as stream:
+            image_set = json.load(stream)['image_set']
+    except (OSError, ValueError, KeyError, TypeError):
+        return      # of no test, or of one that has not ended
+    if isinstance(image_set, str) and image_set != cfg.dataset.test_image_set:
+        print('%s is of a test on %s, which is taken instead of %s; --image_set names another one'
+              % (path, image_set, cfg.dataset.test_image_set), file=sys.stderr)
+        args.image_set = image_set
+
+
 def open_dataset(args, cfg):
     """The data set that the command line names. Raises ConfigError, DataError."""
     if args.cfg is None:
@@ -163,6 +189,7 @@ def main():
     """Entry point."""
     args = parse_arguments()
     cfg = load_settings(args)
+    take_image_set_of_test(args, cfg, args.detections or args.tracks)
     dataset = open_dataset(args, cfg)
     truth = dataset.ground_truth()
     tracks = None

@@ -19,7 +19,8 @@ from lib.report.facts import gather  # noqa: E402
 from lib.report.page import write_report  # noqa: E402
 from lib.utils.argument_types import not_negative, score  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
-from tools.evaluate_vid import add_dataset_flags, check_dataset_flags, load_settings, open_dataset  # noqa: E402
+from tools.evaluate_vid import (add_dataset_flags, check_dataset_flags, load_settings,  # noqa: E402
+                                open_dataset, take_image_set_of_test)
 from dff.errors import DataError  # noqa: E402
 
 
@@ -57,7 +58,9 @@ def main():
     """Entry point."""
     args = parse_arguments()
     path = detections_of(args.detections)
-    dataset = open_dataset(args, load_settings(args))
+    cfg = load_settings(args)
+    take_image_set_of_test(args, cfg, path)
+    dataset = open_dataset(args, cfg)
     output = args.output or os.path.join(os.path.dirname(os.path.abspath(path)), 'report.html')
     facts = gather(dataset, path, args.score, args.cameras)
     folder, name = os.path.split(os.path.abspath(path))

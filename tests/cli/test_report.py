@@ -1,5 +1,6 @@
 """tools/report.py: one page that needs nothing else, whatever names are in it."""
 import json
+import os
 import re
 import sys
 
@@ -99,6 +100,34 @@ def test_the_command(hostile, tmp_path, monkeypatch, capsys):
     assert 'Mean AP@0.5 = ' in capsys.readouterr().out
     page = (tmp_path / 'r.html').read_text(encoding='utf-8')
     assert 'AP by camera' in page and 'score of 0.5' in page and '<img ' not in page
+
+
+@pytest.mark.parametrize('tool', [evaluate_vid, report])
+def test_detections_of_a_test_are_compared_with_what_it_tested(hostile, tmp_path, monkeypatch, capsys, tool):
+    dataset, file = hostile
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    (folder / 'detections.txt').write_text(file.read_text())
+    (folder / 'results.json').write_text('{"image_set": "VID_val_videos"}')
+    classes, cfg = tmp_path / 'classes.txt', tmp_path / 'other.yaml'
+    classes.write_text('\n'.join('n%d %s' % each for each in enumerate(CLASSES)))
+    cfg.write_text('dataset: {dataset: ImageNetVID, dataset_path: %s, CLASSES: %s, NUM_CLASSES: %d, '
+                   'test_image_set: VID_val_fewer}' % (dataset.path, classes, len(CLASSES) + 1))
+    # The second clip alone: its frames would be given the numbers of the first one's.
+    sets = os.path.join(dataset.path, 'ImageSets')
+    with open(os.path.join(sets, 'VID_val_fewer.txt'), 'w', encoding='utf-8') as stream:
+        stream.write('%s 0 0 %d\n' % (HOSTILE, LENGTH))
+    flags = ['--detections'] * (tool is evaluate_vid) + [str(folder / 'detections.txt'), '--cfg', str(cfg)]
+
+    def said(*more):
+        monkeypatch.setattr(sys, 'argv', [tool.__name__] + flags + list(more))
+        tool.main()
+        output = capsys.readouterr()
+        return re.search(r'Mean AP@0.5 = (\S+)', output.out).group(1), output.err
+    mean, errors = said()
+    assert mean == '%.4f' % dataset.evaluate(str(file)).mean_ap
+    assert 'is of a test on VID_val_videos, which is taken instead of VID_val_fewer' in errors
+    assert said('--image_set', 'VID_val_videos') == (mean, '')
 
 
 def test_the_evaluation_says_ap_by_clip_and_camera(hostile, tmp_path, monkeypatch, capsys):

@@ -265,7 +265,7 @@ def parse_arguments():
     """Return the command line, an argparse.Namespace. Raises ConfigError for an unknown name."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('jobs', nargs='*', metavar='NAME', help='%s (default toy_vid toy_seg)' % ', '.join(JOBS))
-    parser.add_argument('--set', nargs='+', default=[], metavar='a.b=c', dest='overrides',
+    parser.add_argument('--set', nargs='+', action='extend', default=[], metavar='a.b=c', dest='overrides',
                         help='settings for every command')
     args = parser.parse_args()
     for name in args.jobs:

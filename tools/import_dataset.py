@@ -46,7 +46,7 @@ def parse_arguments():
         help=
         'all but cvat: the number that the first frame of a clip has in the annotations (default: '
         'as the labels show, else 0, of mot and visdrone 1; a line says which)')
-    parser.add_argument('--classes', nargs='+', default=[], metavar='NAME',
+    parser.add_argument('--classes', nargs='+', action='extend', default=[], metavar='NAME',
                         help='import these classes only, in this order')
     parser.add_argument(
         '--val',
@@ -55,10 +55,10 @@ def parse_arguments():
         metavar='SHARE',
         help='share of the clips for validation, where the data set has no parts (default '
         '0.2)')
-    parser.add_argument('--val_clips', nargs='+', default=[], metavar='NAME',
+    parser.add_argument('--val_clips', nargs='+', action='extend', default=[], metavar='NAME',
                         help='these clips for validation, all others for training')
     parser.add_argument(
-        '--val_frames', nargs='+', default=[], metavar='CLIP:FIRST-LAST',
+        '--val_frames', nargs='+', action='extend', default=[], metavar='CLIP:FIRST-LAST',
         help='these frames of clips for validation, as the annotations number them, all others for '
              'training: for fixed cameras, in long stretches')
     parser.add_argument('--seed', type=int, default=0, help='of the choice of clips for validation (default 0)')

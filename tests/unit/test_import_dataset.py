@@ -19,6 +19,7 @@ from lib.dataset.toy.toy_generator import Size, generate
 from lib.utils.paths import ROOT
 from tests.helpers.import_tools import image, run_import, video
 from tests.helpers.tiny import run_script
+from tools.import_dataset import parse_arguments
 
 GT = ('1,1,11,6,20,30,1,1,1', '2,1,12,6,20,30,1,3,1')
 
@@ -36,6 +37,15 @@ def sequences(folder, *names, length=3):
 @pytest.fixture
 def src(tmp_path):
     return sequences(tmp_path / 'my seqüences', 'a', 'b', 'c')
+
+
+def test_a_flag_given_twice_adds_to_the_first(monkeypatch):
+    monkeypatch.setattr('sys.argv', ['import_dataset.py', 'mot', 'src', 'dst', '--val_frames', 'a:1-2', '--val_frames',
+                                     'b:3-4', 'b:7-8', '--classes', 'x', '--classes', 'y', '--val_clips', 'c',
+                                     '--val_clips', 'd'])
+    arguments = parse_arguments()
+    assert arguments.val_frames == ['a:1-2', 'b:3-4', 'b:7-8']
+    assert (arguments.classes, arguments.val_clips) == (['x', 'y'], ['c', 'd'])
 
 
 @pytest.mark.slow

@@ -157,12 +157,32 @@ def _require_whole(path, count, shown):
                         % shown)
 
 
+@contextlib.contextmanager
+def _unsaid():
+    """Without what OpenCV remarks on the tag of VP8, which is right for .webm, as it opens an encoder; whether it
+    did is asked of it.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:         # no standard error
+        yield
+        return
+    try:
+        with open(os.devnull, 'w') as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
 def _open_video(path, fps, size, shown):
     """A cv2.VideoWriter of frames that measure size = (width, height); shown: see _video_writer."""
     ending = _ending(path)
     for codec in CODECS[ending]:
         code = cv2.VideoWriter_fourcc(*codec)       # type: ignore[attr-defined]  # its stubs lack the name
-        video = cv2.VideoWriter(path, code, fps, size)
+        with _unsaid():
+            video = cv2.VideoWriter(path, code, fps, size)
         if video.isOpened():
             return video
         video.release()

@@ -259,3 +259,11 @@ def test_read_image_takes_any_name(tmp_path):
     path = tmp_path / 'größe %06d 图.png'
     cv2.imencode('.png', tiny.frame(1))[1].tofile(str(path))
     np.testing.assert_array_equal(read_image(path), tiny.frame(1))
+
+
+def test_opening_an_encoder_says_nothing(tmp_path, capfd):
+    """OpenCV remarks on VP8's tag, though the file is right."""
+    with open_writer(tmp_path / 'clip.webm') as write:
+        write(tiny.frame(0), '0')
+    assert capfd.readouterr().err == ''
+    assert len(list(open_frames(tmp_path / 'clip.webm'))) == 1

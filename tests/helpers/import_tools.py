@@ -65,3 +65,16 @@ class Imported:
 def run_import(format_name, src, dst, **options):
     """Import and return the Imported."""
     return Imported(dst, import_dataset(format_name, str(src), str(dst), Options(**options)))
+
+
+GT = ('1,1,11,6,20,30,1,1,1', '2,1,12,6,20,30,1,3,1')
+
+
+def mot_sequences(folder, *names, length=3):
+    """MOT sequences."""
+    for name in names:
+        for i in range(1, length + 1):
+            image(folder / name / 'img1' / ('%06d.jpg' % i))
+        (folder / name / 'gt').mkdir()
+        (folder / name / 'gt/gt.txt').write_text('\n'.join(GT) + '\n')
+    return folder

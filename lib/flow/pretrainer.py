@@ -94,7 +94,13 @@ def _train(source, config, prefix, options, logger, context):
         logger,
         context,
     )
+    last = records[-1]
     logger.info(
         'end-point error %.3f, zero flow %.3f feature-map pixels: %s'
-        % (records[-1].error, records[-1].zero, file_name(prefix, 0))
+        % (last.error, last.zero, file_name(prefix, 0))
     )
+    if last.error >= last.zero:
+        logger.warning(
+            'this flow network is no better than no motion: DFF would start worse than without '
+            'flow. Train it longer (--batches), or on frames in which more moves'
+        )

@@ -1,7 +1,10 @@
 """Pre-training of backbone and flow network: what is learned from, and the files that come out."""
+import argparse
+import logging
 import os
 import subprocess
 import sys
+from collections import namedtuple
 
 import cv2
 import mxnet as mx
@@ -10,6 +13,7 @@ import pytest
 
 from lib.dataset.formats.records import Record
 from lib.dataset.toy.toy_generator import Size, generate
+from lib.flow import pretrainer
 from lib.flow.moved_frames import moved_pair
 from lib.symbols.operators import flow_warp
 from lib.train.pretrainer import BACKGROUND_OVERLAP, WindowLoader, cut, draw_window
@@ -108,3 +112,14 @@ def test_the_tool_writes_what_the_configs_start_from(root, tmp_path):
     assert still.returncode == 2 and 'TRAIN.MIN_OFFSET and TRAIN.MAX_OFFSET are 0' in still.stderr
     nothing = pretrain('flow', 'dff_rfcn', 'network.pretrained_flow=')
     assert nothing.returncode == 2 and 'network.pretrained_flow is empty; it names the file to write' in nothing.stderr
+
+
+@pytest.mark.parametrize('error, warned', [(0.7, True), (0.6, False)])
+def test_a_flow_network_that_is_worse_than_none_is_said_to_be(monkeypatch, caplog, error, warned):
+    Last = namedtuple('Last', 'error zero')
+    monkeypatch.setattr(pretrainer, 'train_flow', lambda *arguments: [Last(error, 0.65)])
+    options = argparse.Namespace(batches=1, batch_size=1, lr=0.1)
+    with caplog.at_level(logging.INFO):
+        pretrainer._train(None, None, 'flow', options, logging.getLogger('dff'), None)
+    assert 'end-point error %.3f, zero flow 0.650 feature-map pixels: flow-0000.params' % error in caplog.text
+    assert ('this flow network is no better than no motion' in caplog.text) is warned

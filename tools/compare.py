@@ -84,16 +84,17 @@ class Task:
                                     '%s-%04d_interval%%d%%s' % (prefix, self.epoch),
                                     'results.json')
 
-    def pretrain(self, part, key, settings=(), needs=()):
+    def pretrain(self, part, key, settings=(), needs=(), flags=()):
         """Return the Step that makes a part's file to start from.
 
         Args:
+            flags: more of the command line of tools/pretrain.py.
             part: 'backbone' or 'flow'.
             key: network.<key> names the file.
             settings: more of [a.b=c].
             needs: files that must be there before.
         """
-        command = self._command('tools/pretrain.py', part, settings=settings)
+        command = self._command('tools/pretrain.py', part, *flags, settings=settings)
         return Step('pre-training the %s on %s' % (PARTS[part], self.settings),
                     parameters(self.network[key], 0), command, needs)
 
@@ -184,7 +185,8 @@ class Comparison:
         return [
             backbone,
             self.baseline.train(),
-            flow.pretrain('flow', 'pretrained_flow', self.job.flow_settings, [backbone.makes]),
+            flow.pretrain('flow', 'pretrained_flow', self.job.flow_settings, [backbone.makes],
+                          ['--neighbours'] if self.job.data else []),      # of real footage
             self.dff.train()
         ]
 

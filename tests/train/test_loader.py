@@ -14,7 +14,7 @@ from dff.errors import DataError
 from lib.config.defaults import detection_defaults
 from lib.dataset.formats.records import Record
 from lib.train.loaders import batches_ahead
-from lib.train.loaders.detection_loader import DetectionLoader, load_sample, reference_frame_id, two_frame_ids
+from lib.train.loaders.detection_loader import DetectionLoader, load_sample, reference_frame_id
 from lib.train.loaders.loader import epoch_order
 
 HEIGHT, WIDTH = 90, 120
@@ -49,32 +49,6 @@ def roidb(tmp_path):
 
 def arrays(batch):
     return [array.asnumpy() for device in batch.data + batch.label for array in device]
-
-
-def test_fgfa_gets_two_other_frames(cfg, roidb):
-    cfg.TRAIN.MAX_OFFSET = 9
-    loader = DetectionLoader(roidb, cfg, 1, references=2)
-    assert loader.data_names == ['data', 'data_bef', 'data_aft', 'im_info', 'gt_boxes']
-    batch = next(loader)
-    assert dict(batch.provide_data[0])['data_aft'] == (1, 3, 90, 120) and set(loader.max_shapes()[0]) == set(
-        loader.data_names)
-    seen = set()
-    for seed in range(200):
-        ids = two_frame_ids(roidb[5], -2, 2, np.random.RandomState(seed))
-        assert len(set(ids)) == 2
-        seen.update([tuple(ids)])
-    assert seen == {(a, b) for a in range(3, 8) for b in range(3, 8) if a != b}
-    # kept inside the clip, in which they may then coincide
-    assert {tuple(two_frame_ids(roidb[0], -2, -1, np.random.RandomState(seed))) for seed in range(9)} == {(0, 0)}
-
-    cfg.TRAIN.MIN_OFFSET, cfg.TRAIN.MAX_OFFSET = 1, 2
-    sample = load_sample(roidb[3], cfg, np.random.RandomState(0), 2)
-    wanted = [load_sample(roidb[t], cfg, None, 0)['data'] for t in (4, 5)]
-    first = 0 if np.array_equal(sample['data_bef'], wanted[0]) else 1
-    np.testing.assert_array_equal(sample['data_bef'], wanted[first])
-    np.testing.assert_array_equal(sample['data_aft'], wanted[1 - first])
-    still = load_sample(roidb[10], cfg, np.random.RandomState(0), 2)
-    assert still['data_bef'] is still['data'] and still['data_aft'] is still['data'] and 'eq_flag' not in still
 
 
 def test_batches_hold_what_the_training_symbols_want(cfg, roidb):

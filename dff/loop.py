@@ -115,7 +115,7 @@ class _KeyFrames:
             if run.place.index == place.index:
                 return run
         given: List[Any] = [place.frame]
-        if getattr(self._networks, 'aggregates', False):
+        if getattr(self._networks, 'joins_key_frames', False):
             last = self._runs[-1] if self._runs else None
             given.append(last.state if last and _alike(last.place.frame, place.frame) else None)
         (outputs, state), seconds = self._timed(self._networks.key, *given)

@@ -39,7 +39,7 @@ class Windowed(Protocol):
 class Networks(Protocol):
     """A network for key frames and one for all others.
 
-    Those with an attribute `aggregates` that is true take a second argument of `key`, `before`: the state of the
+    Those with an attribute `joins_key_frames` that is true take a second argument of `key`, `before`: the state of the
     key frame before, of the same size, whose feature theirs is joined with; None: there is none. Those that have
     a method `between` can run with Schedule.both_sides.
     """

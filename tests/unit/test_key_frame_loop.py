@@ -221,7 +221,7 @@ def test_no_more_frames_are_read_than_the_next_key_frame_needs():
 
 def test_key_frames_are_told_of_the_one_before():
     class Recursive(TwoSidedNetworks):
-        aggregates = True
+        joins_key_frames = True
 
         def key(self, frame, before):
             self.calls.append(('key', frame.image, before))

@@ -200,7 +200,7 @@ def test_frames_between_two_key_frames():
 
 def test_networks_of_one_thread_pass_everything_on():
     class Recursive(FakeNetworks):
-        aggregates = True
+        joins_key_frames = True
 
         def key(self, frame, before):
             return before
@@ -208,7 +208,7 @@ def test_networks_of_one_thread_pass_everything_on():
         def between(self, *given):
             return given
     networks = OneThread(Recursive(), 'MXNet')
-    assert networks.aggregates and not OneThread(FakeNetworks(), 'MXNet').aggregates
+    assert networks.joins_key_frames and not OneThread(FakeNetworks(), 'MXNet').joins_key_frames
     assert networks.key(1, 2) == 2 and networks.between(1, 2, 3, 0.5) == (1, 2, 3, 0.5)
 
 

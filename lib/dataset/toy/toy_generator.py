@@ -29,9 +29,9 @@ STILLS_PER_SCENE, STILL_INTERVAL = 2, 60
 class Size:
     """How much to draw; the defaults are the data set that the experiments use."""
 
-    train_clips: int = 200
+    train_clips: int = 170
     train_length: int = 25     # frames a clip
-    stills: int = 3000
+    stills: int = 2400
     val_clips: int = 60
     val_length: int = 20       # two key frames at an interval of 10
 

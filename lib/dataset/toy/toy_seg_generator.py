@@ -32,9 +32,9 @@ SEEDS = {'train': 3, 'val': 4, 'stills': 5}        # none of toy_vid's, whose sc
 class Size:
     """How much to draw; the defaults are the data set that the experiments use."""
 
-    train_clips: int = 400     # many short ones: the more objects, the better it generalises
+    train_clips: int = 340     # many short ones: the more objects, the better it generalises
     train_length: int = 5      # frames a clip
-    stills: int = 550          # each a scene of its own
+    stills: int = 460          # each a scene of its own
     val_clips: int = 30        # each class comes first in six
     val_length: int = 12
 

@@ -28,8 +28,8 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         shared_reference: `reference` is one image, [1, 3, H, W], for all of `current`.
         kind: network.flow, one of lib.symbols.registry.FLOW_NETWORKS; others raise ConfigError.
         training: give the first layer a form whose gradient is faster to compute.
-        stride: S, pixels for a cell of the feature map: 16, or 8, the size of the last skip connection. The layers
-            are the same; at 8 the last predictions see twice as fine a map.
+        stride: S, pixels for a cell of the feature map: 16, or 8, the size of the last skip connection. The
+            parameters are the same; at 8 the last layers do at every cell what they do at every second one at 16.
 
     Returns:
         (flow [N, 2, H/S, W/S] in cells, x first; scale [N, feature_dim, H/S, W/S])
@@ -48,7 +48,9 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         # the original's gradients are the same, and the forward values are right.
         merged = mx.sym.Pooling(merged, pool_type='avg', kernel=(2, 2), stride=(2, 2),
                                 pooling_convention='full', name='resize')
-    flow = _predict(merged, 'Convolution5') * cells_of_unit(stride)
+    else:
+        merged = _mean_around(merged)
+    flow = _predict(merged, 'Convolution5', STRIDE // stride) * cells_of_unit(stride)
     # The bias stays at 1 (lr_mult 0): the network learns deviations from an unscaled feature.
     bias = mx.sym.Variable('Convolution5_scale_bias', lr_mult=0.0)
     scale = mx.sym.Convolution(merged, bias=bias, num_filter=feature_dim, kernel=(1, 1), name='Convolution5_scale')
@@ -79,8 +81,16 @@ def _double(body, like, filters, name):
     return mx.sym.slice_like(body, like, axes=(2, 3), name='crop_' + name)
 
 
-def _predict(body, name):
-    return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), pad=(1, 1), name=name)
+def _predict(body, name, apart=1):
+    """Flow from the cells around each, which are `apart` cells from each other."""
+    reach = dict(pad=(apart, apart), dilate=(apart, apart)) if apart > 1 else dict(pad=(1, 1))
+    return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), name=name, **reach)
+
+
+def _mean_around(body):
+    """The mean of 3 x 3 cells: what a mean of 2 x 2 says of a place between them, at the cell itself."""
+    body = mx.sym.Pad(body, mode='edge', pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+    return mx.sym.Pooling(body, pool_type='avg', kernel=(3, 3), stride=(1, 1), name='smooth')
 
 
 def predictions(flow):

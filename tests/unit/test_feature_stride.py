@@ -200,6 +200,30 @@ def test_flow_of_half_the_stride(kind):
     assert (values[8][0, :, 0, 0] == 2 * values[16][0, :, 0, 0]).all()
 
 
+def test_flow_of_half_the_stride_is_that_of_the_stride_at_more_places():
+    """The prediction at 8 sees what the one at 16 sees: nine means of the decoder's last map, 2 cells apart."""
+    images = [mx.sym.Variable(name) for name in ('data', 'data_ref')]
+    coarse, fine = (flownet(*images, 8, 0.125, kind='flownet_correlation', stride=stride)[0] for stride in (16, 8))
+    random, shape = np.random.RandomState(3), (1, 3, 96, 128)
+    inputs = {name: 80 * random.standard_normal(shape) for name in ('data', 'data_ref')}
+    shapes = zip(fine.list_arguments(), fine.infer_shape(data=shape, data_ref=shape)[0])
+    args = {name: initial_value(name, each) for name, each in shapes if name not in inputs}
+    args['Convolution5_weight'] *= 10
+    found, _ = run(fine, inputs, args, more=['concat2_output'])
+    flow, merged = list(found.values())[0], found['concat2_output']
+    padded = np.pad(merged, ((0, 0), (0, 0), (1, 1), (1, 1)), mode='edge')
+    mean = sum(padded[:, :, y:y + 12, x:x + 16] for y in range(3) for x in range(3)) / 9
+    around = np.pad(mean, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    wanted = sum(np.einsum('oc,nchw->nohw', args['Convolution5_weight'][:, :, y, x],
+                           around[:, :, 2 * y:2 * y + 12, 2 * x:2 * x + 16]) for y in range(3) for x in range(3)) * 5
+    assert flow.shape == (1, 2, 12, 16) and relative_difference(flow, wanted) < 1e-4
+    # With noise for images, the mean of four of its cells is nearly the one of stride 16, whose cells are twice as
+    # large.
+    means = flow.reshape(1, 2, 6, 2, 8, 2).mean(axis=(3, 5)) / 2
+    other = list(run(coarse, inputs, args)[0].values())[0]
+    assert np.corrcoef(means.ravel(), other.ravel())[0, 1] > 0.9
+
+
 def test_the_flow_that_networks_hand_out_is_the_one_that_they_warp_along():
     cfg = tiny.tiny_config('dff_rfcn', **tiny.STRIDE_8)
     instance = get_symbol_instance(cfg)

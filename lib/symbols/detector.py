@@ -8,6 +8,7 @@ from lib.symbols.rpn import rpn_test, rpn_train
 from lib.symbols.symbol_base import SymbolBase
 
 STRIDE = 16     # image pixels for one of the deepest feature map of every backbone
+FINE_LAYER = 'feat_lateral_weight'      # that networks of FEATURE_STRIDE 8 have, and no others
 
 
 class Detector(DetectionOutputs, SymbolBase):

@@ -16,6 +16,7 @@ from lib.config.defaults import detection_defaults, segmentation_defaults
 from lib.flow.follow import measure, no_motion, table
 from lib.flow.real_frames import Window
 from lib.graph.graph import Graph
+from lib.inference.detector import VideoDetector
 from lib.symbols.flownet import flownet
 from lib.symbols.initialise import initial_value
 from lib.symbols.registry import BACKBONES, get_symbol_instance
@@ -89,6 +90,16 @@ def test_segmentation_has_no_such_setting():
         settings_of('network.FEATURE_STRIDE=8', defaults=segmentation_defaults)
     with pytest.raises(ConfigError, match=r'a cell of the feature map is 16 pixels wide: leave it out$'):
         settings_of('network.RPN_FEAT_STRIDE=8', defaults=segmentation_defaults)
+
+
+@pytest.mark.parametrize('task', ['rfcn', 'dff_rfcn', 'fgfa_rfcn'])
+def test_parameters_of_another_stride(task):
+    coarse, fine = (tiny.tiny_config(task, **stride) for stride in ({}, tiny.STRIDE_8))
+    message = (r'^the file has features of stride %d \(with.* feat_lateral_weight\), and the settings say %d: set '
+               r'network.FEATURE_STRIDE to %d, or train from it with %d \(network.pretrained\)$')
+    for cfg, other, has, wanted in ((coarse, fine, 8, 16), (fine, coarse, 16, 8)):
+        with pytest.raises(CheckpointError, match=message % (has, wanted, has, wanted)):
+            VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(other), mx.cpu(), source='the file')
 
 
 def test_a_backbone_without_a_layer_of_that_stride():

@@ -9,6 +9,7 @@ from dff.frames import Frame, InputFormat
 from dff.labels import default_palette
 from dff.networks import Networks, Outputs
 from dff.tracking.clip_boxes import select
+from dff.tracking.motion import STRIDE
 
 
 class About(NamedTuple):
@@ -22,6 +23,7 @@ class About(NamedTuple):
     policy: str                        # of dff.schedule.POLICIES
     mismatch: Optional[float]          # of the policy flow, grey levels; None: it measures none
     two_sided: bool = False            # it can take the features of two key frames (the policy both)
+    stride: int = STRIDE               # pixels of the network's input for a cell of its flow
 
 
 class ClipRules(NamedTuple):

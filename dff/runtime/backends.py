@@ -138,7 +138,8 @@ def onnx_backend(networks: OnnxNetworks, engine: str) -> Backend:
         return values
     detects = about['recognises'] == 'detection'
     return Backend(About(about['recognises'], names, palette, networks.propagates,
-                         about['key_frame_interval'], about['key_frame_policy'], None),
+                         about['key_frame_interval'], about['key_frame_policy'], None,
+                         stride=about['feature_stride']),
                    networks, networks.form, detections if detects else labels, engine,
                    ClipRules(before_nms, RESCORE[0], nms, most) if detects else None)
 

@@ -181,7 +181,9 @@ class Model:
                               follow=follow)
 
     def _follower(self, track: bool, thresh: float) -> Optional[Follower]:
-        return Follower(Tracker(rules_for(thresh))) if track and self.recognises == 'detection' else None
+        if not track or self.recognises != 'detection':
+            return None
+        return Follower(Tracker(rules_for(thresh)), self._backend.about.stride)
 
     def _made(self, raw: Detected, index: int, name: str, latency: Optional[float] = None,
               dropped: int = 0) -> Result:

@@ -10,6 +10,7 @@ from dff.errors import CheckpointError, ConfigError, DataError, DFFError
 from dff.frames import Frame, InputFormat
 from dff.networks import Outputs
 from dff.runtime.onnx_session import OnnxSession
+from dff.tracking.motion import STRIDE
 
 NAMES = ('key', 'current'), ('frame',)  # the networks that a folder holds
 # How their files' names end, by precision.
@@ -188,5 +189,12 @@ def _about(texts: Mapping[str, str]) -> Dict[str, Any]:
     if missing:
         raise CheckpointError(
             'this ONNX file is none of this project: its metadata has no %s' % missing[0]
+        )
+    # Files of before they could have another say nothing of it.
+    stride = about.setdefault('feature_stride', STRIDE)
+    if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
+        raise CheckpointError(
+            'the metadata of this ONNX file have a feature_stride of %.50r, which is no number of pixels: '
+            'export the model again' % (stride,)
         )
     return about

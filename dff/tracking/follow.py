@@ -5,7 +5,7 @@ import numpy as np
 
 from dff.frames import Frame
 from dff.results import Detected
-from dff.tracking.motion import box_displacements
+from dff.tracking.motion import STRIDE, box_displacements
 from dff.tracking.tracker import Tracker
 
 
@@ -14,10 +14,11 @@ class Follower:
 
     Args:
         tracker: a Tracker.
+        stride: pixels of the network's input for a cell of the flow.
     """
 
-    def __init__(self, tracker: Tracker):
-        self._tracker = tracker
+    def __init__(self, tracker: Tracker, stride: int = STRIDE):
+        self._tracker, self._stride = tracker, stride
 
     def restart(self) -> None:
         """Forget the clip."""
@@ -37,7 +38,7 @@ class Follower:
         """
         displacement = np.zeros((len(detections), 2)) if is_key else None
         if flow is not None:
-            displacement = box_displacements(detections[:, 2:6], flow, float(frame.im_info[0, 2]))
+            displacement = box_displacements(detections[:, 2:6], flow, float(frame.im_info[0, 2]), self._stride)
         ids = self._tracker.update(detections, displacement, begins)
         if is_key and flow is not None:
             self._tracker.rebase()

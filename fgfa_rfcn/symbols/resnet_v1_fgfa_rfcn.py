@@ -93,5 +93,6 @@ def _first(value, parts):
 
 def _flow(current, references, cfg, training=False):
     network = cfg.network
-    flow, _ = flownet(current, references, network.DFF_FEAT_DIM, network.flow_width, False, network.flow, training)
+    flow, _ = flownet(current, references, network.DFF_FEAT_DIM, network.flow_width, False, network.flow, training,
+                      network.RCNN_FEAT_STRIDE)
     return flow

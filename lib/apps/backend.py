@@ -50,7 +50,7 @@ def open_mxnet(model, cfg=None, epoch=0, device=None):
     by_flow = config.TEST.KEY_FRAME_POLICY == 'flow'
     about = About(task.recognises, names, palette, network.propagates, interval if network.propagates else 1,
                   config.TEST.KEY_FRAME_POLICY, config.TEST.KEY_FRAME_MISMATCH if by_flow else None,
-                  config.TEST.KEY_FRAME_POLICY == 'both')
+                  config.TEST.KEY_FRAME_POLICY == 'both', config.network.RCNN_FEAT_STRIDE)
     post_process = functools.partial(_detections, config.TEST) if task.recognises == 'detection' else _labels
     engine = 'MXNet %s (%s)' % (mx.__version__, context)
     rules = None

@@ -3,6 +3,17 @@ import functools
 from typing import Sequence, Tuple
 
 import numpy as np
+from easydict import EasyDict
+
+UNIT = 16     # pixels: what network.ANCHOR_SCALES are multiples of, whatever the stride
+
+
+def anchor_scales(network: EasyDict) -> Tuple[float, ...]:
+    """Return the `scales` of base_anchors for network.ANCHOR_SCALES, in units of the feature map's cells.
+
+    network: the settings' section of that name.
+    """
+    return tuple(scale * (UNIT // network.RPN_FEAT_STRIDE) for scale in network.ANCHOR_SCALES)
 
 
 def base_anchors(stride: int, scales: Sequence[float], ratios: Sequence[float]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from easydict import EasyDict
 
 from lib.boxes.transform import bbox_overlaps, bbox_transform
-from lib.boxes.anchors import all_anchors
+from lib.boxes.anchors import all_anchors, anchor_scales
 
 
 def assign_anchors(feature_size: Tuple[int, int], gt_boxes: np.ndarray, im_info: np.ndarray,
@@ -30,7 +30,7 @@ def assign_anchors(feature_size: Tuple[int, int], gt_boxes: np.ndarray, im_info:
         [1, 4A, h, w].
     """
     network, train = cfg.network, cfg.TRAIN
-    anchors = all_anchors(tuple(feature_size), network.RPN_FEAT_STRIDE, tuple(network.ANCHOR_SCALES),
+    anchors = all_anchors(tuple(feature_size), network.RPN_FEAT_STRIDE, anchor_scales(network),
                           tuple(network.ANCHOR_RATIOS))
     gt_boxes = np.asarray(gt_boxes, np.float64).reshape(-1, 5)
     gt_boxes = gt_boxes[gt_boxes[:, 4] >= 0]

@@ -58,10 +58,19 @@ def validate(config: Any, source: str) -> None:
          'TRAIN.RANDOM_CROP (%g) and TRAIN.ZOOM_OUT (%g) are shares of the images, more than all together'
          % (train.get('RANDOM_CROP', 0), train.get('ZOOM_OUT', 0))),
     ]
-    for good, message in checks + _window_checks(config):
+    for good, message in checks + _stride_checks(network) + _window_checks(config):
         if not good:
             raise ConfigError('%s: %s' % (source, message))
     lr_steps(train.lr_step, source)
+
+
+def _stride_checks(network: Any) -> List[Any]:
+    """(whether it is so, message) of the heads' strides; segmentation has no FEATURE_STRIDE."""
+    stride = network.get('FEATURE_STRIDE', 16)
+    follows = ', it follows network.FEATURE_STRIDE' if 'FEATURE_STRIDE' in network else ''
+    return [(network[key] == stride,
+             'network.%s is %d, but a cell of the feature map is %d pixels wide: leave it out%s'
+             % (key, network[key], stride, follows)) for key in ('RPN_FEAT_STRIDE', 'RCNN_FEAT_STRIDE')]
 
 
 def _window_checks(config: Any) -> List[Any]:

@@ -82,6 +82,7 @@ def _update(config, tree, source):
     """Merge `tree`, what a user gave in `source`, and do what it asks for at once."""
     merge(config, tree, source)
     _count_anchors(config, tree)
+    _follow_stride(config, tree)
     report_without_effect(tree, source)
     if 'plugins' in tree:      # only what the user gave: an exported model's settings, merged before, must run no code
         load_plugins(config.plugins, source)
@@ -92,6 +93,14 @@ def _count_anchors(config, tree):
     network = tree.get('network', {})
     if 'NUM_ANCHORS' not in network and not {'ANCHOR_SCALES', 'ANCHOR_RATIOS'}.isdisjoint(network):
         config.network.NUM_ANCHORS = len(config.network.ANCHOR_SCALES) * len(config.network.ANCHOR_RATIOS)
+
+
+def _follow_stride(config, tree):
+    """Set the strides of both heads to a network.FEATURE_STRIDE that `tree` gives, but those that it gives, too."""
+    network = tree.get('network', {})
+    for key in ('RPN_FEAT_STRIDE', 'RCNN_FEAT_STRIDE'):
+        if 'FEATURE_STRIDE' in network and key not in network:
+            config.network[key] = config.network.FEATURE_STRIDE
 
 
 def update_from_settings(config, settings):

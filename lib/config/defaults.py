@@ -46,6 +46,7 @@ def segmentation_defaults():
     config = detection_defaults()
     _without_augmentation(config.TRAIN)
     config.SCALES = [(1024, 2048)]
+    config.network.pop('FEATURE_STRIDE')
     config.network.update({
         # unused, as it was
         'FIXED_PARAMS_SHARED': ['conv1', 'bn_conv1', 'res2', 'bn2', 'res3', 'bn3', 'res4', 'bn4', 'gamma', 'beta'],
@@ -91,9 +92,12 @@ def _network():
     return {
         'pretrained': '', 'pretrained_flow': '', 'pretrained_epoch': 0,
         'PIXEL_MEANS': [103.06, 115.90, 123.15],     # blue, green, red
-        'IMAGE_STRIDE': 0, 'RPN_FEAT_STRIDE': 16, 'RCNN_FEAT_STRIDE': 16,
+        'IMAGE_STRIDE': 0,
+        'FEATURE_STRIDE': 16,                        # pixels for a cell of the feature map: 16, or 8 for small objects
+        'RPN_FEAT_STRIDE': 16, 'RCNN_FEAT_STRIDE': 16,      # follow FEATURE_STRIDE
         'FIXED_PARAMS': ['conv1', 'bn_conv1', 'res2', 'bn2', 'gamma', 'beta'],
         'FIXED_PARAMS_RULE': 'prefix',               # or substring: which names an entry freezes
+        # sides in units of 16 pixels, whatever FEATURE_STRIDE is
         'ANCHOR_SCALES': [8.0, 16.0, 32.0], 'ANCHOR_RATIOS': [0.5, 1.0, 2.0], 'NUM_ANCHORS': 9,
         'NORMALIZE_RPN': True, 'ANCHOR_MEANS': [0.0, 0.0, 0.0, 0.0], 'ANCHOR_STDS': [0.1, 0.1, 0.4, 0.4],
         'DFF_FEAT_DIM': 1024,                        # channels of feat_conv_3x3, which the flow carries

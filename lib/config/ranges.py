@@ -42,7 +42,7 @@ NOT_NEGATIVE = Range(0)
 SHARE = Range(0, 1)
 COUNT, COUNT_OR_0 = Range(1, MOST), Range(0, MOST)
 PIXELS = Range(1, SIDE)
-STRIDE = Range(16, 16, note='that of the feature map of every backbone')
+HEAD_STRIDE = Range(8, 16, note='it follows network.FEATURE_STRIDE')
 LARGER_0 = Range(0, open_low=True, infinite=True)
 FOUR, FOUR_ABOVE_0 = Range(-MOST, MOST, length=4), Range(0, MOST, open_low=True, length=4)
 FOUR_NOT_NEGATIVE = Range(0, MOST, length=4)
@@ -54,7 +54,8 @@ RANGES: Dict[str, Range] = {
     'network.pretrained_epoch': COUNT_OR_0,
     'network.PIXEL_MEANS': Range(0, 255, length=3),
     'network.IMAGE_STRIDE': Range(0, SIDE),
-    'network.RPN_FEAT_STRIDE': STRIDE, 'network.RCNN_FEAT_STRIDE': STRIDE,
+    'network.FEATURE_STRIDE': Range(8, 16),
+    'network.RPN_FEAT_STRIDE': HEAD_STRIDE, 'network.RCNN_FEAT_STRIDE': HEAD_STRIDE,
     'network.ANCHOR_SCALES': Range(0, SIDE, open_low=True),
     'network.ANCHOR_RATIOS': Range(0, 1000, open_low=True),
     'network.NUM_ANCHORS': Range(1, 1000),
@@ -101,9 +102,10 @@ RANGES: Dict[str, Range] = {
     'TEST.NMS': SHARE, 'TEST.max_per_image': Range(-1, MOST),
     'TEST.test_epoch': Range(-1, MOST, note='-1: the last'),
 }
-# Settings that are one of a few words.
-CHOICES: Dict[str, Tuple[str, ...]] = {
+# Settings that are one of a few words, or numbers.
+CHOICES: Dict[str, Tuple[Any, ...]] = {
     'default.kvstore': ('local', 'device', 'dist_sync', 'dist_device_sync', 'dist_async'),
+    'network.FEATURE_STRIDE': (8, 16),
     'network.FIXED_PARAMS_RULE': ('prefix', 'substring'),
     'TRAIN.AGGREGATE': ('none', 'recursive'), 'TEST.AGGREGATE': ('none', 'recursive'),
     'TEST.PRECISION': ('float32', 'int8'),
@@ -122,7 +124,7 @@ def check_ranges(config: Any, source: str) -> None:
         if name in CHOICES and value not in CHOICES[name]:
             *others, last = CHOICES[name]
             raise ConfigError('%s: %s must be %s or %s, found %r'
-                              % (source, name, ', '.join(others), last, value))
+                              % (source, name, ', '.join(map(str, others)), last, value))
         numbers = list(_numbers(value))
         allowed = RANGES.get(name, FINITE)
         if name in RANGES and isinstance(value, list) and not (

@@ -28,7 +28,8 @@ class FlowEstimator:
     def __init__(self, config, arg_params, context, source='the parameters given'):
         network = config.network
         flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'),
-                          network.DFF_FEAT_DIM, network.flow_width, kind=network.flow)
+                          network.DFF_FEAT_DIM, network.flow_width, kind=network.flow,
+                          stride=network.RCNN_FEAT_STRIDE)
         shape = (1, 3) + tuple(config.SCALES[0])
         self._pool = ExecutorPool(flow, context, {'data': shape, 'data_ref': shape})
         self._pool.set_params(arg_params, {}, source=source)

@@ -20,18 +20,25 @@ KNOWN = 0.5  # of a cell: the share whose flow the teacher knows, at least, for 
 Figures = namedtuple('Figures', 'everywhere objects overlap')
 
 
-def no_motion(current, reference):
-    """Return no motion at all: float32 [2, h, w]."""
-    return np.zeros((2,) + tuple(-(-side // STRIDE) for side in current.shape[:2]), np.float32)
+def no_motion(current, reference, stride=STRIDE):
+    """Return no motion at all between two images: float32 [2, h, w].
+
+    current, reference: BGR uint8 [H, W, 3]; stride: pixels for a cell.
+    """
+    return np.zeros((2,) + tuple(-(-side // stride) for side in current.shape[:2]), np.float32)
 
 
-def dis_cells(current, reference):
-    """Return the flow that DIS finds between two BGR images at once: float32 [2, h, w], cells."""
+def dis_cells(current, reference, stride=STRIDE):
+    """Return the flow that DIS finds between two images at once: float32 [2, h, w], cells.
+
+    current, reference: BGR uint8 [H, W, 3]; stride: pixels for a cell.
+    """
     flow = dis_flow(current, reference)
-    return _cells(np.concatenate([flow, np.ones_like(flow[..., :1])], axis=2), current.shape)[0]
+    known = np.concatenate([flow, np.ones_like(flow[..., :1])], axis=2)
+    return _cells(known, current.shape, stride)[0]
 
 
-def measure(windows, boxes, methods, distances):
+def measure(windows, boxes, methods, distances, stride=STRIDE):
     """Return ({name: {distance: Figures}}, {distance: mean motion of a box, cells}).
 
     The names are those of `methods`, and TEACHER.
@@ -42,6 +49,7 @@ def measure(windows, boxes, methods, distances):
             track ids [n]).
         methods: {name: function of (current, reference) to its flow [2, h, w] in cells}.
         distances: from the current frame to the reference, frames.
+        stride: pixels for a cell.
     """
     rows = {name: {distance: [] for distance in distances} for name in [TEACHER] + list(methods)}
     motion = {distance: [] for distance in distances}
@@ -49,16 +57,18 @@ def measure(windows, boxes, methods, distances):
         current = window.images[0]
         for distance in (distance for distance in distances if distance <= len(window.flows)):
             reference = window.images[distance]
-            truth, weight = _cells(window.flows[distance - 1, 0].astype(np.float32), current.shape)
+            flow = window.flows[distance - 1, 0].astype(np.float32)
+            truth, weight = _cells(flow, current.shape, stride)
             ends = [boxes(window.pattern, window.frames[at]) for at in (0, distance)]
             here, there = _same_objects(*ends)
             motion[distance].extend(
-                np.linalg.norm(_middles(there) - _middles(here), axis=1) / STRIDE
+                np.linalg.norm(_middles(there) - _middles(here), axis=1) / stride
             )
-            inside = _inside(ends[0][0], truth.shape[1:])
+            inside = _inside(ends[0][0], truth.shape[1:], stride)
             for name in rows:
                 flow = truth if name == TEACHER else methods[name](current, reference)
-                rows[name][distance].append(_sums(flow, truth, weight > KNOWN, inside, here, there))
+                found = _sums(flow, truth, weight > KNOWN, inside, here, there, stride)
+                rows[name][distance].append(found)
     return (
         {
             name: {distance: _figures(found) for distance, found in parts.items()}
@@ -71,10 +81,10 @@ def measure(windows, boxes, methods, distances):
     )
 
 
-def _cells(flow, shape):
+def _cells(flow, shape, stride):
     """(flow [2, h, w] in cells, weight [h, w]) of a flow [H, W, 3], for an image of `shape`."""
-    weighted = np.concatenate([flow[..., :2] * flow[..., 2:] / STRIDE, flow[..., 2:]], axis=2)
-    mean, weight = weighted_mean(weighted, tuple(-(-side // STRIDE) for side in shape[1::-1]))
+    weighted = np.concatenate([flow[..., :2] * flow[..., 2:] / stride, flow[..., 2:]], axis=2)
+    mean, weight = weighted_mean(weighted, tuple(-(-side // stride) for side in shape[1::-1]))
     return mean.transpose(2, 0, 1), weight[..., 0]
 
 
@@ -88,23 +98,22 @@ def _middles(boxes):
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
-def _inside(boxes, shape):
+def _inside(boxes, shape, stride):
     """Whether the middles of the cells, [h, w], are in a box of `boxes`."""
-    y, x = (STRIDE * (np.arange(side) + 0.5) for side in shape)
+    y, x = (stride * (np.arange(side) + 0.5) for side in shape)
     found = np.zeros(shape, bool)
     for x1, y1, x2, y2 in boxes:
         found |= ((y >= y1) & (y <= y2))[:, None] & ((x >= x1) & (x <= x2))
     return found
 
 
-def _sums(flow, truth, known, inside, here, there):
+def _sums(flow, truth, known, inside, here, there, stride):
     """Sums and counts, [3, 2], of what Figures are the means of."""
     error = np.linalg.norm(flow[:, : truth.shape[1], : truth.shape[2]] - truth, axis=0)
-    overlaps = (
-        paired_overlaps(here + np.tile(box_displacements(here, flow, 1.0), 2), there)
-        if len(here)
-        else []
-    )
+    overlaps = []
+    if len(here):
+        moved = here + np.tile(box_displacements(here, flow, 1.0, stride), 2)
+        overlaps = paired_overlaps(moved, there)
     return [(error[part].sum(), part.sum()) for part in (known, known & inside)] + [
         (np.sum(overlaps), len(here))
     ]
@@ -115,11 +124,14 @@ def _figures(rows):
     return Figures(*(float(value / n) if n else float('nan') for value, n in zip(total, count)))
 
 
-def table(figures, motion):
-    """Return lines that show what `measure` returns: a line a distance, three figures a method."""
+def table(figures, motion, stride=STRIDE):
+    """Return lines that show what `measure` returns: a line a distance, three figures a method.
+
+    figures, motion: of `measure`; stride: pixels for a cell.
+    """
     lines = [
         'flow in other clips: end-point error in cells of %d pixels, everywhere and in boxes; IoU '
-        'of boxes that follow it' % STRIDE,
+        'of boxes that follow it' % stride,
         '%6s %10s' % ('frames', 'boxes move') + ''.join('  %20s' % name for name in figures),
     ]
     for distance, length in motion.items():

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from lib.train.loaders.batches_ahead import NumberedBatches
-from lib.symbols.flownet import FLOW_UNIT
+from lib.symbols.flownet import FLOW_UNIT, STRIDE
 from dff.image import to_tensor
 
 # current, reference: BGR uint8 [H, W, 3]; flow: float32 [H, W, 2] in pixels, x first, from current to reference:
@@ -36,9 +36,7 @@ def weighted_mean(flow, size):
     return small[..., :2] / np.maximum(weight, np.float32(1e-6)), weight
 
 
-def flow_unit(config):
-    """Image pixels for one unit of the network's predictions."""
-    return FLOW_UNIT * config.network.RCNN_FEAT_STRIDE
+FLOW_PIXELS = FLOW_UNIT * STRIDE     # of the image, for one unit of the network's predictions
 
 
 class PairLoader(NumberedBatches):
@@ -69,7 +67,7 @@ class PairLoader(NumberedBatches):
 
     def _sample(self, number):
         pair = draw_pair(self.source, self.split, number, self.config.TRAIN.SEED)
-        unit = np.float32(flow_unit(self.config))
+        unit = np.float32(FLOW_PIXELS)
         if self.weighted:
             weighted = np.concatenate([pair.flow[..., :2] * pair.flow[..., 2:] / unit, pair.flow[..., 2:]], axis=2)
             targets = [np.concatenate(weighted_mean(weighted, size[::-1]), axis=2) for size in self.sizes]

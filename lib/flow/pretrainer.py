@@ -1,6 +1,7 @@
 """Pre-training of the flow network on a data set's own frames, moved or beside neighbours."""
 
 import copy
+import functools
 
 from dff.errors import ConfigError
 from lib.dataset.registry import get_dataset
@@ -76,10 +77,16 @@ def pretrain_on_neighbours(config, prefix, options, logger, context):
     on_parts.SCALES = [tuple(part)]
     _train(source, on_parts, prefix, options, logger, context)
     estimator = FlowEstimator(config, load_params(prefix, 0)[0], context, file_name(prefix, 0))
-    methods = {'no motion': no_motion, 'this network': estimator.cells, 'DIS at once': dis_cells}
+    stride = config.network.RCNN_FEAT_STRIDE
+    methods = {
+        'no motion': functools.partial(no_motion, stride=stride),
+        'this network': estimator.cells,
+        'DIS at once': functools.partial(dis_cells, stride=stride),
+    }
     longest = max(len(window.flows) for window in test_windows)
     distances = [distance for distance in DISTANCES if distance <= longest]
-    for line in table(*measure(test_windows, tracked_boxes(dataset, size), methods, distances)):
+    boxes = tracked_boxes(dataset, size)
+    for line in table(*measure(test_windows, boxes, methods, distances, stride), stride):
         logger.info(line)
 
 

@@ -11,7 +11,7 @@ from lib.engine.checkpoint import load_params, save_arrays
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.flow.pairs import PairLoader
-from lib.symbols.flownet import FLOW_UNIT, flownet, predictions
+from lib.symbols.flownet import cells_of_unit, flownet, predictions
 from lib.symbols.initialise import initial_value
 from dff.errors import CheckpointError
 
@@ -58,14 +58,15 @@ def train_flow(source, config, path, batches, batch_size, lr, logger, context, s
         PairLoader(validation, config, VALIDATION_BATCHES, batch_size, labels,
                    'validation')) if validation else []
     errors, records = [], []
+    unit = cells_of_unit(config.network.RCNN_FEAT_STRIDE)
     for number, batch in enumerate(loader, start=1):
         module.forward(batch)
         module.backward()
         module.update()
-        errors.append(_errors(module, batch))
+        errors.append(_errors(module, batch, unit))
         if number % frequent == 0 or number == batches:
             due = number == batches or number % max(frequent, batches // 10 // frequent * frequent) == 0
-            measured = _measure(module, held_out) if due and held_out else None
+            measured = _measure(module, held_out, unit) if due and held_out else None
             record = Record(number, *map(float, np.mean(errors, axis=0)), measured)
             records.append(record)
             errors = []
@@ -99,7 +100,8 @@ def flow_symbol(config, shape, weighted=False):
     """
     network = config.network
     images = mx.sym.Variable('data'), mx.sym.Variable('data_ref')
-    flow, _ = flownet(*images, network.DFF_FEAT_DIM, network.flow_width, kind=network.flow, training=True)
+    flow, _ = flownet(*images, network.DFF_FEAT_DIM, network.flow_width, kind=network.flow, training=True,
+                      stride=network.RCNN_FEAT_STRIDE)
     found = predictions(flow)
     losses = []
     for name, prediction in found.items():
@@ -135,18 +137,21 @@ def _module(symbol, loader, config, start, batches, lr, logger, context):
     return module
 
 
-def _errors(module, batch):
-    """(end-point error, that of zero flow) of the finest prediction for a batch, feature-map pixels."""
+def _errors(module, batch, unit):
+    """(end-point error, that of zero flow) of the finest prediction for a batch, feature-map pixels.
+
+    unit: of those, for one of the predictions.
+    """
     flow, label = module.get_outputs()[-1].asnumpy(), batch.label[-1].asnumpy()
     truth, weight = label[:, :2], label[:, 2] if label.shape[1] > 2 else None
-    return [FLOW_UNIT * np.average(np.linalg.norm(value, axis=1), weights=weight) for value in (flow - truth, truth)]
+    return [unit * np.average(np.linalg.norm(value, axis=1), weights=weight) for value in (flow - truth, truth)]
 
 
-def _measure(module, batches):
+def _measure(module, batches, unit):
     """Mean end-point error over `batches`, relative to that of zero flow."""
     errors = []
     for batch in batches:
         module.forward(batch, is_train=False)
-        errors.append(_errors(module, batch))
+        errors.append(_errors(module, batch, unit))
     error, zero = np.mean(errors, axis=0)
     return float(error / zero)

@@ -68,7 +68,7 @@ class VideoDetector(VideoPredictor):
         return self._tracked(frames)
 
     def _tracked(self, frames):
-        loop = super()._loop(frames, follow=Follower(Tracker(self._rules)))
+        loop = super()._loop(frames, follow=Follower(Tracker(self._rules), self.cfg.network.RCNN_FEAT_STRIDE))
         return (only_above(result, self.thresh) for result in loop)
 
     def _post_process(self, values, frame):

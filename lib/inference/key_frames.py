@@ -4,6 +4,7 @@ import logging
 from dff.errors import CheckpointError, ConfigError
 from dff.frames import InputFormat, Pass, largest_input
 from dff.schedule import make_schedule
+from lib.symbols.detector import FINE_LAYER
 from lib.symbols.warp import EMBEDDING
 
 
@@ -72,6 +73,18 @@ def check_aggregation(cfg, instance, arg_params, source):
     for key, value in (('AGGREGATE', 'recursive'), ('KEY_FRAME_POLICY', 'both')):
         if test.PRECISION != 'float32' and instance.propagates and test[key] == value:
             raise ConfigError('TEST.%s: %s runs in float32: TEST.PRECISION is %s' % (key, value, test.PRECISION))
+
+
+def check_stride(cfg, arg_params, source):
+    """Raise CheckpointError where parameters were trained with another network.FEATURE_STRIDE than `cfg` has.
+
+    arg_params, source: as of check_aggregation.
+    """
+    has, wanted = 8 if FINE_LAYER in arg_params else 16, cfg.network.RCNN_FEAT_STRIDE
+    if has != wanted:
+        raise CheckpointError('%s has features of stride %d (%s %s), and the settings say %d: set '
+                              'network.FEATURE_STRIDE to %d, or train from it with %d (network.pretrained)'
+                              % (source, has, 'with' if has == 8 else 'without', FINE_LAYER, wanted, has, wanted))
 
 
 def require_trained(cfg):

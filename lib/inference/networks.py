@@ -122,18 +122,19 @@ class PropagatingNetworks:
             if self._with_mismatch:
                 outputs = outputs + [instance.flow_mismatch(symbols['current'], cfg)]
             if with_flow:
-                outputs = outputs + [instance.flow(symbols['current'])]
+                outputs = outputs + [instance.flow(symbols['current'], cfg)]
             self.pools['current'] = binder.pool(mx.sym.Group(outputs), shapes)
         if with_current and schedule.both_sides:
-            self._bind_between(instance.between_network(cfg), instance, binder, shapes)
+            self._bind_between(cfg, instance, binder, shapes)
 
-    def _bind_between(self, symbol, instance, binder, shapes):
+    def _bind_between(self, cfg, instance, binder, shapes):
+        symbol = instance.between_network(cfg)
         if symbol is None:
             raise ConfigError('TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which exported '
                               'models do not have: set it to middle')
         outputs = self._head.symbols(instance.head_outputs(symbol))
         if self._with_flow:
-            outputs = outputs + [instance.flow(symbol)]
+            outputs = outputs + [instance.flow(symbol, cfg)]
         shapes = dict(shapes, key_share=(1,))
         shapes.update((name, (2,) + tuple(shapes[name][1:])) for name in ('data_key', 'feat_key'))
         self.pools['between'] = binder.pool(mx.sym.Group(outputs), shapes)

@@ -5,7 +5,7 @@ from dff.frames import prepare, prepare_passes
 from dff.loop import key_frame_loop, window_loop
 from dff.schedule import Schedule
 from dff.sources import read_ahead
-from lib.inference.key_frames import (check_aggregation, input_format, passes_of, require_one_pass,
+from lib.inference.key_frames import (check_aggregation, check_stride, input_format, passes_of, require_one_pass,
                                       schedule_of, several_passes)
 from lib.inference.networks import Binder, FrameNetworks, PassNetworks, PropagatingNetworks
 from lib.inference.precision import FRAMES, KEY_INTERVAL, arithmetic, make_precision
@@ -40,6 +40,7 @@ class VideoPredictor:
         schedule = schedule_of(cfg, interval)
         self.warm_up = {'key': 1, 'current': schedule.lookahead + 1 if schedule.both_sides else 1}
         check_aggregation(cfg, symbol_instance, arg_params, source)
+        check_stride(cfg, arg_params, source)
         self._precision = make_precision(cfg.TEST.PRECISION, arg_params, source)
         self._binder = Binder(ctx, arg_params, aux_params, source, self._precision)
         self._passes = passes_of(cfg) if several_passes(cfg) else None

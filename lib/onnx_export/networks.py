@@ -83,7 +83,7 @@ def _extra(name, task, instance, symbol, feature, tensors):
     if name == 'current' and task.recognises == 'detection':
         meaning = 'cells from each cell of the feature map to its place in the key frame: right, down'
         shape = (1, 2) + tuple(tensors['key_feature'].shape[2:])
-        return Tensor('flow', np.float32, shape, meaning), instance.flow(symbol)
+        return Tensor('flow', np.float32, shape, meaning), instance.flow(symbol, task.config)
     return None
 
 
@@ -131,6 +131,7 @@ def metadata(task, classes):
         'pixel_means': list(config.network.PIXEL_MEANS),
         'scales': [shorter, longest],
         'image_stride': config.network.IMAGE_STRIDE,
+        'feature_stride': config.network.RCNN_FEAT_STRIDE,
         'key_frame_interval': test.KEY_FRAME_INTERVAL if task.propagates else 1,
         'key_frame_policy': test.KEY_FRAME_POLICY,
         'nms': test.NMS,

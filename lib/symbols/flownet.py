@@ -9,14 +9,16 @@ from lib.symbols.operators import image_pair
 from lib.symbols.registry import FLOW_NETWORKS
 from lib.symbols.widths import channels
 
-FLOW_UNIT = 2.5    # feature-map pixels for one unit of the last prediction
+FLOW_UNIT = 2.5    # cells of 16 pixels for one unit of the predictions
+STRIDE = 16        # pixels of those cells
 PIXEL_UNIT = 1 / 255.0
 # skip connection, level of the flow predicted before, its layer, channels of the deconvolution
 DECODER = [('conv5_1', 6, 'Convolution1', 512), ('conv4_1', 5, 'Convolution2', 256),
            ('conv3_1', 4, 'Convolution3', 128), ('conv2', 3, 'Convolution4', 64)]
 
 
-def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, kind='flownet', training=False):
+def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, kind='flownet', training=False,
+            stride=STRIDE):
     """Flow and scale map between two sets of mean-subtracted RGB images [N, 3, H, W].
 
     Args:
@@ -26,9 +28,11 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         shared_reference: `reference` is one image, [1, 3, H, W], for all of `current`.
         kind: network.flow, one of lib.symbols.registry.FLOW_NETWORKS; others raise ConfigError.
         training: give the first layer a form whose gradient is faster to compute.
+        stride: S, pixels for a cell of the feature map: 16, or 8, the size of the last skip connection. The
+            parameters are the same; at 8 the last layers do at every cell what they do at every second one at 16.
 
     Returns:
-        (flow [N, 2, H/16, W/16] in feature-map pixels, x first; scale [N, feature_dim, H/16, W/16])
+        (flow [N, 2, H/S, W/S] in cells, x first; scale [N, feature_dim, H/S, W/S])
     """
     network = FLOW_NETWORKS.get(kind)
     pair = image_pair(current, reference, PIXEL_UNIT, shared_reference)
@@ -39,15 +43,23 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
     for skip, level, predictor, filters in steps:
         filters = channels(filters // network.deconvolution_share, width, 'network.flow_width')
         merged = _decode(merged, features[skip], level, predictor, filters)
-    # On the CPU, MXNet's gradient of this pooling is too small at a last row or column without a partner. Kept: the
-    # original's gradients are the same, and the forward values are right.
-    merged = mx.sym.Pooling(merged, pool_type='avg', kernel=(2, 2), stride=(2, 2),
-                            pooling_convention='full', name='resize')
-    flow = _predict(merged, 'Convolution5') * FLOW_UNIT
+    if stride == STRIDE:
+        # On the CPU, MXNet's gradient of this pooling is too small at a last row or column without a partner. Kept:
+        # the original's gradients are the same, and the forward values are right.
+        merged = mx.sym.Pooling(merged, pool_type='avg', kernel=(2, 2), stride=(2, 2),
+                                pooling_convention='full', name='resize')
+    else:
+        merged = _mean_around(merged)
+    flow = _predict(merged, 'Convolution5', STRIDE // stride) * cells_of_unit(stride)
     # The bias stays at 1 (lr_mult 0): the network learns deviations from an unscaled feature.
     bias = mx.sym.Variable('Convolution5_scale_bias', lr_mult=0.0)
     scale = mx.sym.Convolution(merged, bias=bias, num_filter=feature_dim, kernel=(1, 1), name='Convolution5_scale')
     return flow, scale
+
+
+def cells_of_unit(stride):
+    """Return how many cells of a feature map one unit of the predictions is; stride: pixels for a cell."""
+    return FLOW_UNIT * (STRIDE // stride)
 
 
 def _decode(body, skip, level, predictor, filters):
@@ -69,8 +81,16 @@ def _double(body, like, filters, name):
     return mx.sym.slice_like(body, like, axes=(2, 3), name='crop_' + name)
 
 
-def _predict(body, name):
-    return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), pad=(1, 1), name=name)
+def _predict(body, name, apart=1):
+    """Flow from the cells around each, which are `apart` cells from each other."""
+    reach = dict(pad=(apart, apart), dilate=(apart, apart)) if apart > 1 else dict(pad=(1, 1))
+    return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), name=name, **reach)
+
+
+def _mean_around(body):
+    """The mean of 3 x 3 cells: what a mean of 2 x 2 says of a place between them, at the cell itself."""
+    body = mx.sym.Pad(body, mode='edge', pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+    return mx.sym.Pooling(body, pool_type='avg', kernel=(3, 3), stride=(1, 1), name='smooth')
 
 
 def predictions(flow):

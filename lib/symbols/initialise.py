@@ -15,7 +15,8 @@ def initial_value(name, shape, seed=0):
     """First value of a parameter or auxiliary state, float32; depends on `name`, `shape` and `seed` only.
 
     Normal(0.01) for the last layers of RPN, R-FCN, DeepLab and flow prediction (flow starts near 0), bilinear for the
-    upsampling of flow and of class scores, a scale map of 1 (weight 0, bias 1), He et al. (arXiv 1502.01852) for all
+    upsampling of flow, of class scores and of the detection feature, a scale map of 1 (weight 0, bias 1), nothing
+    (weight 0) for what FEATURE_STRIDE 8 adds to that feature, He et al. (arXiv 1502.01852) for all
     other weights; flow_conv1 makes up for images in units of 255.
     """
     layer, kind = name.rsplit('_', 1)
@@ -25,9 +26,9 @@ def initial_value(name, shape, seed=0):
         return np.full(shape, 2 * PIXEL_STD ** 2 if layer == 'bn_conv1_moving' else 1, dtype=np.float32)
     if kind == 'gamma':
         return np.full(shape, RESIDUAL_GAMMA if layer.endswith('branch2c') else 1, dtype=np.float32)
-    if layer == 'Convolution5_scale':
+    if layer in ('Convolution5_scale', 'feat_lateral'):
         return np.zeros(shape, dtype=np.float32)
-    if layer == 'upsampling' or layer.startswith('upsample_flow'):
+    if layer in ('upsampling', 'feat_up') or layer.startswith('upsample_flow'):
         return _bilinear(shape)
     if layer in LAST_LAYERS:
         std = LAST_LAYER_STD

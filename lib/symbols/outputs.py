@@ -93,12 +93,12 @@ class NetworkOutputs:
         """
         return mismatch(symbol, cfg.network.RCNN_FEAT_STRIDE)
 
-    def flow(self, symbol):
+    def flow(self, symbol, cfg):
         """Return the flow from the current frame to its key frame, in cells of the feature map: [1, 2, h, w].
 
-        symbol: the test network for other frames.
+        symbol: the test network for other frames; cfg: the settings.
         """
-        return cell_flow(symbol)
+        return cell_flow(symbol, cfg.network.RCNN_FEAT_STRIDE)
 
 
 class DetectionOutputs(NetworkOutputs):

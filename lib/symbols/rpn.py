@@ -1,6 +1,7 @@
 """Region proposal network (Faster R-CNN, arXiv 1506.01497, section 3.1): head, proposals, losses."""
 import mxnet as mx
 
+from lib.boxes.anchors import anchor_scales
 from lib.symbols.arithmetic import affine, smooth_l1
 from lib.symbols.operators import proposal
 
@@ -62,6 +63,6 @@ def _proposals(probability, deltas, im_info, cfg, phase, images):
     if network.NORMALIZE_RPN:
         deltas = affine(deltas, network.ANCHOR_STDS, network.ANCHOR_MEANS, anchors)
     return proposal(probability, deltas, im_info, images, feature_stride=network.RPN_FEAT_STRIDE,
-                    scales=network.ANCHOR_SCALES, ratios=network.ANCHOR_RATIOS,
+                    scales=anchor_scales(network), ratios=network.ANCHOR_RATIOS,
                     rpn_pre_nms_top_n=phase.RPN_PRE_NMS_TOP_N, rpn_post_nms_top_n=phase.RPN_POST_NMS_TOP_N,
                     threshold=phase.RPN_NMS_THRESH, rpn_min_size=phase.RPN_MIN_SIZE, name='rois')

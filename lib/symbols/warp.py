@@ -2,7 +2,7 @@
 import mxnet as mx
 
 from lib.symbols.aggregation import aggregate, cosines, embed
-from lib.symbols.flownet import FLOW_UNIT, flownet
+from lib.symbols.flownet import cells_of_unit, flownet
 from lib.symbols.operators import flow_warp
 
 EMBED_SHARE = 4     # channels of the embedding for one of the layers before it
@@ -14,14 +14,15 @@ def propagate(feature, current, reference, feature_dim, network, shared=False, s
     Args:
         feature: [N, feature_dim, h, w], of `reference`; [1, feature_dim, h, w] with `shared`.
         current: images [N, 3, H, W]; reference: the same, or [1, 3, H, W] with `shared`.
-        network: the config's section of that name, for its flow and flow_width.
+        network: the config's section of that name, for its flow, flow_width and RCNN_FEAT_STRIDE.
         scaled: multiply by the predicted scale map.
         training: as of flownet.
 
     Returns:
         [N, feature_dim, h, w]
     """
-    flow, scale = flownet(current, reference, feature_dim, network.flow_width, shared, network.flow, training)
+    flow, scale = flownet(current, reference, feature_dim, network.flow_width, shared, network.flow, training,
+                          network.RCNN_FEAT_STRIDE)
     return flow_warp(feature, flow, scale if scaled else None, name='warping_feat', shared=shared)
 
 
@@ -44,7 +45,7 @@ def propagate_in_steps(recent, old, images, feature_dim, network, joined):
     # One flow network, which sees both steps: its layers have one name each.
     flow, scale = (_halves(both) for both in flownet(
         mx.sym.Concat(recent_image, labelled_image, dim=0), mx.sym.Concat(old_image, recent_image, dim=0),
-        feature_dim, network.flow_width, kind=network.flow, training=True))
+        feature_dim, network.flow_width, kind=network.flow, training=True, stride=network.RCNN_FEAT_STRIDE))
     feature = joined(flow_warp(old, flow[0], scale[0], name='warping_old'), recent)
     return feature, flow_warp(feature, flow[1], scale[1], name='warping_feat')
 
@@ -113,9 +114,12 @@ def choose(eq_flag, feature, propagated, name='choose_feat'):
     return mx.sym.where(eq_flag, feature, propagated, name=name)
 
 
-def cell_flow(symbol):
-    """The flow in a network for current frames, to the key frame: [1, 2, h, w], cells of the feature map."""
-    return symbol.get_internals()['Convolution5_output'] * FLOW_UNIT
+def cell_flow(symbol, stride):
+    """The flow in a network for current frames, to the key frame: [1, 2, h, w], cells of the feature map.
+
+    symbol: the network; stride: pixels for a cell.
+    """
+    return symbol.get_internals()['Convolution5_output'] * cells_of_unit(stride)
 
 
 def mismatch(symbol, stride):
@@ -130,5 +134,5 @@ def mismatch(symbol, stride):
     inner = symbol.get_internals()
     cell = dict(pool_type='avg', kernel=(stride, stride), stride=(stride, stride), pooling_convention='full')
     current, key = (mx.sym.Pooling(inner[name], **cell) for name in ('data', 'data_key'))
-    moved = flow_warp(key, cell_flow(symbol), name='warping_image')
+    moved = flow_warp(key, cell_flow(symbol, stride), name='warping_image')
     return mx.sym.sqrt(mx.sym.mean(mx.sym.square(moved - current)), name='mismatch')

@@ -25,6 +25,8 @@ from lib.utils import cli
 SETTINGS = {'network.depth': 18, 'network.width': 0.125, 'network.flow_width': 0.125, 'network.DFF_FEAT_DIM': 32,
             'SCALES': [64, 96], 'dataset.NUM_CLASSES': 4, 'TEST.RPN_PRE_NMS_TOP_N': 100, 'TEST.RPN_POST_NMS_TOP_N': 20,
             'TEST.KEY_FRAME_INTERVAL': 3}
+# Changes of a tiny network to features of stride 8.
+STRIDE_8 = dict.fromkeys(('network__FEATURE_STRIDE', 'network__RPN_FEAT_STRIDE', 'network__RCNN_FEAT_STRIDE'), 8)
 SYMBOLS = {'rfcn': 'resnet_v1_rfcn', 'dff_rfcn': 'resnet_v1_flownet_rfcn', 'fgfa_rfcn': 'resnet_v1_fgfa_rfcn'}
 
 
@@ -70,8 +72,9 @@ def set_values(cfg, values):
 
 def tiny_params(cfg, seed=0):
     """(arg_params, aux_params) that make lively detections in both tasks' networks of this size."""
-    own, cfg = cfg, tiny_config('dff_rfcn', network__DFF_FEAT_DIM=cfg.network.DFF_FEAT_DIM,
-                                dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES, CLASS_AGNOSTIC=cfg.CLASS_AGNOSTIC)
+    own, stride = cfg, STRIDE_8 if cfg.network.FEATURE_STRIDE == 8 else {}
+    cfg = tiny_config('dff_rfcn', network__DFF_FEAT_DIM=cfg.network.DFF_FEAT_DIM, CLASS_AGNOSTIC=cfg.CLASS_AGNOSTIC,
+                      dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES, **stride)
     instance = get_symbol_instance(cfg)
     instance.get_batch_test_symbol(cfg)
     height, width = cfg.SCALES[0]
@@ -91,8 +94,8 @@ def tiny_params(cfg, seed=0):
         if name.endswith(('_beta', '_bias', '_mean')):
             return np.full(shape, float(name == 'Convolution5_scale_bias'))
         # The feature is scaled down, or every score would be 0 or 1.
-        gain = {'feat_conv_3x3_weight': 0.003, 'Convolution5_weight': 0.1, 'rfcn_bbox_weight': 0.3,
-                'rfcn_cls_weight': 2.0}.get(name, 1.0)
+        gain = {'feat_conv_3x3_weight': 0.003, 'feat_lateral_weight': 0.003, 'Convolution5_weight': 0.1,
+                'rfcn_bbox_weight': 0.3, 'rfcn_cls_weight': 2.0}.get(name, 1.0)
         return gain * np.sqrt(2.0 / np.prod(shape[1:])) * random.standard_normal(shape)
     return tuple({name: mx.nd.array(value(name, shape)) for name, shape in sorted(shapes.items()) if name not in inputs}
                  for shapes in (shapes, instance.aux_shape_dict))

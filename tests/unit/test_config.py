@@ -183,9 +183,11 @@ OF_FOUR = 'must hold 4 numbers, found '
     ('TRAIN.BATCH_ROIS=0', 'TRAIN.BATCH_ROIS must be -1 (all) or at least 1, found 0'),
     ('TRAIN.RPN_BATCH_SIZE=0', 'TRAIN.RPN_BATCH_SIZE must be at least 1'),
     ('network.RFCN_GROUP_SIZE=0', 'network.RFCN_GROUP_SIZE must be at least 1 and at most 100, found 0'),
-    ('network.RPN_FEAT_STRIDE=0', 'network.RPN_FEAT_STRIDE must be 16 (that of the feature map of every '
-     'backbone), found 0'),
-    ('network.RCNN_FEAT_STRIDE=8', 'network.RCNN_FEAT_STRIDE must be 16'),
+    ('network.RPN_FEAT_STRIDE=0', 'network.RPN_FEAT_STRIDE must be at least 8 and at most 16 (it follows '
+     'network.FEATURE_STRIDE), found 0'),
+    ('network.RCNN_FEAT_STRIDE=8', 'network.RCNN_FEAT_STRIDE is 8, but a cell of the feature map is 16 pixels wide: '
+     'leave it out, it follows network.FEATURE_STRIDE'),
+    ('network.FEATURE_STRIDE=4', 'network.FEATURE_STRIDE must be 8 or 16, found 4'),
     ('TRAIN.BBOX_MEANS=[0,0]', 'TRAIN.BBOX_MEANS %s[0.0, 0.0]' % OF_FOUR),
     ('network.ANCHOR_STDS=[0.1]', 'network.ANCHOR_STDS %s[0.1]' % OF_FOUR),
     ('network.ANCHOR_STDS=[0.1,0.1,0,0.4]', 'all of network.ANCHOR_STDS must be above 0 and at most 1000000, '

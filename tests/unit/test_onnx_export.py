@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
+import dff
 from dff.errors import ConfigError, ExportError, SetupError
 from lib.onnx_export import check, networks, proto, sizes
-from dff.frames import InputFormat
+from dff.frames import InputFormat, prepare
 from dff.image import read_image
 from dff.runtime.speed_record import read_figures
 from dff.writers import open_writer
@@ -99,11 +100,32 @@ def test_other_flow_networks(tmp_path, flow):
 
 @pytest.mark.parametrize(
     'changes',
-    [{'CLASS_AGNOSTIC': False}, {'network__IMAGE_STRIDE': 16}, {'TEST__RPN_MIN_SIZE': 16}],
+    [
+        {'CLASS_AGNOSTIC': False},
+        {'network__IMAGE_STRIDE': 16},
+        {'TEST__RPN_MIN_SIZE': 16},
+        tiny.STRIDE_8,
+    ],
 )
 def test_other_settings(tmp_path, changes):
     task = export_tiny('rfcn', tmp_path, **changes)
     assert 'largest relative difference' in export_onnx(task, str(tmp_path))[0]
+
+
+def test_features_of_stride_8(tmp_path):
+    task = export_tiny('dff_rfcn', tmp_path, **tiny.STRIDE_8)
+    assert 'largest relative difference' in export_onnx(task, str(tmp_path))[0]
+    model = dff.load(str(tmp_path), backend='onnxruntime')
+    assert model.networks.about['feature_stride'] == 8
+    assert model._follower(True, 0.5)._stride == 8
+    plain = dff.load(str(tmp_path), backend='mxnet')
+    assert plain._follower(True, 0.5)._stride == 8
+    for engine in model, plain:      # 70 x 100: cells over the rim
+        found = list(engine(tiny.clip(4, 70, 100), interval=2, thresh=0.0))
+        assert all(len(each.detections) and len(each.track_ids) for each in found)
+    image = prepare(tiny.frame(0, 70, 100), model.networks.form)
+    flow = model.networks.current(image, model.networks.key(image)[1]).flow
+    assert flow.shape == (2,) + tuple(-(-side // 8) for side in image.tensor.shape[2:])
 
 
 def test_a_fixed_size_and_frames_of_the_users(exported, tmp_path):

@@ -48,11 +48,12 @@ def test_calibrated_once_and_recorded(tmp_path, int8_is_faster, monkeypatch, cap
         np.testing.assert_allclose(a.detections, b.detections, rtol=1e-5, atol=1e-4)
 
 
-def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster):
-    int8 = detector(tmp_path / 'a.params')
+@pytest.mark.parametrize('changes', [{}, tiny.STRIDE_8])
+def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster, changes):
+    int8 = detector(tmp_path / 'a.params', **changes)
     list(int8.detect(tiny.clip(6)))
     assert int8.arithmetic() == {'key': 'int8', 'current': 'int8'}
-    cfg = tiny.tiny_config('dff_rfcn')
+    cfg = tiny.tiny_config('dff_rfcn', **changes)
     float32 = VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg), mx.cpu())
     assert float32.arithmetic() == {'key': 'float32', 'current': 'float32'}
     key = float32.networks.pools['key'].last_inputs()

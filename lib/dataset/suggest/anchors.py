@@ -7,7 +7,7 @@ import numpy as np
 from dff.image import resize_scale
 from lib.boxes.anchors import base_anchors
 
-STRIDE = 16                     # of the feature map of every backbone
+STRIDE = 16                     # of the feature map; with FEATURE_STRIDE 8 more boxes find an anchor
 OVERLAPS = (0.5, 0.7)           # at which recall is reported
 # Fewer scales than three would know one size of objects only.
 SCALES, RATIOS = range(3, 6), range(1, 4)

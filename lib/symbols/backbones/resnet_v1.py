@@ -75,6 +75,11 @@ class ResNetV1:
                          self.network.STRIDE_IN_3X3, pool_pad, self.network.stem_width,
                          self.network.get('BN_EPS', BN_EPS))
 
+    def layer_of_stride_8(self):
+        """Return the layer inside `feature` whose output is [N, ..., H/8, W/8], which FEATURE_STRIDE 8 adds to it."""
+        units, _ = _layout(self.network.depth)
+        return 'res3%s_relu' % unit_name(self.network.depth, 3, units[1] - 1)
+
     def channels(self):
         """Return how many channels the feature map has."""
         _, bottleneck = _layout(self.network.depth)

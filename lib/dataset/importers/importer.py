@@ -14,12 +14,12 @@ from lib.dataset.formats.image_set_maker import make_image_sets
 from lib.dataset.formats.classes import load_classes
 from lib.dataset.formats.image_sets import read_image_set
 from lib.dataset.importers.contact_sheet import write_contact_sheet
-from lib.dataset.importers.layout import Layout, Written, class_id
+from lib.dataset.importers.layout import Layout, class_id
 from lib.dataset.importers.model import IMPORTERS, SIGNS, Clip, Import, Options, Report, Source
 from lib.dataset.importers.paths import files_below, refuse_links_outside, relative, top_folder
 from lib.dataset.importers.settings import Data, write_settings
 from lib.dataset.importers.split import split
-from lib.dataset.importers.summary import Lists, summary
+from lib.dataset.importers.summary import Lists, Written, summary
 from lib.dataset.suggest.report import line
 from lib.dataset.suggest.sample import sample_of_lists
 from lib.dataset.suggest.settings import changed
@@ -135,7 +135,9 @@ def _import(read: Callable[[str, Options, Report], Source], format_name: str, sr
 
 
 def _refuse_without_effect(format_name: str, source: Source, options: Options) -> None:
-    """ConfigError for an option that has nothing to do with what a format holds."""
+    """ConfigError for an option that has nothing to do with what a format holds, or is out of range."""
+    if options.per_clip < 0:
+        raise ConfigError('--per_clip: frames per clip must be 0 (all) or more; found %d' % options.per_clip)
     if source.write is None and options.unlabelled != Options.unlabelled:
         raise ConfigError('--unlabelled is for masks and outlines; %s is imported as boxes' % format_name)
     if source.write is not None and options.half:
@@ -148,6 +150,7 @@ def _refuse_without_effect(format_name: str, source: Source, options: Options) -
 def _write_boxes(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     """As Source.write."""
     options, report = what.options, what.report
+    _refuse_labels(what)
     layout = Layout(folder, options.classes, options.copy, report)
     layout.write(what.clips)
     written = layout.written
@@ -158,11 +161,8 @@ def _write_boxes(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     lists, list_lines = make_image_sets(folder, image_set_maker.Options(per_clip=options.per_clip))
     training = [name for name in reversed(lists) if '_train_' in name]         # stills first, as in the original
     images = sum(len(read_image_set(os.path.join(folder, 'ImageSets'), name).entries) for name in training)
-    if not training and written.frames['train']:
-        raise DataError(
-            '%s: there is nothing to train on: none of the %d frames for training has a box; '
-            'choose other clips for validation (--val_clips), or say --val 1 (testing only)'
-            % (what.src, written.frames['train']))
+    if not training:
+        _require_training(what, written)
     training = training or ['VID_train_%sframes' % (options.per_clip or 'all')]
     sample = None
     if images:
@@ -173,6 +173,29 @@ def _write_boxes(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     lists_made = Lists(list_lines, images, options.per_clip, [line(each) for each in fitted if each.key in
                                                               changed(fitted)])
     return summary(what.dst, what.clips, written, report, lists_made, yamls + [SHEET]), written.frames
+
+
+def _refuse_labels(what: Import) -> None:
+    """DataError for what labels alone show to be of no use, before a video is decoded for it."""
+    state = what.report.state()
+    layout = Layout('', what.options.classes, what.options.copy, what.report)
+    whole = layout.look_ahead(what.clips)
+    if what.report.failures:
+        raise DataError('%s: %s' % (what.src, '; '.join(what.report.failures)))
+    if whole:
+        _class_lines(what.options, what.source.classes, layout.written)
+        if not layout.written.boxes['train']:
+            _require_training(what, layout.written)
+    what.report.restore(state)
+
+
+def _require_training(what: Import, written: Written) -> None:
+    """DataError where there are frames for training, which have no box."""
+    if written.frames['train']:
+        raise DataError(
+            '%s: there is nothing to train on: none of the %d frames for training has a box; '
+            'choose other clips for validation (--val_clips), or say --val 1 (testing only)'
+            % (what.src, written.frames['train']))
 
 
 def _printable(text: str) -> str:

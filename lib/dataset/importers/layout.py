@@ -1,41 +1,21 @@
 """Writing clips as a data set in the ILSVRC2015 layout: Data, Annotations, and what was written."""
-import collections
 import math
 import os
-from typing import Any, Counter, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
+from typing import Any, Iterator, NamedTuple, Sequence, Set, Tuple, Union
 from xml.sax.saxutils import escape
 
 from lib.dataset.formats.classes import BACKGROUND
 from lib.dataset.formats.image_set_maker import EXTENSION
-from lib.dataset.importers.contact_sheet import Sample, Samples
+from lib.dataset.importers.contact_sheet import Sample
 from lib.dataset.importers.media import Decoded, ImageFile, Images, Media, Stretch, Video
 from lib.dataset.importers.model import Box, Clip, Labels, Report
 from lib.dataset.importers.paths import output_name, unique, without_part
+from lib.dataset.importers.summary import Written
 from dff.errors import DataError
 from lib.utils.progress import progress_bar
 
 UNREADABLE = 'images: unreadable'
 _Image = Union[ImageFile, Decoded]
-
-
-class Written:
-    """What a Layout has written, counted."""
-
-    def __init__(self) -> None:
-        self.clips: Counter[str] = collections.Counter()       # by part
-        self.stills: Counter[str] = collections.Counter()      # by part
-        self.frames: Counter[str] = collections.Counter()      # by part, clips and stills
-        self.labelled: Counter[str] = collections.Counter()    # frames by part
-        self.how: Counter[str] = collections.Counter()         # images: linked, copied, converted, decoded
-        # By part, then by class id.
-        self.boxes: Dict[str, Counter[str]] = {'train': collections.Counter(), 'val': collections.Counter()}
-        self.tracks = 0
-        self.sizes: Counter[str] = collections.Counter()       # frames by size, such as 640x480
-        self.rates: Counter[str] = collections.Counter()       # clips by frames a second
-        self.samples = Samples()                               # for the contact sheet
-        # Lines about videos whose frames could not all be read.
-        self.remarks: List[str] = []
-        self.names: Dict[str, str] = {}          # {class id: class name} in order of first occurrence
 
 
 class Frame(NamedTuple):
@@ -52,6 +32,8 @@ class Frame(NamedTuple):
 class Layout:
     """Writes clips in the ILSVRC2015 layout, and counts what it wrote in `written`."""
 
+    every_label = True       # whether `look_ahead` reads the labels of all frames that are to be decoded
+
     def __init__(self, folder: str, wanted: Sequence[str], copy: bool, report: Report) -> None:
         """Set up writing.
 
@@ -66,6 +48,44 @@ class Layout:
         self.written = Written()
         self._taken: Set[str] = set()
         self._tracks: Set[int] = set()       # of the clip that is written
+
+    def look_ahead(self, clips: Sequence[Clip]) -> bool:
+        """Read labels as `write` will, and count in `written` their frames and what is labelled in them.
+
+        Nothing is written, and of a video no more than a frame decoded. What is not to be decoded is
+        looked at until `enough`.
+
+        Args:
+            clips: as of `write`.
+
+        Returns whether everything was looked at. Raises DataError where labels cannot be read.
+        """
+        whole = True
+        for clip in sorted(clips, key=lambda clip: clip.part != 'train'):
+            linked = _is_linked(clip.media)
+            if linked and self.enough(clips) and not self.report.failures:
+                whole = False
+                continue
+            labels, part = clip.open_labels(), clip.part or ''
+            for number, image in _labelled(clip.media, labels, self.report):
+                place = '%s, frame %d' % (clip.name, number + clip.origin)
+                found = self._found(labels, number, image, place)
+                if found is not None:
+                    self._count(found, part, image, place)
+                elif not isinstance(clip.media, Images):
+                    whole = False        # the labels are of other frames than they list
+                self.written.frames[part] += isinstance(clip.media, Images) and not (found is None and clip.still)
+                if (linked or not self.every_label) and self.enough(clips) and not self.report.failures:
+                    whole = False
+                    break
+            if not isinstance(clip.media, Images):
+                self.written.frames[part] += clip.media.length or 0
+        return whole
+
+    def enough(self, clips: Sequence[Clip]) -> bool:
+        """Return whether what is counted so far is enough for an import of `clips`."""
+        part = 'train' if any(clip.part == 'train' for clip in clips) else 'val'
+        return bool(self.written.boxes[part])
 
     def write(self, clips: Sequence[Clip]) -> None:
         """Write clips, whose parts are 'train' or 'val', with a progress bar over their frames.
@@ -130,13 +150,18 @@ class Layout:
 
     def _store(self, found, frame):
         """Write what is labelled in a frame whose image is written."""
-        kept = self._usable(found or [], frame.image, frame.place)
+        kept = self._count(found or [], frame.part, frame.image, frame.place)
         self.written.samples.offer(Sample(frame.path, frame.file, kept))
         # Testing needs an annotation for every frame of a clip; training only for those that are labelled.
         if found is not None or frame.part == 'val':
             self._annotation('DET' if frame.still else 'VID', frame.path, frame.image, kept)
-        self.written.boxes[frame.part].update(class_id(box.name) for box in kept)
         self._tracks.update(box.track for box in kept if box.track is not None)
+
+    def _count(self, found, part, image, place):
+        """Count what is labelled in a frame; return what is of use in it."""
+        kept = self._usable(found, image, place)
+        self.written.boxes[part].update(class_id(box.name) for box in kept)
+        return kept
 
     def _count_clip(self, clip, frames):
         if frames:
@@ -237,6 +262,22 @@ def readable(media: Media, report: Report) -> Iterator[Tuple[int, _Image]]:
             report.skip(UNREADABLE, str(error))
             continue
         yield number, image
+
+
+def _labelled(media: Media, labels: Labels, report: Report) -> Iterator[Tuple[int, _Image]]:
+    """Yield (number, image) of the frames of a clip that may have labels; of a video all with its first image."""
+    if isinstance(media, Images):
+        yield from readable(media, report)
+        return
+    numbers, frames = sorted(labels.numbers), iter(media.video if isinstance(media, Stretch) else media)
+    first = next(frames, None) if numbers else None
+    frames.close()          # type: ignore[attr-defined]  # a generator, which holds the file open
+    yield from ((number, first[1]) for number in numbers if first is not None)
+
+
+def _is_linked(media: Media) -> bool:
+    """Whether the frames of a clip are JPEG files, which are not decoded."""
+    return isinstance(media, Images) and all(path.lower().endswith(('.jpg', '.jpeg')) for path in media.paths)
 
 
 def _object(box: Box) -> str:

@@ -1,8 +1,9 @@
 """What an import says at its end."""
+import collections
 import os
-from typing import Counter, List, NamedTuple, Optional, Sequence
+from typing import Counter, Dict, List, NamedTuple, Optional, Sequence
 
-from lib.dataset.importers.layout import Written
+from lib.dataset.importers.contact_sheet import Samples
 from lib.dataset.importers.model import Clip, Report
 from lib.utils.paths import ROOT
 
@@ -12,6 +13,26 @@ _HOW = {'linked': 'linked', 'copied': 'copied', 'converted': 'converted to JPEG 
 
 
 FEW = 500                    # frames to train on
+
+
+class Written:
+    """What a Layout (layout.py) has written, counted."""
+
+    def __init__(self) -> None:
+        self.clips: Counter[str] = collections.Counter()       # by part
+        self.stills: Counter[str] = collections.Counter()      # by part
+        self.frames: Counter[str] = collections.Counter()      # by part, clips and stills
+        self.labelled: Counter[str] = collections.Counter()    # frames by part
+        self.how: Counter[str] = collections.Counter()         # images: linked, copied, converted, decoded
+        # By part, then by class id.
+        self.boxes: Dict[str, Counter[str]] = {'train': collections.Counter(), 'val': collections.Counter()}
+        self.tracks = 0
+        self.sizes: Counter[str] = collections.Counter()       # frames by size, such as 640x480
+        self.rates: Counter[str] = collections.Counter()       # clips by frames a second
+        self.samples = Samples()                               # for the contact sheet
+        # Lines about videos whose frames could not all be read.
+        self.remarks: List[str] = []
+        self.names: Dict[str, str] = {}          # {class id: class name} in order of first occurrence
 
 
 class Lists(NamedTuple):

@@ -14,7 +14,7 @@ from lib.dataset.importers.contact_sheet import (Sample, as_tile, picture_of, wi
                                                  write_tiles)
 from lib.dataset.importers.layout import Layout, class_name, labels_of
 from lib.dataset.importers.masks.model import MOST_CLASSES, UNLABELLED
-from lib.dataset.importers.model import Import
+from lib.dataset.importers.model import Clip, Import
 from lib.dataset.importers.paths import output_name, without_part
 from lib.dataset.importers.settings import Data, write_settings
 from lib.dataset.importers.summary import Lists, summary
@@ -38,6 +38,13 @@ def write_masks(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
     Raises:
         DataError: labels cannot be read, or fewer than two classes are left.
     """
+    state, ahead = what.report.state(), MaskLayout('', what)
+    whole = ahead.look_ahead(what.clips)
+    if what.report.failures:
+        raise DataError('%s: %s' % (what.src, '; '.join(what.report.failures)))
+    if whole:
+        ahead.names()
+    what.report.restore(state)
     layout = MaskLayout(folder, what)
     layout.write(what.clips)
     if what.report.failures:
@@ -63,6 +70,8 @@ def write_masks(folder: str, what: Import) -> Tuple[List[str], Counter[str]]:
 
 class MaskLayout(Layout):
     """Writes clips with label maps, and counts what it wrote in `written`."""
+
+    every_label = False       # label maps are drawn, which takes as long as decoding
 
     def __init__(self, folder: str, what: Import) -> None:
         """Set up writing into `folder`."""
@@ -146,15 +155,27 @@ class MaskLayout(Layout):
         path = self._file('.', image_set + LABELS, below + '.png')
         Image.fromarray(found).save(path)
         self.labels.setdefault(image_set, []).append(path)
-        counts = np.bincount(found.ravel(), minlength=256)
-        self.pixels[frame.part] += counts
+        counts = self._count(found, frame.part, frame.image, frame.place)
         present = np.flatnonzero(counts[:IGNORE_LABEL]).tolist()
         self.written.samples.offer(Sample(frame.path, frame.file, present))
 
-    def finish(self) -> Tuple[List[str], np.ndarray]:
-        """Leave out classes that no pixel has, in all label maps; return (names, palette uint8
-        [n, 3] RGB). Raises DataError where fewer than two are left."""
-        seen = self.pixels['train'] + self.pixels['val']
+    def _count(self, found, part, image, place):
+        """See Layout; return the pixels of each id."""
+        counts = np.bincount(found.ravel(), minlength=256)
+        self.pixels[part] += counts
+        return counts
+
+    def enough(self, clips: Sequence[Clip]) -> bool:
+        """See Layout."""
+        return sum(bool(seen) for seen in self._seen()[:len(self._ids)]) > 1
+
+    def _seen(self):
+        """Pixels of each id, int64 [256]."""
+        return self.pixels['train'] + self.pixels['val']
+
+    def names(self) -> List[str]:
+        """Return the classes that pixels have. Raises DataError where fewer than two are left."""
+        seen = self._seen()
         names = [name for name, index in self._ids.items() if seen[index]]
         for name in self._ids:
             if name not in names and name != BACKGROUND:
@@ -165,6 +186,12 @@ class MaskLayout(Layout):
                 % (' and '.join(names) or 'no class',
                    '; --unlabelled background makes one of the pixels without class'
                    if self._what.options.unlabelled == 'ignore' else ''))
+        return names
+
+    def finish(self) -> Tuple[List[str], np.ndarray]:
+        """Leave out classes that no pixel has, in all label maps; return (names, palette uint8
+        [n, 3] RGB). Raises DataError where fewer than two are left."""
+        names = self.names()
         table = np.full(256, IGNORE_LABEL, np.uint8)
         for index, name in enumerate(names):
             table[self._ids[name]] = index

@@ -188,8 +188,8 @@ def _test():
         'TRACK': False,                              # True: an id for every detection, followed along the flow
         'CXX_PROPOSAL': True, 'RPN_NMS_THRESH': 0.7, 'RPN_PRE_NMS_TOP_N': 6000, 'RPN_POST_NMS_TOP_N': 300,
         'RPN_MIN_SIZE': 0, 'NMS': 0.3, 'max_per_image': 300,
-        'FLIP': False,                               # True: detect in the mirrored frame, too
-        'SCALES': [],                                # sizes as SCALES, at each of which is detected; []: at SCALES
+        'FLIP': False,                               # True: look at the mirrored frame, too
+        'SCALES': [],                                # sizes as SCALES, to look at frames at each; []: at SCALES
         'test_epoch': -1,                            # -1: the last one trained, TRAIN.end_epoch; or best
         # True: boxes of a clip that follow each other share a score; results come at the clip's end
         'SEQ_NMS': False,

@@ -21,7 +21,7 @@ from lib.evaluation.tracks_file import read_tracks
 from lib.config.without_effect import WITHOUT_EFFECT
 from lib.inference.clip_results import ClipResults
 from lib.inference.detector import VideoDetector, load_test_params
-from lib.inference.key_frames import schedule_of
+from lib.inference.key_frames import passes_suffix, schedule_of
 from lib.inference.testing import TestRun, spread
 from lib.utils.image_header import read_header
 
@@ -79,11 +79,7 @@ class DetectionTest(TestRun):
             suffix += '_' + test.AGGREGATE
         if test.SEQ_NMS:
             suffix += '_seqnms' if test.SEQ_NMS_RESCORE == 'avg' else '_seqnms_max'
-        if test.FLIP:
-            suffix += '_flip'
-        if test.SCALES:
-            suffix += '_scales' + '_'.join(str(shorter) for shorter, _ in test.SCALES)
-        return suffix
+        return suffix + passes_suffix(self.config)
 
     def settings(self):
         """See TestRun."""

@@ -25,7 +25,7 @@ class VideoDetector(VideoPredictor):
             `after_clip` makes detections of; `thresh` does not count. None: it yields detections.
     """
 
-    head, result, merges_passes = DETECTION, Detected, True
+    head, result = DETECTION, Detected
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, thresh=1e-3, batch=False,
                  source='the parameters given', rules=None, whole_clip=None):

@@ -25,6 +25,12 @@ def several_passes(cfg):
     return bool(cfg.TEST.FLIP or cfg.TEST.SCALES)
 
 
+def passes_suffix(cfg):
+    """Return what results of several passes have in their folder's name, '' of one."""
+    scales = ''.join('_%d' % shorter for shorter, _ in cfg.TEST.SCALES)
+    return '_flip' * cfg.TEST.FLIP + ('_scales' + scales[1:] if scales else '')
+
+
 def require_one_pass(cfg, reason):
     """Raise ConfigError where `several_passes`; reason: why there is one only."""
     for key in ('FLIP', 'SCALES'):

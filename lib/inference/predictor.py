@@ -30,7 +30,6 @@ class VideoPredictor:
     """
 
     head = result = None
-    merges_passes = False  # whether results can be made of several passes, of TEST.FLIP and TEST.SCALES
     with_flow = False      # whether results need the flow of other frames than key frames
 
     def __init__(self, cfg, symbol_instance, arg_params, aux_params, ctx, interval=None, source='the parameters given'):
@@ -44,8 +43,6 @@ class VideoPredictor:
         self._precision = make_precision(cfg.TEST.PRECISION, arg_params, source)
         self._binder = Binder(ctx, arg_params, aux_params, source, self._precision)
         self._passes = passes_of(cfg) if several_passes(cfg) else None
-        if self._passes and not self.merges_passes:
-            require_one_pass(cfg, 'this task shows each frame to its network once')
         if self._passes and cfg.TEST.PRECISION != 'float32':
             require_one_pass(cfg, 'TEST.PRECISION is %s, whose ranges are measured at one size' % cfg.TEST.PRECISION)
         with symbol_instance.guard():
@@ -70,7 +67,7 @@ class VideoPredictor:
 
     def run(self, images):
         """Yield a `result` for each BGR uint8 image of the iterable `images`, which is read ahead by a thread."""
-        frames = read_ahead(self._prepare(image) for image in images)
+        frames = read_ahead(self.prepare(image) for image in images)
         try:
             fitting = self._fitting(frames)
             with self._instance.guard():
@@ -85,7 +82,8 @@ class VideoPredictor:
         """
         return results
 
-    def _prepare(self, image):
+    def prepare(self, image):
+        """Return the Frame of `image`, BGR uint8 [H, W, 3]; with several passes the Shown."""
         return prepare_passes(image, self._passes) if self._passes else prepare(image, self.form)
 
     def _fitting(self, frames):

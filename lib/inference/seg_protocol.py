@@ -9,7 +9,6 @@ import contextlib
 import time
 from collections import namedtuple
 
-from dff.frames import prepare
 from dff.sources import read_ahead
 from dff.errors import DataError
 from dff.image import read_image
@@ -54,7 +53,7 @@ def segment_at_distances(segmenter, clip, distances, read_label):
     def load():
         for position in positions:
             label = read_label(records[position]) if position in wanted else None
-            yield position, prepare(read_image(clip.frames[position]), segmenter.form), label
+            yield position, segmenter.prepare(read_image(clip.frames[position])), label
 
     held = {}
     with contextlib.closing(read_ahead(load())) as loading:

@@ -18,7 +18,7 @@ from lib.dataset.formats.label_png import write_label_png
 from lib.engine.checkpoint import load_params
 from lib.evaluation.confusion import ConfusionMatrix
 from lib.inference.clip_results import RunFolder
-from lib.inference.key_frames import require_fixed, require_one_pass
+from lib.inference.key_frames import passes_suffix, require_fixed
 from lib.inference.seg_protocol import count_runs, plan, segment_at_distances
 from lib.inference.segmenter import VideoSegmenter
 from lib.inference.testing import TestRun, spread
@@ -32,7 +32,6 @@ class SegmentationTest(TestRun):
     figure, title = 'mIoU', 'mean IoU'
 
     def __init__(self, task, config, options):
-        require_one_pass(config, 'segmentation shows each frame to its network once')
         super().__init__(task, config, options)
         self._distances = self._chosen_distances()
         self.jobs = self._labelled_clips()
@@ -72,14 +71,16 @@ class SegmentationTest(TestRun):
 
     def variant(self):
         """See TestRun."""
-        return '_distance%d' % self._distances[0] if len(self._distances) < self.interval else ''
+        suffix = '_distance%d' % self._distances[0] if len(self._distances) < self.interval else ''
+        return suffix + passes_suffix(self.config)
 
     def settings(self):
         """See TestRun."""
-        dataset = self.config.dataset
+        dataset, test = self.config.dataset, self.config.TEST
+        passes = {key: test[key] for key in ('FLIP', 'SCALES') if test[key]}
         return {'dataset': {key: dataset[key] for key in ('dataset', 'dataset_path', 'NUM_CLASSES', 'CLASSES',
                                                           'annotation_prefix')},
-                'TEST': {'PRECISION': self.config.TEST.PRECISION}, 'distances': self._distances}
+                'TEST': dict(passes, PRECISION=test.PRECISION), 'distances': self._distances}
 
     def open_results(self, folder, origin, report, ignore_cache):
         """See TestRun."""

@@ -9,6 +9,7 @@ from dff.errors import CheckpointError
 from dff.loop import key_frame_loop
 from dff.results import Segmented
 from dff.schedule import Schedule
+from lib.inference.key_frames import several_passes
 from lib.inference.networks import Head
 from lib.inference.predictor import VideoPredictor
 from lib.symbols.deeplab import STRIDE
@@ -46,6 +47,53 @@ def _input_shapes(height, width):
 
 
 SEGMENTATION = Head(_symbols, _inputs, _input_shapes, lambda outputs: outputs[0].asnumpy()[0])
+# With several passes: the scores at the feature map's size, float32 [C, h, w].
+SCORES = Head(list, lambda frame: {'data': frame.tensor}, lambda height, width: {'data': (1, 3, height, width)},
+              lambda outputs: outputs[0].asnumpy()[0])
+ROWS = 64         # of the frame, whose probabilities are held at a time
+
+
+def merged_classes(scores, shown):
+    """Return the class of highest probability at each pixel of a frame, the mean of several passes: uint8 [H, W].
+
+    Probabilities are averaged (each pass: scores interpolated at the pixel's centre, softmax over the classes), as
+    scores of two passes have no common scale: a softmax does not change where all scores of a pixel grow alike, and
+    a pass at a size at which the network is sure of everything would outvote the others.
+
+    Args:
+        scores: float32 [C, h, w] of each pass.
+        shown: the dff.frames.Shown.
+    """
+    height, width = shown.image.shape[:2]
+    passes = [_at_columns(each, one, frame) for each, one, frame in zip(scores, shown.passes, shown.frames)]
+    found = np.empty((height, width), np.uint8)
+    for top in range(0, height, ROWS):
+        end = min(top + ROWS, height)
+        mean = sum(_softmax(_between(each, _places(height, frame.im_info[0, 2])[top:end], 1))
+                   for each, frame in zip(passes, shown.frames))
+        found[top:end] = mean.argmax(axis=0)
+    return found
+
+
+def _at_columns(scores, one, frame):
+    """Scores [C, h, w] of a pass at the columns of the frame, from left to right: [C, h, W]."""
+    places = _places(frame.image.shape[1], float(frame.im_info[0, 2]))
+    return _between(scores, places[::-1] if one.mirrored else places, 2)
+
+
+def _between(values, places, axis):
+    """`values` at `places` of an axis, in cells, linear between two; outside it is the outermost one."""
+    places = np.clip(places, 0, values.shape[axis] - 1)
+    low = np.minimum(places.astype(int), max(values.shape[axis] - 2, 0))
+    share = (places - low).reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+    high = np.minimum(low + 1, values.shape[axis] - 1)
+    return values.take(low, axis) * (1 - share) + values.take(high, axis) * share
+
+
+def _softmax(scores):
+    """Probabilities of scores [C, ...], over the first axis."""
+    powers = np.exp(scores - scores.max(axis=0))
+    return powers / powers.sum(axis=0)
 
 
 class VideoSegmenter(VideoPredictor):
@@ -66,6 +114,8 @@ class VideoSegmenter(VideoPredictor):
             raise CheckpointError('%s: upsampling_weight is not the bilinear interpolation that these networks '
                                   'have for good; '
                                   'another one is not supported' % source)
+        if several_passes(cfg):
+            self.head = SCORES
         super().__init__(cfg, symbol_instance, arg_params, aux_params, ctx, interval, source)
 
     def calibrate(self, images):
@@ -83,4 +133,4 @@ class VideoSegmenter(VideoPredictor):
         return key_frame_loop(frames, Schedule(len(frames)), self.networks, self._post_process, self.result)
 
     def _post_process(self, values, frame):
-        return values
+        return merged_classes(values, frame) if self._passes else values

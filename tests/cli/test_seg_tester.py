@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dff.errors import CheckpointError, ConfigError, DataError
+from dff.frames import prepare
 from lib.config.config import update_from_file
 from lib.config.defaults import segmentation_defaults
 from lib.dataset.formats.seg_records import SegClip, SegRecord
@@ -51,6 +52,9 @@ class FakeSegmenter:
 
     def calibrate(self, images):
         """It has no numbers."""
+
+    def prepare(self, image):
+        return prepare(image, self.form)
 
     def from_key(self, frames):
         numbers = [int(frame.image[0, 0, 0]) for frame in frames]

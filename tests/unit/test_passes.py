@@ -16,7 +16,6 @@ from lib.config.config import update_from_settings
 from lib.config.defaults import detection_defaults
 from lib.inference.detector import VideoDetector
 from lib.inference.networks import PassNetworks
-from lib.inference.testing import TestOptions
 from dff.tracking.whole_clip import WholeClip
 from lib.boxes.seq_nms import selection_of
 from lib.symbols.registry import get_symbol_instance
@@ -159,13 +158,6 @@ def test_where_there_is_one_pass_only():
     cfg = tiny.tiny_config('dff_rfcn', TEST__SCALES=SIZES)
     with pytest.raises(ConfigError, match=r'sees each frame once: leave it out, or --set TEST.SCALES=\[\]'):
         VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(cfg), mx.cpu(), batch=True)
-
-
-def test_segmentation_says_so():
-    task = tiny.fresh_task('dff_deeplab')
-    task.config.TEST.FLIP = True
-    with pytest.raises(ConfigError, match='segmentation shows each frame to its network once'):
-        task.kind.test_run(task, task.config, TestOptions())
 
 
 def test_exporting_and_loading_say_so(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ Only the layers of the networks do, from one convolution to the next. Coordinate
 flow, pooling and boxes, stay float32: float16 would round them to half pixels.
 """
 
+import collections
 import contextlib
 import logging
 import os
@@ -45,7 +46,9 @@ def to_float16(model):
 def to_int8(model, feeds, float_layers):
     """Return a ModelProto whose convolutions, and what lies between them, compute in int8.
 
-    Weights have a scale for each filter, all else one for each tensor (QDQ form).
+    Weights have a scale for each filter, all else one for each tensor (QDQ form). What a convolution
+    gives to other arithmetic than layers', or to several readers, stays float32: OpenVINO computes the
+    readers in int8, too, which of a correlation leaves little.
 
     Args:
         model: ModelProto.
@@ -84,7 +87,49 @@ def to_int8(model, feeds, float_layers):
             weight_type=QuantType.QInt8,
             nodes_to_quantize=[node.name for node in wide],
         )
-        return onnx.load(out)
+        return _with_float_outputs(onnx.load(out), _given_away(model, names))
+
+
+def _given_away(model, layers):
+    """Outputs of convolutions in `layers`, names of nodes, that another node than one layer reads.
+
+    The activation of a convolution belongs to it where it is a LeakyRelu: of a Relu, whose range
+    begins at 0, nothing is lost in either runtime.
+    """
+    readers = collections.defaultdict(list)
+    for node in model.graph.node:
+        for name in set(node.input) if node.op_type != 'Shape' else ():
+            readers[name].append(node)
+    found = set()
+    for node in model.graph.node:
+        if node.op_type != 'Conv' or node.name not in layers:
+            continue
+        read = readers[node.output[0]]
+        leaky = [each.op_type for each in read] == ['LeakyRelu']
+        last = readers[read[0].output[0]] if leaky else read
+        if (leaky and len(last) > 1) or any(each.name not in layers for each in last):
+            found.add(node.output[0])
+    return found
+
+
+def _with_float_outputs(model, tensors):
+    """`model`, a ModelProto in QDQ form, without the rounding of `tensors`, names of outputs of nodes."""
+    rounded = {node.output[0]: node for node in model.graph.node
+               if node.op_type == 'QuantizeLinear' and node.input[0] in tensors}
+    back = {node.output[0]: node for node in model.graph.node
+            if node.op_type == 'DequantizeLinear' and node.input[0] in rounded}
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name in back:
+                node.input[place] = rounded[back[name].input[0]].input[0]
+    nodes = [node for node in model.graph.node if not {*node.output} & {*rounded, *back}]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    constants = [each for each in model.graph.initializer if each.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(constants)
+    return model
 
 
 @contextlib.contextmanager

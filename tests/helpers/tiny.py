@@ -1,9 +1,12 @@
 """Networks small enough for tests, with random parameters, and a made-up clip."""
+import contextlib
 import copy
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import mxnet as mx
@@ -58,6 +61,19 @@ def run_demo_here(name, *words, batch=False):
     SystemExit after an error."""
     task = fresh_task(name)
     cli.run(lambda: demo.run_demo(task, demo.demo_parser(task, '', batch).parse_args([str(word) for word in words])))
+
+
+def run_here(main, *words):
+    """Run `main()` of a command with these words in this process; returns as subprocess.run does."""
+    words, streams = ['command', *map(str, words)], [io.StringIO(), io.StringIO()]
+    with mock.patch.object(sys, 'argv', words), contextlib.redirect_stdout(streams[0]), \
+            contextlib.redirect_stderr(streams[1]):
+        try:
+            cli.run(main)
+            status = 0
+        except SystemExit as end:
+            status = end.code
+    return subprocess.CompletedProcess(words, status, *(stream.getvalue() for stream in streams))
 
 
 def set_values(cfg, values):

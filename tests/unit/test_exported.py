@@ -18,6 +18,7 @@ from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny, tiny_seg
 from tests.helpers.symbol_tools import run
+from tools import export_model as export_command
 
 
 def settings_of(task, path=None):
@@ -54,9 +55,9 @@ def exported(checkpoints, tmp_path_factory):
         export_model(config, get_symbol_instance(config), *load(prefix, 1), classes, str(folders[task]),
                      'tiny-0001.params')
     for task in ('dff_rfcn', 'deeplab'):
-        status, printed, errors = tiny.run_script('tools/export_model.py', task, '--cfg', checkpoints[task][0],
-                                                  '--output', folders[task])
-        assert status == 0 and 'python %s/demo.py --model %s' % (task, folders[task]) in printed, errors
+        done = tiny.run_here(export_command.main, task, '--cfg', checkpoints[task][0], '--output', folders[task])
+        assert done.returncode == 0, done.stderr
+        assert 'python %s/demo.py --model %s' % (task, folders[task]) in done.stdout
     return folders
 
 

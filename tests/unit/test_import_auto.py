@@ -1,8 +1,6 @@
 """The format `auto`: what a data set is, by its files' content."""
 import json
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -13,6 +11,8 @@ from lib.dataset.exporters.exporter import export_labels
 from lib.dataset.importers.importer import import_dataset, recognise
 from lib.dataset.importers.model import IMPORTERS, SIGNS, Options
 from tests.helpers.import_tools import image, video
+from tests.helpers.tiny import run_here
+from tools import import_dataset as import_command
 
 COCO = {'images': [], 'annotations': [], 'categories': []}
 TRACK = '<annotations><version>1.1</version><meta/><track id="0" label="a"></track></annotations>'
@@ -115,21 +115,18 @@ def test_own_exports(tmp_path, name):
     assert recognise(str(tmp_path / 'fix'))[0] == name
 
 
-def test_the_command(root, tmp_path):
+def test_the_command(tmp_path):
     """It says which format, then imports; the line stays where the import fails."""
     src = write(tmp_path / 'src', {'a.xml': '<annotation><size><width>96</width><height>64</height></size><object>'
                 '<name>dog</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object>'
                 '</annotation>'})
 
-    def run():
-        return subprocess.run(
-            [sys.executable, str(root / 'tools' / 'import_dataset.py'), 'auto', str(src), str(tmp_path / 'out'),
-             '--val', '0'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
-    failed = run()
+    words = 'auto', src, tmp_path / 'out', '--val', 0
+    failed = run_here(import_command.main, *words)
     assert failed.returncode == 2 and 'format:     voc, by %s' % src in failed.stderr
     assert failed.stderr.startswith('error: ')
     image(src / 'a.jpg', 64, 96)
-    done = run()
+    done = run_here(import_command.main, *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('format:     voc') and 'classes:    dog' in done.stdout
     assert json.loads((tmp_path / 'out' / 'import.json').read_text())['format'] == 'voc'

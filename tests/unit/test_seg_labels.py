@@ -1,8 +1,5 @@
 """Label maps: what may stand in a file, what is said about what may not, pictures of them,
 and the conversion of colours."""
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from dff.labels import default_palette
@@ -14,6 +11,8 @@ from lib.dataset.formats.label_png import write_label_png
 from lib.dataset.formats.seg_labels import id_table, read_label
 from lib.dataset.registry import get_dataset
 from tests.helpers.seg_tools import HEIGHT, WIDTH, frame, label, seg_config
+from tests.helpers.tiny import run_here
+from tools import labels_to_ids
 
 IDS = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 3
 IDS = np.where(IDS == 2, 255, IDS).astype(np.uint8)
@@ -132,39 +131,37 @@ def test_overlay():
     assert (drawn != before).any() and (drawn[3, 3] == [0, 100, 200]).all()
 
 
-def convert(root, *arguments):
-    return subprocess.run([sys.executable, str(root / 'tools' / 'labels_to_ids.py')]
-                          + [str(item) for item in arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True)
+def convert(*words):
+    return run_here(labels_to_ids.main, *words)
 
 
-def test_conversion(root, tmp_path):
+def test_conversion(tmp_path):
     known = np.where(IDS == 255, 0, IDS)
     write_label_png(str(tmp_path / 'in' / 'clip' / 'p.png'), known, PALETTE)
-    done = convert(root, tmp_path / 'in', tmp_path / 'ids')
+    done = convert(tmp_path / 'in', tmp_path / 'ids')
     assert (done.returncode, done.stdout, done.stderr) == (0, '1 label maps are in %s\n' % (tmp_path / 'ids'), '')
     np.testing.assert_array_equal(read_label(str(tmp_path / 'ids' / 'clip' / 'p.png'), id_table(2)), known)
     (tmp_path / 'classes.txt').write_text('a 10 20 30\nb 200 100 0\n')
     Image.fromarray(colour_image(IDS, PALETTE)[..., ::-1]).save(tmp_path / 'in' / 'rgb.PNG')       # 255 is black there
-    done = convert(root, tmp_path / 'in', tmp_path / 'rgb', '--classes', tmp_path / 'classes.txt')
+    done = convert(tmp_path / 'in', tmp_path / 'rgb', '--classes', tmp_path / 'classes.txt')
     assert done.returncode == 2
     assert 'rgb.PNG, row 0, column 2: the colour 0 0 0 is of no class; add it to the class file' in done.stderr
-    done = convert(root, tmp_path / 'in', tmp_path / 'rgb', '--classes', tmp_path / 'classes.txt', '--ignore')
+    done = convert(tmp_path / 'in', tmp_path / 'rgb', '--classes', tmp_path / 'classes.txt', '--ignore')
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(read_label(str(tmp_path / 'rgb' / 'rgb.png'), id_table(2)), IDS)
     np.testing.assert_array_equal(read_label(str(tmp_path / 'rgb' / 'clip' / 'p.png'), id_table(2)), known)
 
 
-def test_conversion_of_what_needs_none(root, tmp_path):
+def test_conversion_of_what_needs_none(tmp_path):
     label(tmp_path / 'in' / 'x.png', IDS)
-    done = convert(root, tmp_path / 'in', tmp_path / 'out')
+    done = convert(tmp_path / 'in', tmp_path / 'out')
     assert done.returncode == 2
     assert 'has no palette (mode L); for colours give --classes FILE; a file of one' in done.stderr
-    done = convert(root, tmp_path / 'in', tmp_path / 'in')
+    done = convert(tmp_path / 'in', tmp_path / 'in')
     assert done.returncode == 2
-    assert done.stderr == 'error: %s would be overwritten; give another folder for the result\n' % done.args[2]
-    done = convert(root, tmp_path / 'none', tmp_path / 'out')
+    assert done.stderr == 'error: %s would be overwritten; give another folder for the result\n' % done.args[1]
+    done = convert(tmp_path / 'none', tmp_path / 'out')
     assert done.returncode == 2 and done.stderr == 'error: the folder %s does not exist\n' % (tmp_path / 'none')
     (tmp_path / 'classes.txt').write_text('a 1 2 3\nb 1 2 3\n')
-    done = convert(root, tmp_path / 'in', tmp_path / 'out', '--classes', tmp_path / 'classes.txt')
+    done = convert(tmp_path / 'in', tmp_path / 'out', '--classes', tmp_path / 'classes.txt')
     assert done.returncode == 2 and "classes.txt: 'a' and 'b' have the same colour, 1 2 3" in done.stderr

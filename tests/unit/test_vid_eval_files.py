@@ -13,6 +13,8 @@ from lib.evaluation import detections as detections_module
 from lib.evaluation.detections import read_detections
 from tests.helpers.dataset_tools import DatasetFolder, annotation, object_xml
 from tests.helpers.marks import slow
+from tests.helpers.tiny import run_here
+from tools import evaluate_vid
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'data', 'vid_eval.json')
 
@@ -105,11 +107,11 @@ def run_tool(root, *arguments):
                           cwd=os.path.dirname(DATA))
 
 
-def test_command_line(two_frames, root, tmp_path):
+def test_command_line(two_frames, tmp_path):
     dataset, write = two_frames
     file = write('1 1 0.9 1 2 30 20', '2 2 0.8 50 2 59 20')
     common = ['--detections', file, '--image_set', 'VID_val_videos']
-    done = run_tool(root, '--dataset', dataset.path, '--classes', dataset.path + '/classes.txt',
+    done = run_here(evaluate_vid.main, '--dataset', dataset.path, '--classes', dataset.path + '/classes.txt',
                     '--json', str(tmp_path / 'out' / 'r.json'), *common)
     assert done.stderr == '' and done.returncode == 0
     assert done.stdout.splitlines()[0] == 'AP for cat = 0.5000'
@@ -120,7 +122,7 @@ def test_command_line(two_frames, root, tmp_path):
                                      'frames': 2, 'ignored_detections': 0}
     settings = 'dataset:\n  dataset_path: "%s"\n  root_path: "%s"\n  CLASSES: [cat, dog]\n  NUM_CLASSES: 3\n'
     (tmp_path / 'x.yaml').write_text(settings % (dataset.path, tmp_path))
-    done = run_tool(root, '--cfg', str(tmp_path / 'x.yaml'), '--detections', file, '--numbers', '1-1')
+    done = run_here(evaluate_vid.main, '--cfg', str(tmp_path / 'x.yaml'), '--detections', file, '--numbers', '1-1')
     assert done.stdout.splitlines()[0] == 'AP for cat = 1.0000'
 
 

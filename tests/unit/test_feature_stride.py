@@ -164,6 +164,19 @@ def test_training_reaches_the_layers_and_what_is_before_them(task, name):
         assert np.abs(gradients['Convolution5_weight']).max() > 0
 
 
+def test_networks_of_several_key_frames():
+    cfg = tiny.tiny_config('dff_rfcn', network__EMBED_DIM=8, **tiny.STRIDE_8)
+    instance, one, cells = get_symbol_instance(cfg), (1, 3) + SIZE, (32, 9, 13)
+    between = instance.get_between_test_symbol(cfg).get_internals()['both_sides_output']
+    two = (2,) + one[1:]
+    assert between.infer_shape(data=one, data_key=two, feat_key=(2,) + cells, key_share=(1,))[1] == [(1,) + cells]
+    every = instance.get_batch_test_symbol(cfg).get_internals()['feat_all_output']
+    assert every.infer_shape(data_key=one, data_other=two)[1] == [(3,) + cells]
+    cfg.TRAIN.AGGREGATE = 'recursive'
+    joined = instance.get_train_symbol(cfg).get_internals()['choose_feat_output']
+    assert joined.infer_shape(data=one, data_ref=one, data_old=one, eq_flag=(1,), old_flag=(1,))[1] == [(1,) + cells]
+
+
 def test_anchors_lie_twice_as_dense_and_keep_their_size():
     coarse, fine = (cfg.network for cfg in both(network__ANCHOR_SCALES=[2.0, 3.5], network__ANCHOR_RATIOS=[1.0]))
     assert anchor_scales(coarse) == (2.0, 3.5) and anchor_scales(fine) == (4.0, 7.0)

@@ -4,7 +4,8 @@ Matching is by overlap, class by class, confident detections first, then weak on
 carry a track on (cf. ByteTrack, arXiv 2110.06864). A box is looked for where the straight line of its
 track goes on; where nothing is there, at the box of the frame before, or by the flow that the networks
 compute anyway: within an interval every box is moved along it to its key frame, and compared there
-with those of all frames of the interval. The larger of these two overlaps counts.
+with those of all frames of the interval. The larger of these two overlaps counts. At a new key frame
+boxes jump, by what the flow missed since the one before; what found nothing there looks around.
 
 Detectors give one object two boxes at times, which NMS leaves where they share little. So a box that
 covers a part of one that has a track already is proven before it is a track of its own: it is followed,
@@ -80,10 +81,11 @@ class Tracker:
 
     def __init__(self, rules: TrackRules = TrackRules()):    # noqa: B008  (it is immutable)
         self._rules, self._tracks, self._next = rules, _no_tracks(), 1
+        self._began = True      # the frame before was the first of its interval
 
     def restart(self) -> None:
         """Forget all tracks: what comes next is of another clip. Ids go on counting."""
-        self._tracks = _no_tracks()
+        self._tracks, self._began = _no_tracks(), True
 
     def rebase(self) -> None:
         """Take the frame before for the key frame: what comes next is compared with the boxes there."""
@@ -115,25 +117,32 @@ class Tracker:
         shared = overlaps(boxes, self._tracks.last)
         if not here:
             shared = np.fmax(shared, overlaps(moved, self._tracks.anchors))
-        owner = self._match(labels, scores, boxes, led, shared)
+        # Of a new key frame boxes jump by what the flow missed since the one before.
+        jumped = np.zeros(shared.shape)
+        if begins and not self._began:
+            jumped = overlaps(grown(boxes), grown(self._tracks.last))
+            jumped[:, self._tracks.unseen > 1] = 0
+        self._began = begins
+        owner = self._match(labels, scores, boxes, (led, shared, jumped))
         return self._begin(labels, scores, boxes, moved, owner, self._follow(owner, boxes, moved, scores))
 
-    def _match(self, labels, scores, boxes, led, shared):
+    def _match(self, labels, scores, boxes, found):
         """The row of the track of every detection, int64 [n], -1 for none.
 
-        led, shared: overlaps, [n, tracks], with where tracks lead, and with where they were or flow.
+        found: overlaps, each [n, tracks], with where tracks lead, with where they were or flow, and,
+        of boxes that may have jumped, with what is around there.
         """
         tracks, rules = self._tracks, self._rules
         owner, free = np.full(len(labels), -1), labels[:, None] == tracks.classes
         confident, proven = scores >= rules.high, tracks.proven
 
-        def match(rows, columns, least):
-            for overlap, lowest in ((led, least), (shared, rules.low_overlap)):
+        def match(rows, columns, least, *more):
+            for overlap, lowest in ((found[0], least), (found[1], rules.low_overlap), *more):
                 allowed = free & rows[:, None] & columns
                 for row, track in best_pairs(np.where(allowed, overlap, 0), lowest):
                     owner[row] = track
                     free[row], free[:, track] = False, False
-        match(confident, proven, rules.overlap)
+        match(confident, proven, rules.overlap, (found[2], rules.overlap))
         weak = ~confident & (scores >= rules.low)
         weak[weak] = ~self._doubles(labels, boxes, np.flatnonzero(weak), np.flatnonzero(owner >= 0))
         match(weak, proven, rules.low_overlap)
@@ -173,6 +182,12 @@ class Tracker:
         new = _begun(numbers, labels[fresh], boxes[fresh], moved[fresh], ~double)
         self._tracks = _Tracks(*(np.concatenate(pair) for pair in zip(self._tracks, new)))
         return ids
+
+
+def grown(boxes: np.ndarray) -> np.ndarray:
+    """Return boxes, float64 [n, 4], of three times the sides about the same centres."""
+    sides = boxes[:, 2:] - boxes[:, :2] + 1
+    return boxes + np.hstack([-sides, sides])
 
 
 def best_pairs(shared: np.ndarray, least: float) -> List[List[int]]:

@@ -117,6 +117,18 @@ def test_a_lost_object_is_found_where_its_line_goes_on():
     assert run(Tracker(), *seen, [], [], [], [], [box(100), box(50)])[-1] == [1, 2]
 
 
+@pytest.mark.parametrize('begins,jump,again', [
+    ((True, False, False, True), 70, 1), ((True, False, False, True), 90, 2), ((True, False, False, False), 70, 2),
+    ((True, True, True, True), 70, 2), ((True, False, False, None, True), 70, 2)])
+def test_boxes_that_jump_at_a_new_key_frame(begins, jump, again):
+    """A network's flow of nothing leaves them where they were in the key frame before; box size is 40."""
+    tracker, ids, still = Tracker(), [], np.zeros((1, 2))
+    for place, first in enumerate(begins):
+        rows = [box(jump if place == len(begins) - 1 else 0)] if first is not None else []
+        ids += run(tracker, rows, begins=bool(first), displacement=still[:len(rows)])
+    assert ids[-1] == [again], 'three times as large they share 50 and 30 of 120 columns'
+
+
 def test_walkers_behind_each_other_keep_their_ids():
     """At each step the second is nearer to where the first was than the first itself."""
     frames = [[box(12 * t), box(12 * t - 60)] for t in range(4)] + [[], []]

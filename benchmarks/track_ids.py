@@ -119,7 +119,8 @@ def ours(detections, length, interval, flows=None):
 
 def score(truth, detections, ids):
     """Return the Counts of `ids`, an iterable of each frame's, of `detections` against the GroundTruth `truth`."""
-    parts = [(np.full(len(own), frame), own, detections[frame][:, 2:])
+    # As a file of tracks has it: what has no id is none of theirs.
+    parts = [(np.full(np.count_nonzero(own), frame), own[own > 0], detections[frame][own > 0, 2:])
              for frame, own in enumerate(ids) if len(own)]
     frames, numbers, boxes = (np.concatenate(column) for column in zip(*parts))
     tracks = Tracks(frames, numbers, boxes, np.ones(len(frames), np.int64))

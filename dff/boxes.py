@@ -30,6 +30,17 @@ def paired_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return _ratio(width, height, _areas(a), _areas(b))
 
 
+def covered_shares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return what every box of float64 a [n, 4] and every box of b [k, 4] share, as a part of the smaller
+    one: float64 [n, k], 0 to 1. A box with a NaN, or of no area, shares nothing.
+    """
+    with np.errstate(invalid='ignore'):
+        ratio = overlaps(a, b)
+        first, second = _areas(a)[:, None], _areas(b)
+        shared, smaller = ratio * (first + second) / (1 + ratio), np.minimum(first, second)
+        return np.divide(shared, smaller, out=np.zeros(shared.shape), where=ratio > 0)
+
+
 def _areas(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
 

@@ -16,7 +16,7 @@ from dff.live.open import Clip, open_clip
 from dff.runtime.onnx_networks import ENDINGS
 from dff.runtime import speed
 from dff.runtime.backends import OPENERS, PROVIDERS
-from dff.runtime.model import checked_thresh
+from dff.runtime.model import TRACKS_OR_SEQ_NMS, checked_thresh
 from dff.runtime.outputs import Write, writing
 from dff.runtime.window import Window, why_no_window
 from dff.schedule import POLICIES
@@ -49,7 +49,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument('--interval', type=int, metavar='N', help='frames from one key frame to the next')
     run.add_argument('--policy', choices=POLICIES, help='which frames are key frames')
     run.add_argument('--thresh', type=float, default=0.5, metavar='S', help='lowest score shown (default 0.5)')
-    run.add_argument('--no-track', dest='track', action='store_false', default=None, help='no ids')
+    ids = run.add_mutually_exclusive_group()
+    ids.add_argument('--track', dest='track', action='store_true', default=None,
+                     help='an id for every detection, in all outputs; the default without --seq-nms')
+    ids.add_argument('--no-track', dest='track', action='store_false', help='no ids')
     run.add_argument('--seq-nms', action='store_true',
                      help="boxes of a clip that follow each other share a score (Seq-NMS); results come after its "
                           "end, without ids")
@@ -79,6 +82,8 @@ def run_model(args: argparse.Namespace) -> None:
     chosen_fps(args.fps, DEFAULT_FPS, args.output)      # what is wrong is said before a model is loaded
     if args.frames is not None and args.seq_nms:
         raise ConfigError("--frames stops before the clip's end, for which --seq-nms waits: leave one of them out")
+    if args.track and args.seq_nms:
+        raise ConfigError('--track: %s' % TRACKS_OR_SEQ_NMS)
     _refuse_overwriting(args)
     missing = why_no_window() if args.show else None
     if missing:
@@ -88,6 +93,8 @@ def run_model(args: argparse.Namespace) -> None:
                      args.precision)
     if args.mot and model.recognises != 'detection':
         raise ConfigError('--mot is for detections; this model finds classes of pixels: use --csv or --json')
+    if args.track and model.recognises != 'detection':
+        raise ConfigError('--track is for detections; this model finds classes of pixels: leave it out')
     checked_thresh(args.thresh)
     schedule = model.schedule(args.interval, args.policy)
     clip = open_clip(args.input, args.live, to_stderr)

@@ -24,6 +24,8 @@ from dff.tracking.whole_clip import WholeClip
 
 Result = Union[Detections, ClassMap]
 THRESH = 0.5
+TRACKS_OR_SEQ_NMS = ("ids follow the detections of each frame, which Seq-NMS chooses at the clip's end: "
+                     'ask for one of them')
 
 
 class Model:
@@ -131,8 +133,7 @@ class Model:
         if rules is None:
             raise ConfigError('Seq-NMS is for detections; this model finds classes of pixels')
         if track:
-            raise ConfigError("ids follow the detections of each frame, which Seq-NMS chooses at the clip's end: "
-                              'ask for one of them')
+            raise ConfigError(TRACKS_OR_SEQ_NMS)
         if clip.live is not None:
             raise ConfigError("Seq-NMS gives its results after the clip's end, which a live source has not: "
                               'run it on a video or a folder')

@@ -1,7 +1,10 @@
-"""How far a frame's boxes lie from their objects in the key frame, by the flow inside them."""
+"""Where boxes go: to the key frame along the flow inside them, and on along the lines on which they came."""
+from typing import NamedTuple
+
 import numpy as np
 
 STRIDE = 16     # pixels of the network's input for a cell of the feature map, where a model does not say
+STEADY = 8      # boxes on which a course rests: few follow a turn, many the jitter of boxes less
 
 
 def box_displacements(boxes: np.ndarray, flow: np.ndarray, scale: float, stride: int = STRIDE) -> np.ndarray:
@@ -28,3 +31,37 @@ def box_displacements(boxes: np.ndarray, flow: np.ndarray, scale: float, stride:
         if inside.size:
             found[row] = np.median(inside, axis=1)
     return found * stride / scale
+
+
+class Courses(NamedTuple):
+    """Straight lines on which boxes move, a row each; that of a box seen once stands still."""
+
+    places: np.ndarray      # float64 [t, 4]: x1 y1 x2 y2 in the frame where the box was seen last
+    speeds: np.ndarray      # float64 [t, 2]: pixels a frame, right and down; sides do not grow by them
+    seen: np.ndarray        # int64 [t]: frames in which the box was seen
+
+
+def predicted(courses: Courses, frames: np.ndarray) -> np.ndarray:
+    """Return where the boxes are `frames`, int64 [t], after they were seen last: float64 [t, 4]."""
+    return courses.places + np.tile(courses.speeds, 2) * frames[:, None]
+
+
+def continued(courses: Courses, boxes: np.ndarray, frames: np.ndarray) -> Courses:
+    """Return the courses with the boxes that were seen next.
+
+    An alpha-beta filter: its gains make it the line of least squares through the boxes seen so far,
+    where these are of frames in a row; from STEADY of them on they stay, so that old boxes fade.
+
+    Args:
+        courses: Courses.
+        boxes: float64 [t, 4].
+        frames: int64 [t], since the ones before.
+    """
+    seen = courses.seen + 1
+    count = np.minimum(seen, STEADY)[:, None]
+    expected = predicted(courses, frames)
+    errors = boxes - expected
+    places = expected + errors * (2 * (2 * count - 1) / (count * (count + 1)))
+    moved = (errors[:, :2] + errors[:, 2:]) / 2
+    speeds = courses.speeds + moved * (6 / (count * (count + 1))) / frames[:, None]
+    return Courses(places, speeds, seen)

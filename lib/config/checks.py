@@ -5,6 +5,8 @@ from typing import Any, List
 from dff.errors import ConfigError
 from lib.config.ranges import RANGES, check_ranges
 
+TRACKS_OR_WHOLE_CLIP = ("TEST.TRACK follows the detections of each frame, which TEST.SEQ_NMS and TEST.SAVE_RAW "
+                        "choose at the clip's end: set one of them")
 
 def validate(config: Any, source: str) -> None:
     """Check ranges (lib/config/ranges.py) and what single keys cannot show.
@@ -12,7 +14,7 @@ def validate(config: Any, source: str) -> None:
     source: where the values come from, for messages. Raises ConfigError naming the keys.
     """
     check_ranges(config, source)
-    network, train = config.network, config.TRAIN
+    network, train, test = config.network, config.TRAIN, config.TEST
     anchors = len(network.ANCHOR_SCALES) * len(network.ANCHOR_RATIOS)
     scale = train.get('RANDOM_SCALE', [1, 1])
     # The flow network's own training has none of these.
@@ -57,6 +59,7 @@ def validate(config: Any, source: str) -> None:
         (train.get('RANDOM_CROP', 0) + train.get('ZOOM_OUT', 0) <= 1,
          'TRAIN.RANDOM_CROP (%g) and TRAIN.ZOOM_OUT (%g) are shares of the images, more than all together'
          % (train.get('RANDOM_CROP', 0), train.get('ZOOM_OUT', 0))),
+        (not (test.get('TRACK') and (test.get('SEQ_NMS') or test.get('SAVE_RAW'))), TRACKS_OR_WHOLE_CLIP),
     ]
     for good, message in checks + _stride_checks(network) + _window_checks(config):
         if not good:

@@ -39,6 +39,7 @@ def apply_arguments(config, update_config, args):
         config.TEST.SEQ_NMS = True
     if getattr(args, 'track', False) or getattr(args, 'mot', None):
         config.TEST.TRACK = True
+        validate(config, path)
     if getattr(args, 'resume', False):
         config.TRAIN.RESUME = True
     if getattr(args, 'frequent', None) is not None:

@@ -7,6 +7,7 @@ from dff.tracking.follow import Follower, only_above
 from dff.tracking.tracker import Tracker, rules_for
 from lib.boxes.frame_detections import frame_detections
 from lib.boxes.passes import merged_boxes, nms_of_boxes
+from lib.config.checks import TRACKS_OR_WHOLE_CLIP
 from lib.engine.checkpoint import file_name, load_params, use_test_bbox
 from lib.inference.key_frames import require_fixed, require_one_pass
 from lib.inference.networks import DETECTION, BatchNetwork
@@ -32,8 +33,7 @@ class VideoDetector(VideoPredictor):
         self.thresh, self._batch, self.whole_clip = thresh, batch, whole_clip
         self.with_flow, self._rules = cfg.TEST.TRACK, rules or rules_for(thresh)
         if whole_clip is not None and cfg.TEST.TRACK:
-            raise ConfigError("TEST.TRACK follows the detections of each frame, which TEST.SEQ_NMS "
-                              "and TEST.SAVE_RAW choose at the clip's end: set one of them")
+            raise ConfigError(TRACKS_OR_WHOLE_CLIP)
         if batch:
             require_one_pass(cfg, 'the batch network sees each frame once')
         if batch and cfg.TEST.TRACK:

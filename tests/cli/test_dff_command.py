@@ -157,7 +157,7 @@ def test_without_mxnet(models, tmp_path, monkeypatch):
 def test_the_command_writes_everything(models, video, tmp_path, capsys):
     status = run(models['dff_rfcn'], '--input', video, '--output', tmp_path / 'o.mp4', '--json', tmp_path / 'o.json',
                  '--mot', tmp_path / 'o.txt', '--csv', tmp_path / 'o.csv', '--interval', 2, '--thresh', 0.15,
-                 '--frames', 4, '--show', '--fps', 5)
+                 '--frames', 4, '--show', '--fps', 5, '--track')
     printed = capsys.readouterr()
     assert status == 0, printed.err
     assert printed.out.startswith('4 frames; ms a frame: ') and printed.out.count('written: ') == 4
@@ -191,6 +191,7 @@ def test_frames_that_cannot_be_read_are_said_and_move_no_others(models, tmp_path
     (['--json', 'o.json', '--fps', '7'], '--fps is for a video'),
     (['--output', 'o.webm', '--fps', '-7'], '--fps must be above 0'),
     (['--json', 'o.json', '--frames', '2', '--seq-nms'], "--frames stops before the clip's end, for which --seq-nms"),
+    (['--json', 'o.json', '--track', '--seq-nms'], '--track: ids follow the detections of each frame'),
     (['--json', 'o.json', '--provider', 'TPU'], "there is no provider 'TPU'"),
     (['--json', 'o.json', '--interval', '0'], 'interval must be a whole number, 1 or more')])
 def test_one_line_for_what_is_wrong(models, capsys, words, error):
@@ -201,6 +202,8 @@ def test_one_line_for_what_is_wrong(models, capsys, words, error):
 def test_more_that_is_wrong(models, video, tmp_path, capsys):
     assert run(models['dff_deeplab'], '--input', video, '--mot', tmp_path / 'o.txt') == 2
     assert '--mot is for detections' in capsys.readouterr().err
+    assert run(models['dff_deeplab'], '--input', video, '--csv', tmp_path / 'o.csv', '--track') == 2
+    assert '--track is for detections' in capsys.readouterr().err
     assert run(models['rfcn'], '--input', video, '--output', video) == 2
     assert 'it would be overwritten' in capsys.readouterr().err
     assert run(tmp_path, '--input', video, '--json', tmp_path / 'o.json') == 2

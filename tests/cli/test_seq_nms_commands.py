@@ -161,3 +161,13 @@ def test_tracks_are_not_of_the_whole_clip(experiments, setting):
                "choose at the clip's end: set one of them")
     with pytest.raises(ConfigError, match=message):
         run_test(experiments['dff_rfcn'], 'dff_rfcn', 'TEST.TRACK=true', setting)
+    with pytest.raises(ConfigError, match='--set: ' + message):
+        settings_of(experiments['dff_rfcn'], 'TEST.TRACK=true', setting)
+    task = tiny.fresh_task('dff_rfcn')
+    words = ['--cfg', str(experiments['dff_rfcn']), '--track', '--set', setting]
+    with pytest.raises(ConfigError, match=message):
+        apply_arguments(task.config, task.update_config, parser_of_tests(task, '').parse_args(words))
+    cfg = settings_of(experiments['dff_rfcn'], setting)
+    cfg.TEST.TRACK = True       # by a program
+    with pytest.raises(ConfigError, match=message):
+        testing.test_net(tiny.fresh_task('dff_rfcn'), cfg, str(experiments['dff_rfcn']))

@@ -74,6 +74,14 @@ def test_nan_and_empty_boxes_overlap_nothing():
     assert not boxes.paired_overlaps(odd[:5], some_boxes(5, 4)).any()
 
 
+def test_shares_of_the_smaller_box():
+    a = np.array([[0, 0, 9, 9], [0, 0, 3, 9], [0, 0, np.nan, 9], [5, 5, 4, 9]])
+    b = np.array([[2, 0, 5, 9], [20, 0, 29, 9], [-10, -10, 30, 30]])
+    expected = [[1, 0, 1], [0.5, 0, 1], [0, 0, 0], [0, 0, 0]]
+    np.testing.assert_allclose(boxes.covered_shares(a, b), expected, rtol=1e-12)
+    assert boxes.covered_shares(a[:0], b).shape == (0, 3)
+
+
 def test_pairs_are_the_diagonal():
     a, b = some_boxes(50, 5), some_boxes(50, 6)
     assert np.array_equal(boxes.paired_overlaps(a, b), np.diag(boxes.overlaps(a, b)))

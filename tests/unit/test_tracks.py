@@ -7,7 +7,7 @@ from dff.loop import key_frame_loop
 from dff.networks import Outputs
 from dff.schedule import MismatchSchedule, Schedule
 from dff.tracking.follow import Follower, only_above
-from dff.tracking.motion import box_displacements
+from dff.tracking.motion import STEADY, Courses, box_displacements, continued, predicted
 from dff.tracking.tracker import Tracker, TrackRules, best_pairs, rules_for
 
 
@@ -91,12 +91,94 @@ def test_a_flow_that_errs_loses_nobody():
     assert ids == [[1, 2]] * 4
 
 
-def test_confident_detections_that_moved_far_are_tried_again():
+def test_confident_detections_may_have_moved_far():
     """17 of 40 pixels leave an overlap of 0.4; one that overlaps more goes first."""
     assert run(Tracker(), [box(0)], [box(17)]) == [[1], [1]]
-    assert run(Tracker(), [box(0)], [box(17), box(4)]) == [[1], [2, 1]]
+    assert run(Tracker(), [box(0)], [box(26, y=60), box(-5, y=40)]) == [[1], [2, 1]]
     assert run(Tracker(), [box(0)], [box(17), box(0, score=0.2)]) == [[1], [1, 0]], 'before weak ones'
-    assert run(Tracker(), [box(0)], [box(23)]) == [[1], [2]], '0.27'
+    assert run(Tracker(), [box(0)], [box(23, score=0.2)]) == [[1], [0]], '0.27'
+    assert run(Tracker(), [box(0)], [box(26)], [box(53)]) == [[1], [1], [1]], '0.21, then as before'
+    assert run(Tracker(), [box(0)], [box(27)]) == [[1], [2]], '0.19'
+
+
+def test_scores_that_begin_a_track_and_that_go_on_with_one():
+    middling = box(0, score=0.55)
+    assert run(Tracker(), [middling]) == [[0]]
+    assert run(Tracker(), [box(0, score=0.6)], [middling]) == [[1], [1]]
+    assert run(Tracker(rules_for(0.5)), [middling]) == [[1]]
+
+
+def test_a_lost_object_is_found_where_its_line_goes_on():
+    """It moves 10 pixels a frame, and is seen again 5 frames, more than its width, later; another one stands
+    where it was last.
+    """
+    seen = [[box(10 * t)] for t in range(6)]
+    assert run(Tracker(), *seen, [], [], [], [], [box(100)])[-1] == [1]
+    assert run(Tracker(), *seen, [], [], [], [], [box(100), box(50)])[-1] == [1, 2]
+
+
+@pytest.mark.parametrize('begins,jump,again', [
+    ((True, False, False, True), 70, 1), ((True, False, False, True), 90, 2), ((True, False, False, False), 70, 2),
+    ((True, True, True, True), 70, 2), ((True, False, False, None, True), 70, 2)])
+def test_boxes_that_jump_at_a_new_key_frame(begins, jump, again):
+    """A network's flow of nothing leaves them where they were in the key frame before; box size is 40."""
+    tracker, ids, still = Tracker(), [], np.zeros((1, 2))
+    for place, first in enumerate(begins):
+        rows = [box(jump if place == len(begins) - 1 else 0)] if first is not None else []
+        ids += run(tracker, rows, begins=bool(first), displacement=still[:len(rows)])
+    assert ids[-1] == [again], 'three times as large they share 50 and 30 of 120 columns'
+
+
+def test_walkers_behind_each_other_keep_their_ids():
+    """At each step the second is nearer to where the first was than the first itself."""
+    frames = [[box(12 * t), box(12 * t - 60)] for t in range(4)] + [[], []]
+    frames += [[box(12 * t - 60), box(12 * t)] for t in range(6, 8)]
+    assert run(Tracker(), *frames)[-2:] == [[2, 1], [2, 1]]
+
+
+class TestDoubles:
+    """Second boxes on an object that has a track: by a fifth of the smaller one, or more."""
+
+    ONE, SECOND, BESIDE = box(0), box(30), box(34)
+
+    def test_that_come_and_go_have_no_id(self):
+        assert run(Tracker(), [self.ONE], [self.ONE, self.SECOND], [self.ONE], [self.ONE, self.SECOND]) == \
+            [[1], [1, 0], [1], [1, 0]]
+        assert run(Tracker(), [self.ONE, self.SECOND]) == [[1, 0]], 'none of both has a track yet'
+        assert run(Tracker(), [box(0, score=0.7), self.SECOND]) == [[0, 2]], 'the better one has it'
+
+    def test_that_stay_are_objects(self):
+        ids = run(Tracker(), *[[self.ONE, self.SECOND]] * 5)
+        assert ids == [[1, 0]] * 3 + [[1, 2]] * 2, 'found again in three frames'
+
+    def test_others_are_none(self):
+        assert run(Tracker(), [self.ONE, self.BESIDE]) == [[1, 2]], '0.15'
+        assert run(Tracker(), [self.ONE, box(30, label=2)]) == [[1, 2]], 'of another class'
+
+    def test_every_detection_shown_has_an_id(self):
+        assert run(Tracker(rules_for(0.5)), *[[self.ONE, self.SECOND]] * 5) == [[1, 2]] * 5
+
+    def test_a_weak_one_carries_no_track_on(self):
+        frames = [self.ONE, box(60)], [box(4), box(30, score=0.3)]
+        assert run(Tracker(), *frames) == [[1, 2], [1, 0]]
+        assert run(Tracker(), frames[0], [box(4), box(62, score=0.3)])[1] == [1, 2], 'it stands free'
+
+
+def test_a_course_is_the_line_of_least_squares():
+    """Of up to STEADY boxes; then the newest counts for more than there."""
+    boxes = np.random.RandomState(3).rand(STEADY, 1, 4) * 20 + [0, 0, 40, 80]
+    course = Courses(boxes[0], np.zeros((1, 2)), np.ones(1, np.int64))
+    for box_ in boxes[1:]:
+        course = continued(course, box_, np.ones(1, np.int64))
+    times, centres = np.arange(STEADY), (boxes[:, 0, :2] + boxes[:, 0, 2:]) / 2
+    slope, start = np.polyfit(times, centres, 1)
+    assert course.speeds[0] == pytest.approx(slope)
+    found = predicted(course, np.array([3]))[0]
+    assert (found[:2] + found[2:]) / 2 == pytest.approx(start + slope * (STEADY + 2))
+    assert course.seen.tolist() == [STEADY]
+    for step in range(60):
+        course = continued(course, np.array([[6.0 * step] * 4]), np.ones(1, np.int64))
+    assert course.speeds[0] == pytest.approx([6, 6], abs=0.01), 'old boxes fade'
 
 
 def test_an_object_that_was_lost_in_the_middle_of_an_interval():

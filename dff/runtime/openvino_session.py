@@ -9,7 +9,7 @@ from dff.packages import needed
 from dff.runtime.onnx_networks import ENDINGS, NAMES, OnnxNetworks
 
 INSTALL = 'this backend needs', 'pip install openvino'
-OUTPUTS = ('feature', 'flow', 'boxes', 'scores', 'class_map')
+OUTPUTS = ('feature', 'embedding', 'query', 'sum', 'weight', 'flow', 'boxes', 'scores', 'class_map')
 METADATA = 14           # the field of ModelProto with pairs of strings (onnx.proto)
 
 
@@ -64,7 +64,7 @@ def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
     """Return (networks, the device that computes them) of an exported folder.
 
     Args:
-        folder: with frame.onnx, or key.onnx and current.onnx.
+        folder: with the files of dff.runtime.onnx_networks.NAMES.
         threads: as of OpenVinoSession.
         devices: of OpenVINO; the first that is here is used; None: the CPU.
         precision: of dff.runtime.onnx_networks.ENDINGS, of the files.
@@ -85,8 +85,9 @@ def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
             sessions = {name: OpenVinoSession(core, path, device, threads) for name, path in paths.items()}
             return OnnxNetworks(sessions), device
     ending = ENDINGS[precision]
-    raise CheckpointError('%s holds neither frame%s nor key%s and current%s, which OpenVINO reads; write them '
-                          'with tools/export_model.py --format onnx' % (folder, ending, ending, ending))
+    raise CheckpointError('%s holds neither frame%s nor key%s and current%s, nor feature%s, pair%s and joined%s, which '
+                          'OpenVINO reads; write them with tools/export_model.py --format onnx'
+                          % ((folder,) + 6 * (ending,)))
 
 
 def metadata_pairs(data: bytes) -> Iterator[Tuple[str, str]]:

@@ -80,7 +80,7 @@ def main():
     require_one_pass(config, 'an exported model sees each frame once')
     if args.format == 'onnx':       # before minutes of work
         require_packages()
-        require_frames(args.frames, args.precision, get_symbol_instance(config).aggregates)
+        require_frames(args.frames, args.precision)
         checked_sizes(args.size, input_format(config))
     prefix, epoch = args.model, args.epoch
     if prefix is None:

@@ -2,7 +2,8 @@
 
     model.json                what it is, and its settings: classes, pixel means, SCALES, key-frame interval, thresholds
     <name>.<operators>.json   its test networks, batch normalisation folded: `frame`, or `key` and `current` of DFF, or
-                              `feature`, `flow` and `window` of FGFA; of native operators and of MXNet's own, the first where they are built
+                              `feature`, `flow` and `window` of FGFA; of native operators and of MXNet's own, the
+                              first where they are built
     model-0000.params         their parameters; or, a quarter of that in size, model-0000.npz (lib.engine.compact.py)
 """
 import functools

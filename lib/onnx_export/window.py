@@ -1,5 +1,6 @@
-"""The networks of a window of frames (FGFA) as three ONNX models, of which the second is run for one frame of the window
-after the other: dff/runtime/onnx_window.py says how.
+"""The networks of a window of frames (FGFA) as three ONNX models.
+
+The second is run for one frame of the window after the other: dff/runtime/onnx_window.py says how.
 """
 
 import mxnet as mx

@@ -162,14 +162,34 @@ def test_the_original_s_settings_mean_its_own_network():
     assert task_of(ORIGINAL.replace('fgfa_rfcn', 'dff_rfcn')).name == 'dff_rfcn'
 
 
-def test_what_runs_single_frames_only_says_so(experiment, tmp_path):
+def test_an_exported_folder_and_a_checkpoint_give_the_same(experiment, tmp_path):
+    prefix, folder = tiny.prefix(experiment.parent, 'fgfa_rfcn'), tmp_path / 'out'
+    status, printed, errors = tiny.run_script('tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model',
+                                              prefix, '--epoch', 1, '--output', folder)
+    assert status == 0 and 'python fgfa_rfcn/demo.py --model' in printed, errors
+    models = dff.load(prefix, cfg=str(experiment), epoch=1), dff.load(str(folder), backend='mxnet')
+    one, other = (list(model(tiny.clip(5), thresh=0.05)) for model in models)
+    assert [model.interval for model in models] == [3, 3] and sum(len(result.detections) for result in one) > 0
+    for mine, theirs in zip(one, other):
+        np.testing.assert_allclose(mine.detections, theirs.detections, rtol=1e-3, atol=2e-3)
+    (tmp_path / 'in').mkdir()
+    for number, image in enumerate(tiny.clip(5)):
+        cv2.imwrite(str(tmp_path / 'in' / ('%d.png' % number)), image)
+    common = ('--input', tmp_path / 'in', '--output', tmp_path / 'shown', '--model', folder, '--thresh', 0.05)
+    tiny.run_demo_here('fgfa_rfcn', *common, '--json', tmp_path / 'found.json')
+    frames = json.loads((tmp_path / 'found.json').read_text())['frames']
+    for mine, frame in zip(one, frames):
+        np.testing.assert_allclose([each['score'] for each in frame['detections']], mine.detections[:, 1], atol=2e-3)
+
+
+@pytest.mark.parametrize('precision', ['int8', 'float16'])
+def test_no_other_precision_is_exported(experiment, tmp_path, precision):
     prefix = tiny.prefix(experiment.parent, 'fgfa_rfcn')
     status, _, errors = tiny.run_script('tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model', prefix,
-                                        '--epoch', 1, '--output', tmp_path / 'out')
-    assert status == 2 and len(errors.strip().splitlines()) == 1, errors
-    assert 'an exported model runs networks of single frames and of key frames' in errors
-    with pytest.raises(ConfigError, match='dff.load runs networks of single frames'):
-        dff.load(prefix, cfg=str(experiment), epoch=1)
+                                        '--epoch', 1, '--output', tmp_path / 'out', '--format', 'onnx',
+                                        '--precision', precision, '--frames', tmp_path)
+    assert status == 2 and len(errors.strip().splitlines()) == 1 and not (tmp_path / 'out').exists(), errors
+    assert '--precision: TEST.PRECISION is %s, but FGFA computes in float32' % precision in errors
 
 
 def test_tools_that_know_no_task_read_its_settings(experiment):

@@ -13,7 +13,7 @@ from lib.inference.exported import load_exported
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny
-from lib.onnx_export.export import export_onnx, require_frames
+from lib.onnx_export.export import export_onnx
 
 REACH = 2
 
@@ -111,8 +111,6 @@ def test_what_windows_refuse(model):
     network, params, _ = load_exported(str(folder), get_symbol_instance(config))
     with pytest.raises(ConfigError, match='exported for windows of 2 frames to each side, found 3: export it with'):
         VideoDetector(config, network, *params, mx.cpu())
-    with pytest.raises(ConfigError, match='there is no --precision int8 of models that join windows'):
-        require_frames('clip.mp4', 'int8', True)
 
 
 def test_a_folder_whose_networks_are_others(model, tmp_path):

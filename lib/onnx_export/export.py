@@ -80,8 +80,13 @@ def remove_onnx(folder):
             os.remove(path)
 
 
-def require_frames(frames, precision):
-    """Raise ConfigError where `frames` are missing that models of this `precision` are made of."""
+def require_frames(frames, precision, aggregates=False):
+    """Raise ConfigError where `frames` are missing that models of this `precision` are made of, and for int8 of
+    networks that join windows of frames (`aggregates`).
+    """
+    if precision == 'int8' and aggregates:
+        raise ConfigError('there is no --precision int8 of models that join windows of frames (FGFA): leave it out, or '
+                          'name float16')
     if precision == 'int8' and not frames:
         raise ConfigError(
             '--precision int8 measures the ranges of all values on frames of yours: '

@@ -10,6 +10,7 @@ import dff
 from dff.boxes import frame_detections
 from dff.errors import ConfigError
 from dff.frames import prepare
+from dff.runtime.machine import is_installed
 from lib.apps.commands import test_parser as parser_of_tests
 from lib.config.cli import apply_arguments
 from lib.config.config import detection_defaults_for, update_from_file, update_from_settings
@@ -182,14 +183,31 @@ def test_an_exported_folder_and_a_checkpoint_give_the_same(experiment, tmp_path)
         np.testing.assert_allclose([each['score'] for each in frame['detections']], mine.detections[:, 1], atol=2e-3)
 
 
-@pytest.mark.parametrize('precision', ['int8', 'float16'])
-def test_no_other_precision_is_exported(experiment, tmp_path, precision):
+def test_int8_is_refused_before_any_work(experiment, tmp_path):
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed: pip install -r requirements-onnx.txt')
     prefix = tiny.prefix(experiment.parent, 'fgfa_rfcn')
     status, _, errors = tiny.run_script('tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model', prefix,
                                         '--epoch', 1, '--output', tmp_path / 'out', '--format', 'onnx',
-                                        '--precision', precision, '--frames', tmp_path)
+                                        '--precision', 'int8', '--frames', tmp_path)
     assert status == 2 and len(errors.strip().splitlines()) == 1 and not (tmp_path / 'out').exists(), errors
-    assert '--precision: TEST.PRECISION is %s, but FGFA computes in float32' % precision in errors
+    assert 'there is no --precision int8 of models that join windows of frames (FGFA)' in errors
+
+
+@pytest.mark.slow
+def test_float16_by_the_command(experiment, tmp_path):
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed: pip install -r requirements-onnx.txt')
+    status, printed, errors = tiny.run_script(
+        'tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model', tiny.prefix(experiment.parent, 'fgfa_rfcn'),
+        '--epoch', 1, '--output', tmp_path / 'out', '--format', 'onnx', '--precision', 'float16')
+    assert status == 0 and 'onnxruntime against MXNet, float16: largest relative difference' in printed, errors
+    assert 'a frame' in printed and (tmp_path / 'out' / 'speed.json').exists()
+    # The precision of the files is not that of the networks in MXNet.
+    index = json.loads((tmp_path / 'out' / 'model.json').read_text())
+    assert index['settings']['TEST']['PRECISION'] == 'float32'
+    for engine in ('onnxruntime', 'openvino'):
+        if is_installed(engine):
+            model = dff.load(str(tmp_path / 'out'), backend=engine, precision='float16')
+            assert len(list(model(tiny.clip(3)))) == 3
 
 
 def test_tools_that_know_no_task_read_its_settings(experiment):

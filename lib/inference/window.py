@@ -7,6 +7,7 @@ from dff.networks import Outputs
 from lib.inference.exported_check import window_inputs
 from lib.inference.key_frames import network_input
 from lib.inference.networks import with_test_settings
+from lib.symbols.outputs import own_outputs
 
 CACHES = 'feat_cache', 'embed_cache'     # inputs that hold what is kept of each frame of a window
 
@@ -27,10 +28,12 @@ class WindowNetworks:
         shapes = head.input_shapes(*network_input(cfg))
         self._frames, self._head, self._reach = [None] * (2 * reach + 1), head, reach
         outputs = head.symbols(instance.head_outputs(symbols['window']))
-        kept = symbols['feature'].infer_shape(data=shapes['data'])[1]
+        # Those read from a file may pass inputs on, too.
+        feature, flow = (mx.sym.Group(own_outputs(symbols[name])) for name in ('feature', 'flow'))
+        kept = feature.infer_shape(data=shapes['data'])[1]
         self.pools = {
-            'feature': binder.pool(symbols['feature'], shapes),
-            'flow': binder.pool(symbols['flow'], {'data': shapes['data'], 'data_ref': shapes['data']}),
+            'feature': binder.pool(feature, shapes),
+            'flow': binder.pool(flow, {'data': shapes['data'], 'data_ref': shapes['data']}),
             'window': binder.pool(mx.sym.Group(outputs), dict(shapes, **window_inputs(kept, reach)))}
         self._executor = None
 

@@ -1,6 +1,7 @@
 """FGFA exported: as a folder for MXNet and as ONNX files, it finds in clips what the test of MXNet finds."""
 import itertools
 import json
+import shutil
 
 import mxnet as mx
 import numpy as np
@@ -10,6 +11,7 @@ import dff
 from dff.errors import CheckpointError, ConfigError, DFFError
 from lib.inference.detector import VideoDetector
 from lib.inference.exported import load_exported
+from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny
@@ -120,3 +122,42 @@ def test_a_folder_whose_networks_are_others(model, tmp_path):
     config = tiny.tiny_config('dff_rfcn')
     with pytest.raises(CheckpointError, match='the networks in it are not those of resnet_v1_flownet_rfcn'):
         load_exported(str(folder), get_symbol_instance(config))
+
+
+def harmed(folder, target, name, edit):
+    """A copy of `folder` at `target` with edit(tree) of one of its files, loaded."""
+    shutil.copytree(str(folder), str(target))
+    path = target / name
+    tree = json.loads(path.read_text())
+    edit(tree)
+    path.write_text(json.dumps(tree))
+    if name != 'model.json':
+        index = json.loads((target / 'model.json').read_text())
+        (target / 'model.json').write_text(json.dumps(dict(index, operators=sorted({'built_in', name.split('.')[1]}))))
+    return lambda: dff.load(str(target), backend='mxnet')
+
+
+def test_a_folder_made_to_do_harm(model, tmp_path):
+    """Refused in one line, before anything is bound."""
+    def attributes(op, **values):
+        def edit(tree):
+            node = next(node for node in tree['nodes'] if node['op'] == op)
+            node['attrs'].update(values)
+        return edit
+    cases = [('window.built_in.json', attributes('tile', reps='(2, 1, 1, 1)'), 'window.built_in.json is refused'),
+             ('window.built_in.json', attributes('take', axis='1'), "has axis '1', expected from 0 to 0"),
+             ('flow.built_in.json', attributes('Convolution', num_filter='3'), 'parameter flow_conv1_weight has shape'),
+             ('model.json', lambda index: index['settings']['TEST'].update(KEY_FRAME_INTERVAL=3), 'is refused'),
+             ('model.json', lambda index: index.update(networks=['flow', 'window']), 'of another version')]
+    if loader.load():
+        cases += [('window.native.json', attributes('DFFAggregate', frames='1'), 'window.native.json is refused'),
+                  ('window.native.json', attributes('DFFAggregate', has_flow='0'), "has has_flow '0', expected from 1")]
+    for number, (name, edit, message) in enumerate(cases):
+        with pytest.raises(CheckpointError, match=message) as error:
+            harmed(model[0], tmp_path / str(number), name, edit)()
+        assert str(error.value).isprintable()
+
+
+def test_an_output_that_passes_an_input_on_is_left_out(model, tmp_path):
+    loaded = harmed(model[0], tmp_path / 'model', 'feature.built_in.json', lambda tree: tree['heads'].append([0, 0, 0]))()
+    assert_alike(list(loaded(tiny.clip(2), thresh=0.05, track=False)), trained(model[1])(tiny.clip(2)))

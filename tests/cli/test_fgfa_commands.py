@@ -197,8 +197,9 @@ def test_int8_is_refused_before_any_work(experiment, tmp_path):
 def test_float16_by_the_command(experiment, tmp_path):
     pytest.importorskip('onnxruntime', reason='onnxruntime is not installed: pip install -r requirements-onnx.txt')
     status, printed, errors = tiny.run_script(
-        'tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model', tiny.prefix(experiment.parent, 'fgfa_rfcn'),
-        '--epoch', 1, '--output', tmp_path / 'out', '--format', 'onnx', '--precision', 'float16')
+        'tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model',
+        tiny.prefix(experiment.parent, 'fgfa_rfcn'), '--epoch', 1, '--output', tmp_path / 'out', '--format', 'onnx',
+        '--precision', 'float16')
     assert status == 0 and 'onnxruntime against MXNet, float16: largest relative difference' in printed, errors
     assert 'a frame' in printed and (tmp_path / 'out' / 'speed.json').exists()
     # The precision of the files is not that of the networks in MXNet.

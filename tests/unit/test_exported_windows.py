@@ -159,5 +159,6 @@ def test_a_folder_made_to_do_harm(model, tmp_path):
 
 
 def test_an_output_that_passes_an_input_on_is_left_out(model, tmp_path):
-    loaded = harmed(model[0], tmp_path / 'model', 'feature.built_in.json', lambda tree: tree['heads'].append([0, 0, 0]))()
+    loaded = harmed(model[0], tmp_path / 'model', 'feature.built_in.json',
+                    lambda tree: tree['heads'].append([0, 0, 0]))()
     assert_alike(list(loaded(tiny.clip(2), thresh=0.05, track=False)), trained(model[1])(tiny.clip(2)))

@@ -9,6 +9,8 @@ import pytest
 
 import dff
 from dff.errors import CheckpointError, ConfigError, DFFError
+from dff.runtime import speed
+from dff.runtime.onnx_networks import OnnxNetworks
 from lib.inference.detector import VideoDetector
 from lib.inference.exported import load_exported
 from lib.operator_cxx import loader
@@ -162,3 +164,13 @@ def test_an_output_that_passes_an_input_on_is_left_out(model, tmp_path):
     loaded = harmed(model[0], tmp_path / 'model', 'feature.built_in.json',
                     lambda tree: tree['heads'].append([0, 0, 0]))()
     assert_alike(list(loaded(tiny.clip(2), thresh=0.05, track=False)), trained(model[1])(tiny.clip(2)))
+
+
+def test_the_speed_is_that_of_a_window_of_different_frames(model, monkeypatch):
+    pairs, run = [], OnnxNetworks.run
+    monkeypatch.setattr(OnnxNetworks, 'run', lambda self, name, feeds: (
+        pairs.append(name) if name == 'pair' else None, run(self, name, feeds))[1])
+    figures = speed.measure(str(model[0]), threads=1, size=(64, 96))
+    assert all(figure.current is None and figure.frame == figure.key > 0 for figure in figures)
+    by_onnx = sum(figure.engine in ('onnxruntime', 'openvino') for figure in figures)
+    assert len(pairs) == by_onnx * speed.ROUNDS * (2 * REACH + 1)

@@ -49,7 +49,7 @@ class ExportedNetwork:
     def __init__(self, role, symbol, settings, recognises):
         self.role, self._settings, self._task = role, settings, recognises
         own = own_outputs(symbol)
-        takes = OUTPUTS[self._task].get(role)
+        takes = OUTPUTS[self._task][role]
         if len(own) != takes:
             raise Refused('%s takes %d outputs, it has %d' % (self._task, takes, len(own)))
         group = mx.sym.Group(own)

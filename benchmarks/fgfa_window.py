@@ -1,9 +1,10 @@
-"""Memory and time of FGFA's window at full size: python benchmarks/fgfa_window.py [--plain] [--reach K]
+"""Memory and time of FGFA's window at full size: python benchmarks/fgfa_window.py [--plain] [--reach K] [--onnx FOLDER]
 
 Random parameters and frames. With --plain the window as one graph of MXNet's own operators (the
 original's get_aggregation_symbol), else as tests and demos run it. Time is that of the processor,
 memory what the process holds beside its parameters and frames. With --reach 0 the window is the
-frame alone: what that takes are the networks.
+frame alone: what that takes are the networks. With --onnx the ONNX files of an exported folder, by
+onnxruntime, of whose memory the networks are a part.
 """
 import argparse
 import os
@@ -17,6 +18,7 @@ import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
 
 from dff.frames import prepare  # noqa: E402
+from dff.runtime.onnx_networks import open_networks  # noqa: E402
 from lib.inference.key_frames import input_format  # noqa: E402
 from lib.inference.networks import DETECTION, Binder, with_test_settings  # noqa: E402
 from lib.inference.precision import make_precision  # noqa: E402
@@ -115,11 +117,29 @@ def as_one_graph(config, instance, params, frames, reach, before):
     report(before)
 
 
+def as_onnx(folder, frames, reach):
+    """Fill the window of the ONNX files in `folder` with all of `frames`, and join it; reach: K."""
+    networks = open_networks(folder, threads=1)
+    window = networks.window(reach)
+    window.put(0, frames[0])
+    for place in range(1, 2 * reach + 1):
+        window.repeat(place, 0)
+    window.join(reach)
+    forget_peak()
+    before = resident()[0]
+    for place, frame in enumerate(frames[1:], 1):
+        timed('feature and embedding of a frame', window.put, place, frame)
+    print('the window\'s %d other frames: %.0f MB' % (2 * reach, resident()[0] - before), flush=True)
+    timed('flow to all frames, join, heads', window.join, reach)
+    report(before)
+
+
 def main():
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--plain', action='store_true', help="as one graph of MXNet's own operators")
     parser.add_argument('--reach', type=int, default=9, metavar='K', help='frames to each side (default 9)')
+    parser.add_argument('--onnx', metavar='FOLDER', help='of tools/export_model.py fgfa_rfcn --format onnx')
     args = parser.parse_args()
     task = TASKS.get('fgfa_rfcn')
     task.load_symbols()
@@ -127,14 +147,17 @@ def main():
     config.symbol = task.demo.symbol
     instance, rng = get_symbol_instance(config), np.random.RandomState(0)
     config.TEST.KEY_FRAME_INTERVAL = args.reach
+    places = 2 * args.reach + 1
+    frames = [prepare(rng.randint(0, 256, (HEIGHT, WIDTH, 3), np.uint8), input_format(config))
+              for _ in range(places)]
+    if args.onnx:
+        as_onnx(args.onnx, frames, args.reach)
+        return
     symbols = instance.test_networks(config).values()
     image, dims = (1, 3, 64, 64), config.network.DFF_FEAT_DIM
-    places = 2 * args.reach + 1
     params = parameters(symbols, {
         'data': image, 'data_ref': image, 'im_info': (1, 3), 'feat_cache': (places, dims, 4, 4), 'centre': (1,),
         'embed_cache': (places, config.network.FGFA_FEAT_DIM - dims, 4, 4), 'flow': (places, 2, 4, 4)})
-    frames = [prepare(rng.randint(0, 256, (HEIGHT, WIDTH, 3), np.uint8), input_format(config))
-              for _ in range(places)]
     mx.nd.waitall()
     forget_peak()
     before = resident()[0]

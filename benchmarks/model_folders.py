@@ -8,11 +8,13 @@ import numpy as np
 import deeplab.symbols  # noqa: F401  (registers)
 import dff_deeplab.symbols  # noqa: F401
 import dff_rfcn.symbols  # noqa: F401
+import fgfa_rfcn.symbols  # noqa: F401
 import rfcn.symbols  # noqa: F401
 from lib.config.checks import validate
 from lib.config.config import merge
-from lib.config.defaults import detection_defaults, segmentation_defaults
+from lib.config.defaults import detection_defaults, fgfa_defaults, segmentation_defaults
 from lib.inference.exported import INPUTS, export_model, exported_settings, load_exported
+from lib.inference.exported_check import window_inputs
 from lib.inference.detector import VideoDetector
 from lib.inference.segmenter import VideoSegmenter
 from lib.dataset.registry import get_class_list
@@ -23,6 +25,7 @@ from dff.errors import DFFError
 TASKS = {
     'rfcn': 'resnet_v1_rfcn',
     'dff_rfcn': 'resnet_v1_flownet_rfcn',
+    'fgfa_rfcn': 'resnet_v1_fgfa_rfcn',
     'deeplab': 'resnet_v1_deeplab',
     'dff_deeplab': 'resnet_v1_flownet_deeplab',
 }
@@ -31,10 +34,13 @@ SIZES = ((64, 96), (64, 96), (96, 64), (61, 83))  # of the frames that are run, 
 
 
 def _config(task, flow):
-    config = segmentation_defaults() if 'deeplab' in task else detection_defaults()
+    defaults = {'fgfa_rfcn': fgfa_defaults}.get(task, detection_defaults)
+    config = segmentation_defaults() if 'deeplab' in task else defaults()
     config.symbol, config.SCALES = TASKS[task], [(64, 96)]
     config.network.update(depth=18, width=0.125, flow_width=0.125, DFF_FEAT_DIM=32, flow=flow)
     config.dataset.update(NUM_CLASSES=4, CLASSES=list('abcd' if 'deeplab' in task else 'abc'))
+    if task == 'fgfa_rfcn':
+        config.network.update(FGFA_FEAT_DIM=48)
     config.TEST.update(KEY_FRAME_INTERVAL=2, RPN_PRE_NMS_TOP_N=100, RPN_POST_NMS_TOP_N=20)
     return config
 
@@ -45,9 +51,9 @@ def make_folders(folder):
         for flow in FLOWS if task.startswith('dff') else FLOWS[:1]:
             config = _config(task, flow)
             instance = get_symbol_instance(config)
-            names, params = ('key', 'cur') if instance.propagates else (), ({}, {})
-            for name in ['get_%s_test_symbol' % name for name in names] or ['get_test_symbol']:
-                _draw(getattr(instance, name)(config), params)
+            params = ({}, {})
+            for symbol in instance.test_networks(config).values():
+                _draw(symbol, params)
             path = os.path.join(folder, '%s-%s' % (task, flow))
             export_model(config, instance, *params, config.dataset.CLASSES, path, 'fuzz')
 
@@ -55,7 +61,9 @@ def make_folders(folder):
 def _draw(symbol, params):
     """Add random values of the parameters of `symbol` to params, (arg_params, aux_params)."""
     names = set(symbol.list_arguments())
-    shapes = {'data': (1, 3, 64, 96), 'data_key': (1, 3, 64, 96), 'im_info': (1, 3)}
+    image = (1, 3, 64, 96)
+    shapes = {'data': image, 'data_key': image, 'data_ref': image, 'im_info': (1, 3)}
+    shapes.update(window_inputs([(1, 32, 4, 6), (1, 16, 4, 6)], 2))
     if 'feat_key' in names:
         channels = 64 if 'score_weight' in names and 'rfcn_cls_weight' not in names else 32
         shapes['feat_key'] = (1, channels, 4, 6)

@@ -36,6 +36,14 @@ class Windowed(Protocol):
         ...
 
 
+class Windows(Protocol):
+    """Networks that make windows."""
+
+    def window(self, reach: int) -> Windowed:
+        """Return an empty window of 2 `reach` + 1 places, for one clip."""
+        ...
+
+
 class Networks(Protocol):
     """A network for key frames and one for all others.
 

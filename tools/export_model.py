@@ -47,10 +47,11 @@ def parse_arguments():
                         help='with --format onnx: the one size of all images (default any)')
     parser.add_argument('--frames', metavar='PATH',
                         help='with --format onnx: folder or video to compare with (default made up)')
-    parser.add_argument('--precision', choices=('float32', 'float16', 'int8'), default='float32',
+    # Of the files, and not TEST.PRECISION, which the --precision of other commands is.
+    parser.add_argument('--precision', choices=('float32', 'float16', 'int8'), default='float32', dest='onnx_precision',
                         help='with --format onnx: also write these; int8 needs --frames')
     args = parser.parse_args()
-    if args.format != 'onnx' and (args.size or args.frames or args.precision != 'float32'):
+    if args.format != 'onnx' and (args.size or args.frames or args.onnx_precision != 'float32'):
         parser.error('--size, --frames and --precision are for --format onnx')
     if args.format == 'onnx' and args.compact:
         parser.error('--compact is for MXNet alone; a small ONNX model: --precision int8 or float16')
@@ -80,7 +81,7 @@ def main():
     require_one_pass(config, 'an exported model sees each frame once')
     if args.format == 'onnx':       # before minutes of work
         require_packages()
-        require_frames(args.frames, args.precision)
+        require_frames(args.frames, args.onnx_precision, get_symbol_instance(config).aggregates)
         checked_sizes(args.size, input_format(config))
     prefix, epoch = args.model, args.epoch
     if prefix is None:
@@ -91,9 +92,9 @@ def main():
     export_model(config, get_symbol_instance(config), *params, task.kind.class_lines(config), args.output,
                  file_name(os.path.basename(prefix), epoch), args.compact)
     if args.format == 'onnx':
-        for line in export_onnx(task, args.output, args.size, args.frames, args.precision):
+        for line in export_onnx(task, args.output, args.size, args.frames, args.onnx_precision):
             print('onnxruntime against MXNet, %s' % line)
-        for precision in dict.fromkeys(('float32', args.precision)):
+        for precision in dict.fromkeys(('float32', args.onnx_precision)):
             print('\n'.join(measure_speed(args.output, precision, args.size)))
     print('written: %s. Run it: python %s/demo.py --model %s --input VIDEO_OR_FOLDER'
           % (args.output, task.name, args.output))

@@ -23,7 +23,7 @@ PROVIDERS = {'CPU': 'CPUExecutionProvider', 'CUDA': 'CUDAExecutionProvider',
 # TensorRT builds for minutes before its first frame, and CoreML takes no sizes that change: these
 # two run where they are named.
 PREFERRED = ('CUDA', 'DirectML', 'CPU')
-ONNX_FILES = ('frame.onnx', 'key.onnx')
+ONNX_FILES = ('frame.onnx', 'key.onnx', 'feature.onnx')
 INDEX = 'model.json'        # what makes a folder an exported model of MXNet
 
 
@@ -82,7 +82,7 @@ def candidates(model: str, options: Options) -> List[str]:
             here = [engine for engine in fitting if is_installed(engine)]
             return (here or fitting)[:1 if options.providers or not here else None]
         raise CheckpointError('%s holds no model: expected model.json, frame.onnx or key.onnx, as '
-                              'tools/export_model.py writes them' % model)
+                              'tools/export_model.py writes them (of FGFA feature.onnx)' % model)
     if options.cfg is None:
         raise CheckpointError('no model at %s: expected a folder of tools/export_model.py, or the '
                               'prefix of a checkpoint with cfg, its settings file' % model)
@@ -139,7 +139,7 @@ def onnx_backend(networks: OnnxNetworks, engine: str) -> Backend:
     detects = about['recognises'] == 'detection'
     return Backend(About(about['recognises'], names, palette, networks.propagates,
                          about['key_frame_interval'], about['key_frame_policy'], None,
-                         stride=about['feature_stride']),
+                         stride=about['feature_stride'], aggregates=networks.aggregates),
                    networks, networks.form, detections if detects else labels, engine,
                    ClipRules(before_nms, RESCORE[0], nms, most) if detects else None)
 

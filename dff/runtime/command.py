@@ -46,7 +46,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument('--mot', metavar='FILE', help='detections as MOT Challenge text')
     run.add_argument('--csv', metavar='FILE', help='results as a table')
     run.add_argument('--show', action='store_true', help='open a window; q closes it')
-    run.add_argument('--interval', type=int, metavar='N', help='frames from one key frame to the next')
+    run.add_argument('--interval', type=int, metavar='N',
+                     help='frames from one key frame to the next; of FGFA the frames to each side that are joined')
     run.add_argument('--policy', choices=POLICIES, help='which frames are key frames')
     run.add_argument('--thresh', type=float, default=0.5, metavar='S', help='lowest score shown (default 0.5)')
     ids = run.add_mutually_exclusive_group()

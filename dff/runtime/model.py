@@ -9,7 +9,7 @@ from dff.frames import Frame, prepare
 from dff.image import read_image
 from dff.live.live import to_stderr
 from dff.live.open import Clip, open_clip
-from dff.loop import key_frame_loop
+from dff.loop import key_frame_loop, window_loop
 from dff.results import Detected
 from dff.runtime.backend import Backend
 from dff.runtime.results import ClassMap, Detections
@@ -40,9 +40,10 @@ class Model:
     Attributes:
         recognises: 'detection' or 'segmentation'.
         classes: names by class id; of detection the background first.
-        interval: frames from one key frame to the next, as the model was exported or its settings say.
+        interval: frames from one key frame to the next, as the model was exported or its settings say; of FGFA,
+            which joins windows of frames, K.
         engine: what computes it, in words.
-        networks: dff.networks.Networks.
+        networks: dff.networks.Networks; of FGFA Windows.
     """
 
     def __init__(self, backend: Backend):
@@ -51,8 +52,9 @@ class Model:
         self.engine, self.networks = backend.engine, backend.networks
 
     def __repr__(self) -> str:
-        return '<dff.Model: %s of %d classes by %s, a key frame every %d frames>' % (
-            self.recognises, len(self.classes), self.engine, self.interval)
+        how = ('windows of %d frames to each side' if self._backend.about.aggregates else
+               'a key frame every %d frames') % self.interval
+        return '<dff.Model: %s of %d classes by %s, %s>' % (self.recognises, len(self.classes), self.engine, how)
 
     def __call__(self, source: Any, interval: Optional[int] = None, thresh: float = THRESH,
                  track: Optional[bool] = None, policy: Optional[str] = None, live: Optional[bool] = None,
@@ -63,7 +65,8 @@ class Model:
         Args:
             source: as of dff.live.open.open_clip: a video file, a folder, a camera's number, an
                 address, a list or glob of images, '-', or an iterable of BGR uint8 [H, W, 3] images.
-            interval: frames from one key frame to the next; None: that of the model.
+            interval: frames from one key frame to the next; of FGFA K, the frames to each side that are joined, by
+                which results come late; None: that of the model.
             thresh: lowest score of a detection, 0 to 1.
             track: give detections ids; None: where seq_nms does not forbid it.
             policy: which frame of an interval is the key frame: fixed, middle, both or flow; None: as
@@ -87,9 +90,9 @@ class Model:
         """Return a Stream, which a program calls with one frame after the other.
 
         interval, thresh, track, policy: as of calling the Model. Raises ConfigError also for the
-        policies middle and both, for which frames would have to wait.
+        policies middle and both, and for FGFA, for which frames would have to wait.
         """
-        schedule = without_lookahead(self.schedule(interval, policy))
+        schedule = self._without_waiting(self.schedule(interval, policy))
         thresh = checked_thresh(thresh)
         follow = self._follower(track, thresh)
 
@@ -107,7 +110,8 @@ class Model:
         """
         pixels = checked_image(image) if isinstance(image, np.ndarray) else read_image(image, shown=True)
         frame = prepare(pixels, self._backend.form)
-        raw = next(self._tracked(iter([frame]), Schedule(1), checked_thresh(thresh), None))
+        schedule = Schedule(self.interval if self._backend.about.aggregates else 1)
+        raw = next(self._tracked(iter([frame]), schedule, checked_thresh(thresh), None))
         return self._made(raw, raw.index, '000000' if isinstance(image, np.ndarray) else str(image))
 
     def run(self, clip: Clip, schedule: Schedule, thresh: float, track: Optional[bool] = None,
@@ -115,11 +119,11 @@ class Model:
         """Return an iterator of the results of a Clip, which is closed at its end.
 
         clip: of open_clip; schedule: of `schedule`; thresh, track, seq_nms: as of calling the Model.
-        Raises ConfigError as there, and for a live clip with a schedule that looks ahead.
+        Raises ConfigError as there, and for a live clip whose frames would have to wait for others.
         """
         try:
             if clip.live is not None:
-                without_lookahead(schedule)
+                self._without_waiting(schedule)
             ending = self._whole_clip(clip, checked_thresh(thresh), track, seq_nms) if seq_nms else None
         except ConfigError:
             clip.close()
@@ -177,9 +181,12 @@ class Model:
 
     def _loop(self, frames: Iterator[Frame], schedule: Schedule, post_process: Callable, lowest: float,
               follow: Optional[Follower] = None) -> Iterator[Any]:
-        return key_frame_loop(frames, schedule, self.networks,
-                              lambda values, frame: post_process(values, frame, lowest), Detected,
-                              follow=follow)
+        def detections(values: Any, frame: Frame) -> Any:
+            return post_process(values, frame, lowest)
+        if self._backend.about.aggregates:
+            reach = schedule.interval
+            return window_loop(frames, reach, self.networks.window(reach), detections, follow=follow)
+        return key_frame_loop(frames, schedule, self.networks, detections, follow=follow)
 
     def _follower(self, track: bool, thresh: float) -> Optional[Follower]:
         if not track or self.recognises != 'detection':
@@ -194,11 +201,28 @@ class Model:
         assert self._backend.about.palette is not None
         return ClassMap(*common, raw.detections, self._backend.about.palette)
 
+    def _without_waiting(self, schedule: Schedule) -> Schedule:
+        """Return `schedule`; ConfigError where frames would have to wait for others that are not there yet."""
+        if self._backend.about.aggregates:
+            raise ConfigError('live and frame by frame there is no frame ahead, and this model joins the %d frames '
+                              'after each: run it on a video, a folder or a list of images, or a camera with '
+                              'live=False (--every-frame)' % schedule.interval)
+        if schedule.lookahead:
+            raise ConfigError("live and frame by frame there is no frame ahead to look at, which the policy %s does: "
+                              "pass policy='fixed' (--policy fixed)" % ('both' if schedule.both_sides else 'middle'))
+        return schedule
+
     def schedule(self, interval: Optional[int], policy: Optional[str]) -> Schedule:
         """Return a new Schedule of key frames; interval, policy: as of calling the Model, with its errors."""
         about = self._backend.about
         chosen = make_schedule(policy or about.policy, self.interval if interval is None else interval,
                                about.mismatch or 0.0)
+        if about.aggregates and chosen.suffix:
+            raise ConfigError('this model joins windows of frames and has no key frames, which the policy %s would '
+                              'choose: leave it out' % policy)
+        if about.aggregates:
+            self.networks.window(chosen.interval)      # where it cannot be, that is said before a clip is read
+            return chosen
         if not about.propagates:
             return Schedule(1)
         if chosen.needs_mismatch and about.mismatch is None:
@@ -210,14 +234,6 @@ class Model:
                               "not have: pass policy='middle', or load a checkpoint whose settings say "
                               'TEST.KEY_FRAME_POLICY: both' % self.engine)
         return chosen
-
-
-def without_lookahead(schedule: Schedule) -> Schedule:
-    """Return `schedule`; ConfigError where frames would have to wait for others that are not there yet."""
-    if schedule.lookahead:
-        raise ConfigError("live and frame by frame there is no frame ahead to look at, which the policy %s does: "
-                          "pass policy='fixed' (--policy fixed)" % ('both' if schedule.both_sides else 'middle'))
-    return schedule
 
 
 def checked_thresh(thresh: float) -> float:

@@ -10,9 +10,12 @@ from dff.errors import CheckpointError, ConfigError, DataError, DFFError
 from dff.frames import Frame, InputFormat
 from dff.networks import Outputs
 from dff.runtime.onnx_session import OnnxSession
+from dff.runtime.onnx_window import OnnxWindow
 from dff.tracking.motion import STRIDE
 
-NAMES = ('key', 'current'), ('frame',)  # the networks that a folder holds
+# The networks that a folder holds.
+NAMES = ('key', 'current'), ('frame',), ('feature', 'pair', 'joined')
+KEPT = 'feature', 'embedding', 'query', 'sum', 'weight'  # outputs that stay on the device
 # How their files' names end, by precision.
 ENDINGS = {'float32': '.onnx', 'float16': '.float16.onnx', 'int8': '.int8.onnx'}
 
@@ -25,19 +28,22 @@ class Key(NamedTuple):
 
 
 class OnnxNetworks:
-    """dff.networks.Networks.
+    """dff.networks.Networks, or dff.networks.Windows of files that join windows of frames.
 
     Of detection, `values` are boxes, [R, 4] or [R, classes, 4], and scores [R, classes]; of
     segmentation a class map, uint8 [H, W]; both in the frame's own pixels.
 
     Args:
-        models: {'frame': path or bytes of the file}, or {'key': ..., 'current': ...}; in their place
-            may stand what answers as OnnxSession does.
+        models: {'frame': path or bytes of the file}, {'key': ..., 'current': ...}, or {'feature':
+            ..., 'pair': ..., 'joined': ...}; in place of a file may stand what answers as OnnxSession does.
         threads: of onnxruntime; 0: one for each core.
         providers: of onnxruntime, the best first.
 
-    Attribute: about, what the files say of themselves: task, classes, means, scales, interval and
-        so on.
+    Attributes:
+        about: what the files say of themselves: task, classes, means, scales, interval and so on.
+        propagates: there is a network for frames that are no key frames.
+        aggregates: there are windows.
+        form: InputFormat.
 
     Raises SetupError where onnxruntime is missing, CheckpointError where a file cannot be used.
     """
@@ -54,8 +60,8 @@ class OnnxNetworks:
             else model
             for name, model in models.items()
         }
-        self._key = 'key' if 'key' in self._sessions else 'frame'
-        self.propagates = self._key == 'key'
+        self._key = next(name for name in ('key', 'feature', 'frame') if name in self._sessions)
+        self.propagates, self.aggregates = self._key == 'key', self._key == 'feature'
         self.about = _about(self._sessions[self._key].metadata)
         self.form = InputFormat(
             tuple(self.about['scales']), self.about['image_stride'], self.about['pixel_means']
@@ -73,24 +79,35 @@ class OnnxNetworks:
     def key(self, frame: Frame) -> Tuple[Outputs, Key]:
         """See dff.networks.Networks."""
         feeds = self.feed(self._key, frame)
-        found = self._run(self._key, feeds)
+        found = self.run(self._key, feeds)
         return Outputs(_values(found)), Key(feeds['image'], found.get('feature'))
 
     def current(self, frame: Frame, state: Key) -> Outputs:
         """See dff.networks.Networks. Raises ValueError where there are no such networks."""
         if not self.propagates:
             raise ValueError('the frame baseline has no network for other frames than key frames')
-        found = self._run('current', self.feed('current', frame, state))
+        found = self.run('current', self.feed('current', frame, state))
         flow = found.pop('flow', None)
         return Outputs(_values(found), flow=None if flow is None else flow[0])
 
-    def feed(self, name: str, frame: Frame, state: Optional[Key] = None) -> Dict[str, Any]:
+    def window(self, reach: int) -> OnnxWindow:
+        """See dff.networks.Windows. Windows share nothing but the networks."""
+        return OnnxWindow(self, reach)
+
+    def feed(
+        self,
+        name: str,
+        frame: Frame,
+        state: Optional[Key] = None,
+        more: Optional[Mapping[str, Any]] = None,
+    ) -> Dict[str, Any]:
         """Return {input: value on the device} of a network; onnx_session.to_host makes arrays of them.
 
         Args:
-            name: 'key', 'current' or 'frame'.
+            name: of a network.
             frame: a Frame.
             state: of its key frame; only the network for other frames looks at it.
+            more: {input: value on the device}, of those that no frame has.
 
         Raises DataError where the model takes images of another size only.
         """
@@ -109,15 +126,24 @@ class OnnxNetworks:
             'scale': frame.im_info[0, 2:],
             'frame_size': np.array(frame.image.shape[:2], np.int64),
         }
-        left = {} if state is None else {'key_image': state.image, 'key_feature': state.feature}
+        left = dict(more or {})
+        if state is not None:
+            left.update(key_image=state.image, key_feature=state.feature)
         return {
-            each: session.place(own[each]) if each in own else left[each] for each in session.inputs
+            each: left[each] if each in left else session.place(own[each]) for each in session.inputs
         }
 
-    def _run(self, name: str, feeds: Dict[str, Any]) -> Dict[str, Any]:
-        """{output: array} of the network `name`; the feature stays on the device."""
+    def place(self, array: np.ndarray) -> Any:
+        """Return `array` on the device."""
+        return self._sessions[self._key].place(array)
+
+    def run(self, name: str, feeds: Dict[str, Any]) -> Dict[str, Any]:
+        """Return {output: array} of the network `name`; those in KEPT stay on the device.
+
+        feeds: of `feed`. Raises CheckpointError where the network cannot be computed.
+        """
         try:
-            return self._sessions[name].run(feeds, kept=('feature',))
+            return self._sessions[name].run(feeds, kept=KEPT)
         except DFFError:
             raise
         except Exception as error:  # onnxruntime has no class of errors of its own for this
@@ -151,9 +177,9 @@ def open_networks(
         if all(os.path.isfile(path) for path in paths.values()):
             return OnnxNetworks(paths, threads, providers)
     raise CheckpointError(
-        '%s holds neither frame%s nor key%s and current%s; write them with: '
+        '%s holds neither frame%s nor key%s and current%s, nor feature%s, pair%s and joined%s; write them with: '
         'python tools/export_model.py TASK --format onnx --precision %s --output FOLDER'
-        % (folder, ending, ending, ending, precision)
+        % ((folder,) + 6 * (ending,) + (precision,))
     )
 
 

@@ -9,7 +9,10 @@ from dff.packages import needed
 from dff.runtime.onnx_networks import ENDINGS, NAMES, OnnxNetworks
 
 INSTALL = 'this backend needs', 'pip install openvino'
-OUTPUTS = ('feature', 'flow', 'boxes', 'scores', 'class_map')
+# A value may have other names, too: those of its parts, and in float16 of what casts it.
+INPUTS = ('image', 'scale', 'frame_size', 'key_image', 'key_feature', 'other_image', 'other_feature', 'other_embedding',
+          'first', 'count', 'query_before', 'sum_before', 'weight_before', 'sum', 'weight')
+OUTPUTS = ('feature', 'embedding', 'query', 'sum', 'weight', 'flow', 'boxes', 'scores', 'class_map')
 METADATA = 14           # the field of ModelProto with pairs of strings (onnx.proto)
 
 
@@ -39,8 +42,9 @@ class OpenVinoSession:
         except Exception as error:      # OpenVINO raises RuntimeError, whatever it is
             raise CheckpointError('%s cannot be used: %s' % (path, str(error).strip().splitlines()[-1])) from error
         self.provider = device
-        self.inputs = {each.any_name: tuple(axis.get_length() if axis.is_static else None
-                                            for axis in each.partial_shape) for each in self._model.inputs}
+        names = [next((name for name in INPUTS if name in each.names), each.any_name) for each in self._model.inputs]
+        self.inputs = {name: tuple(axis.get_length() if axis.is_static else None for axis in each.partial_shape)
+                       for name, each in zip(names, self._model.inputs)}
         self._outputs = [next(name for name in OUTPUTS if name in each.names) for each in self._model.outputs]
         self._tensor: Any = needed('openvino', *INSTALL).Tensor
 
@@ -64,7 +68,7 @@ def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
     """Return (networks, the device that computes them) of an exported folder.
 
     Args:
-        folder: with frame.onnx, or key.onnx and current.onnx.
+        folder: with the files of dff.runtime.onnx_networks.NAMES.
         threads: as of OpenVinoSession.
         devices: of OpenVINO; the first that is here is used; None: the CPU.
         precision: of dff.runtime.onnx_networks.ENDINGS, of the files.
@@ -85,8 +89,9 @@ def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
             sessions = {name: OpenVinoSession(core, path, device, threads) for name, path in paths.items()}
             return OnnxNetworks(sessions), device
     ending = ENDINGS[precision]
-    raise CheckpointError('%s holds neither frame%s nor key%s and current%s, which OpenVINO reads; write them '
-                          'with tools/export_model.py --format onnx' % (folder, ending, ending, ending))
+    raise CheckpointError('%s holds neither frame%s nor key%s and current%s, nor feature%s, pair%s and joined%s, which '
+                          'OpenVINO reads; write them with tools/export_model.py --format onnx'
+                          % ((folder,) + 6 * (ending,)))
 
 
 def metadata_pairs(data: bytes) -> Iterator[Tuple[str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 from dff.errors import ConfigError, SetupError
 from dff.frames import Frame, InputFormat, made_up_clip, prepare
 from dff.live.live import to_stderr
-from dff.networks import Networks
+from dff.networks import Outputs
 from dff.runtime.backend import Backend
 from dff.runtime.backends import Options, candidates, open_backend
 from dff.runtime.machine import cores, processor, version_of
@@ -45,10 +45,13 @@ def measure(folder: str, precision: str = 'float32', threads: int = 0, size: Opt
                 raise
             note('%s is left out: %s' % (name, error))
     first = next(iter(backends.values()))
-    frames = _frames(backends, size or _own_size(backends) or usual_size(first.form))
+    size = size or _own_size(backends) or usual_size(first.form)
+    frames = _frames(backends, size)
     times: Times = {name: {'key': [], 'current': []} for name in backends}
+    networks = {name: _FullWindow(each, size) if each.about.aggregates else each.networks
+                for name, each in backends.items()}
     for _ in range(ROUNDS):
-        take_turns({name: each.networks for name, each in backends.items()}, frames, times)
+        take_turns(networks, frames, times)
     interval = first.about.interval
     figures = []
     for name, own in times.items():
@@ -61,11 +64,11 @@ def measure(folder: str, precision: str = 'float32', threads: int = 0, size: Opt
     return sorted(figures, key=lambda figure: figure.frame)
 
 
-def take_turns(networks: Dict[str, Networks], frames: List[Frame], times: Times) -> None:
+def take_turns(networks: Dict[str, Any], frames: List[Frame], times: Times) -> None:
     """Run each of `networks` on a clip, and append the seconds of each frame to its `times`.
 
-    networks: by name; frames: of one clip, the first is the key frame, the others are for those that have
-    networks for other frames.
+    networks: Networks by name; frames: of one clip, the first is the key frame, the others are for those that
+    have networks for other frames.
     """
     for name, each in networks.items():
         time.sleep(PAUSE)
@@ -77,6 +80,32 @@ def take_turns(networks: Dict[str, Networks], frames: List[Frame], times: Times)
             else:
                 each.current(frame, state)
             times[name]['current' if place else 'key'].append(time.perf_counter() - start)
+
+
+class _FullWindow:
+    """A window of as many different frames as it takes; a further one is its key frame.
+
+    Args:
+        backend: whose networks aggregate.
+        size: height and width of the frames.
+    """
+
+    def __init__(self, backend: Backend, size: Tuple[int, int]):
+        self._places = 2 * backend.about.interval + 1
+        self._window = backend.networks.window(backend.about.interval)
+        self._next = 0
+        for image in made_up_clip(size, self._places):
+            self._put(prepare(image, backend.form))
+
+    def _put(self, frame: Frame) -> int:
+        place = self._next % self._places
+        self._window.put(place, frame._replace())      # another one each time: the same would be computed once
+        self._next += 1
+        return place
+
+    def key(self, frame: Frame) -> Tuple[Outputs, None]:
+        """Put `frame` in, and join the window for it."""
+        return self._window.join(self._put(frame)), None
 
 
 def usual_size(form: InputFormat) -> Tuple[int, int]:

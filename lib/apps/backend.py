@@ -40,17 +40,18 @@ def open_mxnet(model, cfg=None, epoch=0, device=None):
     # All that a caller may ask for later: frames between key frames, and the flow.
     config.TEST.update(PRECISION='float32', TRACK=task.recognises == 'detection')
     network, params, name = load_model(task, model, epoch)
-    network.require_no_window('dff.load')
     wanted = config.gpus.split(',') if device is None else [device] if isinstance(device, (int, str)) else device
     # What it reports is in `engine`.
     context = contexts(str(wanted[0]), lambda line: None)[0]
     interval = config.TEST.KEY_FRAME_INTERVAL
-    predictor = task.kind.predictor(config, network, params, context, max(2, interval), name)
+    reach = interval if network.aggregates else max(2, interval)
+    predictor = task.kind.predictor(config, network, params, context, reach, name)
     names, palette = class_lines(task.recognises, task.kind.class_lines(config))
     by_flow = config.TEST.KEY_FRAME_POLICY == 'flow'
-    about = About(task.recognises, names, palette, network.propagates, interval if network.propagates else 1,
+    has_interval = network.propagates or network.aggregates
+    about = About(task.recognises, names, palette, network.propagates, interval if has_interval else 1,
                   config.TEST.KEY_FRAME_POLICY, config.TEST.KEY_FRAME_MISMATCH if by_flow else None,
-                  config.TEST.KEY_FRAME_POLICY == 'both', config.network.RCNN_FEAT_STRIDE)
+                  config.TEST.KEY_FRAME_POLICY == 'both', config.network.RCNN_FEAT_STRIDE, network.aggregates)
     post_process = functools.partial(_detections, config.TEST) if task.recognises == 'detection' else _labels
     engine = 'MXNet %s (%s)' % (mx.__version__, context)
     rules = None

@@ -20,12 +20,17 @@ from lib.graph.symbol_file import Refused
 TENSOR, ALL, BESIDES = 512, 4096, 1 << 24
 LARGEST_TENSOR = (1 << 31) - 1         # elements that MXNet counts
 LARGEST_AXIS = 1 << 20                 # 64 times as long, by a stride, it does not wrap around
-FRAME_INPUTS = {'data', 'data_key', 'feat_key', 'im_info'}
+FRAME_INPUTS = {'data', 'data_key', 'data_ref', 'feat_key', 'im_info', 'feat_cache', 'embed_cache', 'flow', 'centre'}
+# What each network is made of; of detection, those with regions take im_info, too.
+WANTED = {'frame': {'data'}, 'key': {'data'}, 'current': {'data', 'data_key', 'feat_key'},
+          'feature': {'data'}, 'flow': {'data', 'data_ref'},
+          'window': {'feat_cache', 'embed_cache', 'flow', 'centre'}}
+WITHOUT_REGIONS = 'feature', 'flow'
 PARAMETERISED = {'Convolution', 'Deconvolution', 'SoftmaxOutput'}
 LABEL = 'softmax_label'                # of DeepLab's softmax, which is never bound
 SCORE, FLOW = 'score_output', 'Convolution5_output'      # by which testing finds them
 MOST_SEGMENTED = 254                   # classes: their ids are bytes
-OUTPUTS = {'detection': {'frame': 3, 'key': 4, 'current': 3},
+OUTPUTS = {'detection': {'frame': 3, 'key': 4, 'current': 3, 'feature': 2, 'flow': 1, 'window': 3},
            'segmentation': {'frame': 1, 'key': 2, 'current': 2}}
 
 
@@ -33,7 +38,7 @@ class ExportedNetwork:
     """A symbol in its role.
 
     Args:
-        role: 'frame', 'key' or 'current'.
+        role: 'frame', 'key', 'current', 'feature', 'flow' or 'window'.
         symbol: the network.
         settings: those of model.json, checked.
         recognises: 'detection' or 'segmentation'.
@@ -89,8 +94,8 @@ class ExportedNetwork:
             if inner.list_outputs().count(SCORE) != 1:
                 raise Refused('it has no scores of classes')
             bound = own[:-1] * (self.role == 'key') + [inner[SCORE]]
-        wanted = {'data'} | ({'data_key', 'feat_key'} if self.role == 'current' else set())
-        wanted |= {'im_info'} if self._task == 'detection' else set()
+        has_regions = self._task == 'detection' and self.role not in WITHOUT_REGIONS
+        wanted = WANTED[self.role] | ({'im_info'} if has_regions else set())
         for symbol in (mx.sym.Group(bound), mx.sym.Group(own)):
             found = set(symbol.list_arguments()) & FRAME_INPUTS
             if found != wanted:
@@ -143,7 +148,10 @@ class ExportedNetwork:
     def check_outputs(self, shapes, image):
         """Refuse outputs that its task cannot take. image: shape of the network's input."""
         classes, outputs = self._settings['dataset'].get('NUM_CLASSES', 0), self.outputs(shapes)
-        if self._task == 'detection':
+        if self.role in WITHOUT_REGIONS:
+            taken = outputs
+            good = all(len(shape) == 4 and (shape[0],) + shape[2:] == (1,) + outputs[0][2:] for shape in outputs)
+        elif self._task == 'detection':
             taken = outputs[-3:]
             rois, scores, deltas = taken
             columns = 8 if deltas[-1] == 8 else 4 * classes

@@ -98,13 +98,14 @@ RULES = {
     'Correlation': _rule(2, ' '.join(_CORRELATION), **_CORRELATION),
     'Deconvolution': _rule(_kernel_inputs(True), 'kernel num_filter', adj=_PADS, **_KERNEL),
     'GridGenerator': _rule(1, 'transform_type', transform_type=_word('warp')),
+    'L2Normalization': _rule(1, 'mode', mode=_word('channel')),
     'LeakyReLU': _rule(1, 'act_type', act_type=_word('leaky'), slope=_real()),
     'Pad': _rule(1, 'mode pad_width', mode=_word('edge'),
                  pad_width=_several(_integer(0, 64), 8, 8)),
     'Pooling': _rule(1, 'kernel', kernel=_PAIR, stride=_PAIR, pad=_PADS,
                      pool_type=_word('avg', 'max', 'sum'),
                      pooling_convention=_word('full', 'valid')),
-    'Reshape': _rule(1, 'shape', shape=_several(_integer(-3, 1 << 20), 1, 6)),
+    'Reshape': _rule(1, 'shape', shape=_several(_integer(-4, 1 << 20), 1, 6)),
     'SoftmaxOutput': _rule(2, 'multi_output', multi_output=_word('True')),
     '_contrib_PSROIPooling': _rule(2, ' '.join(_POOLED), **_POOLED),
     '_contrib_Proposal': _rule(3, ' '.join(_PROPOSAL), **_PROPOSAL),
@@ -120,8 +121,12 @@ RULES = {
     'slice_axis': _rule(1, 'axis begin end', axis=_AXIS, begin=_integer(0, 1 << 20), end=_ROWS),
     'slice_like': _rule(2, 'axes', axes=_AXES),
     'softmax': _rule(1, 'axis', axis=_AXIS),
+    'sum': _rule(1, 'axis', axis=_AXIS, keepdims=_FLAG),
     'stack': _rule(_named, 'num_args axis', num_args=_COUNT, axis=_AXIS),
+    'take': _rule(2, 'axis', axis=_integer(0, 0)),
     'tile': _rule(1, 'reps', reps=_several(_integer(1, 1024), 1, 4)),
+    'DFFAggregate': _rule(lambda values: 3 + values['has_flow'], 'frames has_flow', frames=_ROWS,
+                          has_flow=_integer(1, 1)),
     'DFFFlowWarp': _rule(lambda values: 2 + values['has_scale'], 'has_scale',
                          has_scale=_integer(0, 1)),
     'DFFCorrelation': _rule(2, 'max_displacement', max_displacement=_CELLS),
@@ -228,7 +233,16 @@ def _normalised(values, inputs, out):
     return inputs[0] == out and values.get('axis', 1) < len(out)
 
 
+def _aggregated(values, inputs, out):
+    features, embeddings, query, flow = inputs
+    frames = values['frames']
+    return (_maps(*inputs) and features[0] == frames and embeddings == (frames, query[1]) + features[2:]
+            and query == (1, query[1]) + features[2:] and flow == (frames, 2) + features[2:]
+            and out == (1,) + features[1:])
+
+
 FITS = {
+    'DFFAggregate': _aggregated, 'L2Normalization': _on_maps,
     'BilinearSampler': _sampled, 'Convolution': _on_maps, 'Deconvolution': _on_maps,
     'Correlation': _correlation, 'DFFCorrelation': _correlation, 'DFFProposal': _proposal,
     '_contrib_Proposal': _proposal, 'DFFPSROIPooling': _psroi, '_contrib_PSROIPooling': _psroi,

@@ -1,8 +1,9 @@
 """A trained network as one folder that the demos run without a YAML file, and without the code that builds networks.
 
     model.json                what it is, and its settings: classes, pixel means, SCALES, key-frame interval, thresholds
-    <name>.<operators>.json   its test networks, batch normalisation folded: `frame`, or `key` and `current` of DFF; of
-                              native operators and of MXNet's own, the first where they are built
+    <name>.<operators>.json   its test networks, batch normalisation folded: `frame`, or `key` and `current` of DFF, or
+                              `feature`, `flow` and `window` of FGFA; of native operators and of MXNet's own, the
+                              first where they are built
     model-0000.params         their parameters; or, a quarter of that in size, model-0000.npz (lib.engine.compact.py)
 """
 import functools
@@ -14,11 +15,12 @@ import mxnet as mx
 
 from lib.engine.checkpoint import file_name, load_params, save_arrays
 from lib.engine.param_shapes import check_params
+from lib.graph.exported_network import FRAME_INPUTS, LABEL
 from lib.graph.inference_graph import fold_batch_norm
 from lib.graph.network_rules import check_nodes
 from lib.graph.symbol_file import read_symbol
 from lib.engine.compact import FILE as COMPACT, load_compact, save_compact
-from lib.inference.exported_check import Fit, check_settings, mxnet_refusing
+from lib.inference.exported_check import Fit, check_settings, mxnet_refusing, reach_of, window_inputs
 from lib.inference.exported_check import largest_input as largest_of
 from lib.inference.key_frames import input_format
 from lib.operator_cxx import loader
@@ -29,7 +31,7 @@ from dff.frames import largest_input
 
 FORMAT = 1
 INDEX = 'model.json'
-INPUTS = ('data', 'im_info', 'data_key', 'feat_key', 'softmax_label')     # the last: of DeepLab's softmax, never given
+INPUTS = FRAME_INPUTS | {LABEL}
 NATIVE, BUILT_IN = 'native', 'built_in'
 
 
@@ -46,9 +48,8 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         compact: weights as 8-bit integers (lib.engine.compact.py).
 
     Raises CheckpointError where parameters are missing or a file cannot be written, ConfigError where the settings
-    ask for what an exported model does not do, and for FGFA.
+    ask for what an exported model does not do.
     """
-    instance.require_no_window('an exported model')
     check_exportable(config.TEST)
     texts, params, shapes = {}, {}, _input_shapes(config, instance)
 
@@ -101,6 +102,9 @@ def _input_shapes(config, instance):
     if instance.propagates:
         feature = instance.key_feature(instance.test_networks(config)['key'])
         shapes['feat_key'] = feature.infer_shape(data=image)[1][0]
+    if instance.aggregates:
+        kept = instance.test_networks(config)['feature'].infer_shape(data=image)[1]
+        shapes.update(window_inputs(kept, config.TEST.KEY_FRAME_INTERVAL), data_ref=image)
     return shapes
 
 
@@ -153,7 +157,7 @@ def load_exported(folder, network):
     """
     index = _index(folder)
     operators = NATIVE if NATIVE in index['operators'] and loader.load() else BUILT_IN
-    if network.propagates != ('key' in index['networks']):
+    if (network.propagates, network.aggregates) != ('key' in index['networks'], 'window' in index['networks']):
         raise CheckpointError('%s: the networks in it are not those of %s; export the model again'
                               % (os.path.join(folder, INDEX), type(network).__name__))
     paths = {name: os.path.join(folder, '%s.%s.json' % (name, operators)) for name in index['networks']}
@@ -165,7 +169,8 @@ def load_exported(folder, network):
         params, source = load_params(prefix, 0), file_name(prefix, 0)
     fit = Fit(symbols, index['settings'], network.recognises, params[0], source)
     fit(*largest_of(index['settings']))
-    return _Exported(network, {name: symbol for name, (_, symbol) in symbols.items()}, fit, source), params, source
+    symbols = {name: symbol for name, (_, symbol) in symbols.items()}
+    return _Exported(network, symbols, fit, source, reach_of(index['settings'])), params, source
 
 
 def _index(folder):
@@ -174,7 +179,8 @@ def _index(folder):
         with open(path, encoding='utf-8') as stream:
             index = json.load(stream)
         known = (index['format'] == FORMAT and isinstance(index['settings']['symbol'], str)
-                 and BUILT_IN in index['operators'] and index['networks'] in (['frame'], ['current', 'key']))
+                 and BUILT_IN in index['operators']
+                 and index['networks'] in (['frame'], ['current', 'key'], ['feature', 'flow', 'window']))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError('%s is damaged (%s); export the model again' % (path, shown(error))) from error
     if not known:
@@ -186,18 +192,24 @@ def _index(folder):
 class _Exported:
     """A symbol class whose test networks were read from files."""
 
-    def __init__(self, network, symbols, check_size, source):
-        self._symbols = symbols
+    def __init__(self, network, symbols, check_size, source, reach):
+        self._symbols, self._reach = symbols, reach
         self.check_size, self.guard = check_size, functools.partial(mxnet_refusing, source)
         self.propagates, self.recognises = network.propagates, network.recognises
         self.key_feature, self.head_outputs = network.key_feature, network.head_outputs
-        self.can_aggregate = self.aggregates = False
+        self.can_aggregate, self.aggregates = False, network.aggregates
         self.flow_mismatch, self.flow = network.flow_mismatch, network.flow
-        self.require_no_window = network.require_no_window
 
     def between_network(self, cfg):
         """Return None: exports have no network for frames between two key frames."""
 
     def test_networks(self, cfg):
-        """Return {name: symbol}, as NetworkOutputs does; `cfg` changes nothing."""
+        """Return {name: symbol}, as NetworkOutputs does; `cfg` changes nothing.
+
+        Raises ConfigError where it asks for another window than the networks are for.
+        """
+        if self.aggregates and cfg.TEST.KEY_FRAME_INTERVAL != self._reach:
+            raise ConfigError('this model was exported for windows of %d frames to each side, found %d: export it with '
+                              '--interval %d, or to ONNX, where any goes'
+                              % (self._reach, cfg.TEST.KEY_FRAME_INTERVAL, cfg.TEST.KEY_FRAME_INTERVAL))
         return dict(self._symbols)

@@ -14,6 +14,7 @@ from lib.graph.exported_network import ExportedNetwork
 from lib.graph.symbol_file import Refused
 from dff.errors import CheckpointError
 
+MAKERS = 'key', 'feature'                         # the networks whose outputs others take
 SECTIONS = {'symbol', 'CLASS_AGNOSTIC', 'SCALES', 'network', 'dataset', 'TEST'}
 DATASET = {'dataset', 'NUM_CLASSES', 'CLASSES'}
 MOST_CLASSES, TEXT, LARGEST = 65536, 1000, 1e9   # classes, characters and numbers of a setting
@@ -108,6 +109,21 @@ def largest_input(settings):
     return tuple(-(-side // stride) * stride for side in settings['SCALES'])
 
 
+def reach_of(settings):
+    """Return K, the frames to each side of a window, of the settings of model.json."""
+    return settings.get('TEST', {}).get('KEY_FRAME_INTERVAL', 1)
+
+
+def window_inputs(kept, reach):
+    """Return {input of the network that joins a window: shape}.
+
+    kept: shapes of the feature and the embedding of a frame, [1, C, h, w]; reach: K.
+    """
+    places = (2 * reach + 1,)
+    feature, embedding = (places + tuple(shape[1:]) for shape in kept)
+    return {'feat_cache': feature, 'embed_cache': embedding, 'flow': places + (2,) + feature[2:], 'centre': (1,)}
+
+
 class Fit:
     """Whether the networks of a folder fit an input size: fit(height, width).
 
@@ -115,7 +131,7 @@ class Fit:
     because for some sizes alone MXNet lets arrays pass that do not fit each other.
 
     Args:
-        networks: {'frame': (path, symbol)}, or of 'key' and 'current'.
+        networks: {'frame': (path, symbol)}, or of 'key' and 'current', or of 'feature', 'flow' and 'window'.
         settings: those of model.json, checked.
         recognises: 'detection' or 'segmentation'.
         arg_params, source: the parameters, and what messages call their file.
@@ -123,8 +139,9 @@ class Fit:
 
     def __init__(self, networks, settings, recognises, arg_params, source):
         self._params, self._source, self._seen, self._networks = arg_params, source, set(), []
-        # The key network before that of current frames, which takes its feature.
-        for role, (path, symbol) in sorted(networks.items(), reverse=True):
+        self._reach = reach_of(settings)
+        # Those that make features before those that take them.
+        for role, (path, symbol) in sorted(networks.items(), key=lambda item: (item[0] not in MAKERS, item[0])):
             with _refusing(path):
                 self._networks.append((path, ExportedNetwork(role, symbol, settings, recognises)))
 
@@ -132,7 +149,7 @@ class Fit:
         if (height, width) in self._seen:
             return
         image = (1, 3, height, width)
-        inputs = {'data': image, 'data_key': image, 'im_info': (1, 3)}
+        inputs = {'data': image, 'data_key': image, 'data_ref': image, 'im_info': (1, 3)}
         for path, network in self._networks:
             with _refusing(path):
                 shapes = network.shapes(inputs)
@@ -142,4 +159,9 @@ class Fit:
                 network.check_outputs(shapes, image)
             if network.role == 'key':
                 inputs['feat_key'] = network.outputs(shapes)[0]
+            if network.role == 'feature':
+                inputs.update(window_inputs(network.outputs(shapes), self._reach))
+            if network.role == 'flow' and network.outputs(shapes) != [(1,) + inputs['flow'][1:]]:
+                with _refusing(path):
+                    raise Refused('its flow does not fit the feature')
         self._seen.add((height, width))

@@ -2,15 +2,18 @@
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
+from dff.errors import ConfigError
 from dff.networks import Outputs
+from lib.inference.exported_check import window_inputs
 from lib.inference.key_frames import network_input
 from lib.inference.networks import with_test_settings
+from lib.symbols.outputs import own_outputs
 
 CACHES = 'feat_cache', 'embed_cache'     # inputs that hold what is kept of each frame of a window
 
 
 class WindowNetworks:
-    """FGFA's networks (dff.networks.Windowed).
+    """FGFA's networks (dff.networks.Windows) and their only window (Windowed).
 
     The window's features are one array on the device, in which each is written to its place: the input of the
     network that joins them.
@@ -23,25 +26,34 @@ class WindowNetworks:
     def __init__(self, cfg, instance, binder, head, reach):
         symbols = instance.test_networks(with_test_settings(cfg, KEY_FRAME_INTERVAL=reach))
         shapes = head.input_shapes(*network_input(cfg))
-        self._frames, self._head = [None] * (2 * reach + 1), head
+        self._frames, self._head, self._reach = [None] * (2 * reach + 1), head, reach
         outputs = head.symbols(instance.head_outputs(symbols['window']))
-        kept = symbols['feature'].infer_shape(data=shapes['data'])[1]
+        # Those read from a file may pass inputs on, too.
+        feature, flow = (mx.sym.Group(own_outputs(symbols[name])) for name in ('feature', 'flow'))
+        kept = feature.infer_shape(data=shapes['data'])[1]
         self.pools = {
-            'feature': binder.pool(symbols['feature'], shapes),
-            'flow': binder.pool(symbols['flow'], {'data': shapes['data'], 'data_ref': shapes['data']}),
-            'window': binder.pool(mx.sym.Group(outputs), dict(shapes, **self._shapes(*kept)))}
+            'feature': binder.pool(feature, shapes),
+            'flow': binder.pool(flow, {'data': shapes['data'], 'data_ref': shapes['data']}),
+            'window': binder.pool(mx.sym.Group(outputs), dict(shapes, **window_inputs(kept, reach)))}
         self._executor = None
 
-    def _shapes(self, feature, embedding):
-        places = len(self._frames)
-        return {'feat_cache': (places,) + feature[1:], 'embed_cache': (places,) + embedding[1:],
-                'flow': (places, 2) + feature[2:], 'centre': (1,)}
+    def window(self, reach):
+        """Return this window, which is the only one (dff.networks.Windows).
+
+        reach: K. Raises ConfigError for another one than it was made for.
+        """
+        if reach != self._reach:
+            raise ConfigError('in MXNet the window of a model is fixed when it is loaded, to %d frames to each side; '
+                              'found %d: set TEST.KEY_FRAME_INTERVAL, or export it to ONNX, where any goes'
+                              % (self._reach, reach))
+        return self
 
     def put(self, place, frame):
         """See dff.networks.Windowed."""
         kept = self.pools['feature'].forward({'data': frame.tensor}).outputs
-        own = {name: value.shape for name, value in self._inputs(frame).items()}
-        self._executor = self.pools['window'].get(dict(own, **self._shapes(*(value.shape for value in kept))))
+        shapes = {name: value.shape for name, value in self._inputs(frame).items()}
+        shapes.update(window_inputs([value.shape for value in kept], self._reach))
+        self._executor = self.pools['window'].get(shapes)
         for name, value in zip(CACHES, kept):
             value.copyto(self._at(name, place))
         self._frames[place] = frame

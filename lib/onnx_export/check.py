@@ -9,6 +9,7 @@ import numpy as np
 from dff import boxes
 from dff.errors import ExportError
 from dff.frames import prepare
+from dff.loop import window_loop
 
 
 class Tolerance(NamedTuple):
@@ -50,24 +51,45 @@ def compare(task, network, params, networks, clips, precision):
     """
     config = copy.deepcopy(task.config)
     config.TEST.PRECISION = 'float32'
+    interval = config.TEST.KEY_FRAME_INTERVAL if network.aggregates else 2
     theirs = task.kind.predictor(
-        config, network, params, mx.cpu(), 2, 'the exported model'
+        config, network, params, mx.cpu(), interval, 'the exported model'
     ).networks
     tolerance, measure = TOLERANCES[precision], MEASURES[task.recognises]
-    differences = []
-    for clip in clips:
-        state, own_state = None, None
-        for image in clip:
-            frame = prepare(image, networks.form)
-            if state is None or not networks.propagates:
-                (wanted, state), (found, own_state) = theirs.key(frame), networks.key(frame)
-            else:
-                wanted = theirs.current(frame, state)
-                found = networks.current(frame, own_state)
-            differences.append(
-                measure(wanted.values, found.values, frame, config.TEST.NMS, tolerance)
-            )
+    if network.aggregates:
+        results = _windows((theirs, networks), networks.form, clips, config.TEST.KEY_FRAME_INTERVAL)
+    else:
+        results = _key_frames((theirs, networks), networks.form, clips, networks.propagates)
+    differences = [
+        measure(wanted, found, frame, config.TEST.NMS, tolerance)
+        for frame, wanted, found in results
+    ]
     return JUDGES[task.recognises](differences, tolerance)
+
+
+def _key_frames(both, form, clips, propagates):
+    """Yield (Frame, values of one, of the other) of `both` networks, for each frame of the clips."""
+    for clip in clips:
+        states = None
+        for image in clip:
+            frame = prepare(image, form)
+            if states is None or not propagates:
+                outputs, states = zip(*(each.key(frame) for each in both))
+            else:
+                outputs = [each.current(frame, state) for each, state in zip(both, states)]
+            yield (frame,) + tuple(each.values for each in outputs)
+
+
+def _windows(both, form, clips, reach):
+    """Yield the same of windows of `reach` frames to each side."""
+    for clip in clips:
+        frames = [prepare(image, form) for image in clip]
+        loops = [
+            window_loop(frames, reach, each.window(reach), lambda values, _frame: values)
+            for each in both
+        ]
+        for frame, wanted, found in zip(frames, *loops):
+            yield frame, wanted.detections, found.detections
 
 
 def require_equal(comparison, precision):

@@ -3,6 +3,8 @@
     frame.onnx                  of a frame baseline: image -> boxes and scores, or a class map
     key.onnx, current.onnx      of DFF: key.onnx gives `feature` too, which current.onnx takes as
                                 key_feature, with key_image
+    feature.onnx, pair.onnx,    of FGFA: dff/runtime/onnx_window.py says what each is for
+    joined.onnx
 
 Of --precision float16 or int8 there is a second of each, as frame.int8.onnx. docs/deploy.md says
 how to run them.
@@ -78,8 +80,13 @@ def remove_onnx(folder):
             os.remove(path)
 
 
-def require_frames(frames, precision):
-    """Raise ConfigError where `frames` are missing that models of this `precision` are made of."""
+def require_frames(frames, precision, aggregates=False):
+    """Raise ConfigError where `frames` are missing that models of this `precision` are made of, and for int8 of
+    networks that join windows of frames (`aggregates`).
+    """
+    if precision == 'int8' and aggregates:
+        raise ConfigError('there is no --precision int8 of models that join windows of frames (FGFA): leave it out, or '
+                          'name float16')
     if precision == 'int8' and not frames:
         raise ConfigError(
             '--precision int8 measures the ranges of all values on frames of yours: '
@@ -99,7 +106,7 @@ def _clips(config, size, frames, precision):
 
 def _models(task, instance, folder, size):
     """{network: ModelProto} of an exported folder."""
-    kinds = ('key', 'current') if instance.propagates else ('frame',)
+    kinds = instance.test_networks(task.config)
     paths = {kind: os.path.join(folder, '%s.%s.json' % (kind, BUILT_IN)) for kind in kinds}
     arrays = mx.nd.load(os.path.join(folder, 'model-0000.params'))
     parameters = {name[len('arg:') :]: value.asnumpy() for name, value in arrays.items()}

@@ -16,7 +16,12 @@ def flow_grid(build, node, inputs):
     """
     if node.get('transform_type') != 'warp':
         raise unsupported(node, 'transform_type %s' % node.get('transform_type'))
-    flow, places = inputs[0], []
+    return grid_of(build, inputs[0])
+
+
+def grid_of(build, flow):
+    """Return the same for the value `flow`, [N, 2, h, w] in cells; build: the Builder."""
+    places = []
     for channel, axis, shape in ((0, 3, [1, 1, 1, -1]), (1, 2, [1, 1, -1, 1])):
         cells = build.op('Reshape', build.count(build.size(flow, axis)), shape)
         moved = build.op('Add', build.part(flow, 1, channel, channel + 1), cells)
@@ -30,7 +35,12 @@ def bilinear_sampler(build, node, inputs):
     """Return GridSample; build, node, inputs: see converter.py."""
     if node.input(1).op != 'GridGenerator':
         raise unsupported(node, 'a grid of %s' % node.input(1).op)
-    return build.op('GridSample', *inputs, mode='bilinear', padding_mode='zeros', align_corners=0)
+    return fetch(build, *inputs)
+
+
+def fetch(build, maps, grid):
+    """Return `maps` at the places `grid`, of `grid_of`; build: the Builder."""
+    return build.op('GridSample', maps, grid, mode='bilinear', padding_mode='zeros', align_corners=0)
 
 
 @converts('Correlation')

@@ -14,13 +14,15 @@ from lib.onnx_export.builder import Builder
 from lib.onnx_export.converter import convert
 from lib.onnx_export.heads import HEADS, image_info
 from lib.onnx_export.proto import Tensor, make_model
+from lib.onnx_export.window import window_models
 
 IMAGE = 'RGB minus the pixel means, the frame scaled by the rule in the metadata'
 VARIABLES = {'data': 'image', 'data_key': 'key_image', 'feat_key': 'key_feature'}
 
 
 def network_models(task, instance, symbols, parameters, classes, size=None):
-    """Return {'frame': ModelProto}, or {'key': ..., 'current': ...} where the network propagates.
+    """Return {'frame': ModelProto}; {'key': ..., 'current': ...} where the network propagates; where it aggregates
+    those of lib.onnx_export.window.
 
     Args:
         task: a Task, with its settings.
@@ -37,9 +39,12 @@ def network_models(task, instance, symbols, parameters, classes, size=None):
             'task %s: there is no ONNX form of what finds %s; there is one for %s'
             % (task.name, task.recognises, ', '.join(sorted(HEADS)))
         )
+    texts = metadata(task, classes)
+    if instance.aggregates:
+        tensors = _window_tensors(task.config, symbols['feature'], size)
+        return window_models(task, instance, symbols, parameters, tensors, texts)
     feature = instance.key_feature(symbols['key']) if instance.propagates else None
     tensors = _image_tensors(task.config, feature, size)
-    texts = metadata(task, classes)
     return {
         name: _model(
             name,
@@ -71,6 +76,23 @@ def _image_tensors(config, feature, size):
         ),
         'key_feature': Tensor(
             'key_feature', np.float32, (1, channels) + cells, 'feature of the key frame'
+        ),
+    }
+
+
+def _window_tensors(config, symbol, size):
+    """{'image', 'feature', 'embedding': Tensor}; symbol: of feature and embedding."""
+    tensors = _image_tensors(config, symbol[0], size)
+    largest = (1, 3) + (size or largest_input(input_format(config)))
+    channels = symbol[1].infer_shape(data=largest)[1][0][1]
+    feature = tensors['key_feature']._replace(name='feature', meaning='of the image')
+    return {
+        'image': tensors['image'],
+        'feature': feature,
+        'embedding': feature._replace(
+            name='embedding',
+            shape=(1, channels) + tuple(feature.shape[2:]),
+            meaning='of the feature',
         ),
     }
 

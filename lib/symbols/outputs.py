@@ -4,7 +4,6 @@ Those who run networks, export them or measure them ask here, and know no layer'
 """
 import contextlib
 
-from dff.errors import ConfigError
 from lib.symbols.warp import cell_flow, mismatch
 
 
@@ -44,12 +43,6 @@ class NetworkOutputs:
     def aggregates(self):
         """Whether the features of a window of frames are joined for the one in its middle, as in FGFA."""
         return hasattr(self, 'get_window_symbol')
-
-    def require_no_window(self, user):
-        """Raise ConfigError where the network aggregates, which `user`, in words, does not do."""
-        if self.aggregates:
-            raise ConfigError('%s runs networks of single frames and of key frames, and %s joins windows of frames: '
-                              "use its task's demo.py and test.py" % (user, type(self).__name__))
 
     def test_networks(self, cfg):
         """Return {'frame': symbol}, or {'key': symbol, 'current': symbol} where the network propagates.

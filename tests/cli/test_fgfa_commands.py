@@ -10,6 +10,7 @@ import dff
 from dff.boxes import frame_detections
 from dff.errors import ConfigError
 from dff.frames import prepare
+from dff.runtime.machine import is_installed
 from lib.apps.commands import test_parser as parser_of_tests
 from lib.config.cli import apply_arguments
 from lib.config.config import detection_defaults_for, update_from_file, update_from_settings
@@ -162,14 +163,52 @@ def test_the_original_s_settings_mean_its_own_network():
     assert task_of(ORIGINAL.replace('fgfa_rfcn', 'dff_rfcn')).name == 'dff_rfcn'
 
 
-def test_what_runs_single_frames_only_says_so(experiment, tmp_path):
+def test_an_exported_folder_and_a_checkpoint_give_the_same(experiment, tmp_path):
+    prefix, folder = tiny.prefix(experiment.parent, 'fgfa_rfcn'), tmp_path / 'out'
+    status, printed, errors = tiny.run_script('tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model',
+                                              prefix, '--epoch', 1, '--output', folder)
+    assert status == 0 and 'python fgfa_rfcn/demo.py --model' in printed, errors
+    models = dff.load(prefix, cfg=str(experiment), epoch=1), dff.load(str(folder), backend='mxnet')
+    one, other = (list(model(tiny.clip(5), thresh=0.05)) for model in models)
+    assert [model.interval for model in models] == [3, 3] and sum(len(result.detections) for result in one) > 0
+    for mine, theirs in zip(one, other):
+        np.testing.assert_allclose(mine.detections, theirs.detections, rtol=1e-3, atol=2e-3)
+    (tmp_path / 'in').mkdir()
+    for number, image in enumerate(tiny.clip(5)):
+        cv2.imwrite(str(tmp_path / 'in' / ('%d.png' % number)), image)
+    common = ('--input', tmp_path / 'in', '--output', tmp_path / 'shown', '--model', folder, '--thresh', 0.05)
+    tiny.run_demo_here('fgfa_rfcn', *common, '--json', tmp_path / 'found.json')
+    frames = json.loads((tmp_path / 'found.json').read_text())['frames']
+    for mine, frame in zip(one, frames):
+        np.testing.assert_allclose([each['score'] for each in frame['detections']], mine.detections[:, 1], atol=2e-3)
+
+
+def test_int8_is_refused_before_any_work(experiment, tmp_path):
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed: pip install -r requirements-onnx.txt')
     prefix = tiny.prefix(experiment.parent, 'fgfa_rfcn')
     status, _, errors = tiny.run_script('tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model', prefix,
-                                        '--epoch', 1, '--output', tmp_path / 'out')
-    assert status == 2 and len(errors.strip().splitlines()) == 1, errors
-    assert 'an exported model runs networks of single frames and of key frames' in errors
-    with pytest.raises(ConfigError, match='dff.load runs networks of single frames'):
-        dff.load(prefix, cfg=str(experiment), epoch=1)
+                                        '--epoch', 1, '--output', tmp_path / 'out', '--format', 'onnx',
+                                        '--precision', 'int8', '--frames', tmp_path)
+    assert status == 2 and len(errors.strip().splitlines()) == 1 and not (tmp_path / 'out').exists(), errors
+    assert 'there is no --precision int8 of models that join windows of frames (FGFA)' in errors
+
+
+@pytest.mark.slow
+def test_float16_by_the_command(experiment, tmp_path):
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed: pip install -r requirements-onnx.txt')
+    status, printed, errors = tiny.run_script(
+        'tools/export_model.py', 'fgfa_rfcn', '--cfg', experiment, '--model',
+        tiny.prefix(experiment.parent, 'fgfa_rfcn'), '--epoch', 1, '--output', tmp_path / 'out', '--format', 'onnx',
+        '--precision', 'float16')
+    assert status == 0 and 'onnxruntime against MXNet, float16: largest relative difference' in printed, errors
+    assert 'a frame' in printed and (tmp_path / 'out' / 'speed.json').exists()
+    # The precision of the files is not that of the networks in MXNet.
+    index = json.loads((tmp_path / 'out' / 'model.json').read_text())
+    assert index['settings']['TEST']['PRECISION'] == 'float32'
+    for engine in ('onnxruntime', 'openvino'):
+        if is_installed(engine):
+            model = dff.load(str(tmp_path / 'out'), backend=engine, precision='float16')
+            assert len(list(model(tiny.clip(3)))) == 3
 
 
 def test_tools_that_know_no_task_read_its_settings(experiment):

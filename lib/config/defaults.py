@@ -108,6 +108,7 @@ def _network():
         # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
         'flow': 'flownet',
         'EMBED_DIM': 2048,                           # channels in which AGGREGATE compares features
+        'EMBED_SHARPNESS': 1.0,                      # factor of their cosines before the softmax; 1 as in the paper
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)
         'STRIDE_IN_3X3': False,                      # True: for a backbone converted from torchvision's weights
     }

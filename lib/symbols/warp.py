@@ -71,7 +71,9 @@ def propagate_from_both(features, current, references, share, feature_dim, netwo
     share = mx.sym.Reshape(share, shape=(1, 1, 1, 1))
     if by_cosine:
         embeddings = _embed(carried, network)
-        near, far = _halves(mx.sym.exp(cosines(embeddings, _halves(embeddings)[0], 2)))
+        # Less 1, the first one's cosine with itself: no sharpness makes numbers too large.
+        likeness = (cosines(embeddings, _halves(embeddings)[0], 2) - 1) * network.EMBED_SHARPNESS
+        near, far = _halves(mx.sym.exp(likeness))
         far = mx.sym.broadcast_mul(far, share)
         share = far / (mx.sym.broadcast_mul(near, 1 - share) + far)
     # Not a sum over the axis, which takes MXNet as long as the rest of it.
@@ -87,14 +89,14 @@ def join_recursively(carried, own, network):
 
     Args:
         carried, own: [N, C, h, w].
-        network: the config's section of that name, for its EMBED_DIM.
+        network: the config's section of that name, for its EMBED_DIM and EMBED_SHARPNESS.
 
     Returns:
         [N, C, h, w]
     """
     features = mx.sym.Concat(carried, own, dim=0)
     embeddings = _embed(features, network)
-    return aggregate(features, embeddings, _halves(embeddings)[1], 2)
+    return aggregate(features, embeddings, _halves(embeddings)[1], 2, sharpness=network.EMBED_SHARPNESS)
 
 
 def _embed(features, network):

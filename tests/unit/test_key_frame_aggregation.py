@@ -37,9 +37,10 @@ def make_detector(**settings):
 
 
 @functools.lru_cache(maxsize=None)
-def shared_detector(policy='fixed', recursive=False, track=False):
+def shared_detector(policy='fixed', recursive=False, track=False, sharpness=1.0):
     """Detectors keep nothing from clip to clip, so tests may share them."""
-    return make_detector(TEST__KEY_FRAME_POLICY=policy, TEST__TRACK=track, **(RECURSIVE if recursive else {}))
+    return make_detector(TEST__KEY_FRAME_POLICY=policy, TEST__TRACK=track, network__EMBED_SHARPNESS=sharpness,
+                         **(RECURSIVE if recursive else {}))
 
 
 def frames_of(count):
@@ -48,9 +49,9 @@ def frames_of(count):
 
 
 @functools.lru_cache(maxsize=None)
-def bound(network, names, recursive=False):
+def bound(network, names, recursive=False, sharpness=1.0):
     """An executor for layers of the network that the method `network` makes."""
-    cfg = tiny.tiny_config('dff_rfcn', **(RECURSIVE if recursive else {}))
+    cfg = tiny.tiny_config('dff_rfcn', network__EMBED_SHARPNESS=sharpness, **(RECURSIVE if recursive else {}))
     inner = getattr(get_symbol_instance(cfg), network)(cfg).get_internals()
     chosen = mx.sym.Group([inner[name + '_output'] for name in names])
     keys, image, feature = (2 if 'between' in network else 1), (3, 64, 96), (CHANNELS, 4, 6)
@@ -94,8 +95,9 @@ def feature_of(frame):
     return layers(bound('get_key_test_symbol', ('feat_conv_3x3_relu',)), data=frame.tensor)[0]
 
 
-def test_a_key_frame_is_joined_with_those_before():
-    networks = shared_detector(recursive=True).networks
+@pytest.mark.parametrize('sharpness, lowest, below', [(1.0, 0.1, 0.49), (100.0, 0, 0.01)])
+def test_a_key_frame_is_joined_with_those_before(sharpness, lowest, below):
+    networks = shared_detector(recursive=True, sharpness=sharpness).networks
     state, feature, before = None, None, None
     for frame in frames_of(3):
         own = feature_of(frame)
@@ -104,8 +106,9 @@ def test_a_key_frame_is_joined_with_those_before():
         else:
             both = np.stack([carried_from(frame, before, feature), own])
             embeddings = np.stack([embedded(each) for each in both])
-            feature, _, weights = joined(both, embeddings, embeddings[1])
-            assert 0.1 < weights[0].min() and weights.max() < 0.9 and weights[1].min() >= 0.5
+            feature, cosine, weights = joined(both, embeddings, embeddings[1], sharpness)
+            assert lowest < weights[0].min() < below and weights[1].min() >= 0.5
+            np.testing.assert_allclose(weights[0] / weights[1], np.exp(sharpness * (cosine[0] - 1)), rtol=1e-6)
         _, state = networks.key(frame, state)
         np.testing.assert_allclose(state.feature.asnumpy(), feature, rtol=1e-3, atol=1e-4 * np.abs(feature).max())
         before = frame
@@ -131,8 +134,8 @@ def test_clips_and_sizes_begin_anew():
 
 
 @pytest.mark.parametrize('share', [0.0, 0.3, 1.0])
-@pytest.mark.parametrize('by_cosine', [False, True])
-def test_a_frame_between_takes_both_features(share, by_cosine):
+@pytest.mark.parametrize('by_cosine, sharpness', [(False, 1.0), (True, 1.0), (True, 1000.0)])
+def test_a_frame_between_takes_both_features(share, by_cosine, sharpness):
     frame, first, second = frames_of(3)
     features = [feature_of(key) for key in (first, second)]
     carried = np.stack([carried_from(frame, key, feature) for key, feature in zip((first, second), features)])
@@ -140,11 +143,11 @@ def test_a_frame_between_takes_both_features(share, by_cosine):
     if by_cosine:
         embeddings = np.stack([embedded(each) for each in carried])
         cosine = joined(carried, embeddings, embeddings[0])[1]
-        weights = weights * np.exp(cosine)
+        weights = weights * np.exp(sharpness * (cosine - 1))
         weights = (weights / weights.sum(axis=0))[:, :, None]
     else:
         weights = weights[..., None]
-    executor = bound('get_between_test_symbol', ('both_sides',), by_cosine)
+    executor = bound('get_between_test_symbol', ('both_sides',), by_cosine, sharpness)
     found = layers(executor, data=frame.tensor, key_share=[share],
                    data_key=np.concatenate([first.tensor, second.tensor]), feat_key=np.concatenate(features))[0]
     wanted = (weights * carried).sum(axis=0)

@@ -45,22 +45,20 @@ def cosines(embeddings, query, frames):
     return mx.sym.sum(embeddings * mx.sym.tile(query, reps=(frames, 1, 1, 1)), axis=1, keepdims=True, name='cosine')
 
 
-def frame_weights(cosine, frames, sharpness=1.0):
+def frame_weights(cosine, frames):
     """Return by how much each frame counts: the softmax of the cosines over the frames.
 
     Args:
         cosine: [M * N, 1, h, w], of `cosines`.
         frames: M.
-        sharpness: factor of the cosines. By the 1 of the papers no frame counts more than e^2 times another.
 
     Returns:
         [M, N, 1, h, w]; sums to 1 over M.
     """
-    cosine = mx.sym.Reshape(cosine, shape=(-4, frames, -1, -2))
-    return mx.sym.softmax(cosine if sharpness == 1 else cosine * sharpness, axis=0, name='frame_weights')
+    return mx.sym.softmax(mx.sym.Reshape(cosine, shape=(-4, frames, -1, -2)), axis=0, name='frame_weights')
 
 
-def aggregate(features, embeddings, query, frames, flow=None, training=True, sharpness=1.0):
+def aggregate(features, embeddings, query, frames, flow=None, training=True):
     """Return the frames' features joined: the sum of them, times `frame_weights` (eq. 2 of FGFA).
 
     Args:
@@ -71,13 +69,11 @@ def aggregate(features, embeddings, query, frames, flow=None, training=True, sha
         flow: [M * N, 2, h, w] in pixels of this map, x first: features and embeddings are carried along it
             before (see flow_warp); None: they are already.
         training: whether gradients will be computed; where not, no variable is copied.
-        sharpness: as of frame_weights.
 
     Returns:
         [N, C, h, w]
     """
-    # The native operator is for windows of many frames, which the papers weigh with a sharpness of 1.
-    if loader.load() and sharpness == 1:
+    if loader.load():
         inputs = [symbol for symbol in (features, embeddings, query, flow) if symbol is not None]
         if training:
             inputs = [differentiable(symbol) for symbol in inputs]
@@ -85,6 +81,6 @@ def aggregate(features, embeddings, query, frames, flow=None, training=True, sha
     if flow is not None:
         features, embeddings = (flow_warp(maps, flow, name=name) for maps, name in (
             (features, 'warping_feat'), (embeddings, 'warping_embed')))
-    weights = frame_weights(cosines(embeddings, query, frames), frames, sharpness)
+    weights = frame_weights(cosines(embeddings, query, frames), frames)
     features = mx.sym.Reshape(features, shape=(-4, frames, -1, -2))
     return mx.sym.sum(mx.sym.broadcast_mul(features, weights), axis=0, name='aggregated')

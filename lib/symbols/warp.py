@@ -76,16 +76,15 @@ def propagate_from_both(features, current, references, share, feature_dim, netwo
         near, far = _halves(mx.sym.exp(likeness))
         far = mx.sym.broadcast_mul(far, share)
         share = far / (mx.sym.broadcast_mul(near, 1 - share) + far)
-    # Not a sum over the axis, which takes MXNet as long as the rest of it.
-    near, far = _halves(carried)
-    return mx.sym.elemwise_add(mx.sym.broadcast_mul(near, 1 - share), mx.sym.broadcast_mul(far, share),
-                               name='both_sides')
+    return _mixed(*_halves(carried), share, 'both_sides')
 
 
 def join_recursively(carried, own, network):
     """The feature of key frames joined with what is carried from the key frames before (arXiv 1711.11577).
 
-    At each place both count by the cosine of their embeddings with that of `own`, their weights sum to 1.
+    At each place both count by the softmax of the cosines of their embeddings with that of `own`, times
+    EMBED_SHARPNESS. By the paper's 1 the carried one counts for 0.12 at least; the larger, the sooner it does not
+    count where it differs.
 
     Args:
         carried, own: [N, C, h, w].
@@ -96,12 +95,23 @@ def join_recursively(carried, own, network):
     """
     features = mx.sym.Concat(carried, own, dim=0)
     embeddings = _embed(features, network)
-    return aggregate(features, embeddings, _halves(embeddings)[1], 2, sharpness=network.EMBED_SHARPNESS)
+    old, query = _halves(embeddings)
+    if network.EMBED_SHARPNESS == 1:
+        return aggregate(features, embeddings, query, 2)
+    # The softmax of two numbers, of which that of `own` is a cosine of 1.
+    share = mx.sym.sigmoid((cosines(old, query, 1) - 1) * network.EMBED_SHARPNESS)
+    return _mixed(own, carried, share, 'joined')
 
 
 def _embed(features, network):
     # The paper's 2048 have 512 channels before them.
     return embed(features, network.EMBED_DIM // EMBED_SHARE, network.EMBED_DIM)
+
+
+def _mixed(near, far, share, name):
+    """`near` and `far`, which has `share` of the weight."""
+    # Not a sum over the axis of both, which takes MXNet as long as the rest of it.
+    return mx.sym.elemwise_add(mx.sym.broadcast_mul(near, 1 - share), mx.sym.broadcast_mul(far, share), name=name)
 
 
 def _halves(both):

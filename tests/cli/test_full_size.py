@@ -22,6 +22,8 @@ from lib.symbols.registry import get_symbol_instance
 from lib.utils.paths import resolve
 
 CFG = 'experiments/%s/cfgs/resnet_v1_101_flownet_imagenet_vid_rfcn_end2end_ohem.yaml'
+# Three frames have two key frames, of which the second is joined with the first.
+RECURSIVE = ['TRAIN.AGGREGATE=recursive', 'TEST.AGGREGATE=recursive', 'TEST.KEY_FRAME_INTERVAL=2']
 OBJECT = ('<object><name>n02958343</name>'
           '<bndbox><xmin>%d</xmin><ymin>%d</ymin><xmax>%d</xmax><ymax>%d</ymax></bndbox></object>')
 
@@ -77,10 +79,11 @@ def write_weights(folder):
 
 @pytest.mark.slow
 @pytest.mark.skipif(memory_gb() < 10, reason='training ResNet-101 at 562x1000 wants 6 GB of memory')
-@pytest.mark.parametrize('task, frozen, key_frames', [('dff_rfcn', '33 of 370', 1), ('fgfa_rfcn', '219 of 374', 3)])
-def test_the_shipped_configuration_trains_and_tests_at_full_size(root, tmp_path, task, frozen, key_frames):
+@pytest.mark.parametrize('task, settings, frozen, key_frames', [
+    ('dff_rfcn', [], '33 of 370', 1), ('dff_rfcn', RECURSIVE, '33 of 376', 2), ('fgfa_rfcn', [], '219 of 374', 3)])
+def test_the_shipped_configuration_trains_and_tests_at_full_size(root, tmp_path, task, settings, frozen, key_frames):
     cfg = CFG % task
-    if task == 'fgfa_rfcn' and memory_gb() < 13:
+    if (settings or task == 'fgfa_rfcn') and memory_gb() < 13:
         pytest.skip('training on three images at once wants 9 GB of memory')
     write_data(tmp_path / 'ILSVRC2015')
     write_weights(tmp_path)
@@ -90,7 +93,7 @@ def test_the_shipped_configuration_trains_and_tests_at_full_size(root, tmp_path,
          'dataset.root_path=%s' % tmp_path, 'dataset.dataset_path=%s' % (tmp_path / 'ILSVRC2015'),
          'output_path=%s' % (tmp_path / 'output'), 'network.pretrained=%s' % (tmp_path / 'resnet_v1_101'),
          'network.pretrained_flow=%s' % (tmp_path / 'flownet'), 'TRAIN.FLIP=false', 'TRAIN.end_epoch=1',
-         'TEST.test_epoch=1'],
+         'TEST.test_epoch=1', *settings],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert process.returncode == 0, process.stderr[-3000:]
     assert frozen + ' parameters are frozen' in process.stdout

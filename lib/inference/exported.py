@@ -89,10 +89,9 @@ def _save_params(folder, params, compact):
 
 def check_exportable(test):
     """Raise ConfigError for TEST settings `test` that ask for networks which exports do not have."""
-    for key, refused, instead in (('KEY_FRAME_POLICY', 'both', 'middle'), ('AGGREGATE', 'recursive', 'none')):
-        if test[key] == refused:
-            raise ConfigError('TEST.%s: %s is not for exported models, whose networks take one key frame: export with '
-                              '--set TEST.%s=%s' % (key, refused, key, instead))
+    if test.AGGREGATE != 'none':
+        raise ConfigError('TEST.AGGREGATE: %s is not for exported models, whose key networks take one image: export with '
+                          '--set TEST.AGGREGATE=none' % test.AGGREGATE)
 
 
 def _input_shapes(config, instance):
@@ -170,7 +169,8 @@ def load_exported(folder, network):
     fit = Fit(symbols, index['settings'], network.recognises, params[0], source)
     fit(*largest_of(index['settings']))
     symbols = {name: symbol for name, (_, symbol) in symbols.items()}
-    return _Exported(network, symbols, fit, source, reach_of(index['settings'])), params, source
+    exported = _Exported(network, symbols, fit, params[0], source, reach_of(index['settings']))
+    return exported, params, source
 
 
 def _index(folder):
@@ -192,8 +192,9 @@ def _index(folder):
 class _Exported:
     """A symbol class whose test networks were read from files."""
 
-    def __init__(self, network, symbols, check_size, source, reach):
-        self._symbols, self._reach = symbols, reach
+    def __init__(self, network, symbols, check_size, arg_params, source, reach):
+        self._symbols, self._network, self._params, self._source = symbols, network, arg_params, source
+        self._reach = reach
         self.check_size, self.guard = check_size, functools.partial(mxnet_refusing, source)
         self.propagates, self.recognises = network.propagates, network.recognises
         self.key_feature, self.head_outputs = network.key_feature, network.head_outputs
@@ -201,7 +202,22 @@ class _Exported:
         self.flow_mismatch, self.flow = network.flow_mismatch, network.flow
 
     def between_network(self, cfg):
-        """Return None: exports have no network for frames between two key frames."""
+        """Return the test network for frames between two key frames, None where there is none.
+
+        It is no file of the folder: this code makes it, of the parameters of the network for other frames, in which
+        no normalisation was folded. Raises CheckpointError where they are not of the sizes that `cfg` says.
+        """
+        symbol = self._network.between_network(cfg)
+        if symbol is not None:
+            one = _input_shapes(cfg, self._network)
+            shapes = dict(one, key_share=(1,), **{name: (2,) + one[name][1:] for name in ('data_key', 'feat_key')})
+            inputs = set(symbol.list_arguments()) & set(shapes)
+            with self.guard():
+                found = symbol.infer_shape(**{name: shapes[name] for name in inputs})[0]
+            needed = {name: shape for name, shape in zip(symbol.list_arguments(), found)
+                      if name not in shapes and name not in INPUTS}
+            check_params([(needed, self._params)], self._source)
+        return symbol
 
     def test_networks(self, cfg):
         """Return {name: symbol}, as NetworkOutputs does; `cfg` changes nothing.

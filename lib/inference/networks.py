@@ -130,8 +130,8 @@ class PropagatingNetworks:
     def _bind_between(self, cfg, instance, binder, shapes):
         symbol = instance.between_network(cfg)
         if symbol is None:
-            raise ConfigError('TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which exported '
-                              'models do not have: set it to middle')
+            raise ConfigError('TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which %s does '
+                              'not have: set it to middle' % type(instance).__name__)
         outputs = self._head.symbols(instance.head_outputs(symbol))
         if self._with_flow:
             outputs = outputs + [instance.flow(symbol, cfg)]

@@ -8,7 +8,7 @@ import pytest
 from dff.errors import CheckpointError, ConfigError
 from dff.frames import prepare
 from lib.inference.detector import VideoDetector
-from lib.inference.exported import export_model
+from lib.inference.exported import export_model, load_exported
 from lib.inference.key_frames import input_format, require_trained
 from lib.symbols.registry import get_symbol_instance
 from lib.symbols.warp import EMBEDDING
@@ -253,10 +253,10 @@ def test_what_runs_in_float32_alone():
             make_detector(TEST__PRECISION='int8', **settings)
 
 
-def test_exported_models_are_refused():
+def test_networks_without_these_are_refused():
     for settings, change, message in (
             ({'TEST__KEY_FRAME_POLICY': 'both'}, {'between_network': lambda cfg: None},
-             'TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which exported models do not'),
+             'TEST.KEY_FRAME_POLICY: both needs a network that takes two key frames, which resnet.* does not have'),
             (RECURSIVE, {'can_aggregate': False}, 'TEST.AGGREGATE: recursive is not for exported models')):
         cfg = tiny.tiny_config('dff_rfcn', **settings)
         instance = get_symbol_instance(cfg)
@@ -265,12 +265,24 @@ def test_exported_models_are_refused():
             VideoDetector(cfg, instance, *params_of(cfg), mx.cpu())
 
 
-def test_exports_have_no_such_networks(tmp_path):
-    for settings, message in ((
-            {'TEST__KEY_FRAME_POLICY': 'both'},
-            'TEST.KEY_FRAME_POLICY: both is not for exported models, .* --set TEST.KEY_FRAME_POLICY=middle'),
-            (RECURSIVE, 'TEST.AGGREGATE: recursive is not for exported models, .* --set TEST.AGGREGATE=none')):
-        cfg = tiny.tiny_config('dff_rfcn', **settings)
-        with pytest.raises(ConfigError, match=message):
-            export_model(cfg, get_symbol_instance(cfg), *params_of(cfg), ['a'], str(tmp_path / 'model'), 'x')
+def test_exports_join_no_key_frames(tmp_path):
+    cfg = tiny.tiny_config('dff_rfcn', **RECURSIVE)
+    with pytest.raises(ConfigError, match='TEST.AGGREGATE: recursive is not for exported models, .* --set TEST.AGGREG'):
+        export_model(cfg, get_symbol_instance(cfg), *params_of(cfg), ['a'], str(tmp_path / 'model'), 'x')
     assert not (tmp_path / 'model').exists()
+
+
+def test_exports_take_both_sides(tmp_path):
+    cfg = tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='both')
+    export_model(cfg, get_symbol_instance(cfg), *params_of(cfg), ['a'], str(tmp_path), 'x')
+    network, params, source = load_exported(str(tmp_path), get_symbol_instance(cfg))
+    exported = VideoDetector(cfg, network, *params, mx.cpu(), interval=4, source=source)
+    frames, count = tiny.clip(10), 0
+    for one, other in zip(shared_detector('both').run(frames), exported.run(frames)):
+        assert one.is_key == other.is_key
+        np.testing.assert_allclose(one.detections, other.detections, rtol=1e-4, atol=1e-3)
+        count += len(one.detections)
+    assert count > 5
+    cfg.network.flow_width *= 2
+    with pytest.raises(CheckpointError, match='model-0000.params'):
+        VideoDetector(cfg, network, *params, mx.cpu(), interval=4, source=source)

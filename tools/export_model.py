@@ -22,7 +22,7 @@ from lib.onnx_export.export import export_onnx, remove_onnx, require_frames  # n
 from lib.onnx_export.proto import require_packages  # noqa: E402
 from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
 from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
-from dff.errors import ConfigError, DFFError  # noqa: E402
+from dff.errors import DFFError  # noqa: E402
 from dff.runtime import speed, speed_record  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
@@ -80,9 +80,6 @@ def main():
     config.TEST.KEY_FRAME_INTERVAL = args.interval or config.TEST.KEY_FRAME_INTERVAL
     require_one_pass(config, 'an exported model sees each frame once')
     if args.format == 'onnx':       # before minutes of work
-        if config.TEST.KEY_FRAME_POLICY == 'both':
-            raise ConfigError('TEST.KEY_FRAME_POLICY: both is not for ONNX, whose networks take one key frame: export '
-                              'with --set TEST.KEY_FRAME_POLICY=middle, or for MXNet alone')
         require_packages()
         require_frames(args.frames, args.onnx_precision, get_symbol_instance(config).aggregates)
         checked_sizes(args.size, input_format(config))

@@ -139,7 +139,7 @@ def onnx_backend(networks: OnnxNetworks, engine: str) -> Backend:
     detects = about['recognises'] == 'detection'
     return Backend(About(about['recognises'], names, palette, networks.propagates,
                          about['key_frame_interval'], about['key_frame_policy'], None,
-                         stride=about['feature_stride'], aggregates=networks.aggregates),
+                         networks.two_sided, about['feature_stride'], networks.aggregates),
                    networks, networks.form, detections if detects else labels, engine,
                    ClipRules(before_nms, RESCORE[0], nms, most) if detects else None)
 

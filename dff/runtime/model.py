@@ -232,7 +232,7 @@ class Model:
         if chosen.both_sides and chosen.interval > 1 and not about.two_sided:
             raise ConfigError('the policy both needs a network that takes two key frames, which this model in %s does '
                               "not have: pass policy='middle', or load a checkpoint whose settings say "
-                              'TEST.KEY_FRAME_POLICY: both' % self.engine)
+                              'TEST.KEY_FRAME_POLICY: both, or a model exported with it' % self.engine)
         return chosen
 
 

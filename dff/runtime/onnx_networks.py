@@ -14,7 +14,7 @@ from dff.runtime.onnx_window import OnnxWindow
 from dff.tracking.motion import STRIDE
 
 # The networks that a folder holds.
-NAMES = ('key', 'current'), ('frame',), ('feature', 'pair', 'joined')
+NAMES = ('key', 'current', 'between'), ('key', 'current'), ('frame',), ('feature', 'pair', 'joined')
 KEPT = 'feature', 'embedding', 'query', 'sum', 'weight'  # outputs that stay on the device
 # How their files' names end, by precision.
 ENDINGS = {'float32': '.onnx', 'float16': '.float16.onnx', 'int8': '.int8.onnx'}
@@ -34,14 +34,16 @@ class OnnxNetworks:
     segmentation a class map, uint8 [H, W]; both in the frame's own pixels.
 
     Args:
-        models: {'frame': path or bytes of the file}, {'key': ..., 'current': ...}, or {'feature':
-            ..., 'pair': ..., 'joined': ...}; in place of a file may stand what answers as OnnxSession does.
+        models: {'frame': path or bytes of the file}, {'key': ..., 'current': ...}, with 'between' for frames
+            between two key frames, or {'feature': ..., 'pair': ..., 'joined': ...}; in place of a file may
+            stand what answers as OnnxSession does.
         threads: of onnxruntime; 0: one for each core.
         providers: of onnxruntime, the best first.
 
     Attributes:
         about: what the files say of themselves: task, classes, means, scales, interval and so on.
         propagates: there is a network for frames that are no key frames.
+        two_sided: there is one for frames between two key frames.
         aggregates: there are windows.
         form: InputFormat.
 
@@ -62,6 +64,7 @@ class OnnxNetworks:
         }
         self._key = next(name for name in ('key', 'feature', 'frame') if name in self._sessions)
         self.propagates, self.aggregates = self._key == 'key', self._key == 'feature'
+        self.two_sided = 'between' in self._sessions
         self.about = _about(self._sessions[self._key].metadata)
         self.form = InputFormat(
             tuple(self.about['scales']), self.about['image_stride'], self.about['pixel_means']
@@ -86,7 +89,21 @@ class OnnxNetworks:
         """See dff.networks.Networks. Raises ValueError where there are no such networks."""
         if not self.propagates:
             raise ValueError('the frame baseline has no network for other frames than key frames')
-        found = self.run('current', self.feed('current', frame, state))
+        return self._carried('current', self.feed('current', frame, state))
+
+    def between(self, frame: Frame, state: Key, other: Key, share: float) -> Outputs:
+        """See dff.networks.TwoSided; only where `two_sided`."""
+        return self._carried('between', self.feed('between', frame, state, self.second(other, share)))
+
+    def second(self, other: Key, share: float) -> Dict[str, Any]:
+        """Return the inputs of the network between two key frames that come of the second one; other, share: as
+        of `between`.
+        """
+        placed = self.place(np.array([share], np.float32))
+        return {'other_image': other.image, 'other_feature': other.feature, 'other_share': placed}
+
+    def _carried(self, name: str, feeds: Dict[str, Any]) -> Outputs:
+        found = self.run(name, feeds)
         flow = found.pop('flow', None)
         return Outputs(_values(found), flow=None if flow is None else flow[0])
 
@@ -106,7 +123,7 @@ class OnnxNetworks:
         Args:
             name: of a network.
             frame: a Frame.
-            state: of its key frame; only the network for other frames looks at it.
+            state: of its key frame; only the networks for other frames look at it.
             more: {input: value on the device}, of those that no frame has.
 
         Raises DataError where the model takes images of another size only.

@@ -78,6 +78,11 @@ def _key_frames(both, form, clips, propagates):
             else:
                 outputs = [each.current(frame, state) for each, state in zip(both, states)]
             yield (frame,) + tuple(each.values for each in outputs)
+        if both[1].two_sided:
+            first, last = ([each.key(prepare(clip[place], form))[1] for each in both] for place in (0, -1))
+            frame = prepare(clip[len(clip) // 2], form)
+            outputs = [each.between(frame, *keys, 0.4) for each, *keys in zip(both, first, last)]
+            yield (frame,) + tuple(each.values for each in outputs)
 
 
 def _windows(both, form, clips, reach):

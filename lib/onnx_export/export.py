@@ -5,6 +5,8 @@
                                 key_feature, with key_image
     feature.onnx, pair.onnx,    of FGFA: dff/runtime/onnx_window.py says what each is for
     joined.onnx
+    between.onnx                with TEST.KEY_FRAME_POLICY both: as current.onnx, and other_image, other_feature and
+                                other_share of a second key frame
 
 Of --precision float16 or int8 there is a second of each, as frame.int8.onnx. docs/deploy.md says
 how to run them.
@@ -24,10 +26,11 @@ from dff.sources import open_frames
 from lib.inference.exported import BUILT_IN, load_exported
 from lib.inference.key_frames import input_format
 from lib.onnx_export.check import compare, require_equal
-from lib.onnx_export.networks import network_models
+from lib.onnx_export.networks import network_models, with_two_keys
 from lib.onnx_export.proto import require_packages, write_model
 from lib.onnx_export.reduced import to_float16, to_int8
 from lib.onnx_export.sizes import checked_sizes
+from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
 
 CLIP = 4  # frames that are compared, at most
@@ -73,7 +76,7 @@ def export_onnx(task, folder, size=None, frames=None, precision='float32'):
 
 def remove_onnx(folder):
     """Remove the ONNX files of an exported folder, which is to hold another model, and their speed."""
-    names = [kind + ending for kind in sum(NAMES, ()) for ending in ENDINGS.values()]
+    names = [kind + ending for kind in set(sum(NAMES, ())) for ending in ENDINGS.values()]
     for name in [*names, speed_record.FILE]:
         path = os.path.join(folder, name)
         if os.path.isfile(path):
@@ -111,6 +114,9 @@ def _models(task, instance, folder, size):
     arrays = mx.nd.load(os.path.join(folder, 'model-0000.params'))
     parameters = {name[len('arg:') :]: value.asnumpy() for name, value in arrays.items()}
     symbols = {kind: mx.sym.load(path) for kind, path in paths.items()}
+    if instance.propagates and task.config.TEST.KEY_FRAME_POLICY == 'both':
+        with loader.built_in():
+            symbols['between'] = with_two_keys(instance.between_network(task.config))
     classes = task.kind.class_lines(task.config)
     return network_models(task, instance, symbols, parameters, classes, size)
 
@@ -125,6 +131,6 @@ def _reduced(models, precision, networks, clips, float_layers):
         state = networks.key(frames[0])[1]
         for frame in frames:
             for kind in feeds:
-                values = networks.feed(kind, frame, state)
+                values = networks.feed(kind, frame, state, networks.second(state, 0.5))
                 feeds[kind].append({name: to_host(value) for name, value in values.items()})
     return {kind: to_int8(model, feeds[kind], float_layers) for kind, model in models.items()}

@@ -114,6 +114,12 @@ def times_number(build, node, inputs):
     return build.op('Mul', inputs[0], float(node.get('scalar')))
 
 
+@converts('_rminus_scalar')
+def number_less(build, node, inputs):
+    """Return Sub from a number; build, node, inputs: see converter.py."""
+    return build.op('Sub', float(node.get('scalar')), inputs[0])
+
+
 @converts('dot')
 def dot(build, node, inputs):
     """Return MatMul; build, node, inputs: see converter.py."""

@@ -17,12 +17,19 @@ from lib.onnx_export.proto import Tensor, make_model
 from lib.onnx_export.window import window_models
 
 IMAGE = 'RGB minus the pixel means, the frame scaled by the rule in the metadata'
-VARIABLES = {'data': 'image', 'data_key': 'key_image', 'feat_key': 'key_feature'}
+VARIABLES = {
+    'data': 'image',
+    'data_key': 'key_image',
+    'feat_key': 'key_feature',
+    'data_other': 'other_image',
+    'feat_other': 'other_feature',
+    'key_share': 'other_share',
+}
 
 
 def network_models(task, instance, symbols, parameters, classes, size=None):
-    """Return {'frame': ModelProto}; {'key': ..., 'current': ...} where the network propagates; where it aggregates
-    those of lib.onnx_export.window.
+    """Return {'frame': ModelProto}; {'key': ..., 'current': ...} where the network propagates, and 'between' where
+    `symbols` has it; where it aggregates those of lib.onnx_export.window.
 
     Args:
         task: a Task, with its settings.
@@ -77,6 +84,15 @@ def _image_tensors(config, feature, size):
         'key_feature': Tensor(
             'key_feature', np.float32, (1, channels) + cells, 'feature of the key frame'
         ),
+        'other_image': Tensor(
+            'other_image', np.float32, (1, 3, height, width), 'image of the key frame on the other side'
+        ),
+        'other_feature': Tensor(
+            'other_feature', np.float32, (1, channels) + cells, 'feature of that key frame'
+        ),
+        'other_share': Tensor(
+            'other_share', np.float32, (1,), 'by how much that key frame counts, 0 to 1: linear in time'
+        ),
     }
 
 
@@ -97,15 +113,28 @@ def _window_tensors(config, symbol, size):
     }
 
 
+def with_two_keys(symbol):
+    """Return `symbol`, a network for frames between two key frames, with one input for each of theirs."""
+    pairs = (('data_key', 'data_other'), ('feat_key', 'feat_other'))
+    return symbol(
+        **{
+            first: mx.sym.Concat(*(mx.sym.Variable(each) for each in (first, second)), dim=0)
+            for first, second in pairs
+        }
+    )
+
+
 def _extra(name, task, instance, symbol, feature, tensors):
     """(Tensor, symbol) of what a network hands out beside its results; None where there is nothing."""
     if name == 'key':
         meaning = 'for current.onnx'
         return tensors['key_feature']._replace(name='feature', meaning=meaning), feature
-    if name == 'current' and task.recognises == 'detection':
+    if name in ('current', 'between') and task.recognises == 'detection':
         meaning = 'cells from each cell of the feature map to its place in the key frame: right, down'
         shape = (1, 2) + tuple(tensors['key_feature'].shape[2:])
-        return Tensor('flow', np.float32, shape, meaning), instance.flow(symbol, task.config)
+        # Between two key frames: to the first of them.
+        flow = mx.sym.slice_axis(instance.flow(symbol, task.config), axis=0, begin=0, end=1)
+        return Tensor('flow', np.float32, shape, meaning), flow
     return None
 
 

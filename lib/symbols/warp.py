@@ -76,7 +76,9 @@ def propagate_from_both(features, current, references, share, feature_dim, netwo
         near, far = _halves(mx.sym.exp(likeness))
         far = mx.sym.broadcast_mul(far, share)
         share = far / (mx.sym.broadcast_mul(near, 1 - share) + far)
-    return _mixed(*_halves(carried), share, 'both_sides')
+    # Not a split, which has two outputs: ONNX files are made of nodes of one.
+    near, far = (mx.sym.slice_axis(carried, axis=0, begin=side, end=side + 1) for side in (0, 1))
+    return _mixed(near, far, share, 'both_sides')
 
 
 def join_recursively(carried, own, network):

@@ -19,6 +19,7 @@ def draw(*shape, seed=0):
 
 MAP = draw(1, 6, 9, 11)
 CASES = {
+    'a number less a value': (1 - X, dict(x=MAP)),
     'convolution': (
         mx.sym.Convolution(
             X, W, B, kernel=(3, 3), num_filter=8, pad=(2, 2), dilate=(2, 2), stride=(2, 2)

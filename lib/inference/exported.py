@@ -90,8 +90,8 @@ def _save_params(folder, params, compact):
 def check_exportable(test):
     """Raise ConfigError for TEST settings `test` that ask for networks which exports do not have."""
     if test.AGGREGATE != 'none':
-        raise ConfigError('TEST.AGGREGATE: %s is not for exported models, whose key networks take one image: export with '
-                          '--set TEST.AGGREGATE=none' % test.AGGREGATE)
+        raise ConfigError('TEST.AGGREGATE: %s is not for exported models, whose key networks take one image: export '
+                          'with --set TEST.AGGREGATE=none' % test.AGGREGATE)
 
 
 def _input_shapes(config, instance):

@@ -14,7 +14,7 @@ from dff.runtime.speed_record import read_figures
 from dff.writers import open_writer
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import TASKS, export_tiny
-from lib.onnx_export.export import export_onnx, remove_onnx, require_frames
+from lib.onnx_export.export import export_onnx, require_frames
 
 import onnx  # noqa: E402  (onnx_tools skips where it is missing)
 
@@ -72,28 +72,6 @@ def test_the_networks_compute_the_same_and_explain_themselves(exported, tmp_path
         assert about['pixel_means'] == '[103.06, 115.9, 123.15]'
         assert about['key_frame_interval'] == ('3' if 'dff' in name else '1')
         assert all(each.doc_string for each in list(model.graph.input) + list(model.graph.output))
-
-
-@pytest.mark.parametrize('name', ['dff_rfcn', 'dff_deeplab'])
-def test_features_of_both_sides(tmp_path, name):
-    folder = str(tmp_path / name)
-    task = export_tiny(name, folder, TEST__KEY_FRAME_POLICY='both')
-    assert len(export_onnx(task, folder)) == 1
-    inputs = {each.name for each in onnx.load(folder + '/between.onnx').graph.input}
-    assert inputs == set(INPUTS[name, 'current']) | {'other_image', 'other_feature', 'other_share'}
-    wanted, found = (
-        list(dff.load(folder, backend=backend)(tiny.clip(7), thresh=0.05))
-        for backend in ('mxnet', 'onnxruntime')
-    )
-    assert [each.is_key for each in found] == [False, True, False] * 2 + [True]
-    for one, other in zip(wanted, found):
-        if name == 'dff_rfcn':
-            np.testing.assert_allclose(other.detections, one.detections, rtol=1e-3, atol=1e-2)
-            assert len(one.detections) and np.array_equal(one.track_ids, other.track_ids)
-        else:
-            assert np.mean(one.label_map == other.label_map) > 0.999
-    remove_onnx(folder)
-    assert not (tmp_path / name / 'between.onnx').exists()
 
 
 @pytest.mark.slow

@@ -1,0 +1,36 @@
+"""Exported models whose frames take the features of two key frames, in onnxruntime and in MXNet."""
+
+import numpy as np
+import pytest
+
+import dff
+from tests.helpers import tiny
+from tests.helpers.onnx_tools import export_tiny
+from lib.onnx_export.export import export_onnx, remove_onnx
+
+import onnx  # noqa: E402  (onnx_tools skips where it is missing)
+
+
+@pytest.mark.parametrize('name', ['dff_rfcn', 'dff_deeplab'])
+def test_features_of_both_sides(tmp_path, name):
+    folder = str(tmp_path / name)
+    task = export_tiny(name, folder, TEST__KEY_FRAME_POLICY='both')
+    assert len(export_onnx(task, folder)) == 1
+    inputs, own = (
+        {each.name for each in onnx.load('%s/%s.onnx' % (folder, network)).graph.input}
+        for network in ('between', 'current')
+    )
+    assert inputs == own | {'other_image', 'other_feature', 'other_share'}
+    wanted, found = (
+        list(dff.load(folder, backend=backend)(tiny.clip(7), thresh=0.05))
+        for backend in ('mxnet', 'onnxruntime')
+    )
+    assert [each.is_key for each in found] == [False, True, False] * 2 + [True]
+    for one, other in zip(wanted, found):
+        if name == 'dff_rfcn':
+            np.testing.assert_allclose(other.detections, one.detections, rtol=1e-3, atol=1e-2)
+            assert len(one.detections) and np.array_equal(one.track_ids, other.track_ids)
+        else:
+            assert np.mean(one.label_map == other.label_map) > 0.999
+    remove_onnx(folder)
+    assert not (tmp_path / name / 'between.onnx').exists()

@@ -3,7 +3,18 @@ from typing import Any, NamedTuple, Optional, Protocol, Tuple
 
 import numpy as np
 
+from dff.errors import ConfigError
 from dff.frames import Frame
+
+MOST_REACH = 2047      # K of a window: 2 K + 1 places are as many as the native operator joins
+
+
+def checked_reach(reach: int) -> int:
+    """Return `reach`, K of a window; ConfigError where no window is so large."""
+    if reach > MOST_REACH:
+        raise ConfigError('a window has at most %d frames to each side (TEST.KEY_FRAME_INTERVAL, --interval), found %d'
+                          % (MOST_REACH, reach))
+    return reach
 
 
 class Outputs(NamedTuple):

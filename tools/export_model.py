@@ -18,7 +18,7 @@ from lib.inference.testing import check_classes, parameter_file  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.tasks.task import TASKS, open_task  # noqa: E402
 from lib.utils.argument_types import EPOCH, INTERVAL, epoch_or_best, positive  # noqa: E402
-from lib.onnx_export.export import export_onnx, remove_onnx, require_frames  # noqa: E402
+from lib.onnx_export.export import export_onnx, require_frames  # noqa: E402
 from lib.onnx_export.proto import require_packages  # noqa: E402
 from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
 from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
@@ -88,7 +88,6 @@ def main():
         prefix, epoch = parameter_file(config, cfg_path, task)[1], config.TEST.test_epoch
     check_classes(task.kind, config, prefix, epoch)
     params = task.kind.load_params(prefix, epoch, print)
-    remove_onnx(args.output)
     export_model(config, get_symbol_instance(config), *params, task.kind.class_lines(config), args.output,
                  file_name(os.path.basename(prefix), epoch), args.compact)
     if args.format == 'onnx':

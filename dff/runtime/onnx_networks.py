@@ -62,6 +62,13 @@ class OnnxNetworks:
             else model
             for name, model in models.items()
         }
+        for name, session in self._sessions.items():
+            found = session.metadata.get('network', name)
+            if found != name:
+                raise CheckpointError(
+                    '%s.onnx is the network %.50s under another name: export the model again'
+                    % (name, found)
+                )
         self._key = next(name for name in ('key', 'feature', 'frame') if name in self._sessions)
         self.propagates, self.aggregates = self._key == 'key', self._key == 'feature'
         self.two_sided = 'between' in self._sessions
@@ -184,6 +191,14 @@ def open_networks(
         threads, providers: of onnxruntime, as of OnnxNetworks.
         precision: float16 or int8: the files of that, which --precision writes.
     """
+    return OnnxNetworks(network_files(folder, precision), threads, providers)
+
+
+def network_files(folder: str, precision: str = 'float32') -> Dict[str, str]:
+    """Return {network: path} of an exported folder; folder, precision: as of open_networks.
+
+    Raises ConfigError for an unknown precision, CheckpointError where files are missing.
+    """
     if precision not in ENDINGS:
         raise ConfigError(
             "there is no precision '%s'; choose from %s" % (precision, ', '.join(ENDINGS))
@@ -192,7 +207,7 @@ def open_networks(
     for names in NAMES:
         paths = {name: os.path.join(folder, name + ending) for name in names}
         if all(os.path.isfile(path) for path in paths.values()):
-            return OnnxNetworks(paths, threads, providers)
+            return paths
     raise CheckpointError(
         '%s holds neither frame%s nor key%s and current%s, nor feature%s, pair%s and joined%s; write them with: '
         'python tools/export_model.py TASK --format onnx --precision %s --output FOLDER'

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 import numpy as np
 
 from dff.frames import Frame
-from dff.networks import Outputs
+from dff.networks import Outputs, checked_reach
 
 SUM = 'query', 'sum', 'weight'      # what pair.onnx hands on, to itself and to joined.onnx
 
@@ -29,11 +29,13 @@ class OnnxWindow:
     Args:
         networks: dff.runtime.onnx_networks.OnnxNetworks that aggregate.
         reach: K; the window has 2 K + 1 places.
+
+    Raises ConfigError for a K above dff.networks.MOST_REACH.
     """
 
     def __init__(self, networks: Any, reach: int):
         self._networks = networks
-        self._places: List[Optional[Kept]] = [None] * (2 * reach + 1)
+        self._places: List[Optional[Kept]] = [None] * (2 * checked_reach(reach) + 1)
 
     def put(self, place: int, frame: Frame) -> None:
         """See dff.networks.Windowed. Raises DataError where the model takes images of another size only."""

@@ -1,17 +1,14 @@
 """The files of tools/export_model.py --format onnx, computed by OpenVINO."""
-import os
 from typing import Any, Collection, Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dff.errors import CheckpointError, ConfigError, SetupError
+from dff.errors import CheckpointError, SetupError
 from dff.packages import needed
-from dff.runtime.onnx_networks import ENDINGS, NAMES, OnnxNetworks
+from dff.runtime.onnx_networks import OnnxNetworks, network_files
 
 INSTALL = 'this backend needs', 'pip install openvino'
 # A value may have other names, too: those of its parts, and in float16 of what casts it.
-INPUTS = ('image', 'scale', 'frame_size', 'key_image', 'key_feature', 'other_image', 'other_feature', 'other_embedding',
-          'first', 'count', 'query_before', 'sum_before', 'weight_before', 'sum', 'weight')
 OUTPUTS = ('feature', 'embedding', 'query', 'sum', 'weight', 'flow', 'boxes', 'scores', 'class_map')
 METADATA = 14           # the field of ModelProto with pairs of strings (onnx.proto)
 
@@ -42,7 +39,7 @@ class OpenVinoSession:
         except Exception as error:      # OpenVINO raises RuntimeError, whatever it is
             raise CheckpointError('%s cannot be used: %s' % (path, str(error).strip().splitlines()[-1])) from error
         self.provider = device
-        names = [next((name for name in INPUTS if name in each.names), each.any_name) for each in self._model.inputs]
+        names = [each.node.friendly_name for each in self._model.inputs]
         self.inputs = {name: tuple(axis.get_length() if axis.is_static else None for axis in each.partial_shape)
                        for name, each in zip(names, self._model.inputs)}
         self._outputs = [next(name for name in OUTPUTS if name in each.names) for each in self._model.outputs]
@@ -76,22 +73,13 @@ def open_sessions(folder: str, threads: int, devices: Optional[Sequence[str]],
     Raises SetupError where OpenVINO or the device is missing, CheckpointError.
     """
     core: Any = needed('openvino', *INSTALL).Core()
-    if precision not in ENDINGS:
-        raise ConfigError("there is no precision '%s'; choose from %s" % (precision, ', '.join(ENDINGS)))
     wanted = [devices] if isinstance(devices, str) else list(devices or ['CPU'])
     device = next((name for name in wanted if name in core.available_devices), None)
     if device is None:
         raise SetupError('OpenVINO has no device %s here; it has %s'
                          % (' or '.join(wanted), ', '.join(core.available_devices)))
-    for names in NAMES:
-        paths = {name: os.path.join(folder, name + ENDINGS[precision]) for name in names}
-        if all(os.path.isfile(path) for path in paths.values()):
-            sessions = {name: OpenVinoSession(core, path, device, threads) for name, path in paths.items()}
-            return OnnxNetworks(sessions), device
-    ending = ENDINGS[precision]
-    raise CheckpointError('%s holds neither frame%s nor key%s and current%s, nor feature%s, pair%s and joined%s, which '
-                          'OpenVINO reads; write them with tools/export_model.py --format onnx'
-                          % ((folder,) + 6 * (ending,)))
+    paths = network_files(folder, precision)
+    return OnnxNetworks({name: OpenVinoSession(core, path, device, threads) for name, path in paths.items()}), device
 
 
 def metadata_pairs(data: bytes) -> Iterator[Tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Flow-Guided Feature Aggregation with R-FCN, with a ResNet-v1 and a FlowNet of configured size."""
 import mxnet as mx
 
+from dff.networks import checked_reach
 from lib.symbols.aggregation import aggregate, embed
 from lib.symbols.detector import Detector
 from lib.symbols.flownet import flownet
@@ -79,7 +80,7 @@ class resnet_v1_fgfa_rfcn(Detector):
         """Test outputs of the frame `centre` [1] of a window, with its `flow` to all frames of it."""
         # The frame's own embedding is compared as it is carried along its flow to itself, which need not be 0.
         query = flow_warp(*(mx.sym.take(value, centre, axis=0) for value in (embeddings, flow)), name='warping_query')
-        frames = 2 * cfg.TEST.KEY_FRAME_INTERVAL + 1
+        frames = 2 * checked_reach(cfg.TEST.KEY_FRAME_INTERVAL) + 1
         joined = aggregate(features, embeddings, query, frames, flow, training=False)
         return self.detect(joined, mx.sym.Variable('im_info'), cfg, 1)
 

@@ -3,6 +3,7 @@ import math
 from typing import Any, List
 
 from dff.errors import ConfigError
+from dff.networks import MOST_REACH
 from lib.config.ranges import RANGES, check_ranges
 
 TRACKS_OR_WHOLE_CLIP = ("TEST.TRACK follows the detections of each frame, which TEST.SEQ_NMS and TEST.SAVE_RAW "
@@ -90,6 +91,9 @@ def _window_checks(config: Any) -> List[Any]:
         (test.KEY_FRAME_POLICY == 'fixed',
          'TEST.KEY_FRAME_POLICY is %s, but FGFA has no key frames: leave it at fixed. Its window is '
          'TEST.KEY_FRAME_INTERVAL frames to each side' % test.KEY_FRAME_POLICY),
+        (test.KEY_FRAME_INTERVAL <= MOST_REACH,
+         'TEST.KEY_FRAME_INTERVAL is %d, but a window of FGFA has at most %d frames to each side'
+         % (test.KEY_FRAME_INTERVAL, MOST_REACH)),
         (test.PRECISION == 'float32', 'TEST.PRECISION is %s, but FGFA computes in float32' % test.PRECISION),
     ]
 

@@ -22,12 +22,14 @@ from lib.graph.symbol_file import read_symbol
 from lib.engine.compact import FILE as COMPACT, load_compact, save_compact
 from lib.inference.exported_check import Fit, check_settings, mxnet_refusing, reach_of, window_inputs
 from lib.inference.exported_check import largest_input as largest_of
-from lib.inference.key_frames import input_format
+from lib.inference.key_frames import check_stride, input_format
 from lib.operator_cxx import loader
 from lib.graph.graph import Graph
 from dff.errors import CheckpointError, ConfigError, shown
 from dff.files import atomic_path
 from dff.frames import largest_input
+from dff.runtime import speed_record
+from dff.runtime.onnx_networks import ENDINGS, NAMES
 
 FORMAT = 1
 INDEX = 'model.json'
@@ -47,10 +49,13 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         source: what messages call the parameters, and what model.json keeps of their origin.
         compact: weights as 8-bit integers (lib.engine.compact.py).
 
-    Raises CheckpointError where parameters are missing or a file cannot be written, ConfigError where the settings
-    ask for what an exported model does not do.
+    What an earlier export wrote there goes first, its ONNX files too, but not before all is ready to be written.
+
+    Raises CheckpointError where parameters are missing or of another network.FEATURE_STRIDE, or a file cannot be
+    written, ConfigError where the settings ask for what an exported model does not do.
     """
     check_exportable(config.TEST)
+    check_stride(config, arg_params, source)
     texts, params, shapes = {}, {}, _input_shapes(config, instance)
 
     def folded():
@@ -60,6 +65,7 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         texts[BUILT_IN] = folded()
     if loader.load():
         texts[NATIVE] = folded()
+    _remove_earlier(folder)
     _save_params(folder, params, compact)
     index = {'format': FORMAT, 'networks': sorted(texts[BUILT_IN]), 'operators': sorted(texts), 'made_from': source,
              'settings': _settings(config, classes)}
@@ -74,17 +80,25 @@ def export_model(config, instance, arg_params, aux_params, classes, folder, sour
         raise CheckpointError('cannot write %s: %s' % (os.path.join(folder, name), error.strerror)) from error
 
 
+def _remove_earlier(folder):
+    """What makes `folder` an earlier model, the index first: an export that is stopped leaves no mixture of both."""
+    onnx = [name + ending for name in sorted(set(sum(NAMES, ()))) for ending in ENDINGS.values()]
+    for name in [INDEX, file_name('model', 0), COMPACT, speed_record.FILE, *onnx]:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            try:
+                os.remove(path)
+            except OSError as error:
+                raise CheckpointError('cannot replace %s: %s' % (path, error.strerror)) from error
+
+
 def _save_params(folder, params, compact):
-    """The parameters in one of their two forms; the other, of an earlier export, goes."""
-    whole = file_name(os.path.join(folder, 'model'), 0)
+    """The parameters in one of their two forms."""
     if compact:
-        os.makedirs(folder, exist_ok=True)
         save_compact(folder, params)
     else:
-        save_arrays(whole, {'arg:' + name: mx.nd.array(value) for name, value in params.items()})
-    other = whole if compact else os.path.join(folder, COMPACT)
-    if os.path.exists(other):
-        os.remove(other)
+        save_arrays(file_name(os.path.join(folder, 'model'), 0),
+                    {'arg:' + name: mx.nd.array(value) for name, value in params.items()})
 
 
 def check_exportable(test):

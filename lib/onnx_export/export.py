@@ -19,8 +19,7 @@ import mxnet as mx
 
 from dff.errors import ConfigError
 from dff.frames import made_up_clip, prepare
-from dff.runtime import speed_record
-from dff.runtime.onnx_networks import ENDINGS, NAMES, OnnxNetworks
+from dff.runtime.onnx_networks import ENDINGS, OnnxNetworks
 from dff.runtime.onnx_session import to_host
 from dff.sources import open_frames
 from lib.inference.exported import BUILT_IN, load_exported
@@ -72,15 +71,6 @@ def export_onnx(task, folder, size=None, frames=None, precision='float32'):
         return [line]
     small = _reduced(models, precision, networks, clips, instance.class_layers)
     return [line, write(small, precision)[1]]
-
-
-def remove_onnx(folder):
-    """Remove the ONNX files of an exported folder, which is to hold another model, and their speed."""
-    names = [kind + ending for kind in set(sum(NAMES, ())) for ending in ENDINGS.values()]
-    for name in [*names, speed_record.FILE]:
-        path = os.path.join(folder, name)
-        if os.path.isfile(path):
-            os.remove(path)
 
 
 def require_frames(frames, precision, aggregates=False):

@@ -1,6 +1,7 @@
 """A model as one folder: exported, run without a YAML file, and what is said of broken ones."""
 import json
 import shutil
+from unittest import mock
 
 import mxnet as mx
 import numpy as np
@@ -12,6 +13,7 @@ from dff.writers import open_writer
 from lib.config.config import update_from_file
 from lib.config.defaults import detection_defaults, segmentation_defaults
 from lib.engine.checkpoint import load_params
+from lib.inference import exported as exported_module
 from lib.inference.exported import BUILT_IN, NATIVE, export_model, is_exported, load_exported
 from lib.inference.detector import load_test_params
 from lib.operator_cxx import loader
@@ -178,6 +180,41 @@ def test_what_cannot_be_exported(checkpoints, tmp_path):
                        match=r'flow_conv1_weight has shape \(8, 6, 7, 7\), the network needs \(16, 6, 7, 7\)'):
         export_model(config, get_symbol_instance(config), *load_params(prefix, 1), [], str(tmp_path / 'out'), 'tiny')
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('changes, stride', [(tiny.STRIDE_8, 16), ({}, 8)])
+def test_parameters_of_another_stride(tmp_path, changes, stride):
+    trained = tiny.tiny_config('rfcn', **changes)
+    config = tiny.tiny_config('rfcn', **(tiny.STRIDE_8 if stride == 8 else {}))
+    message = 'tiny has features of stride %d .*, and the settings say %d' % (24 - stride, stride)
+    with pytest.raises(CheckpointError, match=message):
+        export_model(config, get_symbol_instance(config), *tiny.tiny_params(trained), [], str(tmp_path / 'out'), 'tiny')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_an_export_over_another(exported, tmp_path, monkeypatch):
+    folder = tmp_path / 'model'
+    shutil.copytree(str(exported['rfcn']), str(folder))
+    (folder / 'between.float16.onnx').write_text('of the model before')
+    before = sorted(folder.iterdir())
+
+    def export(**changes):
+        config, params = tiny.tiny_config('rfcn'), tiny.tiny_params(tiny.tiny_config('rfcn', **changes))
+        classes = ['ball', 'crate', 'cone']
+        export_model(config, get_symbol_instance(config), *params, classes, str(folder), 'new')
+    # What is refused touches nothing.
+    with pytest.raises(CheckpointError, match='new has features of stride 8'):
+        export(**tiny.STRIDE_8)
+    assert sorted(folder.iterdir()) == before and is_exported(str(folder))
+    # Stopped at the parameters it is no model, which it would be with the index of before.
+    with monkeypatch.context() as patch:
+        patch.setattr(exported_module, '_save_params', mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            export()
+    assert not is_exported(str(folder))
+    export()
+    assert json.loads((folder / 'model.json').read_text())['made_from'] == 'new'
+    assert sorted(folder.iterdir()) == [path for path in before if path.suffix != '.onnx']
 
 
 @pytest.mark.slow

@@ -11,6 +11,8 @@ import dff
 from dff.errors import CheckpointError, ConfigError, DFFError
 from dff.runtime import speed
 from dff.runtime.onnx_networks import OnnxNetworks
+from lib.config.config import update_from_settings
+from lib.config.defaults import fgfa_defaults
 from lib.inference.detector import VideoDetector
 from lib.inference.exported import load_exported
 from lib.operator_cxx import loader
@@ -108,6 +110,8 @@ def test_what_windows_refuse(model):
         loaded.stream()
     with pytest.raises(ConfigError, match='whole number, 1 or more, found 0'):
         loaded(tiny.clip(1), interval=0)
+    with pytest.raises(ConfigError, match='at most 2047 frames to each side .*, found 2048'):
+        loaded(tiny.clip(1), interval=2048)
     in_mxnet = dff.load(str(folder), backend='mxnet')
     with pytest.raises(ConfigError, match='is fixed when it is loaded, to 2 frames to each side; found 3'):
         in_mxnet(tiny.clip(1), interval=3)
@@ -115,6 +119,13 @@ def test_what_windows_refuse(model):
     network, params, _ = load_exported(str(folder), get_symbol_instance(config))
     with pytest.raises(ConfigError, match='exported for windows of 2 frames to each side, found 3: export it with'):
         VideoDetector(config, network, *params, mx.cpu())
+    # More than the operator joins.
+    with pytest.raises(ConfigError, match='at most 2047 frames to each side .*, found 2048'):
+        VideoDetector(config, get_symbol_instance(config), *tiny.tiny_params(config), mx.cpu(), interval=2048)
+    config = fgfa_defaults()
+    update_from_settings(config, ['TEST.KEY_FRAME_INTERVAL=2047'])
+    with pytest.raises(ConfigError, match='KEY_FRAME_INTERVAL is 2048, but a window of FGFA has at most 2047 frames'):
+        update_from_settings(config, ['TEST.KEY_FRAME_INTERVAL=2048'])
 
 
 def test_a_folder_whose_networks_are_others(model, tmp_path):

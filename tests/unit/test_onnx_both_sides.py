@@ -6,7 +6,7 @@ import pytest
 import dff
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny
-from lib.onnx_export.export import export_onnx, remove_onnx
+from lib.onnx_export.export import export_onnx
 
 import onnx  # noqa: E402  (onnx_tools skips where it is missing)
 
@@ -32,5 +32,22 @@ def test_features_of_both_sides(tmp_path, name):
             assert len(one.detections) and np.array_equal(one.track_ids, other.track_ids)
         else:
             assert np.mean(one.label_map == other.label_map) > 0.999
-    remove_onnx(folder)
+    export_tiny(name, folder)
     assert not (tmp_path / name / 'between.onnx').exists()
+
+
+def test_float16_in_openvino(tmp_path):
+    """There an input has the names of what casts it, too."""
+    pytest.importorskip('openvino', reason='openvino is not installed: pip install openvino')
+    folder = str(tmp_path / 'model')
+    export_onnx(export_tiny('dff_rfcn', folder, TEST__KEY_FRAME_POLICY='both'), folder, precision='float16')
+    wanted, found = (
+        list(dff.load(folder, backend='openvino', precision=precision)(tiny.clip(5), thresh=0.15))
+        for precision in ('float32', 'float16')
+    )
+    assert [each.is_key for each in found] == [False, True, False, False, True]
+    for one, other in zip(wanted, found):
+        assert len(one.detections)
+        for row in one.detections:
+            rows = other.detections[other.detections[:, 0] == row[0]]
+            assert (abs(rows - row) < ([1, 0.02] + [1] * 4)).all(axis=1).any()

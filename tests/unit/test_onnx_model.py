@@ -1,5 +1,6 @@
 """dff.load: an exported folder, run on clips by onnxruntime."""
 
+import shutil
 import subprocess
 import sys
 import types
@@ -115,6 +116,15 @@ def test_a_file_of_others(tmp_path):
         CheckpointError, match='none of this project: its metadata has no recognises'
     ):
         dff.load(str(tmp_path))
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_a_network_under_the_name_of_another(folders, tmp_path, backend):
+    pytest.importorskip(backend, reason='%s is not installed' % backend)
+    shutil.copytree(folders['dff_rfcn'], str(tmp_path / 'model'))
+    shutil.copy(str(tmp_path / 'model/key.onnx'), str(tmp_path / 'model/between.onnx'))
+    with pytest.raises(CheckpointError, match='between.onnx is the network key under another name: export'):
+        dff.load(str(tmp_path / 'model'), backend=backend)
 
 
 def test_key_frames_by_the_flow(folders):

@@ -14,7 +14,7 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from lib.config.cli import apply_arguments, base_parser  # noqa: E402
 from lib.engine.checkpoint import file_name  # noqa: E402
 from lib.inference.exported import export_model  # noqa: E402
-from lib.inference.testing import check_classes, parameter_file  # noqa: E402
+from lib.inference.testing import check_classes, parameter_file, report_other_training  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.tasks.task import TASKS, open_task  # noqa: E402
 from lib.utils.argument_types import EPOCH, INTERVAL, epoch_or_best, positive  # noqa: E402
@@ -87,6 +87,7 @@ def main():
     if prefix is None:
         prefix, epoch = parameter_file(config, cfg_path, task)[1], config.TEST.test_epoch
     check_classes(task.kind, config, prefix, epoch)
+    report_other_training(config, prefix, epoch)
     params = task.kind.load_params(prefix, epoch, print)
     export_model(config, get_symbol_instance(config), *params, task.kind.class_lines(config), args.output,
                  file_name(os.path.basename(prefix), epoch), args.compact)

@@ -1,10 +1,11 @@
 """Testing of all tasks: from a checkpoint to a figure of accuracy. What a kind of task adds is its TestRun."""
+import json
 import logging
 import os
 from typing import NamedTuple, Optional
 
-from dff.errors import CheckpointError, ConfigError
-from dff.files import file_sha256, write_json
+from dff.errors import CheckpointError, ConfigError, shown
+from dff.files import file_sha256, read_json, write_json
 from lib.dataset.registry import get_dataset
 from lib.engine.best import check_best
 from lib.engine.checkpoint import BEST, averages_of, file_name, positions
@@ -107,6 +108,7 @@ def test_net(task, config, cfg_path, **options):
     file, prefix = parameter_file(config, cfg_path, task)
     epoch = config.TEST.test_epoch
     logger.info('testing %s: %s', _in_words(epoch, config.TRAIN), file)
+    report_other_training(config, prefix, epoch)
     name = '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], run.interval, run.variant())
     if config.TEST.PRECISION == 'int8':
         name += '_int8'
@@ -183,6 +185,30 @@ def check_classes(kind, config, prefix, epoch):
     """
     if epoch == BEST:
         check_best(prefix, kind.class_lines(config))
+
+
+def report_other_training(config, prefix, epoch):
+    """Log a line where parameters were trained with other settings of the network, which fit them all the same.
+
+    One like network.EMBED_SHARPNESS changes what the parameters mean, and no shape of theirs.
+
+    Args:
+        config: the settings.
+        prefix, epoch: of the parameters; where nothing is recorded beside them there is nothing to compare.
+    """
+    averages = averages_of('')
+    own = prefix[:-len(averages)] if prefix.endswith(averages) else prefix
+    trained = (read_json(file_name(own, epoch, 'json')) or {}).get('settings')
+    trained = trained if isinstance(trained, dict) else {}
+    idle = ['network.pretrained', 'network.FIXED_PARAMS']
+    if trained.get('TRAIN.AGGREGATE') == 'none':      # there are no embeddings
+        idle.append('network.EMBED_')
+    now = {'network.' + key: json.loads(json.dumps(value)) for key, value in config.network.items()}
+    other = ['%s %s, now %s' % (name, shown(trained[name]), shown(value)) for name, value in sorted(now.items())
+             if trained.get(name, value) != value and not name.startswith(tuple(idle))]
+    if other:
+        logging.getLogger('dff.config').warning('%s was trained with other settings: %s. Set them back, unless that '
+                                                'is meant', file_name(prefix, epoch), '; '.join(other))
 
 
 def parameter_file(config, cfg_path, task):

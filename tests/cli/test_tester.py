@@ -64,6 +64,28 @@ def test_both_sides_have_results_of_their_own(experiment):
     assert lines[0] != lines[1] and len(lines[1]) > 0
 
 
+@pytest.mark.parametrize('aggregate, lines', [('recursive', 1), ('none', 0)])
+def test_settings_of_another_training_are_said(tmp_path, caplog, aggregate, lines):
+    config, prefix = tiny.tiny_config('dff_rfcn'), str(tmp_path / 'tiny')
+    record = {'TRAIN.AGGREGATE': aggregate, 'network.EMBED_SHARPNESS': 30.0, 'network.pretrained': 'other',
+              'network.PIXEL_MEANS': list(config.network.PIXEL_MEANS)}
+    (tmp_path / 'tiny-0001.json').write_text(json.dumps({'settings': record}))
+    for name, epoch in ((prefix, 1), (prefix + '-ema', 1), (prefix, 2), (prefix, 'best')):
+        caplog.clear()
+        testing.report_other_training(config, name, epoch)
+        assert len(caplog.messages) == (lines if epoch == 1 else 0)
+        if caplog.messages:
+            assert caplog.messages[0].startswith(
+                '%s-0001.params was trained with other settings: network.EMBED_SHARPNESS 30.0, now 1.0. Set' % name)
+    config.network.EMBED_SHARPNESS = 30.0
+    caplog.clear()
+    testing.report_other_training(config, prefix, 1)
+    for damaged in ('{', '[]', '{"settings": []}'):
+        (tmp_path / 'tiny-0001.json').write_text(damaged)
+        testing.report_other_training(config, prefix, 1)
+    assert not caplog.messages
+
+
 def test_embeddings_are_missing(experiment):
     with pytest.raises(CheckpointError, match='tiny-0001.params lacks the embeddings that TEST.AGGREGATE: recursive'):
         run_test(experiment, settings={'TEST.AGGREGATE': 'recursive', 'network.EMBED_DIM': 16})

@@ -38,8 +38,10 @@ class Comparison(NamedTuple):
 
 
 def compare(task, network, params, networks, clips, precision):
-    """Return the Comparison of the networks' results, the first frame of each clip being the key
-    frame of the others.
+    """Return the Comparison of the networks' results.
+
+    The first frame of each clip is the key frame of the others; with a network for frames between two
+    key frames the last one is the second of them; of FGFA every frame has its window.
 
     Args:
         task: a Task, with its settings.
@@ -68,7 +70,9 @@ def compare(task, network, params, networks, clips, precision):
 
 
 def _key_frames(both, form, clips, propagates):
-    """Yield (Frame, values of one, of the other) of `both` networks, for each frame of the clips."""
+    """Yield (Frame, values of one, of the other) of `both` networks, for each frame of the clips, and
+    for the middle one between the first and the last as key frames where that is exported.
+    """
     for clip in clips:
         states = None
         for image in clip:
@@ -79,7 +83,9 @@ def _key_frames(both, form, clips, propagates):
                 outputs = [each.current(frame, state) for each, state in zip(both, states)]
             yield (frame,) + tuple(each.values for each in outputs)
         if both[1].two_sided:
-            first, last = ([each.key(prepare(clip[place], form))[1] for each in both] for place in (0, -1))
+            first, last = (
+                [each.key(prepare(clip[place], form))[1] for each in both] for place in (0, -1)
+            )
             frame = prepare(clip[len(clip) // 2], form)
             outputs = [each.between(frame, *keys, 0.4) for each, *keys in zip(both, first, last)]
             yield (frame,) + tuple(each.values for each in outputs)

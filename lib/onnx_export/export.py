@@ -5,8 +5,8 @@
                                 key_feature, with key_image
     feature.onnx, pair.onnx,    of FGFA: dff/runtime/onnx_window.py says what each is for
     joined.onnx
-    between.onnx                with TEST.KEY_FRAME_POLICY both: as current.onnx, and other_image, other_feature and
-                                other_share of a second key frame
+    between.onnx                with TEST.KEY_FRAME_POLICY both: as current.onnx, and other_image,
+                                other_feature and other_share of a second key frame
 
 Of --precision float16 or int8 there is a second of each, as frame.int8.onnx. docs/deploy.md says
 how to run them.
@@ -118,9 +118,9 @@ def _reduced(models, precision, networks, clips, float_layers):
     feeds = {kind: [] for kind in models}
     for clip in clips:
         frames = [prepare(image, networks.form) for image in clip]
-        state = networks.key(frames[0])[1]
+        state, other = (networks.key(frames[place])[1] for place in (0, -1))
         for frame in frames:
             for kind in feeds:
-                values = networks.feed(kind, frame, state, networks.second(state, 0.5))
+                values = networks.feed(kind, frame, state, networks.second(other, 0.5))
                 feeds[kind].append({name: to_host(value) for name, value in values.items()})
     return {kind: to_int8(model, feeds[kind], float_layers) for kind, model in models.items()}

@@ -18,7 +18,7 @@ from lib.inference.testing import check_classes, parameter_file, report_other_tr
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.tasks.task import TASKS, open_task  # noqa: E402
 from lib.utils.argument_types import EPOCH, INTERVAL, epoch_or_best, positive  # noqa: E402
-from lib.onnx_export.export import export_onnx, require_frames  # noqa: E402
+from lib.onnx_export.export import export_onnx, require_onnx  # noqa: E402
 from lib.onnx_export.proto import require_packages  # noqa: E402
 from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
 from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
@@ -81,7 +81,7 @@ def main():
     require_one_pass(config, 'an exported model sees each frame once')
     if args.format == 'onnx':       # before minutes of work
         require_packages()
-        require_frames(args.frames, args.onnx_precision, get_symbol_instance(config).aggregates)
+        require_onnx(config.TEST, args.frames, args.onnx_precision, get_symbol_instance(config).aggregates)
         checked_sizes(args.size, input_format(config))
     prefix, epoch = args.model, args.epoch
     if prefix is None:

@@ -73,10 +73,17 @@ def export_onnx(task, folder, size=None, frames=None, precision='float32'):
     return [line, write(small, precision)[1]]
 
 
-def require_frames(frames, precision, aggregates=False):
-    """Raise ConfigError where `frames` are missing that models of this `precision` are made of, and for int8 of
-    networks that join windows of frames (`aggregates`).
+def require_onnx(test, frames, precision, aggregates=False):
+    """Raise ConfigError where there are no ONNX files of what is asked for.
+
+    Args:
+        test: the settings' section TEST.
+        frames, precision: as of export_onnx.
+        aggregates: the networks join windows of frames.
     """
+    if test.KEY_FRAME_POLICY == 'flow':
+        raise ConfigError('TEST.KEY_FRAME_POLICY is flow, which ONNX files do not measure: export with --set '
+                          'TEST.KEY_FRAME_POLICY=fixed, middle or both')
     if precision == 'int8' and aggregates:
         raise ConfigError('there is no --precision int8 of models that join windows of frames (FGFA): leave it out, or '
                           'name float16')

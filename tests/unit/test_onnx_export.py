@@ -14,7 +14,7 @@ from dff.runtime.speed_record import read_figures
 from dff.writers import open_writer
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import TASKS, export_tiny
-from lib.onnx_export.export import export_onnx, require_frames
+from lib.onnx_export.export import export_onnx, require_onnx
 
 import onnx  # noqa: E402  (onnx_tools skips where it is missing)
 
@@ -195,7 +195,21 @@ def test_int8_that_computes_something_else(exported, tmp_path, monkeypatch):
         ConfigError,
         match='--precision int8 measures the ranges of all values on frames of yours: name some',
     ):
-        require_frames(None, 'int8')
+        require_onnx(task.config.TEST, None, 'int8')
+    with pytest.raises(ConfigError, match='KEY_FRAME_POLICY is flow, which ONNX files do not measure: export with'):
+        require_onnx(tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow').TEST, None, 'float32')
+
+
+def test_scores_that_mxnet_takes_for_0_are_no_difference():
+    frame = prepare(np.zeros((64, 96, 3), np.uint8), InputFormat((64, 96), 0, (0, 0, 0)))
+    rois = np.float32([[0, 4, 8, 40, 32], [0, 50, 8, 90, 32]])
+
+    def differences(first, second):
+        wanted, found = (np.float32([[0.5, 0.5], [1, score]]) for score in (first, second))
+        values = rois, wanted, np.zeros((2, 8), np.float32)
+        return check.detection_differences(values, (rois[:, 1:], found), frame, 0.3, FLOAT32)
+    assert list(differences(0, 1e-40)) == list(differences(0, 0)) and len(differences(0, 0)) == 2
+    assert len(differences(0, 1e-37)) == 3 and differences(0, 1e-37).max() > FLOAT32.limit
 
 
 @pytest.mark.parametrize('name', ['rfcn', 'deeplab'])

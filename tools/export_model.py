@@ -81,7 +81,7 @@ def main():
     require_one_pass(config, 'an exported model sees each frame once')
     if args.format == 'onnx':       # before minutes of work
         require_packages()
-        require_onnx(config.TEST, args.frames, args.onnx_precision, get_symbol_instance(config).aggregates)
+        require_onnx(config, args.frames, args.onnx_precision)
         checked_sizes(args.size, input_format(config))
     prefix, epoch = args.model, args.epoch
     if prefix is None:

@@ -73,18 +73,18 @@ def export_onnx(task, folder, size=None, frames=None, precision='float32'):
     return [line, write(small, precision)[1]]
 
 
-def require_onnx(test, frames, precision, aggregates=False):
-    """Raise ConfigError where there are no ONNX files of what is asked for.
+def require_onnx(config, frames, precision):
+    """Raise ConfigError where there are no ONNX files of what is asked for, DataError for `frames` without a frame.
 
     Args:
-        test: the settings' section TEST.
+        config: the settings.
         frames, precision: as of export_onnx.
-        aggregates: the networks join windows of frames.
     """
-    if test.KEY_FRAME_POLICY == 'flow':
+    network = get_symbol_instance(config)
+    if network.propagates and config.TEST.KEY_FRAME_POLICY == 'flow':
         raise ConfigError('TEST.KEY_FRAME_POLICY is flow, which ONNX files do not measure: export with --set '
                           'TEST.KEY_FRAME_POLICY=fixed, middle or both')
-    if precision == 'int8' and aggregates:
+    if precision == 'int8' and network.aggregates:
         raise ConfigError('there is no --precision int8 of models that join windows of frames (FGFA): leave it out, or '
                           'name float16')
     if precision == 'int8' and not frames:
@@ -92,6 +92,8 @@ def require_onnx(test, frames, precision, aggregates=False):
             '--precision int8 measures the ranges of all values on frames of yours: '
             'name some with --frames'
         )
+    if frames:
+        next(iter(open_frames(frames)))
 
 
 def _clips(config, size, frames, precision):

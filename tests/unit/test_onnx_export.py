@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dff
-from dff.errors import ConfigError, ExportError, SetupError
+from dff.errors import ConfigError, DataError, ExportError, SetupError
 from lib.onnx_export import check, networks, proto, sizes
 from dff.frames import InputFormat, prepare
 from dff.image import read_image
@@ -195,9 +195,14 @@ def test_int8_that_computes_something_else(exported, tmp_path, monkeypatch):
         ConfigError,
         match='--precision int8 measures the ranges of all values on frames of yours: name some',
     ):
-        require_onnx(task.config.TEST, None, 'int8')
+        require_onnx(task.config, None, 'int8')
     with pytest.raises(ConfigError, match='KEY_FRAME_POLICY is flow, which ONNX files do not measure: export with'):
-        require_onnx(tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow').TEST, None, 'float32')
+        require_onnx(tiny.tiny_config('dff_rfcn', TEST__KEY_FRAME_POLICY='flow'), None, 'float32')
+    with pytest.raises(DataError, match='no such folder or video file: .*nowhere'):
+        require_onnx(task.config, str(tmp_path / 'nowhere'), 'float32')
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(DataError, match='empty'):
+        require_onnx(task.config, str(tmp_path / 'empty'), 'float32')
 
 
 def test_scores_that_mxnet_takes_for_0_are_no_difference():

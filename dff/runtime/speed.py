@@ -8,7 +8,7 @@ import numpy as np
 from dff.errors import ConfigError, SetupError
 from dff.frames import Frame, InputFormat, made_up_clip, prepare
 from dff.live.live import to_stderr
-from dff.networks import Outputs
+from dff.networks import Outputs, TwoSided
 from dff.runtime.backend import Backend
 from dff.runtime.backends import Options, candidates, open_backend
 from dff.runtime.machine import cores, processor, version_of
@@ -48,8 +48,7 @@ def measure(folder: str, precision: str = 'float32', threads: int = 0, size: Opt
     size = size or _own_size(backends) or usual_size(first.form)
     frames = _frames(backends, size)
     times: Times = {name: {'key': [], 'current': []} for name in backends}
-    networks = {name: _FullWindow(each, size) if each.about.aggregates else each.networks
-                for name, each in backends.items()}
+    networks = {name: _as_in_a_clip(each, size) for name, each in backends.items()}
     for _ in range(ROUNDS):
         take_turns(networks, frames, times)
     interval = first.about.interval
@@ -80,6 +79,25 @@ def take_turns(networks: Dict[str, Any], frames: List[Frame], times: Times) -> N
             else:
                 each.current(frame, state)
             times[name]['current' if place else 'key'].append(time.perf_counter() - start)
+
+
+def _as_in_a_clip(backend: Backend, size: Tuple[int, int]) -> Any:
+    """The Networks of a Backend that do what most frames of a clip take; size: of its frames."""
+    about = backend.about
+    if about.aggregates:
+        return _FullWindow(backend, size)
+    return _BetweenTwo(backend.networks) if about.policy == 'both' and about.two_sided else backend.networks
+
+
+class _BetweenTwo:
+    """Networks whose other frames take the features of two key frames; networks: TwoSided."""
+
+    def __init__(self, networks: TwoSided):
+        self._networks, self.key = networks, networks.key
+
+    def current(self, frame: Frame, state: Any) -> Outputs:
+        """Run on a frame between two key frames of the state `state`."""
+        return self._networks.between(frame, state, state, 0.5)
 
 
 class _FullWindow:

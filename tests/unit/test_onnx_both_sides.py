@@ -6,6 +6,8 @@ import pytest
 import dff
 from tests.helpers import tiny
 from tests.helpers.onnx_tools import export_tiny
+from dff.runtime import speed
+from dff.runtime.onnx_networks import OnnxNetworks
 from lib.onnx_export.export import export_onnx
 
 import onnx  # noqa: E402  (onnx_tools skips where it is missing)
@@ -34,6 +36,18 @@ def test_features_of_both_sides(tmp_path, name):
             assert np.mean(one.label_map == other.label_map) > 0.999
     export_tiny(name, folder)
     assert not (tmp_path / name / 'between.onnx').exists()
+
+
+def test_the_speed_is_that_of_frames_between_two_key_frames(tmp_path, monkeypatch):
+    ran, run = [], OnnxNetworks.run
+    monkeypatch.setattr(
+        OnnxNetworks, 'run', lambda self, name, feeds: (ran.append(name), run(self, name, feeds))[1]
+    )
+    folder = str(tmp_path / 'model')
+    export_onnx(export_tiny('dff_rfcn', folder, TEST__KEY_FRAME_POLICY='both'), folder)
+    ran.clear()
+    assert all(figure.current > 0 for figure in speed.measure(folder, threads=1, size=(64, 96)))
+    assert ran.count('between') > ran.count('key') > 0 and 'current' not in ran
 
 
 def test_float16_in_openvino(tmp_path):

@@ -22,7 +22,7 @@ from lib.onnx_export.export import export_onnx, require_onnx  # noqa: E402
 from lib.onnx_export.proto import require_packages  # noqa: E402
 from lib.onnx_export.sizes import checked_sizes, image_size  # noqa: E402
 from lib.inference.key_frames import input_format, require_one_pass  # noqa: E402
-from dff.errors import DFFError  # noqa: E402
+from dff.errors import ConfigError, DFFError  # noqa: E402
 from dff.runtime import speed, speed_record  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
@@ -86,6 +86,9 @@ def main():
     prefix, epoch = args.model, args.epoch
     if prefix is None:
         prefix, epoch = parameter_file(config, cfg_path, task)[1], config.TEST.test_epoch
+    if os.path.realpath(file_name(prefix, epoch)) == os.path.realpath(file_name(os.path.join(args.output, 'model'), 0)):
+        raise ConfigError('--output %s: the export would take the place of the parameters that it is made of (%s); '
+                          'name another folder' % (args.output, file_name(prefix, epoch)))
     check_classes(task.kind, config, prefix, epoch)
     report_other_training(config, prefix, epoch)
     params = task.kind.load_params(prefix, epoch, print)

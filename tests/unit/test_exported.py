@@ -217,6 +217,16 @@ def test_an_export_over_another(exported, tmp_path, monkeypatch):
     assert sorted(folder.iterdir()) == [path for path in before if path.suffix != '.onnx']
 
 
+def test_parameters_in_the_place_of_the_export(checkpoints, tmp_path):
+    path, prefix = checkpoints['rfcn']
+    shutil.copy(prefix + '-0001.params', str(tmp_path / 'model-0000.params'))
+    before = (tmp_path / 'model-0000.params').read_bytes()
+    done = tiny.run_here(export_command.main, 'rfcn', '--cfg', path, '--model', tmp_path / 'model',
+                         '--output', tmp_path)
+    assert done.returncode == 2 and 'would take the place of the parameters that it is made of' in done.stderr
+    assert (tmp_path / 'model-0000.params').read_bytes() == before
+
+
 @pytest.mark.slow
 def test_the_command_where_nothing_was_trained(checkpoints, tmp_path):
     status, _, errors = tiny.run_script('tools/export_model.py', 'rfcn', '--cfg', checkpoints['rfcn'][0],

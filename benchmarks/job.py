@@ -9,6 +9,7 @@ import lib  # noqa: F401  before MXNet
 import cv2
 import numpy as np
 
+from dff.errors import ConfigError
 from dff.frames import largest_input
 from lib.boxes.transform import target_normalisation
 from lib.config.config import update_from_settings
@@ -46,7 +47,9 @@ class Job:
         if gpus is not None:
             self.config.gpus = gpus
         self.instance = get_symbol_instance(self.config)
-        self.instance.require_no_window('the benchmark')
+        if self.instance.aggregates:
+            raise ConfigError('the benchmark runs networks of single frames and of key frames, and %s joins windows of '
+                              "frames: benchmarks/fgfa_window.py measures those" % type(self.instance).__name__)
         self.interval = (interval or self.config.TEST.KEY_FRAME_INTERVAL) if self.instance.propagates else 1
         self.given['interval'] = self.interval
 

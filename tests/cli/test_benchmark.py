@@ -107,6 +107,12 @@ def test_messages(detector, arguments, message):
     assert status == 2 and message in err and 'Traceback' not in err
 
 
+def test_a_network_of_windows_is_refused(root):
+    status, _, err = tiny.run_script('tools/benchmark.py', '--cfg',
+                                     root / 'experiments/fgfa_rfcn/cfgs/toy_vid_fgfa_rfcn.yaml')
+    assert status == 2 and 'benchmarks/fgfa_window.py measures those' in err and 'Traceback' not in err
+
+
 @pytest.mark.slow
 def test_a_damaged_video(detector, tmp_path):
     path = tmp_path / 'clip.mp4'

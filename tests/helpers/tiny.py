@@ -64,10 +64,17 @@ def run_demo_here(name, *words, batch=False):
 
 
 def run_here(main, *words):
-    """Run `main()` of a command with these words in this process; returns as subprocess.run does."""
+    """Run `main()` of a command with these words in this process; returns as subprocess.run does.
+
+    The tasks have settings of their own for it, as a process has.
+    """
     words, streams = ['command', *map(str, words)], [io.StringIO(), io.StringIO()]
-    with mock.patch.object(sys, 'argv', words), contextlib.redirect_stdout(streams[0]), \
-            contextlib.redirect_stderr(streams[1]):
+    with contextlib.ExitStack() as stack:
+        for _, task in TASKS.items():
+            stack.enter_context(mock.patch.object(task, 'config', task.new_config()))
+        stack.enter_context(mock.patch.object(sys, 'argv', words))
+        stack.enter_context(contextlib.redirect_stdout(streams[0]))
+        stack.enter_context(contextlib.redirect_stderr(streams[1]))
         try:
             cli.run(main)
             status = 0

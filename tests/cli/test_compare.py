@@ -47,7 +47,8 @@ def run(project, *words):
 def check(folder, dff, measure, table_rows):
     """The files of a comparison in output/; returns its table."""
     table = (folder / 'results.md').read_text().splitlines()
-    assert table[0] == '| network | %s | ms a frame | key / other frame, ms | speed-up |' % measure
+    by_speed = 'slow / medium / fast objects | ' if measure == 'mAP@0.5' else ''
+    assert table[0] == '| network | %s | %sms a frame | key / other frame, ms | speed-up |' % (measure, by_speed)
     assert table[2].endswith('| 1.0x |')
     assert [row.split(' | ')[0] for row in table[2:]] == table_rows
     assert (folder / (dff + '.webm')).stat().st_size > 1000 and (folder / 'accuracy_speed.png').stat().st_size > 5000
@@ -60,7 +61,8 @@ def test_everything_is_trained_tested_and_compared(project):
     status, out = run(project, 'tools/compare.py', 'toy_vid', 'toy_seg', '--set', *SETTINGS)
     assert status == 0, out
     rows = ['| R-FCN, every frame'] + ['| DFF R-FCN, key frame every %d' % n
-                                       for n in (1, 5, 10)] + ['| DFF R-FCN, the middle one of every 10']
+                                       for n in (1, 5, 10)] + ['| DFF R-FCN, the middle one of every 10',
+                                                          '| DFF R-FCN, every 10, both sides']
     assert check(project / 'output/compare_toy_vid', 'dff_rfcn', 'mAP@0.5', rows) in out
     rows = ['| DeepLab, every frame'] + ['| DFF DeepLab, key frame every %d' % n for n in (1, 5)]
     assert check(project / 'output/compare_toy_seg', 'dff_deeplab', 'mIoU', rows) in out

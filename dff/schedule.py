@@ -79,7 +79,7 @@ class MismatchSchedule(Schedule):
     """A key frame at least every `interval` frames, and sooner where the image does not follow the flow.
 
     The mismatches of the frames since the key frame add up; a frame that lifts the sum above `largest`
-    becomes a key frame. Their sum chooses better than the last one alone (docs/benchmarks.md).
+    becomes a key frame. Their sum chooses better than the last one alone (docs/lab/2026-11-key-frames.md).
 
     Args:
         interval: as of Schedule.

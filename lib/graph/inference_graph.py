@@ -9,7 +9,7 @@
     deconvolutions        FlowNet's, which double a map's size, as matrix products
                           (lib/operator_cxx/deconvolution)
 
-What each is worth: docs/benchmarks.md.
+What each is worth: docs/lab/2026-11-cpu-speed.md.
 """
 import numpy as np
 

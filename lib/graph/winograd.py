@@ -35,7 +35,7 @@ def pays(node, in_shape, out_shape):
     """Return whether DFFWinograd can compute a convolution, and takes clearly less time.
 
     Time in multiply-adds. What moving a value of a transformed map and reading a transformed
-    weight cost was measured on AVX2 (docs/benchmarks.md).
+    weight cost was measured on AVX2 (docs/lab/2026-11-cpu-speed.md).
 
     Args:
         node: Node of the convolution, of lib.graph.graph.

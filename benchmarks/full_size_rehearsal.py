@@ -4,8 +4,8 @@ Makes stand-in data of the size of ImageNet VID and DET (benchmarks/stand_in_vid
 it, with the original's settings file, what comes before and after weeks of computing: the look
 through the data set, the start of training up to the first batches, the same with the annotations
 cached, and the evaluation of detections in all validation frames. Batches are those of a small
-network, on the CPU. Prints every step's seconds and the peak memory of its largest process, and
-each line of the log with the seconds since the command began.
+network, on the CPU. Prints for every step the seconds by the clock and of the processor and the
+peak memory of its largest process, and each line of the log with the seconds since the command began.
 
 A --folder keeps the data for the next time.
 """
@@ -55,7 +55,7 @@ class Step:
         self.seconds = None
         for line in process.stdout:
             line = line.rpartition('\r')[2].strip()
-            if line:
+            if line and '%|' not in line:       # no progress bars
                 seconds = time.perf_counter() - start
                 self.lines.append(line)
                 print('%7.1f s  %s' % (seconds, line), flush=True)
@@ -68,11 +68,11 @@ class Step:
             raise DFFError('%s ended with status %d; the lines above say why' % (name, process.returncode))
         if self.seconds is None:
             self.seconds = time.perf_counter() - start
-        self.memory = usage.ru_maxrss / 1024
+        self.processor, self.memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
     def row(self):
         """Return its row of the table."""
-        return '| %s | %.1f | %.0f |' % (self.name, self.seconds, self.memory)
+        return '| %s | %.1f | %.1f | %.0f |' % (self.name, self.seconds, self.processor, self.memory)
 
 
 def make_data(folder, scale):
@@ -133,7 +133,7 @@ def main():
         folder = os.path.join(os.path.abspath(arguments.folder or temporary), 'scale_%g' % arguments.scale)
         os.makedirs(folder, exist_ok=True)
         steps = rehearse(folder, arguments.scale, arguments.per_frame)
-    print('\n| step | seconds | peak memory of its largest process, MB |\n|---|---|---|')
+    print('\n| step | seconds | processor seconds | peak memory of its largest process, MB |\n|---|---|---|---|')
     print('\n'.join(step.row() for step in steps))
 
 

@@ -1,8 +1,8 @@
 """Seconds and memory of the start of a full-size run: python benchmarks/full_size_rehearsal.py [--scale 0.01]
 
 Makes stand-in data of the size of ImageNet VID and DET (benchmarks/stand_in_vid.py), and runs on
-it, with the original's settings file, what comes before and after weeks of computing: the look
-through the data set, the start of training up to the first batches, the same with the annotations
+it, with the original's settings file, what comes before and after the training itself: the check
+of the data set, the start of training up to the first batches, the same with the annotations
 cached, and the evaluation of detections in all validation frames. Batches are those of a small
 network, on the CPU. Prints for every step the seconds by the clock and of the processor and the
 peak memory of its largest process, and each line of the log with the seconds since the command began.
@@ -107,7 +107,7 @@ def rehearse(folder, scale, per_frame):
     train = [resolve('experiments/dff_rfcn/dff_rfcn_end2end_train_test.py'), '--cfg', cfg, '--gpus', 'cpu',
              '--frequent', '1', '--set', *paths, *SMALL]
     third = 'epoch 1 batch %d/' % BATCHES
-    steps = [Step('looking through the data', [resolve('tools/check_dataset.py'), '--cfg', cfg, '--set', *paths],
+    steps = [Step('check of the data', [resolve('tools/check_dataset.py'), '--cfg', cfg, '--set', *paths],
                   statuses=(0, 1))]
     stopped = (128 + signal.SIGINT,)
     for name in ('start of training, annotations read', 'start of training, annotations cached'):

@@ -87,7 +87,7 @@ def test_every_step_is_measured():
     assert status == 0, err
     rows = [line.split('|')[1:5] for line in out.splitlines() if line.startswith('| ')]
     assert [row[0].strip().partition(':')[0] for row in rows[1:]] == [
-        'looking through the data', 'start of training, annotations read', 'start of training, annotations cached',
+        'check of the data', 'start of training, annotations read', 'start of training, annotations cached',
         'evaluation of 3 detections a frame']
     assert all(float(seconds) > 0 and float(processor) > 0 and float(memory) > 50
                for _, seconds, processor, memory in rows[1:])

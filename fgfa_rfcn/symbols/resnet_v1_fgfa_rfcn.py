@@ -95,5 +95,5 @@ def _first(value, parts):
 def _flow(current, references, cfg, training=False):
     network = cfg.network
     flow, _ = flownet(current, references, network.DFF_FEAT_DIM, network.flow_width, False, network.flow, training,
-                      network.RCNN_FEAT_STRIDE)
+                      network.RCNN_FEAT_STRIDE, network.FLOW_PASSES)
     return flow

@@ -107,6 +107,7 @@ def _network():
         'stem_width': 0.0,                           # of conv1 alone; 0: as width
         # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
         'flow': 'flownet',
+        'FLOW_PASSES': 1,                            # flow networks, each for what the one before left
         'EMBED_DIM': 2048,                           # channels in which AGGREGATE compares features
         'EMBED_SHARPNESS': 1.0,                      # factor of their cosines before the softmax; 1 as in the paper
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)

@@ -64,6 +64,7 @@ RANGES: Dict[str, Range] = {
     'network.BN_EPS': Range(0, 1, open_low=True),
     'network.RFCN_GROUP_SIZE': Range(1, 100),
     'network.depth': Range(1, 1000),
+    'network.FLOW_PASSES': Range(1, 4),
     'network.EMBED_DIM': Range(4, SIDE), 'network.EMBED_SHARPNESS': Range(0, 1000, open_low=True),
     'network.width': Range(0, 16, open_low=True), 'network.flow_width': Range(0, 16, open_low=True),
     'network.stem_width': Range(0, 16),

@@ -29,7 +29,7 @@ class FlowEstimator:
         network = config.network
         flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'),
                           network.DFF_FEAT_DIM, network.flow_width, kind=network.flow,
-                          stride=network.RCNN_FEAT_STRIDE)
+                          stride=network.RCNN_FEAT_STRIDE, passes=network.FLOW_PASSES)
         shape = (1, 3) + tuple(config.SCALES[0])
         self._pool = ExecutorPool(flow, context, {'data': shape, 'data_ref': shape})
         self._pool.set_params(arg_params, {}, source=source)

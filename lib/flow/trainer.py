@@ -12,11 +12,11 @@ from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.flow.pairs import PairLoader
 from lib.symbols.flownet import cells_of_unit, flownet, predictions
-from lib.symbols.initialise import initial_value
+from lib.symbols.initialise import initial_value, of_first_pass
 from dff.errors import CheckpointError
 
 # Weights in the loss, from coarse to fine; not every flow network has all.
-PREDICTIONS = {'Convolution1': 0.1, 'Convolution2': 0.1, 'Convolution3': 0.2, 'Convolution4': 0.3, 'Convolution5': 1.0}
+COARSER = {'Convolution1': 0.1, 'Convolution2': 0.1, 'Convolution3': 0.2, 'Convolution4': 0.3}      # of others 1
 EPSILON = 1e-6
 VALIDATION_BATCHES = 4
 # error, zero: end-point error and that of zero flow, feature-map pixels, means since the last record; validation: error
@@ -101,7 +101,7 @@ def flow_symbol(config, shape, weighted=False):
     network = config.network
     images = mx.sym.Variable('data'), mx.sym.Variable('data_ref')
     flow, _ = flownet(*images, network.DFF_FEAT_DIM, network.flow_width, kind=network.flow, training=True,
-                      stride=network.RCNN_FEAT_STRIDE)
+                      stride=network.RCNN_FEAT_STRIDE, passes=network.FLOW_PASSES)
     found = predictions(flow)
     losses = []
     for name, prediction in found.items():
@@ -113,7 +113,7 @@ def flow_symbol(config, shape, weighted=False):
         distance = mx.sym.sqrt(mx.sym.sum(distance, axis=1) + EPSILON)
         if weighted:
             distance = distance * weight
-        losses.append(mx.sym.MakeLoss(mx.sym.mean(distance), grad_scale=PREDICTIONS[name], name='error_' + name))
+        losses.append(mx.sym.MakeLoss(mx.sym.mean(distance), grad_scale=COARSER.get(name, 1.0), name='error_' + name))
     finest = list(found.values())[-1]
     _, sizes, _ = mx.sym.Group(list(found.values())).infer_shape(data=shape, data_ref=shape)
     labels = [('flow_' + name, size[2:]) for name, size in zip(found, sizes)]
@@ -125,10 +125,11 @@ def _module(symbol, loader, config, start, batches, lr, logger, context):
     names = [name for name, _ in loader.provide_data], [name for name, _ in loader.provide_label]
     module = MutableModule(symbol, *names, logger=logger, context=context)
     shapes, _, _ = symbol.infer_shape(**dict(loader.provide_data + loader.provide_label))
-    args = {name: mx.nd.array(initial_value(name, shape, config.TRAIN.SEED))
-            for name, shape in zip(symbol.list_arguments(), shapes) if name not in names[0] + names[1]}
-    if start:
-        args.update(load_params(start, 0)[0])
+    args = load_params(start, 0)[0] if start else {}
+    for name, shape in zip(symbol.list_arguments(), shapes):
+        if name not in names[0] + names[1] and name not in args:
+            first = args.get(of_first_pass(name))
+            args[name] = mx.nd.array(initial_value(name, shape, config.TRAIN.SEED)) if first is None else first.copy()
     module.bind(loader.provide_data, loader.provide_label)
     module.init_params(arg_params=args, aux_params={})
     steps = [batches * part // 8 for part in (4, 5, 6, 7)]

@@ -106,11 +106,12 @@ def widen_narrow(graph, arguments, sizes):
     """
     takes_zeros = _takers(graph)
     kept, widths = {}, {}     # widened node -> which of its channels were there before; how many it has now
+    first = {}                # widened node -> the layer that hands out those alone: one, as MXNet makes one of two
     for node in graph.nodes():
         if not any(source in kept for source, _ in node.inputs):
             pass
         elif node not in takes_zeros:
-            node.inputs = [(_first_channels(source, len(kept[source])), 0) if source in kept else (source, index)
+            node.inputs = [_first_channels(source, kept, first) if source in kept else (source, index)
                            for source, index in node.inputs]
         elif node.op == 'Concat':
             sources = [source for source, _ in node.inputs]
@@ -123,7 +124,7 @@ def widen_narrow(graph, arguments, sizes):
         if node.op in KERNELS and node.get('num_filter') < BLOCK and node.get('num_group', 1) == 1:
             kept[node], widths[node] = np.arange(node.get('num_filter')), BLOCK
             _add_filters(node, arguments)
-    graph.heads = [(_first_channels(node, len(kept[node])), 0) if node in kept else (node, index)
+    graph.heads = [_first_channels(node, kept, first) if node in kept else (node, index)
                    for node, index in graph.heads]
 
 
@@ -152,8 +153,11 @@ def _joined(sources, kept, widths, sizes):
     return np.concatenate(places)
 
 
-def _first_channels(node, count):
-    return Node('slice_axis', '%s_first' % node.name, {'axis': '1', 'begin': '0', 'end': str(count)}, [(node, 0)])
+def _first_channels(node, kept, first):
+    if node not in first:
+        slice_of = {'axis': '1', 'begin': '0', 'end': str(len(kept[node]))}
+        first[node] = Node('slice_axis', '%s_first' % node.name, slice_of, [(node, 0)])
+    return first[node], 0
 
 
 def _add_filters(node, arguments):

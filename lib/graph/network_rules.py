@@ -107,6 +107,8 @@ RULES = {
                      pooling_convention=_word('full', 'valid')),
     'Reshape': _rule(1, 'shape', shape=_several(_integer(-4, 1 << 20), 1, 6)),
     'SoftmaxOutput': _rule(2, 'multi_output', multi_output=_word('True')),
+    'UpSampling': _rule(1, 'scale sample_type num_args', scale=_integer(2, 16), sample_type=_word('nearest'),
+                        num_args=_integer(1, 1)),
     '_contrib_PSROIPooling': _rule(2, ' '.join(_POOLED), **_POOLED),
     '_contrib_Proposal': _rule(3, ' '.join(_PROPOSAL), **_PROPOSAL),
     '_copy': _rule(1),
@@ -246,5 +248,5 @@ FITS = {
     'BilinearSampler': _sampled, 'Convolution': _on_maps, 'Deconvolution': _on_maps,
     'Correlation': _correlation, 'DFFCorrelation': _correlation, 'DFFProposal': _proposal,
     '_contrib_Proposal': _proposal, 'DFFPSROIPooling': _psroi, '_contrib_PSROIPooling': _psroi,
-    'Pooling': _pooling, 'stack': _alike, 'elemwise_add': _alike, 'elemwise_mul': _alike,
+    'Pooling': _pooling, 'UpSampling': _on_maps, 'stack': _alike, 'elemwise_add': _alike, 'elemwise_mul': _alike,
     'Reshape': _reshaped, 'dot': _product, 'softmax': _normalised, 'SoftmaxOutput': _normalised}

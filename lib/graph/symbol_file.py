@@ -15,7 +15,7 @@ from dff.errors import CheckpointError
 OPERATORS = {
     'null', 'Activation', 'BatchNorm', 'BilinearSampler', 'BlockGrad', 'Concat', 'Convolution',
     'Correlation', 'Deconvolution', 'GridGenerator', 'L2Normalization', 'LeakyReLU', 'Pad',
-    'Pooling', 'Reshape', 'SoftmaxOutput', '_contrib_PSROIPooling', '_contrib_Proposal', '_copy',
+    'Pooling', 'Reshape', 'SoftmaxOutput', 'UpSampling', '_contrib_PSROIPooling', '_contrib_Proposal', '_copy',
     '_full', '_mul_scalar', 'broadcast_like', 'broadcast_mul', 'dot', 'elemwise_add',
     'elemwise_mul', 'slice_axis', 'slice_like', 'softmax', 'stack', 'sum', 'take', 'tile'
 }

@@ -80,6 +80,23 @@ def pooling(build, node, inputs):
     return build.op('Mul', mean, float(np.prod(kernel))) if kind == 'sum' else mean
 
 
+@converts('UpSampling')
+def up_sampling(build, node, inputs):
+    """Return Resize, each cell as often as its scale says; build, node, inputs: see converter.py."""
+    if node.get('sample_type') != 'nearest' or len(inputs) != 1:
+        raise unsupported(node, 'sample_type %s or several inputs' % node.get('sample_type'))
+    scale = float(node.get('scale'))
+    return build.op(
+        'Resize',
+        inputs[0],
+        '',
+        np.array([1, 1, scale, scale], np.float32),
+        mode='nearest',
+        nearest_mode='floor',
+        coordinate_transformation_mode='asymmetric',
+    )
+
+
 @converts('Activation')
 def activation(build, node, inputs):
     """Return Relu and the like; build, node, inputs: see converter.py."""

@@ -2,23 +2,27 @@
 
 Its encoder, and others that can take its place: lib/symbols/flow_networks.
 """
+import functools
+import json
+
 import mxnet as mx
 
 from lib.symbols.flow_layers import leaky
-from lib.symbols.operators import image_pair
+from lib.symbols.operators import flow_warp, image_pair
 from lib.symbols.registry import FLOW_NETWORKS
 from lib.symbols.widths import channels
 
 FLOW_UNIT = 2.5    # cells of 16 pixels for one unit of the predictions
 STRIDE = 16        # pixels of those cells
 PIXEL_UNIT = 1 / 255.0
+SUM = 'flow_of_pass'      # first in the names of what a pass and those before it have found together
 # skip connection, level of the flow predicted before, its layer, channels of the deconvolution
 DECODER = [('conv5_1', 6, 'Convolution1', 512), ('conv4_1', 5, 'Convolution2', 256),
            ('conv3_1', 4, 'Convolution3', 128), ('conv2', 3, 'Convolution4', 64)]
 
 
 def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, kind='flownet', training=False,
-            stride=STRIDE):
+            stride=STRIDE, passes=1):
     """Flow and scale map between two sets of mean-subtracted RGB images [N, 3, H, W].
 
     Args:
@@ -30,12 +34,35 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         training: give the first layer a form whose gradient is faster to compute.
         stride: S, pixels for a cell of the feature map: 16, or 8, the size of the last skip connection. The
             parameters are the same; at 8 the last layers do at every cell what they do at every second one at 16.
+        passes: how many such networks look, one behind the other. From the second on, whose layers are named
+            pass2_..., they see the reference images as fetched along the flow found so far, and add what is left of
+            the motion (as FlowNet 2.0, arXiv 1612.01925, section 4). The scale map is the last one's.
 
     Returns:
         (flow [N, 2, H/S, W/S] in cells, x first; scale [N, feature_dim, H/S, W/S])
     """
-    network = FLOW_NETWORKS.get(kind)
+    estimate = functools.partial(_estimate, network=FLOW_NETWORKS.get(kind), feature_dim=feature_dim, width=width,
+                                 training=training, stride=stride)
     pair = image_pair(current, reference, PIXEL_UNIT, shared_reference)
+    flow, scale = estimate(pair)
+    for number in range(2, passes + 1):
+        again = _renamed(mx.sym.Group(list(estimate(mx.sym.Variable('pair')))), 'pass%d_' % number)
+        rest, scale = again(pair=_fetched(pair, flow, stride))
+        flow = mx.sym.elemwise_add(flow, rest, name='%s%d' % (SUM, number))
+    return flow * cells_of_unit(stride), scale
+
+
+def _renamed(symbol, prefix):
+    """`symbol` of the variable `pair` with `prefix` before the names of its layers and of their parameters."""
+    tree = json.loads(symbol.tojson(remove_amp_cast=False))
+    for node in tree['nodes']:
+        if node['name'] != 'pair':
+            node['name'] = prefix + node['name']
+    return mx.sym.load_json(json.dumps(tree))
+
+
+def _estimate(pair, network, feature_dim, width, training, stride):
+    """(flow in units of the predictions, scale map) of image pairs [N, 6, H/2, W/2]."""
     features = network.encode(pair, width, training)
     steps = [step for step in DECODER if step[0] in features]
     # An encoder that ends before conv6_1 ends with what is a skip connection else.
@@ -50,11 +77,24 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
                                 pooling_convention='full', name='resize')
     else:
         merged = _mean_around(merged)
-    flow = _predict(merged, 'Convolution5', STRIDE // stride) * cells_of_unit(stride)
+    flow = _predict(merged, 'Convolution5', STRIDE // stride)
     # The bias stays at 1 (lr_mult 0): the network learns deviations from an unscaled feature.
     bias = mx.sym.Variable('Convolution5_scale_bias', lr_mult=0.0)
     scale = mx.sym.Convolution(merged, bias=bias, num_filter=feature_dim, kernel=(1, 1), name='Convolution5_scale')
     return flow, scale
+
+
+def _fetched(pair, flow, stride):
+    """Image pairs [N, 6, h, w] whose reference is fetched along `flow`, in units of the predictions."""
+    step = stride // 2      # pixels of the halved images for a cell
+    flow = mx.sym.BlockGrad(flow) * (cells_of_unit(stride) * step)
+    # Each cell's flow at its pixels, then the mean around each: linear between the middles of cells.
+    flow = mx.sym.UpSampling(flow, scale=step, sample_type='nearest', name='enlarge')
+    flow = mx.sym.Pad(flow, mode='edge', pad_width=(0, 0, 0, 0) + (step // 2,) * 4)
+    flow = mx.sym.Pooling(flow, pool_type='avg', kernel=(step + 1, step + 1), stride=(1, 1), name='smooth_flow')
+    flow = mx.sym.slice_like(flow, pair, axes=(2, 3), name='crop_flow')
+    current, reference = (mx.sym.slice_axis(pair, axis=1, begin=begin, end=begin + 3) for begin in (0, 3))
+    return mx.sym.Concat(current, flow_warp(reference, flow, name='fetch_images'), dim=1, name='fetched_pair')
 
 
 def cells_of_unit(stride):
@@ -94,11 +134,12 @@ def _mean_around(body):
 
 
 def predictions(flow):
-    """Return {layer: prediction of flow} inside `flow`, of `flownet`, from coarse to fine.
+    """Return {layer: prediction of flow} inside `flow`, of `flownet`: from coarse to fine, then the sums of passes.
 
-    Not every flow network has all five.
+    Not every flow network has all five of a pass.
     """
     inner = flow.get_internals()
-    there = set(inner.list_outputs())
+    there = [name[:-len('_output')] for name in inner.list_outputs() if name.endswith('_output')]
     names = [predictor for _, _, predictor, _ in DECODER] + ['Convolution5']
-    return {name: inner[name + '_output'] for name in names if name + '_output' in there}
+    names = [name for name in names if name in there] + [name for name in there if name.startswith(SUM)]
+    return {name: inner[name + '_output'] for name in names}

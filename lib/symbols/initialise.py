@@ -11,6 +11,11 @@ LAST_LAYERS = ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox', 'score
               'Convolution1', 'Convolution2', 'Convolution3', 'Convolution4', 'Convolution5')
 
 
+def of_first_pass(name):
+    """Return the name of the parameter that one of the flow network's further passes starts as."""
+    return re.sub('^pass[0-9]+_', '', name)
+
+
 def initial_value(name, shape, seed=0):
     """First value of a parameter or auxiliary state, float32; depends on `name`, `shape` and `seed` only.
 
@@ -19,6 +24,7 @@ def initial_value(name, shape, seed=0):
     (weight 0) for what FEATURE_STRIDE 8 adds to that feature, He et al. (arXiv 1502.01852) for all
     other weights; flow_conv1 makes up for images in units of 255.
     """
+    name = of_first_pass(name)
     layer, kind = name.rsplit('_', 1)
     if kind in ('beta', 'bias', 'mean'):
         return np.full(shape, 1 if name == 'Convolution5_scale_bias' else 0, dtype=np.float32)

@@ -4,7 +4,7 @@ import mxnet as mx
 
 from dff.errors import ConfigError
 from lib.engine.param_shapes import check_params
-from lib.symbols.initialise import initial_value
+from lib.symbols.initialise import initial_value, of_first_pass
 from lib.symbols.registry import BACKBONES
 
 
@@ -69,6 +69,8 @@ class SymbolBase:
     def init_weight(self, cfg, arg_params, aux_params):
         """Add first values, drawn with TRAIN.SEED, for all parameters that are absent.
 
+        Those of the flow network's further passes (network.FLOW_PASSES) start as copies of the first one's.
+
         Call infer_shape (or check_parameter_shapes) before.
 
         Args:
@@ -81,7 +83,11 @@ class SymbolBase:
         added = []
         for needed, given in ((self.arg_shape_dict, arg_params), (self.aux_shape_dict, aux_params)):
             for name, shape in needed.items():
-                if name not in given and name not in self._inputs:
+                if name in given or name in self._inputs:
+                    continue
+                if of_first_pass(name) in given:
+                    given[name] = given[of_first_pass(name)].copy()
+                else:
                     given[name] = mx.nd.array(initial_value(name, shape, cfg.TRAIN.SEED))
                     added.append(name)
         return added

@@ -22,7 +22,7 @@ def propagate(feature, current, reference, feature_dim, network, shared=False, s
         [N, feature_dim, h, w]
     """
     flow, scale = flownet(current, reference, feature_dim, network.flow_width, shared, network.flow, training,
-                          network.RCNN_FEAT_STRIDE)
+                          network.RCNN_FEAT_STRIDE, network.FLOW_PASSES)
     return flow_warp(feature, flow, scale if scaled else None, name='warping_feat', shared=shared)
 
 
@@ -45,7 +45,8 @@ def propagate_in_steps(recent, old, images, feature_dim, network, joined):
     # One flow network, which sees both steps: its layers have one name each.
     flow, scale = (_halves(both) for both in flownet(
         mx.sym.Concat(recent_image, labelled_image, dim=0), mx.sym.Concat(old_image, recent_image, dim=0),
-        feature_dim, network.flow_width, kind=network.flow, training=True, stride=network.RCNN_FEAT_STRIDE))
+        feature_dim, network.flow_width, kind=network.flow, training=True, stride=network.RCNN_FEAT_STRIDE,
+        passes=network.FLOW_PASSES))
     feature = joined(flow_warp(old, flow[0], scale[0], name='warping_old'), recent)
     return feature, flow_warp(feature, flow[1], scale[1], name='warping_feat')
 

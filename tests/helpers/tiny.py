@@ -97,7 +97,8 @@ def tiny_params(cfg, seed=0):
     """(arg_params, aux_params) that make lively detections in both tasks' networks of this size."""
     own, stride = cfg, STRIDE_8 if cfg.network.FEATURE_STRIDE == 8 else {}
     cfg = tiny_config('dff_rfcn', network__DFF_FEAT_DIM=cfg.network.DFF_FEAT_DIM, CLASS_AGNOSTIC=cfg.CLASS_AGNOSTIC,
-                      dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES, **stride)
+                      dataset__NUM_CLASSES=cfg.dataset.NUM_CLASSES, network__flow=cfg.network.flow,
+                      network__FLOW_PASSES=cfg.network.FLOW_PASSES, **stride)
     instance = get_symbol_instance(cfg)
     instance.get_batch_test_symbol(cfg)
     height, width = cfg.SCALES[0]

@@ -44,7 +44,9 @@ def test_targets_are_in_units_of_the_predictions(small_config):
         np.testing.assert_allclose(target.asnumpy()[:, 1], -0.5)
 
 
-def test_training_lowers_the_error_and_goes_on_from_a_file(small_config, tmp_path):
+@pytest.mark.parametrize('passes', [1, 2])
+def test_training_lowers_the_error_and_goes_on_from_a_file(small_config, tmp_path, passes):
+    small_config.network.FLOW_PASSES = passes
     pairs = [smooth_pair(np.array([[1, 0, dx], [0, 1, 0], [0, 0, 1.0]]), SIZE) for dx in (-6, 6)]
 
     def source(rng):

@@ -122,6 +122,7 @@ def test_values_are_converted_to_the_type_of_the_key(tmp_path, config):
     ('TRAIN:\n  AGGREGATE: true', "'TRAIN.AGGREGATE' must be text"),
     ('network:\n  EMBED_DIM: 6', 'network.EMBED_DIM must be a multiple of 4'),
     ('network:\n  EMBED_DIM: 0', 'network.EMBED_DIM must be at least 4'),
+    ('network:\n  FLOW_PASSES: 0', 'network.FLOW_PASSES must be at least 1 and at most 4, found 0'),
     ('network:\n  EMBED_SHARPNESS: 0', 'network.EMBED_SHARPNESS must be above 0 and at most 1000'),
     ('TEST:\n  KEY_FRAME_MISMATCH: 0', 'TEST.KEY_FRAME_MISMATCH must be above 0'),
     ('TRAIN:\n  lr_step: a,b', "'TRAIN.lr_step' must be epochs above 0 and at most 1000000, separated by commas"),

@@ -111,6 +111,12 @@ def test_other_settings(tmp_path, changes):
     assert 'largest relative difference' in export_onnx(task, str(tmp_path))[0]
 
 
+@pytest.mark.parametrize('changes', [{}, dict(tiny.STRIDE_8, network__flow='flownet_correlation')])
+def test_two_passes_of_the_flow_network(tmp_path, changes):
+    task = export_tiny('dff_rfcn', tmp_path, network__FLOW_PASSES=2, **changes)
+    assert 'largest relative difference' in export_onnx(task, str(tmp_path))[0]
+
+
 def test_features_of_stride_8(tmp_path):
     task = export_tiny('dff_rfcn', tmp_path, **tiny.STRIDE_8)
     assert 'largest relative difference' in export_onnx(task, str(tmp_path))[0]

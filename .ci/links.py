@@ -2,7 +2,8 @@
 
 Every relative link or picture of a page leads to a file of the repository, its `#part` to a heading or an anchor
 there, as GitHub names them. A page that a text file names, as docs/deploy.md with or without a part, is there, too.
-Prints a line for each finding; exits with 1 where there is one. Without arguments it checks all that git tracks.
+Run at the root. Prints a line for each finding; exits with 1 where there is one. Without arguments it checks all that
+git tracks.
 """
 import re
 import subprocess
@@ -12,7 +13,6 @@ from urllib.parse import unquote
 
 from prose import without_code
 
-ROOT = Path(__file__).resolve().parent.parent
 # [text](target), [text](target "title"), ![text](target), src="target", href="target", [name]: target
 LINK = re.compile(r'\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)|(?:src|href)="([^"]+)"|^\s*\[[^\]]+\]:\s+(\S+)')
 MENTION = re.compile(r'(?<![\w/.:-])docs/[\w./-]+\.md(?:#[\w-]+)?')
@@ -64,7 +64,7 @@ def findings(path):
                     yield number, 'link %s: %s' % (target, wrong)
     for number, line in enumerate(lines, 1):
         for mention in MENTION.findall(line):
-            wrong = problem(mention, ROOT)
+            wrong = problem(mention, Path())
             if wrong:
                 yield number, '%s is named: %s' % (mention, wrong)
 

@@ -39,6 +39,12 @@ def ok(subject, text):
     return Finding(subject, 'ok', text, '')
 
 
+def check_version():
+    """The project's own version."""
+    import dff
+    return [ok('Deep Feature Flow', dff.__version__)]
+
+
 def check_python():
     """The interpreter."""
     text = '%s, %s' % (platform.python_version(), sys.executable)
@@ -234,7 +240,8 @@ def check_files():
 
 
 CHECKS = {
-    'Python': check_python, 'packages': check_packages, 'NumPy, OpenCV': check_numpy_and_opencv,
+    'Deep Feature Flow': check_version, 'Python': check_python, 'packages': check_packages,
+    'NumPy, OpenCV': check_numpy_and_opencv,
     'MXNet': check_mxnet, 'GPU': check_gpu, 'operators': check_native, 'threads, disk':
     check_machine, 'data sets, models': check_files
 }

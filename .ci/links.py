@@ -1,7 +1,8 @@
 """Check the links between the pages: python .ci/links.py [FILE ...]
 
 Every relative link or picture of a page leads to a file of the repository, its `#part` to a heading or an anchor
-there, as GitHub names them. A page that a text file names, as docs/deploy.md with or without a part, is there, too.
+there, as GitHub names them. A page that any file names, as docs/deploy.md with or without a part, and a program or
+settings file that a page names, as lib/config/ranges.py, are also there.
 Run at the root. Prints a line for each finding; exits with 1 where there is one. Without arguments it checks all that
 git tracks.
 """
@@ -16,6 +17,9 @@ from prose import without_code
 # [text](target), [text](target "title"), ![text](target), src="target", href="target", [name]: target
 LINK = re.compile(r'\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)|(?:src|href)="([^"]+)"|^\s*\[[^\]]+\]:\s+(\S+)')
 MENTION = re.compile(r'(?<![\w/.:-])docs/[\w./-]+\.md(?:#[\w-]+)?')
+# Of the folders with code; FILE.yaml and the like are placeholders.
+PROGRAM = re.compile(r'(?<![\w/.<-])(?:dff|lib|tests|tools|benchmarks|experiments|[a-z_]*(?:rfcn|deeplab)|\.ci)/(?:[\w.-]+/)*'
+                     r'[a-z]\w*\.(?:py|cc|cu|h|yaml|txt|sh)\b')
 INLINE_CODE = re.compile(r'(`+)(?!`).+?(?<!`)\1(?!`)')
 
 
@@ -63,7 +67,8 @@ def findings(path):
                 if wrong:
                     yield number, 'link %s: %s' % (target, wrong)
     for number, line in enumerate(lines, 1):
-        for mention in MENTION.findall(line):
+        named = PROGRAM.findall(line) if path.suffix == '.md' else []
+        for mention in MENTION.findall(line) + named:
             wrong = problem(mention, Path())
             if wrong:
                 yield number, '%s is named: %s' % (mention, wrong)

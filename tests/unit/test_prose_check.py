@@ -102,6 +102,8 @@ LINKS = {
     'part': ('# One\n\n[a](#two)\n', ['3: link #two: page.md has no heading #two']),
     'part elsewhere': ('[a](other.md#two)\n', ['1: link other.md#two: other.md has no heading #two']),
     'heading in code': ('```\n# Two\n```\n[a](#two)\n', ['4: link #two: page.md has no heading #two']),
+    'program': ('See `lib/gone.py`.\n', ['1: lib/gone.py is named: there is no lib/gone.py']),
+    'program in a block': ('    python tools/gone.py\n', ['1: tools/gone.py is named: there is no tools/gone.py']),
     'named': ('See %s.\n' % GONE, ['1: %s is named: there is no %s' % (GONE, GONE)]),
 }
 GOOD_LINKS = {
@@ -111,6 +113,7 @@ GOOD_LINKS = {
     'parts': '# A `key`, and *more*: 8/2\n\n[a](#a-key-and-more-82) [b](other.md#one) [c](other.md#one-1)\n',
     'linked heading': '## [Two](other.md) x\n\n[a](#two-x)\n',
     'anchor': '<a name="x"></a>\n[a](#x)\n',
+    'placeholder': 'experiments/x/FILE.yaml, output/lib/x.py, https://x.org/lib/x.py\n',
     'code': '`[a](b.md)`\n\n```\n[a](b.md)\n```\n',
 }
 

@@ -18,8 +18,8 @@ from prose import without_code
 LINK = re.compile(r'\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)|(?:src|href)="([^"]+)"|^\s*\[[^\]]+\]:\s+(\S+)')
 MENTION = re.compile(r'(?<![\w/.:-])docs/[\w./-]+\.md(?:#[\w-]+)?')
 # Of the folders with code; FILE.yaml and the like are placeholders.
-PROGRAM = re.compile(r'(?<![\w/.<-])(?:dff|lib|tests|tools|benchmarks|experiments|[a-z_]*(?:rfcn|deeplab)|\.ci)/'
-                     r'(?:[\w.-]+/)*[a-z]\w*\.(?:py|cc|cu|h|yaml|txt|sh)\b')
+PROGRAM = re.compile(r'(?<![\w/.<-])(?:dff|lib|tests|tools|benchmarks|experiments|\.ci'
+                     r'|(?:dff_|fgfa_)?rfcn|(?:dff_)?deeplab)/(?:[\w.-]+/)*[a-z]\w*\.(?:py|cc|cu|h|yaml|txt|sh)\b')
 INLINE_CODE = re.compile(r'(`+)(?!`).+?(?<!`)\1(?!`)')
 
 

@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 
 MOST_WORDS = 120
-PAGES = 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'docs'
-CODE = 'dff', 'lib', 'tools'
-LATER = 'README.md', 'CONTRIBUTING.md', 'docs/custom-dataset.md', 'docs/deploy.md'     # still to be rewritten
+PAGES = 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'docs', 'data', 'model'
+CODE = ('dff', 'lib', 'tools', 'benchmarks', 'experiments', 'rfcn', 'dff_rfcn', 'fgfa_rfcn', 'deeplab', 'dff_deeplab')
+LATER = ('README.md', 'CONTRIBUTING.md', 'data/README.md', 'model/README.md', 'docs/custom-dataset.md',
+         'docs/deploy.md')     # still to be rewritten
 FENCE = re.compile(r'\s*(```+|~~~+)')
 NEW_BLOCK = re.compile(r'\s*([-*+]|\d+[.)])\s|#|>|\||<|!\[')
 COMMANDS = 'tools', 'experiments', 'benchmarks'    # whose docstrings --help prints

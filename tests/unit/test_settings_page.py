@@ -60,6 +60,7 @@ def test_the_file_that_is_said_to_read_a_key_does(root):
     '| `TRAIN.momentum` | number | `0.9` | 0 to 1, without 1 | ',
     '| `TRAIN.FG_FRACTION` | number | `0.25` | 0 to 1 | ',
     '| `network.width` | number | `1.0` | 0 to 16, without 0 | ',
+    '| `TEST.test_epoch` | whole number or `best` | `-1` | at least -1 | ',
     '| `TRAIN.end_epoch` | whole number | `2` | at least 1 | ',
     '| `TRAIN.FLIP` | true or false | `true` |  | ',
     '| `SCALES` | list of sizes | `[[600, 1000]]` | at least 1 | ',

@@ -30,7 +30,7 @@ class Contender:
         reply: what it says of itself, or why it cannot run here ('missing').
 
     Raises:
-        DFFError: the process ended; its own message stands above.
+        DFFError: the process ended; its own message is above.
     """
 
     def __init__(self, name, python, folder, threads, frames):
@@ -98,7 +98,7 @@ class Contender:
                     self._process.wait()
                     raise DFFError(answer['error'])
                 return answer
-        raise DFFError('the benchmark process %s ended with status %s; its message stands above'
+        raise DFFError('the benchmark process %s ended with status %s; its message is above'
                        % (self.name, self._process.wait()))
 
 

@@ -3,7 +3,7 @@
     python tools/export_model.py dff_rfcn --cfg FILE.yaml --output FOLDER --format onnx
     python benchmarks/exported_onnx.py dff_rfcn FOLDER --size 562x1000
 
-The same made-up frames go through both by turns, so that a busy machine slows both alike; medians,
+The same made-up frames go through both alternately, so that a busy machine slows both equally; medians,
 of the networks alone, with the
 threads that OMP_NUM_THREADS names for both (default: the physical cores).
 """

@@ -2,7 +2,7 @@
 
 Random parameters and frames. With --plain the window as one graph of MXNet's own operators (the
 original's get_aggregation_symbol), else as tests and demos run it. Time is that of the processor,
-memory what the process holds beside its parameters and frames. With --reach 0 the window is the
+memory what the process holds without its parameters and frames. With --reach 0 the window is the
 frame alone: what that takes are the networks. With --onnx the ONNX files of an exported folder, by
 onnxruntime, of whose memory the networks are a part.
 """

@@ -1,7 +1,7 @@
 """Times the native operators against what they replace: OMP_NUM_THREADS=2 python benchmarks/operators.py [--steps]
 
 Each row runs both sides in turn, in one process, and gives medians and the median of the pairwise
-ratios, so that a busy machine slows both sides alike. --steps adds a whole training step and a
+ratios, so that a busy machine slows both sides equally. --steps adds a whole training step and a
 whole current-frame step of DFF R-FCN at 600x1000, before and after.
 """
 import argparse

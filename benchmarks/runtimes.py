@@ -3,8 +3,8 @@
     python tools/export_model.py dff_rfcn --cfg FILE.yaml --output FOLDER --format onnx --frames PATH --precision int8
     OMP_NUM_THREADS=2 python benchmarks/runtimes.py FOLDER --size 562x1000
 
-All run the same made-up video from its file, one interval of key frames after the other by turns, so that a busy
-machine slows all alike; the first turn, which prepares, does not count. The networks' times are medians; what
+All run the same made-up video from its file, one interval of key frames after the other alternately, so that a busy
+machine slows all equally; the first turn, which prepares, does not count. The networks' times are medians; what
 is outside of them is the share of the wall time of whole turns: decoding, scaling, boxes, suppression, ids. The
 threads are those of OMP_NUM_THREADS (default: the physical cores). What is not installed is left out.
 """

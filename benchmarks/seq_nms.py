@@ -1,8 +1,8 @@
-"""Time Seq-NMS on made-up clips beside the networks whose boxes it takes.
+"""Time Seq-NMS on made-up clips, and the networks whose boxes it takes.
 
     OMP_NUM_THREADS=2 python benchmarks/seq_nms.py --cfg FILE.yaml [--boxes 300] [--classes 30]
 
-Every box has every class, with a score above the threshold: the most that so many RoIs can give.
+Every box has every class, with a score above the threshold: the most that these RoIs can give.
 A clip's time is that of all that Seq-NMS takes: keeping boxes, paths, NMS, the limit of a frame.
 """
 import argparse

@@ -1,8 +1,8 @@
-"""Ids on clips of people, from their annotated boxes with some dropped and all jittered, beside a plain IoU tracker.
+"""Ids on clips of people, from their annotated boxes some dropped and all jittered, against a plain IoU tracker.
 
     python benchmarks/track_ids.py ../shared/video/person [--drop 0.1] [--jitter 0.05] [--seeds 5]
 
-The folder has <clip>.mp4 or .avi beside <clip>.txt, MOT Challenge text. The trackers:
+The folder has <clip>.mp4 or .avi next to <clip>.txt, MOT Challenge text. The trackers:
 
     plain IoU              a box joins the track whose box of the frame before overlaps it most, by 0.5 at least; a
                            track that finds none ends (Bochinski et al. 2017, without its limits of score and length)
@@ -132,7 +132,7 @@ def measure(folder, args):
     videos = sorted(path for ending in VIDEOS for path in glob.glob(os.path.join(folder, '*' + ending))
                     if os.path.isfile(os.path.splitext(path)[0] + '.txt'))
     if not videos:
-        raise DataError('%s holds no video (%s) with a .txt of its boxes beside it' % (folder, ', '.join(VIDEOS)))
+        raise DataError('%s holds no video (%s) with a .txt of its boxes next to it' % (folder, ', '.join(VIDEOS)))
     print('%g %% of the boxes dropped, jitter %g of their sides, mean of %d seeds, an interval of %d\n'
           % (100 * args.drop, args.jitter, args.seeds, args.interval))
     print('| clip | tracker | IDF1 | MOTA | ID switches | fragments |\n|---|---|---|---|---|---|')

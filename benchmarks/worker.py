@@ -2,7 +2,7 @@
 
     every-frame, float32, int8    this project: the whole pipeline, all frames key frames or not
     builtin                       the graph as it is built, on MXNet's own operators
-    outputs                       no timing: writes what all shall compute, and the parameters and
+    outputs                       no timing: writes what all must compute, and the parameters and
                                   frames for other frameworks
 """
 import json

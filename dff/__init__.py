@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence
 if TYPE_CHECKING:
     from dff.runtime.model import Model
 
-__version__ = '0.9.0'
+__version__ = '1.0.0'    # the one place: pyproject.toml, `dff --version` and tools/doctor.py read it
 
 
 def load(model: Any, cfg: Optional[str] = None, epoch: int = 0, backend: Optional[str] = None,

@@ -143,7 +143,7 @@ def missing_file(path: str) -> str:
         others = []
     if not others:
         return '%s does not exist' % path
-    return '%s does not exist, but %s lies there: rename such files to end in %s' % (
+    return '%s does not exist, but %s is there: rename such files to end in %s' % (
         path,
         others[0],
         os.path.splitext(name)[1],

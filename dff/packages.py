@@ -47,5 +47,5 @@ def _remedy(name: str, error: BaseException, install: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == name:
         return '%s (%s); install it with: %s' % (name, error, install)
     reason = (str(error).strip() or 'no reason given').splitlines()[0]
-    return '%s, which is installed but cannot be imported (%s: %s); install it anew with: %s --force-reinstall' % (
+    return '%s, which is installed but cannot be imported (%s: %s); reinstall it with: %s --force-reinstall' % (
         name, type(error).__name__, reason, install)

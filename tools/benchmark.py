@@ -5,7 +5,7 @@
 
 Works without a model (random parameters) and without an input (drawn frames as large as SCALES
 allows). Each row of the table is a process of its own; they take turns, so that a busy machine
-slows all alike. --against:
+slows all equally. --against:
 
     builtin     the network as the original would run today: MXNet's own operators, MXNet's default number of threads
     torch       PyTorch, twice: torch.compile with freezing; TorchScript, frozen, with the oneDNN graph fuser

@@ -4,8 +4,8 @@
 
 Without names the embedded data: detection on toy_vid and segmentation on toy_seg, the main job of
 this project. Runs the same commands as any other experiment and prints the tables of the README.
-Trained networks of an earlier run are used again, and a training that was stopped goes on; remove
-output/ to train anew. Without a GPU, several names are trained two at a time, each on half of the
+Trained networks of an earlier run are used again, and a training that was stopped continues; remove
+output/ to train again. Without a GPU, several names are trained two at a time, each on half of the
 processor cores: small networks keep one thread busier than many.
 """
 import argparse
@@ -153,7 +153,7 @@ class Task:
             process.wait()      # the script has got the signal as well and ends in order
             raise
         if status:
-            raise DFFError('%s ended with status %d; its message stands above' % (command[0], status))
+            raise DFFError('%s ended with status %d; its message is above' % (command[0], status))
 
     def _command(self, *command, settings=()):
         settings = list(settings) + self.overrides

@@ -6,7 +6,7 @@
 
 Reads .caffemodel, detectron2's .pkl, PyTorch's .pth and .safetensors, MXNet's .params, .onnx; model/README.md lists
 files and where they come from. A ResNet-v1 of any width in a .caffemodel or .onnx is found by its graph. Nothing in a
-file is executed. Writes PREFIX-0000.params and, beside it, PREFIX-0000.source.json.
+file is executed. Writes PREFIX-0000.params and PREFIX-0000.source.json.
 """
 import argparse
 import os
@@ -31,7 +31,7 @@ def parse_arguments():
     parser.add_argument(
         '--as', dest='target', choices=list(TARGETS),
         help='what to take out of it; heads of detection and segmentation have another '
-             'architecture elsewhere, and are trained anew')
+             'architecture elsewhere, and are trained from scratch')
     parser.add_argument('--output', required=True, metavar='PREFIX', help='write PREFIX-0000.params')
     parser.add_argument(
         '--pixel_means', nargs=3, type=float, metavar=('B', 'G', 'R'),

@@ -1,7 +1,7 @@
-"""Looks the installation over: python tools/doctor.py [--json]
+"""Checks the installation: python tools/doctor.py [--json]
 
 One line for each thing that training and testing need: what was found, and for what is wrong, the
-remedy. Ends with 1 where something must be mended. Works where MXNet, NumPy or OpenCV cannot be
+remedy. Ends with 1 where something must be fixed. Works where MXNet, NumPy or OpenCV cannot be
 imported: that is what it is for.
 """
 import argparse
@@ -37,6 +37,12 @@ Finding = namedtuple('Finding', 'subject state text remedy')
 def ok(subject, text):
     """A Finding that needs nothing."""
     return Finding(subject, 'ok', text, '')
+
+
+def check_version():
+    """The project's own version."""
+    import dff
+    return [ok('Deep Feature Flow', dff.__version__)]
 
 
 def check_python():
@@ -174,7 +180,7 @@ def check_native():
             boxes,
             Finding('operators', 'problem',
                     "the native ones give other numbers than MXNet's own: %s" % ', '.join(wrong),
-                    'build them anew: remove lib/operator_cxx/build, then `sh init.sh`')
+                    'build them again: remove lib/operator_cxx/build, then `sh init.sh`')
         ]
     tested = ("native; warp, correlation, RoI pooling and proposals equal MXNet's own in a test on "
               'the %s')
@@ -234,7 +240,8 @@ def check_files():
 
 
 CHECKS = {
-    'Python': check_python, 'packages': check_packages, 'NumPy, OpenCV': check_numpy_and_opencv,
+    'Deep Feature Flow': check_version, 'Python': check_python, 'packages': check_packages,
+    'NumPy, OpenCV': check_numpy_and_opencv,
     'MXNet': check_mxnet, 'GPU': check_gpu, 'operators': check_native, 'threads, disk':
     check_machine, 'data sets, models': check_files
 }
@@ -274,7 +281,7 @@ def main():
             print('%-8s %s: %s' % (state, finding.subject, finding.text))
             if finding.remedy:
                 print('%-8s    -> %s' % ('', finding.remedy))
-        print('%s' % ('everything that is needed is there' if not problems else '%d to mend' % problems))
+        print('%s' % ('everything that is needed is there' if not problems else '%d to fix' % problems))
     sys.exit(1 if problems else 0)
 
 

@@ -7,7 +7,7 @@
     python tools/evaluate_vid.py --cfg FILE.yaml --detections FOLDER [--seq-nms] [--rescore max]
     python tools/evaluate_vid.py --cfg FILE.yaml --tracks FILE
 
---tracks, alone or beside --detections, evaluates ids: IDF1, MOTA, ID switches and fragments of what
+--tracks, alone or with --detections, evaluates ids: IDF1, MOTA, ID switches and fragments of what
 a test with TEST.TRACK, or `dff run --mot`, wrote.
 
 --numbers 51-101 restricts the evaluation to frames with these numbers; an image set that lists
@@ -56,7 +56,7 @@ def add_dataset_flags(parser):
         help='with --dataset: `id name` lines; without, the 30 ImageNet VID classes')
     parser.add_argument(
         '--image_set', metavar='SET',
-        help='as in ImageSets/SET.txt; with --cfg by default the one that the test beside '
+        help='as in ImageSets/SET.txt; with --cfg by default the one that the test next to '
              'DETECTIONS was on, else its dataset.test_image_set')
 
 

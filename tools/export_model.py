@@ -42,7 +42,7 @@ def parse_arguments():
         'weights of MXNet as 8-bit integers in a compressed file, a quarter of the size; networks still '
         'compute in float32'))
     parser.add_argument('--format', choices=('mxnet', 'onnx'), default='mxnet',
-                        help='onnx: ONNX files beside those of MXNet')
+                        help='onnx: ONNX files in addition to those of MXNet')
     parser.add_argument('--size', type=image_size, metavar='HxW',
                         help='with --format onnx: the one size of all images (default any)')
     parser.add_argument('--frames', metavar='PATH',
@@ -87,7 +87,7 @@ def main():
     if prefix is None:
         prefix, epoch = parameter_file(config, cfg_path, task)[1], config.TEST.test_epoch
     if os.path.realpath(file_name(prefix, epoch)) == os.path.realpath(file_name(os.path.join(args.output, 'model'), 0)):
-        raise ConfigError('--output %s: the export would take the place of the parameters that it is made of (%s); '
+        raise ConfigError('--output %s: the export would replace the parameters that it is made of (%s); '
                           'name another folder' % (args.output, file_name(prefix, epoch)))
     check_classes(task.kind, config, prefix, epoch)
     report_other_training(config, prefix, epoch)

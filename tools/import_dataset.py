@@ -1,6 +1,6 @@
 """Import a data set of another format: into the ILSVRC2015 layout, with settings to train with.
 
-    python tools/import_dataset.py cvat my_videos data/my_videos               XML files beside their videos
+    python tools/import_dataset.py cvat my_videos data/my_videos               XML files next to their videos
     python tools/import_dataset.py mot MOT17/train data/mot17 --classes pedestrian
     python tools/import_dataset.py auto my_labels data/x         recognised by its files
     python tools/import_dataset.py coco labels.json data/x --clips --frames my_videos
@@ -45,7 +45,7 @@ def parse_arguments():
         metavar='N',
         help=
         'all but cvat: the number that the first frame of a clip has in the annotations (default: '
-        'as the labels show, else 0, of mot and visdrone 1; a line says which)')
+        'as the labels show, else 0, of mot and visdrone 1; the output names it)')
     parser.add_argument('--classes', nargs='+', action='extend', default=[], metavar='NAME',
                         help='import these classes only, in this order')
     parser.add_argument(

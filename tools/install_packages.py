@@ -68,7 +68,7 @@ def mxnet_package():
     """The requirement line of MXNet for this machine, and one sentence why."""
     override = os.environ.get('MXNET_PACKAGE')
     if override:
-        return override, 'MXNET_PACKAGE says so'
+        return override, 'chosen by MXNET_PACKAGE'
     gpus = capabilities()
     if any(OLDEST <= gpu <= NEWEST for gpu in gpus):
         return GPU_PACKAGE, 'GPU of compute capability %s' % ', '.join('%d.%d' % gpu for gpu in gpus)

@@ -4,7 +4,7 @@
 
 Tests the trained detector of the settings with every interval and every limit of the mismatch
 (TEST.KEY_FRAME_POLICY: flow); finished tests of an earlier run are used again. Writes curve.png,
-curve.json and curve.md beside the results and prints the table.
+curve.json and curve.md next to the results and prints the table.
 """
 import argparse
 import os

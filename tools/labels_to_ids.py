@@ -158,7 +158,7 @@ def main():
         nargs='+',
         type=int,
         metavar='N',
-        help='grey values, 0 to 255, in the order of the ids they stand for',
+        help='grey values, 0 to 255, in the order of their ids',
     )
     parser.add_argument(
         '--ignore',

@@ -177,7 +177,7 @@ def wait(job, stop):
             failed[0].finish_output()
             raise DFFError(
                 '%s %s: the job is stopped. Its reason is above, if it gave one; the same command '
-                'with --resume goes on from the newest '
+                'with --resume continues from the newest '
                 'checkpoint' % (failed[0].name, describe(failed[0].status())))
         if done:
             return
@@ -199,7 +199,7 @@ def stop_in_order(job, number):
     for worker in job.workers:
         worker.finish_output()
     without = 'without a checkpoint, as %s gave no answer' % ', '.join(hung)
-    raise Stopped('the job is stopped%s; --resume goes on' % (' ' + without if hung else ''), number)
+    raise Stopped('the job is stopped%s; --resume continues' % (' ' + without if hung else ''), number)
 
 
 def main():

@@ -1,4 +1,4 @@
-"""Pre-train a part of a network on its own training images, where no ImageNet or FlyingChairs model is to be had.
+"""Pre-train a part of a network on its own training images, where no ImageNet or FlyingChairs model is available.
 
     python tools/pretrain.py backbone --cfg experiments/rfcn/cfgs/toy_vid_rfcn.yaml
     python tools/pretrain.py flow --cfg experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml

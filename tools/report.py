@@ -31,7 +31,7 @@ def parse_arguments(arguments=None):
                         help='lines of `frame_number class_index score x1 y1 x2 y2`, or the folder of a test run')
     add_dataset_flags(parser)
     parser.add_argument('--output', metavar='FILE.html',
-                        help='the page (default: report.html beside the detections)')
+                        help='the page (default: report.html next to the detections)')
     parser.add_argument('--cameras', metavar='FILE',
                         help='lines of `camera clip ...`, * for any letters: AP by camera, too')
     parser.add_argument('--score', type=score, metavar='S',

@@ -71,7 +71,7 @@ def _reason(text: str) -> str:
     if ' ! ' in text:
         return 'this OpenCV has no GStreamer, or the pipeline does not run (it must end in appsink)'
     if ADDRESS.match(text):
-        return 'nobody answers there within %d s, or it is no video' % (TIMEOUT // 1000)
+        return 'no answer within %d s, or it is no video' % (TIMEOUT // 1000)
     if text.isdigit() and os.name == 'posix' and not os.path.exists('/dev/video' + text):
         return 'there is no such camera, or another program has it (no /dev/video%s)' % text
     return 'there is no such camera, or another program has it'

@@ -148,8 +148,8 @@ def add_parser(commands: Any) -> None:
     """Add the command `speed` to subparsers of argparse."""
     own = commands.add_parser(
         'speed', help='measure which engine computes a model fastest here, for dff.load',
-        description='Measure how long each engine that is installed takes for a frame, and record it beside the '
-                    'model: dff.load and dff run take the fastest.')
+        description='Measure how long each engine that is installed takes for a frame, and record it in the folder '
+                    'of the model: dff.load and dff run take the fastest.')
     own.add_argument('model', metavar='MODEL', help='folder of tools/export_model.py')
     own.add_argument('--precision', choices=sorted(ENDINGS), default='float32',
                      help='of ONNX files that were exported so (default float32)')
@@ -170,7 +170,7 @@ def run_speed(args: argparse.Namespace) -> None:
 def lines(figures: List[Figure]) -> List[str]:
     """Return `figures` in words, a line each after one about all."""
     one = figures[0]
-    head = '%s, %d cores, threads: %s; %s, %dx%d; medians, by turns, ms of the networks' % (
+    head = '%s, %d cores, threads: %s; %s, %dx%d; medians, alternating, ms of the networks' % (
         one.processor, one.cores, one.threads or 'as each engine likes', one.precision, one.size[0], one.size[1])
     rows = ['%s: %s' % (each.version, '%.1f a frame' % each.key if each.current is None else
                         'key frame %.1f, other %.1f, mean %.1f' % (each.key, each.current, each.frame))

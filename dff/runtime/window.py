@@ -14,7 +14,7 @@ def why_no_window() -> Optional[str]:
     if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         return 'there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)'
     if 'GUI:                           NONE' in cv2.getBuildInformation():
-        return 'this OpenCV has no windows: install opencv-python in place of opencv-python-headless'
+        return 'this OpenCV has no windows: replace opencv-python-headless by opencv-python'
     return None
 
 

@@ -54,5 +54,5 @@ def train_parser(description):
     parser.add_argument('--frequent', type=int, metavar='N',
                         help='batches between two lines of the log; overrides default.frequent')
     parser.add_argument('--resume', action='store_true',
-                        help='go on from the newest whole checkpoint; sets TRAIN.RESUME')
+                        help='continue from the newest complete checkpoint; sets TRAIN.RESUME')
     return parser

@@ -28,7 +28,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, "the key '%s' stands twice" % key,
+                raise yaml.constructor.ConstructorError(None, None, "the key '%s' is given twice" % key,
                                                         key_node.start_mark)
             if isinstance(key, str):
                 seen.add(key)

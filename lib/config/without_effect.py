@@ -19,6 +19,7 @@ WITHOUT_EFFECT = {
     'TRAIN.BBOX_REGRESSION_THRESH': ((0.5,), 'TRAIN.FG_THRESH says which RoIs have a box to aim at'),
     'TRAIN.RPN_POSITIVE_WEIGHT': ((-1.0,), 'all anchors of a batch have one weight'),
     'TEST.HAS_RPN': ((True,), 'proposals come from the RPN'),
+    'TEST.BATCH_IMAGES': ((1,), 'tests run the network on one frame at a time'),
     'TEST.CXX_PROPOSAL': ((True,), 'the native operator is used where it is built'),
 }
 _log = logging.getLogger('dff.config')

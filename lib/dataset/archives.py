@@ -76,17 +76,17 @@ def _unpack(path: str, folder: str, relative: Callable[[str, str], str]) -> None
                 where = '%s, entry %s' % (path, shown(entry.name))
                 file = relative(entry.name, path)
                 if entry.refused:
-                    raise DataError('%s is %s: refused; make the archive anew with plain files only'
+                    raise DataError('%s is %s: refused; make a new archive of plain files only'
                                     % (where, entry.refused))
                 if file in seen:
-                    raise DataError('%s is there twice; make the archive anew' % where)
+                    raise DataError('%s is there twice; make a new archive' % where)
                 seen.add(file)
                 if len(seen) > MOST:
                     raise DataError('%s has more than %d files: refused' % (path, MOST))
                 left -= _write(entry, os.path.join(folder, file), left, where, free < LARGEST)
     except _DAMAGE as error:
         raise DataError('cannot read the archive %s: %s; it is damaged or of another kind: fetch '
-                        'it anew, or unpack it and give the folder' % (path, error)) from None
+                        'it again, or unpack it and give the folder' % (path, error)) from None
     except OSError as error:
         raise DataError('cannot unpack %s: %s; unpack it and give the folder'
                         % (path, error.strerror or error)) from None
@@ -118,7 +118,7 @@ def _write(entry: _Entry, target: str, left: int, where: str, full: bool) -> int
                 break
             stream.write(block)
     if written != entry.size:
-        raise DataError('%s is damaged: it has %d bytes instead of %d; fetch the archive anew'
+        raise DataError('%s is damaged: it has %d bytes instead of %d; fetch the archive again'
                         % (where, written, entry.size))
     return written
 

@@ -30,7 +30,7 @@ class Destination(NamedTuple):
         target = os.path.realpath(self.path)
         for source in map(os.path.realpath, sources):
             if os.path.commonpath([source, target]) in (source, target):
-                raise DataError('the source %s and the destination %s lie one inside the other; choose '
+                raise DataError('the source %s and the destination %s are one inside the other; choose '
                                 'another destination' % (source, self.path))
         if not os.path.lexists(self.path) or (os.path.isdir(self.path) and not os.listdir(self.path)):
             return

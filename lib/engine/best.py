@@ -43,5 +43,5 @@ def check_best(prefix, classes):
     if (record.get('sha256') or {}).get('params') != file_sha256(path):
         raise CheckpointError(
             '%s is not the file that %s describes: a training was stopped between the two, or one '
-            'was replaced. --resume goes on and writes both again; another epoch can be tested'
+            'was replaced. --resume continues and writes both again; another epoch can be tested'
             % (path, file_name(prefix, BEST, 'json')))

@@ -53,7 +53,7 @@ def save_arrays(path, arrays):
         with atomic_path(path) as temporary:
             mx.nd.save(temporary, arrays)
             if len(inspect(temporary)) != len(arrays):
-                raise CheckpointError('%s was not written whole' % path)
+                raise CheckpointError('%s was not written completely' % path)
     except (OSError, mx.base.MXNetError) as error:
         raise CheckpointError('cannot write %s%s: %s'
                               % (path, _room(path), str(error).strip().splitlines()[-1])) from error
@@ -88,7 +88,7 @@ def load_params(prefix, epoch, batch=0):
     if not os.path.isfile(path):
         _refuse_file_name(prefix)
         raise CheckpointError(
-            '%s does not exist. model/README.md says for every file where it can be had and which command '
+            '%s does not exist. model/README.md says for every file where it is available and which command '
             'converts or trains it; `sh init.sh --demo` trains a small model on the embedded data set'
             % path)
     params = {'arg': {}, 'aux': {}}

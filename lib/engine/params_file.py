@@ -57,8 +57,8 @@ def _other_kind(stream):
         ),
         (b'\x1f\x8b', 'compressed (gzip): unpack it'),
         (b'\x89HDF', 'an HDF5 file, as Keras writes'),
-        (b'<', 'a web page or XML, perhaps in place of a download: download it again'),
-        (b'{', 'JSON, as a -symbol.json: the parameters are in the .params file beside it'),
+        (b'<', 'a web page or XML, perhaps instead of a download: download it again'),
+        (b'{', 'JSON, as a -symbol.json: the parameters are in the .params file next to it'),
     )
     return next(
         ('; it is ' + text for start, text in kinds if head.lstrip().startswith(start)), ''
@@ -79,7 +79,7 @@ class _Reader:
         arrays = [self._array(index) for index in range(self._count('arrays', 4))]
         names = [self._name(index) for index in range(self._count('names', 8))]
         if self.position != self.size:
-            raise self._damaged('%d bytes stand behind its end' % (self.size - self.position))
+            raise self._damaged('%d bytes follow its end' % (self.size - self.position))
         if arrays and not names:
             raise CheckpointError(
                 '%s holds a list of %d arrays without names, as mx.nd.save writes of a list: save '
@@ -89,7 +89,7 @@ class _Reader:
         if len(names) != len(arrays):
             raise self._damaged('it holds %d arrays but %d names' % (len(arrays), len(names)))
         if len(set(names)) != len(names):
-            raise self._damaged('a name stands in it twice')
+            raise self._damaged('a name is in it twice')
         return dict(zip(names, arrays))
 
     def _array(self, index):
@@ -136,7 +136,7 @@ class _Reader:
         """A count of things of at least `least` bytes each, which must fit into the rest of the file."""
         count = self._unpack('<Q', 'the number of %s' % what)
         if count * least > self.size - self.position:
-            raise self._damaged('%d %s cannot stand in the rest of its %d bytes' % (count, what, self.size))
+            raise self._damaged('%d %s cannot be in the rest of its %d bytes' % (count, what, self.size))
         return count
 
     def _unpack(self, layout, where):

@@ -150,7 +150,7 @@ def check_nodes(tree):
     names = set()
     for node in tree['nodes']:
         if not _NAME.fullmatch(node['name']) or node['name'] in names:
-            raise Refused('%.50r is no name of a node, or stands in it twice' % node['name'])
+            raise Refused('%.50r is no name of a node, or is in it twice' % node['name'])
         names.add(node['name'])
     return [_check_node(node) for node in tree['nodes']]
 

@@ -97,6 +97,6 @@ def load_test_params(prefix, epoch, report):
     arg_params, aux_params = load_params(prefix, epoch)
     if any(name.endswith('_test') for name in arg_params):
         return use_test_bbox(arg_params, file_name(prefix, epoch)), aux_params
-    report('%s holds no rfcn_bbox_weight_test, which training writes: rfcn_bbox_weight is used as '
-           'it is. Boxes are wrong if BBOX_STDS is not folded into it' % file_name(prefix, epoch))
+    report('%s holds no rfcn_bbox_weight_test, which training writes: rfcn_bbox_weight is used '
+           'instead. Boxes are wrong if BBOX_STDS is not folded into it' % file_name(prefix, epoch))
     return arg_params, aux_params

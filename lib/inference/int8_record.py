@@ -40,7 +40,7 @@ class Int8Record:
         except RecursionError:
             problem = 'is no record'
         if problem:
-            _log.warning('%s %s: int8 is calibrated anew', self._path, problem)
+            _log.warning('%s %s: int8 is calibrated again', self._path, problem)
         return {} if problem else record['networks']
 
     def _problem(self, record):
@@ -86,7 +86,7 @@ class Int8Record:
         layers = {node.name for node in Graph(plain).nodes() if node.op == 'Convolution'}
         if (set(found['errors']) != layers or not set(network.get_internals().list_outputs()) <= set(found['ranges'])
                 or not set(found['inputs']) <= set(plain.list_arguments())):
-            _log.warning('%s does not fit the network with inputs %s: int8 is calibrated anew for it', self._path,
+            _log.warning('%s does not fit the network with inputs %s: int8 is calibrated again for it', self._path,
                          ', '.join(sorted(found['inputs']))[:200])
             del self.networks[role]
             return None

@@ -125,7 +125,7 @@ class Watch:
             if why and self._named.get(process, '')[:STEM] != why[:STEM]:
                 self._report('%s %s. The job waits for it; Ctrl-C or SIGTERM ends the job' % (process.name, why))
             elif process in self._named and not why:
-                self._report('%s goes on' % process.name)
+                self._report('%s continues' % process.name)
             self._named.pop(process, None)
             if why:
                 self._named[process] = why

@@ -74,7 +74,7 @@ def _pair(symbol, parameters, tensors):
         tensors['feature']._replace(name='other_feature', meaning='its feature'),
         tensors['embedding']._replace(name='other_embedding', meaning='its embedding'),
         Tensor('first', np.float32, (1,), '1 for the image itself, which comes first, else 0'),
-        Tensor('count', np.float32, (1,), 'how many times the frame stands in the window'),
+        Tensor('count', np.float32, (1,), 'how many times the frame is in the window'),
     ] + [
         # Of any height and width, since all begins with a zero.
         each._replace(

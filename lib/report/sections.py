@@ -48,9 +48,9 @@ def errors(facts: Facts) -> List[str]:
     by_class = [[text(facts.classes[c]), number(costs.ap[c]), *(number(costs.gains[name][c]) for name in COSTS)]
                 for c in names]
     return ['<h2>Kinds of error, and what they cost</h2>'
-            '<p class="note">Cost: points of mean AP that would be gained if that kind alone were mended, after TIDE '
-            '(Bolya et al. 2020). The gains do not add up. Numbers are of detections with a score of %.4g and more; '
-            '<i>missed</i> are objects without even a weak detection on or near them.</p>' % chosen.score,
+            '<p class="note">Cost: points of mean AP that would be gained if that kind alone were corrected, after '
+            'TIDE (Bolya et al. 2020). The gains do not add up. Numbers are of detections with a score of %.4g '
+            'and more; <i>missed</i> are objects without even a weak detection on or near them.</p>' % chosen.score,
             table(['kind', 'costs', '', 'number'], rows),
             table(['class', 'AP', *COSTS], by_class)]
 

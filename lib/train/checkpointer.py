@@ -157,13 +157,13 @@ class Checkpointer:
             last = find_checkpoint(self.prefix)
             after = 'there is no checkpoint yet'
             if last:
-                after = 'once this is mended, --resume goes on from %s' % last.params_file
+                after = 'once this is fixed, --resume continues from %s' % last.params_file
             raise CheckpointError('%s. Training stops here; %s' % (error, after)) from error
         remove_old(self.prefix)
 
     def _raise_stopped(self, epoch, batch):
         where = 'where worker 0 stopped' if self.group.rank else file_name(self.prefix, epoch, batch=batch)
-        raise Stopped('stopped by a signal; --resume goes on from '
+        raise Stopped('stopped by a signal; --resume continues from '
                       '%s' % where, self.stop.received or signal.SIGTERM)
 
 
@@ -207,7 +207,7 @@ def resume_position(start, batches_per_epoch, report):
         return start.batch, start.num_update
     share = batches_per_epoch / before
     report(
-        'the checkpoint is of a run with %d batches an epoch, this one has %d: going on at the '
+        'the checkpoint is of a run with %d batches an epoch, this one has %d: continuing at the '
         'same share of the epoch'
         % (before, batches_per_epoch))
     return int(start.batch * share), int(round(start.num_update * share))

@@ -30,4 +30,4 @@ def report_new(names, report):
     layers = list(dict.fromkeys(name.rsplit('_', 1)[0] for name in names))
     if layers:
         more = ', ... and %d more' % (len(layers) - MOST_NAMED) if len(layers) > MOST_NAMED else ''
-        report('initialised anew, %d parameters of: %s%s' % (len(names), ', '.join(layers[:MOST_NAMED]), more))
+        report('newly initialised, %d parameters of: %s%s' % (len(names), ', '.join(layers[:MOST_NAMED]), more))

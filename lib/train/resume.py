@@ -18,7 +18,7 @@ from lib.engine.checkpoint import file_name, find_checkpoint, parameters_alone, 
 from lib.utils.paths import resolve
 
 AT_ONCE = 'counts from the next batch on'
-RATE = 'the learning rate goes on as these settings have it at this place'
+RATE = 'the learning rate is that of these settings at this place'
 ORDER = 'images come in another order, or another way, from here on'
 WITHIN = ', in this epoch some twice or not at all'      # behind ORDER, where an epoch is under way
 SIZE = 'an update sums the gradients of another number of images (see the effective learning rate)'
@@ -71,12 +71,12 @@ def find_start(config, prefix, logger, group):
     _keep_unrecorded(prefix, start, logger)
     train.begin_epoch = start.epoch if start else 0
     if not start:
-        logger.info('TRAIN.RESUME: no checkpoint at %s yet, starting anew%s',
+        logger.info('TRAIN.RESUME: no checkpoint at %s yet, starting from the beginning%s',
                     prefix, _of_other_image_sets(prefix))
         return None
     logger.info('resuming from %s', start.params_file)
     if 'async' in config.default.kvstore:
-        logger.info('dist_async: all workers go on at the place and with the momentum of worker 0')
+        logger.info('dist_async: all workers continue at the place and with the momentum of worker 0')
     if start.epoch >= train.end_epoch:
         logger.info('nothing is left to train: epoch %d is done, and TRAIN.end_epoch is %d',
                     start.epoch, train.end_epoch)
@@ -95,8 +95,8 @@ def _name_earlier_run(prefix, train, logger):
     """Say where a run that does not resume the newest checkpoint comes upon later ones."""
     newest = max(positions(prefix, 'params'), default=(0, 0))
     if newest > (train.begin_epoch, 0):
-        logger.info('checkpoints of an earlier run lie at %s (up to epoch %d): this one overwrites '
-                    'them as it comes to them, and --resume would go on from the newest',
+        logger.info('checkpoints of an earlier run are at %s (up to epoch %d): this one overwrites '
+                    'them as it comes to them, and --resume would continue from the newest',
                     prefix, newest[0])
 
 
@@ -119,8 +119,8 @@ def _keep_unrecorded(prefix, start, logger):
                         path, missing[0])
             continue
         raise CheckpointError(
-            'TRAIN.RESUME: %s has no record (missing: %s), so training cannot go on from it, and '
-            'does not start anew over it. %s. To train as if it were not there, move it away'
+            'TRAIN.RESUME: %s has no record (missing: %s), so training cannot continue from it, and '
+            'does not start again over it. %s. To train as if it were not there, move it away'
             % (path, ', '.join(missing), parameters_alone(prefix, epoch)))
 
 
@@ -205,7 +205,7 @@ def _data_lines(before, data):
         entries = _short(before['entries']), data['entries']
         lines.append(('training entries %s -> %s' % entries, ORDER))
     elif 'images' in changed:
-        lines.append(('the list of training images is as long as it was, but another', ORDER))
+        lines.append(('the list of training images has the same length, but is another one', ORDER))
     elif 'labels' in changed:
         lines.append(('the labels of the training images', AT_ONCE))
     if 'devices' in changed:
@@ -238,7 +238,7 @@ def _refuse_other(start, prefix, changed):
                                 for name, (old, new) in sorted(other.items()))
         raise CheckpointError(
             '%s is of a run with other settings: %s. That changes what is learned, so training '
-            'does not go on from it (docs/reliability.md has the rule). Set them back, or: %s'
+            'does not continue from it (docs/reliability.md has the rule). Set them back, or: %s'
             % (start.params_file, differences, parameters_alone(prefix, start.epoch)))
 
 

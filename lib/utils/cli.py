@@ -34,7 +34,7 @@ def run(main):
         print('\nstopped by Ctrl-C', file=sys.stderr)
         status = 130
     except BrokenPipeError:
-        print('stopped: nobody reads the output any more', file=sys.stderr)
+        print('stopped: the output is no longer read', file=sys.stderr)
         silence(sys.stdout)
         status = 141
     except UnicodeEncodeError as error:

@@ -42,7 +42,7 @@ class _Terminal(logging.StreamHandler):
     def handleError(self, record):
         if not self.failed:
             self.failed = True
-            print('cannot write to the terminal any more: %s; the log file goes on' % sys.exc_info()[1],
+            print('cannot write to the terminal any more: %s; the log file continues' % sys.exc_info()[1],
                   file=sys.stderr)
             with contextlib.suppress(OSError, ValueError):      # a stream that is no file: nothing to lead elsewhere
                 silence(self.stream)

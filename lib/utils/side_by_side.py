@@ -39,7 +39,7 @@ def run_steps(steps, lanes, cores):
                 if done.result():
                     for other in running.values():
                         other.process.send_signal(signal.SIGTERM)
-                    raise DFFError('%s ended with status %d; its message stands above'
+                    raise DFFError('%s ended with status %d; its message is above'
                                    % (command.step.name, done.result()))
                 minutes[command.step.name] = command.minutes
     return minutes

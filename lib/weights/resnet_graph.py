@@ -118,7 +118,7 @@ class _Walk:
             self.refuse(readers[0], 'is one of %d layers that read %r, where only %s should'
                         % (len(readers), name, what))
         if not readers or readers[0].kind != kind:
-            self.refuse(readers[0] if readers else name, 'stands where %s is expected%s' % (
+            self.refuse(readers[0] if readers else name, 'is where %s is expected%s' % (
                 what, ', and is %s' % readers[0].kind if readers else ''))
         return readers[0]
 

@@ -34,7 +34,7 @@ def test_fractions_are_named(data):
     both_refuse(
         data,
         r'line 1: .*CLIP.000000.xml: cat at 0.1 0.2 0.5 0.75 in a frame of 60 x 40: all boxes of '
-        r'the file lie within 0 to 1',
+        r'the file are within 0 to 1',
     )
     assert len(data.found()['boxes are fractions']) == 2 * LENGTH
 
@@ -58,7 +58,7 @@ def test_width_and_height_in_the_place_of_corners(data):
         data.annotate(clip, data.xml((5, 5, 20, 20), (30, 10, 21, 21)))
     both_refuse(
         data,
-        '6 of 12 boxes end before they begin, as where width and height stand in the place of '
+        '6 of 12 boxes end before they begin, as where width and height are given as '
         'xmax and ymax',
     )
     assert len(data.found()['box form']) == 2
@@ -69,7 +69,7 @@ def test_centre_width_and_height(data):
         data.annotate(clip, data.xml((15, 15, 20, 20), (40, 20, 39, 21)))
     both_refuse(
         data,
-        'boxes end before they begin, as where centre, width and height stand in the place of '
+        'boxes end before they begin, as where centre, width and height are given as '
         'corners',
     )
 
@@ -96,7 +96,7 @@ def test_boxes_counted_from_1_and_boxes_in_a_corner(data):
     data.annotate('train/a', annotation(*small))
     found = data.found()
     assert (
-        'all 24 boxes lie in the upper left of their frames, within 47 % of the width and 45 % of '
+        'all 24 boxes are in the upper left of their frames, within 47 % of the width and 45 % of '
         'the height'
         in (found['boxes in a corner'][0])
     )

@@ -118,11 +118,11 @@ def test_a_frame_under_another_ending(data, name):
         data.frame(clip, 3).rename(data.frame(clip, 3).with_name(name))
     both_refuse(
         data,
-        '000003.JPEG does not exist, but %s lies there: rename such files to end in .JPEG' % name,
+        '000003.JPEG does not exist, but %s is there: rename such files to end in .JPEG' % name,
     )
-    with pytest.raises(DataError, match='No such file or directory, but %s lies there' % name):
+    with pytest.raises(DataError, match='No such file or directory, but %s is there' % name):
         read_image(data.frame('train/a', 3))
-    assert any('but %s lies there' % name in text for text in data.found()['image missing'])
+    assert any('but %s is there: rename' % name in text for text in data.found()['image missing'])
 
 
 def test_the_orientation_in_damaged_headers(data):

@@ -142,12 +142,12 @@ def test_going_on_from_an_earlier_epoch_names_the_later_ones(train):
     train('TRAIN.end_epoch=2')
     text = train.resume('TRAIN.begin_epoch=1', end=3)
     assert 'resuming from %s-0001.params' % train.prefix in text
-    assert 'lie at %s (up to epoch 2): this one overwrites them' % train.prefix in text
+    assert 'are at %s (up to epoch 2): this one overwrites them' % train.prefix in text
 
 
 def test_checkpoints_of_an_earlier_run_are_named(train):
     assert 'of an earlier run' not in train()
     assert (
-        'checkpoints of an earlier run lie at %s (up to epoch 1): this one overwrites them as it comes to them, and '
-        '--resume would go on from the newest' % train.prefix
+        'checkpoints of an earlier run are at %s (up to epoch 1): this one overwrites them as it comes to them, and '
+        '--resume would continue from the newest' % train.prefix
     ) in train()

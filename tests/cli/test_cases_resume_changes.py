@@ -51,14 +51,14 @@ def test_what_may_change_is_listed_with_what_follows(train):
         '  TRAIN.BATCH_IMAGES 1 -> 2: ' + size,
         '  TRAIN.FLIP false -> true: ' + order,
         '  TRAIN.SEED 0 -> 3: ' + order,
-        '  TRAIN.lr 0.001 -> 0.0005: the learning rate goes on as these settings have it at this place',
+        '  TRAIN.lr 0.001 -> 0.0005: the learning rate is that of these settings at this place',
         '  TRAIN.momentum 0.9 -> 0.8: counts from the next batch on',
         '  training entries 4 -> 8: ' + order,
         '  devices 1 -> 2: ' + size,
     ]
     assert 'from learning rate 5e-05 on' in text
     assert (
-        'a run with 4 batches an epoch, this one has 2: going on at the same share of the epoch'
+        'a run with 4 batches an epoch, this one has 2: continuing at the same share of the epoch'
         in text
     )
 
@@ -112,7 +112,7 @@ def test_data_that_grew_or_changed_is_said(train, tmp_path):
     path.write_text('\n'.join(lines[1:4]) + '\n')
     text = train.resume()
     assert (
-        '  the list of training images is as long as it was, but another: images come in' in text
+        '  the list of training images has the same length, but is another one: images come in' in text
     )
     path.write_text('\n'.join(lines) + '\n')
     text = train.resume(end=3)
@@ -143,7 +143,7 @@ def test_another_image_set_is_another_run(train, tmp_path):
     shutil.copy(str(image_set(tmp_path)), str(image_set(tmp_path).with_name('VID_train_more.txt')))
     text = train.resume('dataset.image_set=VID_train_more')
     assert (
-        'yet, starting anew; those of other image sets, in %s, are of other runs. To train on from'
+        'yet, starting from the beginning; those of other image sets, in %s, are of other runs. To train on from'
         % train.prefix[: -len('/tiny')]
         in text
     )

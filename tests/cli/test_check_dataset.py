@@ -122,7 +122,7 @@ PLANTS = [
     ('list syntax', lambda p: p.lines['VID_val_videos'].append('val/v 7 1 6'), 'VID_val_videos', 2,
      'the third field must be 0'),
     ('listed twice', lambda p: p.lines['DET_train_x'].append('train/s1 3'),
-     'DET_train_x', 3, 'train/s1 stands at .*DET_train_x.txt, line 1 already'),
+     'DET_train_x', 3, 'train/s1 is already at .*DET_train_x.txt, line 1'),
     ('clip length', lambda p: p.lines['VID_train_x'].__setitem__(0, 'train/a 1 3 5'), 'VID_train_x', 1,
      'clip_length is 5, .*train/a holds 6 frames'),
     ('clip length', lambda p: p.lines['VID_train_x'].append('train/a 1 2 4'), 'VID_train_x', 3,
@@ -166,7 +166,7 @@ def test_problems_of_the_whole(planted):
     assert 'dataset.NUM_CLASSES is 3, but the class list (dataset.CLASSES) has 3 classes' in found['class count'][0]
     assert found['class without training boxes'] == ['bird'] and found['class without test boxes'] == ['dog', 'bird']
     assert found['frame number twice'][0].startswith(line(planted, 'VID_val_videos', 2)
-                                                     + 'frame number 3 stands on line 1 already')
+                                                     + 'frame number 3 is already on line 1')
     assert found['no track ids'][0].endswith('no object has a track id and a second box nearby')
 
 

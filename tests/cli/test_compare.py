@@ -84,7 +84,7 @@ def test_what_is_there_is_not_trained_again(project):
 @pytest.mark.slow
 def test_a_command_that_fails_ends_it(project):
     status, out = run(project, 'tools/compare.py', 'toy_vid', '--set', 'dataset.NUM_CLASSES=3', *SETTINGS)
-    assert status == 2 and 'NUM_CLASSES' in out and 'ended with status 2; its message stands above' in out
+    assert status == 2 and 'NUM_CLASSES' in out and 'ended with status 2; its message is above' in out
 
 
 def test_unknown_names():

@@ -38,7 +38,7 @@ def test_without_mxnet_and_opencv_it_still_reports(tmp_path, root):
     assert done.returncode == 1 and done.stderr == ''
     assert 'PROBLEM  NumPy, OpenCV: cannot be looked at' in done.stdout and 'opencv-python-headless' in done.stdout
     assert 'note     MXNet: cannot be looked at' in done.stdout and 'Python: ' in done.stdout
-    assert '1 to mend' in done.stdout
+    assert '1 to fix' in done.stdout
     assert 'GPU: cannot be looked at' not in done.stdout
 
 

@@ -207,7 +207,7 @@ def test_a_backbone_is_one_file_and_a_yaml(folder, root):
     cfg = settings(folder, 'backbone.yaml', plugins=[str(folder / 'my_set.py'), str(folder / 'my_backbone.py')],
                    network__backbone='four_convolutions')
     printed = run(folder, root, root / 'experiments/rfcn/rfcn_end2end_train_test.py', '--cfg', cfg)
-    assert 'initialised anew' in printed and 'four1' in printed and results(folder, 'backbone')['frames'] == 4
+    assert 'newly initialised' in printed and 'four1' in printed and results(folder, 'backbone')['frames'] == 4
 
 
 @pytest.mark.slow

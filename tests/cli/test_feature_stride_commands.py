@@ -34,7 +34,7 @@ def test_from_a_checkpoint_of_stride_16_to_a_test(tmp_path, task):
     command = 'experiments/%s/%s_end2end_train_test.py' % (task, task)
     status, printed, errors = tiny.run_script(command, '--cfg', path)
     assert status == 0, errors
-    assert 'initialised anew, 3 parameters of: feat_up, feat_lateral' in printed + errors, printed
+    assert 'newly initialised, 3 parameters of: feat_up, feat_lateral' in printed + errors, printed
     before, after = load_params(started, 4)[0], load_params(tiny.prefix(tmp_path, task), 1)[0]
     assert NEW <= set(after) - set(before)
     assert np.abs(after['feat_lateral_weight'].asnumpy()).max() > 0

@@ -116,7 +116,7 @@ def test_training_from_a_dff_checkpoint_names_the_new_embedding(tmp_path):
         'dataset.image_set=DET_train_toy+VID_train_15frames', 'TRAIN.end_epoch=1', 'TRAIN.RPN_POST_NMS_TOP_N=20',
         'TRAIN.BATCH_ROIS_OHEM=8', 'output_path=%s' % (tmp_path / 'trained'), 'network.FIXED_PARAMS=[conv1,bn]')
     assert status == 0, errors
-    assert 'initialised anew, 6 parameters of: em_conv1, em_conv2, em_conv3' in printed
+    assert 'newly initialised, 6 parameters of: em_conv1, em_conv2, em_conv3' in printed
     trained, _ = load_params(str(next((tmp_path / 'trained').rglob('tiny-0001.params')))[:-len('-0001.params')], 1)
     start = tiny.tiny_params(dff)[0]
     assert np.abs((trained['flow_conv1_weight'] - start['flow_conv1_weight']).asnumpy()).max() > 0

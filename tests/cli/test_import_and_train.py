@@ -34,7 +34,7 @@ def test_videos_of_ones_own(tmp_path):
                                               '--cfg', out / 'own_dff_rfcn.yaml', '--gpus', 'cpu',
                                               '--set', *[text.replace(' ', '') for text in settings])
     assert status == 0, errors
-    assert 'rfcn_cls_bias (196,) -> (98,)' in printed and 'initialised anew, 2 parameters of: rfcn_cls' in printed
+    assert 'rfcn_cls_bias (196,) -> (98,)' in printed and 'newly initialised, 2 parameters of: rfcn_cls' in printed
     assert 'AP for pedestrian = ' in printed and 'Mean AP@0.5 = ' in printed
     trained = tmp_path / 'output' / 'own_dff_rfcn' / 'VID_train_15frames' / 'dff_rfcn_own'
     args, _ = load_params(str(trained), 1)

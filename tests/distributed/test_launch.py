@@ -34,7 +34,7 @@ def train_and_kill(experiment, output, setting, victim):
     os.kill(job.pid(victim), signal.SIGKILL)
     status, text = job.finish()
     assert status == 2 and 'error: %s was killed by signal 9 (SIGKILL): the job is stopped' % victim in text
-    assert '--resume goes on' in text
+    assert '--resume continues' in text
     start = find_checkpoint(prefix(experiment, output))
     assert (start.epoch, start.batch) >= (1, 0)
     return text, start
@@ -70,8 +70,8 @@ def test_a_job_that_is_asked_to_stop_leaves_a_checkpoint(experiment):
     job.process.send_signal(signal.SIGTERM)
     status, text = job.finish()
     start = find_checkpoint(prefix(experiment, 'stopped'))
-    assert status == 143 and 'the job is stopped; --resume goes on' in text
-    assert '--resume goes on from %s' % start.params_file in text
+    assert status == 143 and 'the job is stopped; --resume continues' in text
+    assert '--resume continues from %s' % start.params_file in text
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_a_stopped_worker_is_named_and_does_not_hold_up_the_end(root):
     job.read_until('worker 1 has given no sign of life for 3 s: it is stopped (SIGSTOP, a debugger), or its machine or '
                    'the network is away. The job waits for it; Ctrl-C or SIGTERM ends the job')
     os.kill(pid, signal.SIGCONT)
-    job.read_until('worker 1 goes on')
+    job.read_until('worker 1 continues')
     os.kill(pid, signal.SIGSTOP)
     job.read_until('worker 1 has given no sign of life')
     assert job.text.count('no sign of life') == 2 and 'worker 0 has' not in job.text
@@ -94,7 +94,7 @@ def test_a_stopped_worker_is_named_and_does_not_hold_up_the_end(root):
     job.process.send_signal(signal.SIGTERM)
     status, text = job.finish()
     assert status == 143 and time.monotonic() - began < 15
-    assert 'the job is stopped without a checkpoint, as worker 1 gave no answer; --resume goes on' in text
+    assert 'the job is stopped without a checkpoint, as worker 1 gave no answer; --resume continues' in text
     assert not is_there(pid)
 
 
@@ -179,7 +179,7 @@ def test_another_reason_is_another_line():
                                                           'worker 0 has waited']
     process.sign.disk = 0.0
     watch.look()
-    assert lines[2:] == ['worker 0 goes on']
+    assert lines[2:] == ['worker 0 continues']
 
 
 def test_signs_of_strangers_are_no_signs(monkeypatch):

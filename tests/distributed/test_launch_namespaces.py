@@ -143,7 +143,7 @@ def test_a_job_by_ssh_stops_when_asked_and_names_a_machine_that_is_cut_off(exper
     job.process.send_signal(signal.SIGTERM)
     status, text = job.finish()
     first = find_checkpoint(prefix(experiment, 'ssh'))
-    assert status == 143 and '--resume goes on from %s' % first.params_file in text
+    assert status == 143 and '--resume continues from %s' % first.params_file in text
     assert comes_true(lambda: not workers_left())
 
     job = Job(by_ssh, training(experiment, 'ssh', *ENDLESSLY, flags=['--resume']), INSIDE)

@@ -75,7 +75,7 @@ def test_truncation_at_every_byte_is_recognised(prefix, tmp_path):
     with pytest.raises(CheckpointError, match='it ends at byte %d, in name 1, which needs 1 more' % (len(whole) - 1)):
         load_params(str(tmp_path / 'cut'), 0)
     cut.write_bytes(whole + b'x')
-    with pytest.raises(CheckpointError, match='1 bytes stand behind its end'):
+    with pytest.raises(CheckpointError, match='1 bytes follow its end'):
         load_params(str(tmp_path / 'cut'), 0)
 
 
@@ -105,7 +105,7 @@ def test_impossible_counts_and_shapes_are_damage(tmp_path):
     path = tmp_path / 'x.params'
     head = struct.pack('<QQQ', 0x112, 0, 1)
     for content, message in [
-            (struct.pack('<QQQ', 0x112, 0, 1 << 60), 'arrays cannot stand in the rest'),
+            (struct.pack('<QQQ', 0x112, 0, 1 << 60), 'arrays cannot be in the rest'),
             (head + struct.pack('<Iii', 0xF993fac9, 1, 1), 'array 0 is sparse'),
             (head + struct.pack('<Iii', 0xF993fac9, 0, 1 << 30), 'would have 1073741824 dimensions'),
             (head + struct.pack('<Iiiqqiii', 0xF993fac9, 0, 2, 1 << 40, 1 << 40, 1, 0, 0), 'it ends at byte'),

@@ -60,7 +60,7 @@ def test_other_classes(start, task):
     assert all(same(auxs[name], old_auxs[name]) for name in auxs)
     assert args['rfcn_cls_weight'].shape[0] == 2 * 49
     assert 'not taken over: rfcn_cls_bias (196,) -> (98,), rfcn_cls_weight (196, 16, 1, 1) -> (98, 16, 1, 1)' in log
-    assert 'initialised anew, 2 parameters of: rfcn_cls' in log
+    assert 'newly initialised, 2 parameters of: rfcn_cls' in log
 
 
 def test_embeddings_are_new_where_dff_is_trained_on_with_aggregation(start):
@@ -68,7 +68,7 @@ def test_embeddings_are_new_where_dff_is_trained_on_with_aggregation(start):
     assert {name for name in args if name not in old} == {
         'em_conv%d_%s' % (layer, kind) for layer in (1, 2, 3) for kind in ('weight', 'bias')}
     assert all(same(args[name], old[name]) for name in args if name in old)
-    assert 'initialised anew, 6 parameters of: em_conv1, em_conv2, em_conv3' in log
+    assert 'newly initialised, 6 parameters of: em_conv1, em_conv2, em_conv3' in log
     assert args['em_conv1_weight'].shape == (4, 32, 1, 1) and args['em_conv3_weight'].shape == (16, 4, 1, 1)
 
 
@@ -77,13 +77,13 @@ def test_other_anchors_and_boxes_by_class(start):
                                    CLASS_AGNOSTIC=False)
     changed = {name for name in args if not same(args[name], old[name])}
     assert changed == ANCHOR_ARGUMENTS | {'rfcn_bbox_weight', 'rfcn_bbox_bias'}
-    assert 'initialised anew, 6 parameters of: rpn_cls_score, rpn_bbox_pred, rfcn_bbox' in log
+    assert 'newly initialised, 6 parameters of: rpn_cls_score, rpn_bbox_pred, rfcn_bbox' in log
 
 
 def test_layers_for_testing_are_not_taken_over(start):
     args, _, (old, _), log = start('rfcn')
     assert 'rfcn_bbox_weight_test' in old and not [name for name in args if name.endswith('_test')]
-    assert same(args['rfcn_bbox_weight'], old['rfcn_bbox_weight']) and 'anew' not in log and 'other classes' not in log
+    assert same(args['rfcn_bbox_weight'], old['rfcn_bbox_weight']) and 'newly' not in log and 'other classes' not in log
 
 
 def test_another_backbone_is_an_error(start):
@@ -116,6 +116,6 @@ def test_segmentation_has_class_layers_too():
 def test_long_lists_are_cut():
     said = []
     report_new(['l%d_%s' % (i, kind) for i in range(20) for kind in ('weight', 'bias')], said.append)
-    assert said == ['initialised anew, 40 parameters of: %s, ... and 8 more' % ', '.join('l%d' % i for i in range(12))]
+    assert said == ['newly initialised, 40 parameters of: %s, ... and 8 more' % ', '.join('l%d' % i for i in range(12))]
     report_new([], said.append)
     assert len(said) == 1

@@ -124,7 +124,7 @@ def test_a_stopped_run_goes_on_from_the_newest_whole_checkpoint(experiment, whol
     status, err, newest = stopped_run(experiment, 'stopped', signal.SIGTERM)
     assert status == 143 and 'Traceback' not in err and (newest.epoch, newest.batch) >= (1, 4)
     assert 'stopping after this batch, with a checkpoint' in err
-    assert '--resume goes on from %s' % newest.params_file in err
+    assert '--resume continues from %s' % newest.params_file in err
     with open(newest.states_file, 'r+b') as stream:
         stream.truncate(os.path.getsize(newest.states_file) // 2)
     out = check_resumed(experiment, 'stopped', whole, newest.epoch + 1)
@@ -134,7 +134,7 @@ def test_a_stopped_run_goes_on_from_the_newest_whole_checkpoint(experiment, whol
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint(experiment, whole):
     status, err, newest = stopped_run(experiment, 'interrupted', signal.SIGINT)
-    assert status == 130 and 'Traceback' not in err and '--resume goes on from %s' % newest.params_file in err
+    assert status == 130 and 'Traceback' not in err and '--resume continues from %s' % newest.params_file in err
     check_resumed(experiment, 'interrupted', whole, newest.epoch + 1)
 
 
@@ -183,7 +183,7 @@ def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(experiment, whol
     start = find_checkpoint(prefix(experiment, 'disk'))
     assert status == 2 and err.count('error: ') == 1 and 'Traceback' not in err and (start.epoch, start.batch) == (0, 3)
     assert 'error: cannot write %s' % prefix(experiment, 'disk') in err
-    assert '--resume goes on from %s' % start.params_file in err
+    assert '--resume continues from %s' % start.params_file in err
     assert positions(prefix(experiment, 'disk'), 'params') == {(0, 3)}
     assert not list((experiment[0] / 'disk').rglob('.*tmp*'))
     disk('remount,size=50m')

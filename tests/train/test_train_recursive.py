@@ -27,7 +27,7 @@ def test_from_a_dff_checkpoint_to_a_test(tmp_path):
     path.write_text(yaml.safe_dump(values))
     status, printed, errors = tiny.run_script('experiments/dff_rfcn/dff_rfcn_end2end_train_test.py', '--cfg', path)
     assert status == 0, errors
-    assert 'initialised anew, 6 parameters of: em_conv1, em_conv2, em_conv3' in printed + errors
+    assert 'newly initialised, 6 parameters of: em_conv1, em_conv2, em_conv3' in printed + errors
 
     before, _ = load_params(started, 4)
     after, _ = load_params(tiny.prefix(tmp_path, 'dff_rfcn'), 1)

@@ -155,7 +155,7 @@ def test_a_signal_ends_a_validation_with_its_frame(train, monkeypatch, due, plac
     send(1)
     text = train(due, status=128 + signal.SIGINT)
     assert len(frames) == 1 and 'validation after' not in text
-    assert 'stopped by a signal; --resume goes on from %s-%s.params' % (train.prefix, number) in text
+    assert 'stopped by a signal; --resume continues from %s-%s.params' % (train.prefix, number) in text
     assert record(train, number)['validation']['last'] is None
     frames.clear()
     send(2)

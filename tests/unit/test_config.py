@@ -127,7 +127,7 @@ def test_values_are_converted_to_the_type_of_the_key(tmp_path, config):
     ('TEST:\n  KEY_FRAME_MISMATCH: 0', 'TEST.KEY_FRAME_MISMATCH must be above 0'),
     ('TRAIN:\n  lr_step: a,b', "'TRAIN.lr_step' must be epochs above 0 and at most 1000000, separated by commas"),
     ('dataset:\n  CLASSES: [1, 2]', "'dataset.CLASSES' must be a file name or a list of class names"),
-    ('gpus: 0\ngpus: 1', "the key 'gpus' stands twice"),
+    ('gpus: 0\ngpus: 1', "the key 'gpus' is given twice"),
     ('a: [', 'is not valid YAML'),
     ('', 'expected `key: value` lines, found nothing'),
     ('- 1', 'expected `key: value` lines, found list'),

@@ -86,7 +86,7 @@ def changed(net, name, **what):
     (EIGHTEEN, {'name': 's1_u1_c0', 'kernel': 5}, "'s1_u1_c0' has kernel 5, stride 1, groups 1; expected"),
     (EIGHTEEN, {'name': 's1_u0_proj', 'stride': 1}, "'s1_u0_proj' is a shortcut that is not a 1x1 convolution"),
     (EIGHTEEN, {'name': 's1_u1_sum', 'inputs': ['s1_u1_split', 's0_u0_r0']}, "is one of 2 layers that read "),
-    (EIGHTEEN, {'name': 's2_u0_r0', 'kind': 'pool', 'kernel': 1}, "'s2_u0_r0' stands where a ReLU is expected"),
+    (EIGHTEEN, {'name': 's2_u0_r0', 'kind': 'pool', 'kernel': 1}, "'s2_u0_r0' is where a ReLU is expected"),
 ])
 def test_a_layer_that_does_not_fit_is_named(tmp_path, units, change, message):
     net = foreign_graphs.Net(units, False, 8, 8)

@@ -265,8 +265,8 @@ def test_classes_of_a_file_and_a_list(tmp_path):
 
 
 @pytest.mark.parametrize('text, expected', [
-    ('cat\ncat\n', "line 2: the class 'cat' stands there twice"),
-    ('a cat\nb cat\n', "line 2: the class 'b cat' stands there twice"),
+    ('cat\ncat\n', "line 2: the class 'cat' is listed twice"),
+    ('a cat\nb cat\n', "line 2: the class 'b cat' is listed twice"),
     ('\n', 'holds no class; expected `id name` lines'),
 ])
 def test_malformed_class_lists(tmp_path, text, expected):

@@ -223,7 +223,7 @@ def test_parameters_in_the_place_of_the_export(checkpoints, tmp_path):
     before = (tmp_path / 'model-0000.params').read_bytes()
     done = tiny.run_here(export_command.main, 'rfcn', '--cfg', path, '--model', tmp_path / 'model',
                          '--output', tmp_path)
-    assert done.returncode == 2 and 'would take the place of the parameters that it is made of' in done.stderr
+    assert done.returncode == 2 and 'would replace the parameters that it is made of' in done.stderr
     assert (tmp_path / 'model-0000.params').read_bytes() == before
 
 

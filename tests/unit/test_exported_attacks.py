@@ -126,7 +126,7 @@ def chain(tree, count):
         (lambda tree: chain(tree, 500000), 'it is larger than 16777216 bytes'),
         (
             lambda tree: tree['nodes'][3].update(name=tree['nodes'][2]['name']),
-            'is no name of a node, or stands in it twice',
+            'is no name of a node, or is in it twice',
         ),
         (lambda tree: tree['nodes'][3].update(name='a\nb'), r"'a\nb' is no name of a node"),
         (

@@ -35,8 +35,8 @@ def test_files_drawn_by_what_they_reach(name, tmp_path):
 
 @pytest.mark.parametrize('name, line, message', [
     ('VID_val_videos', 'val/a 1 0 999999999', 'a clip has at most 1000000 frames'),
-    ('VID_val_videos', '../../etc 1 0 3', 'must lie below the folder of the data set'),
-    ('VID_val_frames', '/etc/passwd 1', 'must lie below the folder of the data set'),
+    ('VID_val_videos', '../../etc 1 0 3', 'must be inside the folder of the data set'),
+    ('VID_val_frames', '/etc/passwd 1', 'must be inside the folder of the data set'),
 ])
 def test_lists_cannot_fill_the_memory_nor_leave_the_data(tmp_path, name, line, message):
     (tmp_path / (name + '.txt')).write_text(line + '\n')

@@ -189,6 +189,6 @@ def test_an_archive_in_the_folder_that_would_be_replaced(tmp_path):
     clip(tmp_path / 'src')
     data = run_import('labelme', tmp_path / 'src', tmp_path / 'out', val=0)
     path = pack(tmp_path / 'src', data.path / 'a.zip')
-    with pytest.raises(DataError, match='lie one inside the other'):
+    with pytest.raises(DataError, match='are one inside the other'):
         run_import('labelme', path, tmp_path / 'out', val=0, force=True)
     assert path.exists()

@@ -69,7 +69,7 @@ def test_nothing_else_is_replaced(src, tmp_path):
         with pytest.raises(DataError, match='was not made by tools/import_dataset.py'):
             run_import('mot', src, path, force=True)
     for source, destination in ((src, src), (src, tmp_path), (src, src / 'out'), (mine / 'Data', mine)):
-        with pytest.raises(DataError, match='lie one inside the other'):
+        with pytest.raises(DataError, match='are one inside the other'):
             run_import('mot', source, destination, force=True)
     assert (tmp_path / 'file').read_text() == 'precious' and (tmp_path / 'folder/precious').exists()
     assert (src / 'a/gt/gt.txt').exists()

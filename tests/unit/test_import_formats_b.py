@@ -115,7 +115,7 @@ def test_which_annotation(tmp_path):
     assert data.boxes('DET_train_all') == {name: [('Car', 6, 0, 11, 3)] for name in (
         'train/a', 'train/b')}
     for text in ('2 annotations: another one', '1 annotations: skipped or cancelled',
-                 '1 tasks: nobody annotated', '1 predictions'):
+                 '1 tasks: not annotated', '1 predictions'):
         assert data.said(text)
 
 

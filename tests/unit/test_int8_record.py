@@ -109,7 +109,7 @@ def test_a_record_that_was_changed_is_not_used(record, form, sealed, caplog):
                   method='smallest and largest value of every tensor', headroom=1.5)
     found = int8_record.Int8Record(str(record), json.loads(record.read_text())['parameters'], method, 0.1)
     assert found.networks == {} and len(caplog.records) == 1
-    assert caplog.records[0].getMessage().startswith('%s ' % record) and 'int8 is calibrated anew' in caplog.text
+    assert caplog.records[0].getMessage().startswith('%s ' % record) and 'int8 is calibrated again' in caplog.text
 
 
 @pytest.mark.parametrize('content', [b'', b'[]', b'{', b'\xff\xfe', b'{"networks": ' + b'[' * 100000, b'{"sha256": {}}',
@@ -118,7 +118,7 @@ def test_what_is_no_record_is_not_used(tmp_path, content, caplog):
     path = tmp_path / 'm.int8.json'
     path.write_bytes(content)
     assert int8_record.Int8Record(str(path), 'digest', {}, 0.1).networks == {}
-    assert 'is damaged, was changed, or is of an older version: int8 is calibrated anew' in caplog.text
+    assert 'is damaged, was changed, or is of an older version: int8 is calibrated again' in caplog.text
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_what_does_not_fit_the_network_is_made_anew(record, whole, change, caplo
 def test_a_changed_record_is_made_anew_and_written(record, whole, caplog, int8_is_faster):
     rewrite(record, lambda tree, networks: data_is(networks, [-1, 1]), False)
     run(record.parent / 'm-0001.params')
-    assert 'was changed, or is of an older version: int8 is calibrated anew' in caplog.text
+    assert 'was changed, or is of an older version: int8 is calibrated again' in caplog.text
     same_networks(record, whole[0])
 
 

@@ -154,7 +154,7 @@ def test_every_frame_of_a_stream():
 
 
 def test_what_is_not_there():
-    with pytest.raises(DataError, match='cannot open http://127.0.0.1:9/x: nobody answers there within'):
+    with pytest.raises(DataError, match='cannot open http://127.0.0.1:9/x: no answer within'):
         open_clip('http://127.0.0.1:9/x')
     with pytest.raises(DataError, match=r'cannot open camera 77: there is no such camera'):
         open_clip(77)

@@ -220,7 +220,7 @@ def test_output_that_nobody_reads_is_one_line(root):
     process.stdout.readline()
     process.stdout.close()
     err = process.stderr.read()
-    assert process.wait() == 141 and err == 'stopped: nobody reads the output any more\n'
+    assert process.wait() == 141 and err == 'stopped: the output is no longer read\n'
 
 
 def test_closed_streams_are_no_trouble(root, tmp_path):
@@ -248,7 +248,7 @@ def test_a_log_goes_on_when_nobody_reads_the_terminal(root, tmp_path):
     process.stdin.close()
     err = process.stderr.read()
     assert process.wait() == 0
-    assert err == 'cannot write to the terminal any more: [Errno 32] Broken pipe; the log file goes on\n'
+    assert err == 'cannot write to the terminal any more: [Errno 32] Broken pipe; the log file continues\n'
     assert next(tmp_path.rglob('*.log')).read_text(encoding='utf-8').count('line ') == 5000
 
 

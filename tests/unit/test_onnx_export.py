@@ -275,7 +275,7 @@ def test_the_command(tmp_path):
     ), errors
     assert (tmp_path / 'out' / 'frame.onnx').is_file()
     assert {'onnxruntime', 'mxnet'} <= {each.engine for each in read_figures(str(tmp_path / 'out'))}
-    assert 'float32, 54x96; medians, by turns' in printed
+    assert 'float32, 54x96; medians, alternating' in printed
     # Without --format onnx the folder holds another model, and no ONNX file of the one before, nor its speed.
     assert tiny.run_script(*words)[0] == 0 and not (tmp_path / 'out' / 'frame.onnx').exists()
     assert not (tmp_path / 'out' / 'speed.json').exists()

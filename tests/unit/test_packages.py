@@ -36,7 +36,7 @@ def test_a_broken_package_says_its_own_error(tmp_path, monkeypatch, code, said):
     with pytest.raises(SetupError) as error:
         needed('broken_engine', 'running needs', 'pip install engine')
     assert str(error.value) == ('running needs broken_engine, which is installed but cannot be imported (%s); '
-                                'install it anew with: pip install engine --force-reinstall' % said)
+                                'reinstall it with: pip install engine --force-reinstall' % said)
 
 
 @pytest.mark.parametrize('code', [

@@ -150,7 +150,7 @@ def test_class_files(tmp_path, lines, names, palette):
 
 
 @pytest.mark.parametrize('text, message', [
-    ('road\nroad 1 2 3\n', "line 2: the class 'road' stands there twice"),
+    ('road\nroad 1 2 3\n', "line 2: the class 'road' is listed twice"),
     ('road 1 2 256\nb\n', "line 1: red, green and blue are 0 to 255; found 'road 1 2 256'"),
     ('road\n', r'holds 1 classes; expected 2 to 254 `name \[red green blue\]` lines, in the order of the ids'),
     ('\n'.join('c%d' % i for i in range(255)), 'holds 255 classes; expected 2 to 254'),

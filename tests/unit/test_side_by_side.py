@@ -76,7 +76,7 @@ def test_two_run_at_once_and_share_the_cores(step, tmp_path, capfd):
 
 def test_where_one_fails_the_other_ends_in_order(step, tmp_path, capfd):
     fail = step('bad', FAIL)._replace(command=[step('bad', FAIL).command[0], str(tmp_path / 'good.begun')])
-    with pytest.raises(DFFError, match='training bad ended with status 2; its message stands above'):
+    with pytest.raises(DFFError, match='training bad ended with status 2; its message is above'):
         run_steps([step('good', PATIENT), fail, step('later', WRITE, ('good',))], 2, 2)
     assert (tmp_path / 'good.saved').exists() and not (tmp_path / 'later').exists()
     assert '[training bad] what is wrong' in capfd.readouterr().out

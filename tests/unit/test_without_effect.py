@@ -14,7 +14,8 @@ OTHERS = {'MXNET_VERSION': 'mxnet_v0.10', 'network.FIXED_PARAMS_SHARED': '[conv1
           'dataset.proposal': 'selective_search', 'dataset.motion_iou_path': 'motion.mat',
           'dataset.enable_detailed_eval': 'false', 'TRAIN.END2END': 'false', 'TRAIN.CXX_PROPOSAL': 'false',
           'TRAIN.BBOX_REGRESSION_THRESH': '0.7',
-          'TRAIN.RPN_POSITIVE_WEIGHT': '0.5', 'TEST.HAS_RPN': 'false', 'TEST.CXX_PROPOSAL': 'false'}
+          'TRAIN.RPN_POSITIVE_WEIGHT': '0.5', 'TEST.HAS_RPN': 'false', 'TEST.CXX_PROPOSAL': 'false',
+          'TEST.BATCH_IMAGES': '2'}
 
 
 def defaults_with(key):

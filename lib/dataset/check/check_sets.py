@@ -69,7 +69,7 @@ def check_repeated(sets: List[CheckedSet], report: ReportFunction) -> None:
                     report(
                         'listed twice',
                         where(entry),
-                        '%s stands at %s already'
+                        '%s is already at %s'
                         % (entry.path, first.dataset.image_set.where(before)),
                     )
 

@@ -92,7 +92,7 @@ def _look_at(reader: VideoReader, path: str) -> _Video:
         if reader.length is not None:
             break
     if size is None:
-        raise DataError('%s: no frame of the video can be read; convert it anew' % path)
+        raise DataError('%s: no frame of the video can be read; convert it again' % path)
     return size._replace(length=reader.length or count)
 
 

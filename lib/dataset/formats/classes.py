@@ -134,7 +134,7 @@ def _parse(lines: Iterable[Tuple[int, str]], source: str, error: Type[DFFError])
     for number, text, word, rest in parts:
         identifier, name = (word, rest) if rest and is_id(word, rest) else (text, text)
         if identifier in ids or name in names:
-            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, text[:200]))
+            raise error("%s, line %d: the class '%s' is listed twice" % (source, number, text[:200]))
         ids[identifier] = names[name] = None
     if len(names) == 1:
         raise error('%s holds no class; expected `id name` lines' % source)

@@ -131,7 +131,7 @@ def _check(classes: List[ListedClass], path: str) -> None:
     keys: Dict[object, str] = {}
     for entry in classes:
         if names.setdefault(entry.name, entry) != entry:
-            raise DataError("%s: the class '%s' stands there twice, with two colours"
+            raise DataError("%s: the class '%s' is listed twice, with two colours"
                             % (path, entry.name))
         key = entry.colour or entry.value
         other = keys.setdefault(key, entry.name)

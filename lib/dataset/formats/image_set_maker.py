@@ -65,7 +65,7 @@ def make_image_sets(root: str, options: Options = Options()) -> Tuple[List[str],
                         'nor stills (Data/DET/train) with annotations' % (root, EXTENSION, EXTENSION))
     for entry in (entry for made in lists for entry in made.entries):
         if not entry.path.isprintable():
-            raise DataError('%s: a path with line breaks or control characters cannot stand in a list: %r'
+            raise DataError('%s: a path with line breaks or control characters cannot be in a list: %r'
                             % (root, entry.path))
     folder = os.path.join(root, 'ImageSets')
     existing = [file for file in (os.path.join(folder, made.name + '.txt') for made in lists) if os.path.lexists(file)]

@@ -157,7 +157,7 @@ def _parse_line(kind, text, where, number, report):
         return _malformed(kind, text, where, report)
     path, values = _clean_path(match.group(1), kind), [int(v) for v in match.groups()[1:]]
     if os.path.isabs(path) or '..' in path.split('/') or '\0' in path:
-        return _malformed(kind, text, where, report, '; the path must lie below the folder of the data set')
+        return _malformed(kind, text, where, report, '; the path must be inside the folder of the data set')
     if kind == 'stills':
         return [Entry(path, values[0], None, 0, 1, number)]
     if kind == 'frames':
@@ -205,7 +205,7 @@ def _check_numbers(entries, file, report):
         other = seen.setdefault(entry.number, entry)
         if other is not entry:
             report('frame number twice', '%s, line %d' % (file, entry.line),
-                   'frame number %d stands on line %d already; every frame needs its own' % (entry.number, other.line))
+                   'frame number %d is already on line %d; every frame needs its own' % (entry.number, other.line))
 
 
 def write_image_set(folder: str, name: str, kind: str, entries: Sequence[Entry]) -> str:

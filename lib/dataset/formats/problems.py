@@ -16,7 +16,7 @@ LEVELS = ('error', 'warning', 'note')
 _REFUSED = 'training and testing with this list refuse to start'
 _START = 'training and testing refuse to start'
 _PICTURE = 'training and testing stop when they come to this frame'
-_LEAKED = 'testing goes on; its figures are better than the network is'
+_LEAKED = 'testing continues; its figures are better than the network is'
 
 # kind: (level, what training and testing do about it). First of detection, then of segmentation.
 KINDS: Dict[str, Tuple[str, str]] = {
@@ -70,7 +70,7 @@ KINDS: Dict[str, Tuple[str, str]] = {
         'training clips the box to the frame; testing takes it as it is',
     ),
     'box thin': ('warning', 'taken as a box one pixel wide or high'),
-    'boxes from 1': ('warning', 'taken as they are, a pixel off'),
+    'boxes from 1': ('warning', 'used unchanged, a pixel off'),
     'boxes in a corner': ('warning', 'taken as they are'),
     'unknown class': ('warning', 'the object is skipped, as if it were background'),
     'other name': ('warning', 'taken for the class'),

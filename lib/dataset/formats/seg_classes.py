@@ -49,7 +49,7 @@ def load_seg_classes(setting: ClassSetting) -> SegClassList:
             raise error('%s, line %d: expected `%s`, found %s' % (source, number, FORM, shown(text)))
         name, *colour = match.groups()
         if name in taken:
-            raise error("%s, line %d: the class '%s' stands there twice" % (source, number, name))
+            raise error("%s, line %d: the class '%s' is listed twice" % (source, number, name))
         if colour[0] is not None and any(len(value) > 9 or int(value) > 255 for value in colour):
             raise error('%s, line %d: red, green and blue are 0 to 255; found %s'
                         % (source, number, shown(text.strip())))

@@ -27,7 +27,7 @@ def check_leaks(clips: Sequence[Clip]) -> None:
                 if _is_same(name, train.media, val.media):
                     raise DataError(
                         'frames of %s are both for training and for validation, as %s and as %s: '
-                        'neighbouring frames look alike, and a figure measured on them means '
+                        'neighbouring frames look almost the same, and a figure measured on them means '
                         'nothing; --clips '
                         '--val_clips NAME '
                         'splits by whole clips, --val_frames NAME:FIRST-LAST by stretches'

@@ -68,7 +68,7 @@ class Video:
         if self._reader.clock.varies and self._reader.lost():
             raise DataError(
                 '%s. Which frames are missing cannot be told, so labels would go to others: '
-                'convert the video anew from its '
+                'convert the video again from its '
                 'original, or take it out' % self._reader.remarks()[0]
             )
 

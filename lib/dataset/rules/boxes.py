@@ -96,7 +96,7 @@ def _check_fractions(table, boxes, owners, rows, place, names, report):
         report(
             'boxes are fractions',
             source.where,
-            '%s: all boxes of the file lie within 0 to 1. They look like fractions of the '
+            '%s: all boxes of the file are within 0 to 1. They look like fractions of the '
             'sides; expected pixels: multiply x by the width and y by the height'
             % _describe(table, int(rows[k]), owner, source, names),
         )
@@ -112,8 +112,8 @@ def _check_form(boxes, sizes, owners, place, report):
     impossible = (x2 < x1) | (y2 < y1)
     if impossible.sum() >= FEWEST and impossible.mean() >= IMPOSSIBLE:
         for form, xs, ys in (
-            ('width and height stand in the place of xmax and ymax', x1 + x2, y1 + y2),
-            ('centre, width and height stand in the place of corners', x1 + x2 / 2, y1 + y2 / 2),
+            ('width and height are given as xmax and ymax', x1 + x2, y1 + y2),
+            ('centre, width and height are given as corners', x1 + x2 / 2, y1 + y2 / 2),
         ):
             if ((xs <= width + 1) & (ys <= height + 1)).mean() >= FITTING:
                 report(
@@ -144,7 +144,7 @@ def _check_form(boxes, sizes, owners, place, report):
         report(
             'boxes in a corner',
             where,
-            'all %d boxes lie in the upper left of their frames, within %.0f %% of the width and '
+            'all %d boxes are in the upper left of their frames, within %.0f %% of the width and '
             '%.0f %% of '
             'the height: are they of smaller copies of the pictures?'
             % (len(boxes), 100 * across, 100 * down),

@@ -137,7 +137,7 @@ def conclude(
             '',
             place
             + "%s hold only 0 and %d. %d means pixels to ignore, so that class '%s' never occurs; where it "
-            'stands for a class, `python tools/labels_to_ids.py IN OUT --values 0 255` writes the '
+            'means a class, `python tools/labels_to_ids.py IN OUT --values 0 255` writes the '
             'ids 0 and 1 instead'
             % (looked, IGNORE_LABEL, IGNORE_LABEL, names[1]),
         )

@@ -87,8 +87,8 @@ def check_size(
         report(
             'image turned',
             where,
-            '%s is shown turned (EXIF orientation %d); its boxes are taken as of the picture as '
-            'it is stored'
+            '%s is shown turned (EXIF orientation %d); its boxes are taken to be of the '
+            'picture as stored'
             % (path, header.orientation),
         )
 

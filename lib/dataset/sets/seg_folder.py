@@ -110,7 +110,7 @@ class SegFolder(SegDataset):
                         '',
                         'label %s is no PNG file; JPEG changes pixels, so that ids are lost: make '
                         'the '
-                        'label anew as PNG' % os.path.join(place, name),
+                        'label again as PNG' % os.path.join(place, name),
                     )
                     continue
                 stems[stem] = name

@@ -136,10 +136,10 @@ class Validation:
             return
         if self._run and before['of'] != self._state['of']:
             self._logger.info('validations are on other clips or with other settings than before: '
-                              'the best value begins anew')
+                              'the search for the best value starts again')
             before = self._state
         elif self._run and before['best'] is not None and not os.path.isfile(self._file()):
-            self._logger.info('%s is not there any more: the best value begins anew', self._file())
+            self._logger.info('%s is not there any more: the search for the best value starts again', self._file())
             before = self._state
         self._state = self._agreed(before)
 

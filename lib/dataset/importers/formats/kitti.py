@@ -48,7 +48,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     files = [file for file in files if _LABELS.search(file)] or files
     if not files:
         raise DataError('%s: expected label_2/*.txt (detection) or label_02/*.txt (tracking) of '
-                        'KITTI, with image_2/ or image_02/ beside it' % src)
+                        'KITTI, with image_2/ or image_02/ next to it' % src)
     library = Library(([options.frames] if options.frames else []) + [src])
     items: List[Item] = []
     boxes = functools.partial(_boxes, report=report)
@@ -67,7 +67,7 @@ def read(src: str, options: Options, report: Report) -> Source:
         else:
             sequences.append(Frames(name, media, by_frame(_lines(path, 17)), part))
     if not items and not sequences:
-        raise DataError('%s: found no sequence; expected image_02/<name>/*.png beside label_02/'
+        raise DataError('%s: found no sequence; expected image_02/<name>/*.png next to label_02/'
                         '<name>.txt; --frames FOLDER says where they are' % src)
     if items and not sequences and not options.clips:
         for path in sorted(set(library.images.paths()) - {item.path for item in items}):
@@ -114,7 +114,7 @@ def _boxes(lines: Sequence[Line], report: Report) -> List[Box]:
     found = []
     for line in lines:
         if line.values[0].lower() == 'dontcare':
-            report.skip('boxes: DontCare, regions where nobody labelled', line.place)
+            report.skip('boxes: DontCare, regions without labels', line.place)
             continue
         left, top, right, bottom = map(number, line.values[4:8])
         found.append(Box(line.values[0], left, top, right, bottom, line.track,

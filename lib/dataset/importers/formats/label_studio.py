@@ -109,7 +109,7 @@ def _chosen(annotations: List[Tree], place: str, report: Report) -> Optional[Tre
     if len(kept) < len(annotations):
         report.skip('annotations: skipped or cancelled', place, len(annotations) - len(kept))
     if not annotations:
-        report.skip('tasks: nobody annotated them', place)
+        report.skip('tasks: not annotated', place)
     if not kept:
         return None
     if len(kept) > 1:

@@ -80,7 +80,7 @@ def clips_with(labels: Callable[[File], Callable[[int, int], Any]], src: str, op
         if path is None and found.embedded and not options.clips:
             raise DataError(
                 '%s: the image %s is only inside the file, as imageData, which is not read; write '
-                'it beside the file (labelme_export_json), or give its folder with --frames'
+                'it next to the file (labelme_export_json), or give its folder with --frames'
                 % (found.path, shown(found.image)))
         items.append(Item(_ANNOTATIONS.sub('', os.path.splitext(file)[0]), path,
                           labels(found), part_of(file)))
@@ -98,7 +98,7 @@ def load(path: str) -> File:
     except OSError as error:
         raise DataError('cannot read %s: %s' % (path, error.strerror)) from None
     except (ValueError, RecursionError) as error:
-        raise DataError('%s is not valid JSON: %s; save it anew, or take it out'
+        raise DataError('%s is not valid JSON: %s; save it again, or take it out'
                         % (path, error)) from None
     shapes = tree.get('shapes') if isinstance(tree, dict) else None
     if not isinstance(shapes, list):

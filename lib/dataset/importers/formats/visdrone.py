@@ -45,7 +45,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     files = [file for file in files if _ANNOTATIONS.search(file)] or files
     if not files:
         raise DataError('%s: expected annotations/*.txt of VisDrone, with images/ or sequences/ '
-                        'beside it' % src)
+                        'next to it' % src)
     library = Library(([options.frames] if options.frames else []) + [src])
     items: List[Item] = []
     boxes = functools.partial(_boxes, report=report)
@@ -68,7 +68,7 @@ def read(src: str, options: Options, report: Report) -> Source:
     for name in missing:
         report.skip('sequences: no frames (sequences/<name>) and no video of their name', name)
     if not items and not sequences:
-        raise DataError('%s: found no sequence; expected sequences/<name>/*.jpg beside annotations/'
+        raise DataError('%s: found no sequence; expected sequences/<name>/*.jpg next to annotations/'
                         '<name>.txt; --frames FOLDER says where they are' % src)
     return Source(clips(sequences, boxes, 1, options, report)
                   + (clips_of(items, options, src, report) if items else []), list(VISDRONE))

@@ -33,7 +33,7 @@ def load_json(file: str) -> Any:
     except OSError as error:
         raise DataError('cannot read %s: %s' % (file, error.strerror)) from None
     except (ValueError, RecursionError) as error:
-        raise DataError('%s is not valid JSON: %s; export it anew' % (file, error)) from None
+        raise DataError('%s is not valid JSON: %s; export it again' % (file, error)) from None
 
 
 def first_json(src: str, fits: Callable[[Any], Any]) -> Optional[str]:

@@ -76,8 +76,17 @@ def project(tmp_path_factory):
     with open_writer(str(clip)) as write:
         for number, image in enumerate(frames):
             write(image, str(number))
-    import_tools.mot_sequences(project / 'my_videos', 'walk1', 'walk2', 'walk3')
+    own_videos(project / 'my_videos')
     return project
+
+
+def own_videos(folder):
+    """MOT sequences of noise, so that no frame is both in training and test."""
+    names, random = ('walk1', 'walk2', 'walk3'), np.random.RandomState(0)
+    import_tools.mot_sequences(folder, *names)
+    for path in sorted(folder.glob('*/img1/*.jpg')):
+        height, width = cv2.imread(str(path)).shape[:2]
+        cv2.imwrite(str(path), cv2.resize(random.randint(0, 255, (4, 6, 3)).astype(np.uint8), (width, height)))
 
 
 def images(path):

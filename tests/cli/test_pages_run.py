@@ -25,11 +25,12 @@ PAGES = ('README.md', 'docs/get-started.md', 'docs/train.md', 'docs/test-and-rep
 # Who runs the others.
 ELSEWHERE = {
     'sh init.sh': 'tests/cli/test_init_sh.py', 'pip install': 'tests/cli/test_package.py',
-    'python tools/compare.py': 'tests/cli/test_compare.py', 'python tools/launch.py': 'tests/distributed/test_launch.py',
+    'python tools/compare.py': 'tests/cli/test_compare.py',
+    'python tools/launch.py': 'tests/distributed/test_launch.py',
     'git clone': '', 'cd ': '', '. .venv': '',
 }
-FOLDERS = ('dff', 'lib', 'experiments', 'rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab', 'tools', 'benchmarks', 'model/demo',
-           'data/demo')
+FOLDERS = ('dff', 'lib', 'experiments', 'rfcn', 'dff_rfcn', 'deeplab', 'dff_deeplab', 'tools', 'benchmarks',
+           'model/demo', 'data/demo')
 SMALL = {'SCALES': [128, 208], 'network.width': 0.125, 'TRAIN.lr': 0.001, 'TRAIN.end_epoch': 1, 'TEST.test_epoch': 1,
          'TRAIN.lr_step': '0.7', 'TRAIN.FLIP': False}
 # What needs the extra packages of ONNX.
@@ -109,8 +110,8 @@ def test_it_runs(command, project):
     words[:1] = {'python': [sys.executable], 'dff': [sys.executable, '-m', 'dff']}[words[0]]
     if 'tools/pretrain.py' in words:
         words += ['--batches', '4', '--batch_size', '2']        # of 500 and 2000
-    done = subprocess.run(words, cwd=str(project), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-                          env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.environ.get('PYTHONPATH', '')))
+    done = subprocess.run(words, cwd=str(project), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
     assert done.returncode == 0, done.stdout[-3000:]
     assert 'Traceback' not in done.stdout, done.stdout[-3000:]
 

@@ -4,6 +4,7 @@ import re
 import runpy
 import shlex
 import sys
+import warnings
 from pathlib import Path
 from unittest import mock
 
@@ -12,7 +13,7 @@ from dff.runtime import command as dff_command
 NEEDS = re.compile(r'#\s*(needs|需要)')
 ASSIGNMENT = re.compile(r'[A-Z_]+=')
 # Shell words and programs of others; those that a newcomer lacks say `# needs`.
-PLAIN = {'cd', 'mkdir', 'cp', 'ln', 'for', 'do', 'done', 'cat', 'sed', '.', 'apt-get', 'ffmpeg', 'git', 'export', 'source'}
+PLAIN = {'cd', 'mkdir', 'cp', 'ln', 'for', 'do', 'done', 'cat', 'sed', '.', 'apt-get', 'ffmpeg', 'git', 'export'}
 OURS = {'python', 'sh', 'bash', 'dff', 'pip', '.ci/lint'}
 # Scripts that have no options.
 BARE = {'lib/operator_cxx/build.py', 'tools/demo_clip.py', 'tools/describe_setup.py', 'benchmarks/gpu_operators.py'}
@@ -38,10 +39,8 @@ class Command:
 
 def pages(root):
     """The pages of the documentation, but for docs/lab, whose commands are of their dates."""
-    found = [path for path in sorted((root / 'docs').glob('*.md'))]
-    found += [root / name for name in ('README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'SECURITY.md', 'data/README.md',
-                                       'model/README.md')]
-    return found
+    others = ('README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'SECURITY.md', 'data/README.md', 'model/README.md')
+    return sorted((root / 'docs').glob('*.md')) + [root / name for name in others]
 
 
 def blocks(text):
@@ -78,7 +77,7 @@ def commands(page, root):
                 number += 1
                 line = line[:-1] + ' ' + lines[number]
             number += 1
-            # What stands two blanks behind a command of an indented block says what it does.
+            # In an indented block a description follows the command after three blanks.
             bare = line if language else re.sub(r'\s{3,}[^\s-].*', '', line.rstrip())
             words = split(bare)
             if words and (language or words[0] in OURS):
@@ -131,7 +130,7 @@ def check_part(words, root):
         return None
     if program not in OURS:
         return 'what is %s?' % program
-    if program == '.ci/lint' or program == 'bash' or program == 'sh':
+    if program in ('.ci/lint', 'bash', 'sh'):
         script = program if program == '.ci/lint' else rest[0]
         return None if (root / script).is_file() else 'there is no %s' % script
     if program == 'pip':
@@ -149,7 +148,8 @@ def check_part(words, root):
 
 def placeholder(word):
     """A word that a parser takes: a number where the page has N, without the brackets of a synopsis."""
-    word = re.sub(r'^\[|\]$', '', word) if word.startswith('[--') or re.match(r'^[\w,.-]+\]$', word) else word
+    if word.startswith('[--') or re.match(r'[\w,.-]+\]$', word):
+        word = word.strip('[]')
     return {'N': '1', 'K': '1', 'D': '1', 'S': '0.5'}.get(word, word)
 
 
@@ -190,9 +190,10 @@ def parse(run, argv=None):
 
     path = list(sys.path)
     try:
-        with mock.patch.object(argparse.ArgumentParser, 'parse_args', parsed), \
+        with warnings.catch_warnings(), mock.patch.object(argparse.ArgumentParser, 'parse_args', parsed), \
                 mock.patch.object(argparse.ArgumentParser, 'error', error), \
                 mock.patch.object(sys, 'argv', argv or sys.argv):
+            warnings.simplefilter('ignore', RuntimeWarning)     # of runpy, for a module that is imported already
             run()
     except Parsed:
         return None

@@ -16,12 +16,16 @@ def all_commands(root):
     return [command for page in pages.pages(root) for command in pages.commands(page, root)]
 
 
+@pytest.mark.slow
 def test_every_command_parses(root):
     found = all_commands(root)
     assert len(found) > 100
     wrong = ['%s\n    %s' % (command, problem) for command in found for problem in [pages.check(command, root)]
              if problem]
     assert not wrong, '\n'.join(wrong)
+
+
+SETTING = re.compile(r"(?:(?<= )|(?<='))((?:default|network|dataset|TRAIN|TEST)\.\w+|SCALES)(?==)")
 
 
 def names(tree, prefix=''):
@@ -36,7 +40,7 @@ def test_every_setting_exists(root):
     known = {name for defaults in (detection_defaults, fgfa_defaults, segmentation_defaults, flow_defaults)
              for name in names(defaults())}
     for command in all_commands(root):
-        for name in re.findall(r'(?:(?<= )|(?<=\'))((?:default|network|dataset|TRAIN|TEST)\.\w+|SCALES)(?==)', command.text):
+        for name in SETTING.findall(command.text):
             assert name in known, command
 
 
@@ -57,8 +61,9 @@ def test_what_is_wrong_is_found(root, line, message):
 
 def test_blocks_and_marks(tmp_path):
     page = tmp_path / 'page.md'
-    page.write_text('text\n\n```sh\n# needs a GPU\npython a.py \\\n    --b c   # d\n```\n\n    python e.py      what it does\n\n'
-                    '```\nprinted\n```\n\n```sh\nsh f.sh     # needs g\nX=1 sh h.sh\n```\n')
+    page.write_text('text\n\n```sh\n# needs a GPU\npython a.py \\\n    --b c   # d\n```\n\n'
+                    '    python e.py      what it does\n\n```\nprinted\n```\n\n'
+                    '```sh\nsh f.sh     # needs g\nX=1 sh h.sh\n```\n')
     found = list(pages.commands(page, tmp_path))
     assert [(c.line, c.text, c.marked) for c in found] == [
         (5, 'python a.py --b c', True), (9, 'python e.py', False), (16, 'sh f.sh', True), (17, 'sh h.sh', False)]
@@ -76,15 +81,20 @@ def readme(root, name):
     return (root / name).read_text(encoding='utf-8')
 
 
+def python_of(text):
+    """The blocks of Python of a page, each a list of lines."""
+    return [lines for _, language, lines in pages.blocks(text) if language == 'python']
+
+
 def test_the_readmes_have_the_same_commands_and_figures(root):
-    english, chinese = ROOT_PAGES
-    commands = [[c.text for c in pages.commands(root / name, root)] for name in ROOT_PAGES]
-    assert len(commands[0]) > 10 and commands[0] == commands[1]
-    assert figures(readme(root, english)) == figures(readme(root, chinese))
-    python = [[lines for _, language, lines in pages.blocks(readme(root, name)) if language == 'python'] for name in ROOT_PAGES]
-    assert python[0] == python[1] and len(python[0][0]) == 3
-    minutes = [sorted(re.findall(r'[\d.]+', ' '.join(c.written.split('#')[1] for c in pages.commands(root / name, root)
-                                                     if c.text.startswith('sh init.sh')))) for name in ROOT_PAGES]
+    texts = [readme(root, name) for name in ROOT_PAGES]
+    commands = [list(pages.commands(root / name, root)) for name in ROOT_PAGES]
+    words = [[command.text for command in found] for found in commands]
+    assert len(words[0]) > 10 and words[0] == words[1]
+    assert figures(texts[0]) == figures(texts[1])
+    assert python_of(texts[0]) == python_of(texts[1]) and len(python_of(texts[0])[0]) == 3
+    comments = [' '.join(command.written.split('#')[1] for command in found[:2]) for found in commands]
+    minutes = [sorted(re.findall(r'\d[\d.]*', comment)) for comment in comments]
     assert minutes[0] == minutes[1] != []
 
 
@@ -111,8 +121,7 @@ def test_the_files_to_start_from_are_those_that_are_run(root):
     for page, wanted in (('add-a-dataset', [test_extending.DATASET]), ('add-a-backbone', [test_extending.BACKBONE]),
                          ('add-a-task', [test_extending.TASK, test_extending.NETWORK, test_extending.SCRIPT])):
         text = readme(root, 'docs/%s.md' % page)
-        found = ['\n'.join(lines) for _, language, lines in pages.blocks(text) if language == 'python']
-        assert found == [text.strip('\n') for text in wanted], page
+        assert ['\n'.join(lines) for lines in python_of(text)] == [whole.strip('\n') for whole in wanted], page
 
 
 def test_every_page_is_in_the_index(root):

@@ -70,19 +70,54 @@ def commands(page, root):
         if language not in ('', 'sh'):
             continue
         head = bool(lines and lines[0].startswith('#') and NEEDS.search(lines[0]))
+        if not language:
+            lines = [without_description(line) if begins_with_ours(line) else '' for line in joined(lines)]
         number = 0
         while number < len(lines):
             start, line = number, lines[number]
-            while line.endswith('\\') and number + 1 < len(lines):
+            while number + 1 < len(lines) and (line.endswith('\\') or open_quote(line)):
                 number += 1
-                line = line[:-1] + ' ' + lines[number]
+                line = line[:-1] + ' ' + lines[number] if line.endswith('\\') else line + '\n' + lines[number]
             number += 1
-            # In an indented block a description follows the command after three blanks.
-            bare = line if language else re.sub(r'\s{3,}[^\s-].*', '', line.rstrip())
-            words = split(bare)
-            if words and (language or words[0] in OURS):
-                yield Command(name, first + start, ' '.join(shlex.quote(word) for word in words),
-                              head or bool(NEEDS.search(line)), line)
+            words = split(line)
+            if words:
+                text = ' '.join(shlex.quote(word) for word in words)
+                yield Command(name, first + start, text, head or bool(NEEDS.search(line)), line)
+
+
+def joined(lines):
+    """Lines with their continuations in one, and empty ones for these, so that numbers stay."""
+    found = []
+    for number, line in enumerate(lines):
+        if number and lines[number - 1].endswith('\\'):
+            place = max(place for place in range(number) if found[place])
+            found[place] = found[place].rstrip('\\') + ' ' + line
+            found.append('')
+        else:
+            found.append(line)
+    return [line.rstrip('\\') for line in found]
+
+
+def without_description(line):
+    """A command of an indented block without what follows it after three blanks, which says what it does."""
+    return re.sub(r'\s{3,}[^\s-].*', '', line.rstrip())
+
+
+def begins_with_ours(line):
+    """Whether a line is a command rather than what one printed: variables, then one of our programs."""
+    words = line.split()
+    while words and ASSIGNMENT.match(words[0]):
+        words = words[1:]
+    return bool(words) and words[0] in OURS
+
+
+def open_quote(line):
+    """Whether a quotation of a line of the shell ends on another one."""
+    try:
+        shlex.split(line, comments=True)
+    except ValueError:
+        return True
+    return False
 
 
 def split(line):

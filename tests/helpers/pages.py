@@ -100,7 +100,7 @@ def joined(lines):
 
 def without_description(line):
     """A command of an indented block without what follows it after three blanks, which says what it does."""
-    return re.sub(r'\s{3,}[^\s-].*', '', line.rstrip())
+    return re.sub(r'\s{3,}[^\s#-].*', '', line.rstrip())
 
 
 def begins_with_ours(line):

@@ -98,6 +98,15 @@ def test_the_readmes_have_the_same_commands_and_figures(root):
     assert minutes[0] == minutes[1] != []
 
 
+def test_the_guides_to_own_data_have_the_same_commands_and_outputs(root):
+    names = ['docs/custom-dataset.md', 'docs/custom-dataset.zh-CN.md']
+    commands = [[command.text for command in pages.commands(root / name, root)] for name in names]
+    outputs = [[lines for _, language, lines in pages.blocks(readme(root, name)) if language == 'output']
+               for name in names]
+    assert len(commands[0]) > 30 and commands[0] == commands[1]
+    assert len(outputs[0]) > 8 and outputs[0] == outputs[1]
+
+
 def test_the_readmes_have_the_same_structure(root):
     def shape(name):
         text = readme(root, name)

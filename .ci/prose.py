@@ -15,8 +15,6 @@ from pathlib import Path
 MOST_WORDS = 120
 PAGES = 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'docs', 'data', 'model'
 CODE = ('dff', 'lib', 'tools', 'benchmarks', 'experiments', 'rfcn', 'dff_rfcn', 'fgfa_rfcn', 'deeplab', 'dff_deeplab')
-LATER = ('README.md', 'CONTRIBUTING.md', 'data/README.md', 'model/README.md', 'docs/custom-dataset.md',
-         'docs/deploy.md')     # still to be rewritten
 FENCE = re.compile(r'\s*(```+|~~~+)')
 NEW_BLOCK = re.compile(r'\s*([-*+]|\d+[.)])\s|#|>|\||<|!\[')
 COMMANDS = 'tools', 'experiments', 'benchmarks'    # whose docstrings --help prints
@@ -114,8 +112,7 @@ def files_of(names):
         listed = subprocess.run(['git', 'ls-files', '--', *folders], stdout=subprocess.PIPE, check=True,
                                 universal_newlines=True).stdout.split('\n')
         named += [Path(name) for name in listed if Path(name).suffix in ('.md', '.py')]
-    return [path for path in named if not path.name.endswith('.zh-CN.md') and path.is_file()
-            and (names or path.as_posix() not in LATER)]
+    return [path for path in named if not path.name.endswith('.zh-CN.md') and path.is_file()]
 
 
 def main():

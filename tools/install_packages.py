@@ -119,6 +119,26 @@ def wanted(mxnet, opencv):
     return lines
 
 
+def satisfied(line):
+    """Whether a requirement line such as `numpy>=1.20,<2` holds here: another pip command may have changed it."""
+    name, bounds = re.match(r'([\w-]+)(.*)', line).groups()
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    compare = {'==': lambda bound: version == bound, '>=': lambda bound: numbers(version) >= numbers(bound),
+               '<': lambda bound: numbers(version) < numbers(bound)}
+    return all(compare[sign](bound) for sign, bound in re.findall(r'(==|>=|<)\s*([^,;\s]+)', bounds))
+
+
+def numbers(version):
+    """The release of a version, without zeros at its end: (1, 26, 4)."""
+    found = re.match(r'[\d.]*', version).group(0).strip('.').split('.')
+    while found[-1:] == ['0']:
+        found.pop()
+    return tuple(int(number) for number in found if number)
+
+
 def pip(*arguments):
     """Run pip in this environment; its own words go to the terminal. True on success."""
     command = [sys.executable, '-m', 'pip', '--disable-pip-version-check'] + list(arguments)
@@ -174,8 +194,7 @@ def main():
     key = hashlib.sha256('\n'.join(lines + [sys.version]).encode()).hexdigest()
     if os.path.exists(STAMP):
         with open(STAMP) as stream:
-            names = [re.match(r'[\w-]+', line).group(0) for line in lines if not line.endswith('.whl')]
-            if stream.read() == key and len(installed(names.__contains__)) == len(names):
+            if stream.read() == key and all(satisfied(line) for line in lines if not line.endswith('.whl')):
                 say('packages in %s are up to date' % sys.prefix)
                 return
     install(lines, mxnet, opencv)

@@ -150,3 +150,20 @@ def test_requirements_for_a_machine(root):
         lines = install_packages.wanted(gpu_package, 'opencv-python')
         assert gpu_package in lines and 'mxnet==1.9.1' not in lines
         assert any(line.startswith('nvidia-cudnn-cu11==8.') for line in lines)
+
+
+@pytest.mark.parametrize('line, version, holds', [
+    ('numpy>=1.20,<2', '1.26.4', True), ('numpy>=1.20,<2', '2.4.6', False), ('numpy>=1.20,<2', '2.0', False),
+    ('numpy>=1.20,<2', '1.19.5', False), ('numpy>=1.20,<2', '1.20', True), ('numpy>=1.20.0', '1.20', True),
+    ('mxnet==1.9.1', '1.9.1', True), ('mxnet==1.9.1', '1.8.0.post0', False),
+    ('mxnet==1.8.0.post0', '1.8.0.post0', True), ('cython>=3.0', '3.0.0a11', True),
+    ('opencv-python>=4.5,<4.12', '4.11.0.86', True), ('numpy', None, False),
+])
+def test_versions_are_compared_too(monkeypatch, line, version, holds):
+    """Packages that another pip command has changed are put right: NumPy 2 came with the newest onnx."""
+    def known(name):
+        if version is None:
+            raise install_packages.importlib.metadata.PackageNotFoundError(name)
+        return version
+    monkeypatch.setattr(install_packages.importlib.metadata, 'version', known)
+    assert install_packages.satisfied(line) is holds

@@ -41,7 +41,7 @@ def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters
     return graph.symbol(), arguments, aux_params
 
 
-def prepared(symbol, shapes, arg_params, aux_params, source):
+def prepared(symbol, shapes, arg_params, aux_params, source, int8=False):
     """Take the steps that pay in float32 and in int8.
 
     Args:
@@ -49,6 +49,7 @@ def prepared(symbol, shapes, arg_params, aux_params, source):
         shapes: {input name: shape}, the largest expected.
         arg_params, aux_params: {name: array} of the arguments and the auxiliary states.
         source: what a message calls the parameters' origin.
+        int8: its convolutions will be in int8.
 
     Returns:
         (Graph, arguments, {node name: shape}), the arguments as those of for_inference.
@@ -63,7 +64,7 @@ def prepared(symbol, shapes, arg_params, aux_params, source):
     sizes = output_shapes(graph.symbol(), shapes)
     fold_batch_norm(graph, arguments, aux_params)
     if loader.load():
-        use_pooled_scores(graph, arguments, sizes)
+        use_pooled_scores(graph, arguments, sizes, int8)
     widen_narrow(graph, arguments, sizes)
     return graph, arguments, sizes
 

@@ -1,8 +1,9 @@
 """R-FCN's heads with the pooling first, by the native operator DFFPooledScores.
 
-A head makes a score map for each bin and output by a 1x1 convolution, takes the mean of each bin of a region in its map,
-and adds up the bins. All of these are linear: the scores are the same where each bin's mean is taken of the feature, once
-for all heads, and multiplied by the weights of that bin (lib/operator_cxx/pooled_scores/README.md).
+A head makes a score map for each bin and output by a 1x1 convolution, takes the mean of each bin of a
+region in its map, and adds up the bins. All of these are linear: the scores are the same where each
+bin's mean is taken of the feature, once for all heads, and multiplied by the weights of that bin
+(lib/operator_cxx/pooled_scores/README.md).
 """
 from collections import namedtuple
 
@@ -16,13 +17,16 @@ PANEL, LANES = 16, 8     # as in lib/operator_cxx/pooled_scores/element.h
 Head = namedtuple('Head', 'convolution pooling factor result')
 
 
-def use_pooled_scores(graph, arguments, sizes):
+def use_pooled_scores(graph, arguments, sizes, int8=False):
     """Let DFFPooledScores compute the heads that read one feature for the same regions, where it is faster.
+
+    It computes in float32 in a network of int8, too.
 
     Args:
         graph: Graph of the network; changed.
         arguments: {name: array} of its parameters; changed.
         sizes: {node name: shape of its output}.
+        int8: the convolutions will be in int8.
     """
     users, together = graph.users(), {}
     for node in graph.nodes():
@@ -32,7 +36,8 @@ def use_pooled_scores(graph, arguments, sizes):
             together.setdefault(same, []).append(head)
     for (feature, regions, _, _), heads in together.items():
         outputs = [head.pooling.get('output_dim') for head in heads]
-        if pays(sizes[feature[0].name], sizes[regions[0].name][0], sum(outputs), heads[0].pooling.get('pooled_size')):
+        side = heads[0].pooling.get('pooled_size')
+        if pays(sizes[feature[0].name], sizes[regions[0].name][0], sum(outputs), side, int8):
             _replace(graph, arguments, sizes, heads, outputs)
 
 
@@ -57,21 +62,24 @@ def _head(node, users, sizes):
     return Head(conv, node, float(mean.get('value')), result) if fits else None
 
 
-def pays(feature, regions, outputs, side):
+def pays(feature, regions, outputs, side, int8=False):
     """Return whether DFFPooledScores takes clearly less time than 1x1 convolutions and the pooling of their maps.
 
-    Time in multiply-adds of oneDNN's convolutions in float32. What else costs was measured (AVX-512, docs/benchmarks.md).
+    Time in multiply-adds of oneDNN's convolutions in float32. What else costs was measured on AVX-512
+    (docs/benchmarks.md).
 
     Args:
         feature: its shape (N, C, h, w).
         regions: their number, of all images.
         outputs: scores of a region, of all heads.
         side: bins along each side of a region.
+        int8: the convolutions are in int8, and their maps are made float.
     """
     images, channels, height, width = feature
     cells, bins = images * height * width, regions * side ** 2
-    # A cell of a map, and a bin of one, whose single values lie far apart.
-    maps = outputs * (side ** 2 * cells * (channels + 33) + bins * 230)
+    cell = channels / 3.5 + 66 if int8 else channels + 33
+    # A bin of a map costs much, as single values that lie far apart are read and written.
+    maps = outputs * (side ** 2 * cells * cell + bins * 230)
     pooled = channels * (cells * 54 + bins * (_up(outputs, PANEL) * 1.1 + 30))
     return pooled < 0.9 * maps
 
@@ -95,8 +103,8 @@ def _replace(graph, arguments, sizes, heads, outputs):
                   [feature, pooling.inputs[1]] + given)
     ends = np.cumsum(outputs)
     for head, begin, end in zip(heads, ends - outputs, ends):
-        graph.replace(head.result, Node('slice_axis', head.result.name, {'axis': '1', 'begin': str(begin), 'end': str(end)},
-                                        [(scores, 0)]))
+        part = {'axis': '1', 'begin': str(begin), 'end': str(end)}
+        graph.replace(head.result, Node('slice_axis', head.result.name, part, [(scores, 0)]))
 
 
 def _per_bin(head, arguments, side):

@@ -11,8 +11,8 @@ from tests.helpers.native_tools import assert_close, run
 pytestmark = pytest.mark.skipif(not loader.load(), reason='the native operators are not built (sh init.sh builds them)')
 
 # Beside the usual: outside the map, half outside, turned around, of less than a cell, and of images that do not exist.
-ODD = [[0, 5000, 5000, 5100, 5100], [1, -60, -60, 50, 40], [0, 90, 90, 20, 20], [1, 33, 33, 33, 33], [0, 0, 0, 1e6, 1e6],
-       [2, 0, 0, 60, 60], [-1, 0, 0, 60, 60]]
+ODD = [[0, 5000, 5000, 5100, 5100], [1, -60, -60, 50, 40], [0, 90, 90, 20, 20], [1, 33, 33, 33, 33],
+       [0, 0, 0, 1e6, 1e6], [2, 0, 0, 60, 60], [-1, 0, 0, 60, 60]]
 
 
 def arrays_of(channels, outputs, side, size, images=2, rois=61, seed=0):
@@ -30,7 +30,7 @@ def scores(arrays, first, side, channels):
 
 
 def defined(arrays, first, side, channels):
-    """Each bin's mean of each channel times the bin's weights, and the bin's bias unless it is empty: float64 [R, outputs]."""
+    """Each bin's mean of the channels times its weights, and its bias unless it is empty: float64 [R, outputs]."""
     data, rois = (arrays[name].astype(np.float32) for name in ('data', 'rois'))
     one = np.ones((len(data), 1) + data.shape[2:])
     covered, *planes = [oracles.psroi_pooling(plane, rois, 1 / 16, 1, side, 1).reshape(len(rois), -1)

@@ -106,6 +106,9 @@ def test_where_it_pays():
     assert pays((1, 512, 71, 125), 300, 39, 7) and pays((1, 64, 12, 20), 50, 15, 7)
     # few cells for many regions
     assert not pays((1, 512, 19, 34), 300, 10, 7) and not pays((1, 128, 6, 10), 300, 39, 7)
+    # against convolutions in int8 it has to save more
+    assert pays((1, 512, 36, 63), 300, 39, 7, int8=True) and pays((1, 512, 20, 30), 300, 39, 7)
+    assert not pays((1, 512, 20, 30), 300, 39, 7, int8=True)
     # images of a batch have their regions each
     assert pays((4, 512, 36, 63), 1200, 39, 7) and not pays((4, 512, 19, 34), 1200, 10, 7)
 

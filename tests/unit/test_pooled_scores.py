@@ -1,4 +1,7 @@
 """R-FCN's heads rewritten to pool first: which are, and that their scores stay the same."""
+import copy
+import importlib
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -98,6 +101,42 @@ def test_what_is_no_such_head_stays(always):
         plain, after, operators = rewritten(outputs)
         assert POOLED not in operators
         assert_same(plain, after)
+
+
+# What the networks take, beside an image's size: 90x122, 6x8 cells, or 12x16.
+IMAGE, FRAMES = (3, 90, 122), 3
+TAKEN = {
+    'test': ['data'], 'key_test': ['data_key', 'feat_key', 'data'], 'cur_test': ['data', 'data_key', 'feat_key'],
+    'batch_test': ['data_key', 'data_other'], 'window': ['feat_cache', 'embed_cache', 'flow', 'centre']}
+
+
+@native
+@pytest.mark.parametrize('task, name, phase, stride', [
+    ('rfcn', 'resnet_v1_rfcn', 'test', 16), ('dff_rfcn', 'resnet_v1_flownet_rfcn', 'key_test', 16),
+    ('dff_rfcn', 'resnet_v1_flownet_rfcn', 'cur_test', 16), ('dff_rfcn', 'resnet_v1_flownet_rfcn', 'cur_test', 8),
+    ('dff_rfcn', 'resnet_v1_flownet_rfcn', 'batch_test', 16), ('fgfa_rfcn', 'resnet_v1_fgfa_rfcn', 'window', 16)])
+def test_networks_compute_the_same(always, task, name, phase, stride):
+    cfg = symbol_tools.small(copy.deepcopy(importlib.import_module('%s.config.config' % task).config))
+    cfg.TEST.KEY_FRAME_INTERVAL = FRAMES if phase == 'batch_test' else 1
+    cfg.network.update(FEATURE_STRIDE=stride, RPN_FEAT_STRIDE=stride, RCNN_FEAT_STRIDE=stride)
+    instance, rng = symbol_tools.network(task, name), np.random.RandomState(4)
+    symbol = getattr(instance, dict(symbol_tools.METHODS, window='get_window_symbol')[phase])(cfg)
+    cells = (6, 8) if stride == 16 else (12, 16)
+    shapes = dict(data=(1,) + IMAGE, data_key=(1,) + IMAGE, data_other=(FRAMES - 1,) + IMAGE, feat_key=(1, 32) + cells,
+                  feat_cache=(3, 32) + cells, embed_cache=(3, cfg.network.get('FGFA_FEAT_DIM', 32) - 32) + cells,
+                  flow=(3, 2) + cells)
+    inputs = {key: rng.randn(*shapes[key]) * (30 if key.startswith('data') else 1)
+              for key in TAKEN[phase] if key in shapes}
+    inputs['im_info'] = [[90, 122, 1]] * (FRAMES if phase == 'batch_test' else 1)
+    if phase == 'window':
+        inputs['centre'] = [1]
+    args, auxs = symbol_tools.lively_params(instance, inputs)
+    fast, fast_args, _ = for_inference(symbol, {key: np.shape(value) for key, value in inputs.items()}, args, auxs)
+    assert [node.op for node in Graph(fast).nodes()].count(POOLED) == 1
+    plain, after = (symbol_tools.run(each, inputs, params, auxs)[0]
+                    for each, params in ((symbol, args), (fast, fast_args)))
+    for wanted, value in zip(plain.values(), after.values()):
+        assert wanted.shape == value.shape and symbol_tools.relative_difference(value, wanted) < 1e-4
 
 
 def test_where_it_pays():

@@ -29,21 +29,13 @@ def scores(arrays, first, side, channels):
     return run(symbol, dict(arrays, weight=packed(arrays['weight'])))[0]
 
 
-def defined(arrays, first, side, channels):
-    """Each bin's mean of the channels times its weights, and its bias unless it is empty: float64 [R, outputs]."""
-    data, rois = (arrays[name].astype(np.float32) for name in ('data', 'rois'))
-    one = np.ones((len(data), 1) + data.shape[2:])
-    covered, *planes = [oracles.psroi_pooling(plane, rois, 1 / 16, 1, side, 1).reshape(len(rois), -1)
-                        for plane in [one] + [data[:, c:c + 1] for c in range(first, first + channels)]]
-    out = np.einsum('crb,boc->ro', np.array(planes), arrays['weight'].astype(np.float32).astype(np.float64))
-    return out + covered @ arrays['bias'].astype(np.float32)
-
-
 @pytest.mark.parametrize('channels, outputs, side, size, first', [
     (19, 39, 7, (12, 17), 3), (8, 16, 3, (5, 4), 0), (1, 1, 1, (1, 1), 2), (32, 17, 7, (9, 30), 1)])
 def test_scores_are_as_defined(channels, outputs, side, size, first):
     arrays = arrays_of(channels, outputs, side, size)
-    out, expected = scores(arrays, first, side, channels), defined(arrays, first, side, channels)
+    data, rois, weight, bias = (value.astype(np.float32).astype(np.float64) for value in arrays.values())
+    expected = oracles.pooled_scores(data[:, first:first + channels], rois, weight, bias, 1 / 16)
+    out = scores(arrays, first, side, channels)
     assert abs(expected).max() > 0.1 and (expected[[-1, -2, -7]] == 0).all()
     assert_close(out, expected, 1e-6)
     assert (out[[-1, -2, -7]] == 0).all()      # no image, no cell: not even the biases

@@ -66,7 +66,7 @@ def pays(feature, regions, outputs, side, int8=False):
     """Return whether DFFPooledScores takes clearly less time than 1x1 convolutions and the pooling of their maps.
 
     Time in multiply-adds of oneDNN's convolutions in float32. What else costs was measured on AVX-512
-    (docs/benchmarks.md).
+    (docs/lab/2026-11-cpu-speed.md).
 
     Args:
         feature: its shape (N, C, h, w).

@@ -54,7 +54,7 @@ def part_names(symbol):
         if node.op == 'null':
             continue
         weights = [source.name for source, _ in node.inputs if source.op == 'null'
-                   and source.name.endswith(('_weight', '_winograd', '_taps'))]
+                   and source.name.endswith(('_weight', '_winograd', '_taps', '_pooled'))]
         part = next((part for name in weights + [node.name] for part, begin in PARTS if re.match(begin, name)), None)
         sources = [source.name for source, _ in node.inputs if source.name in found]
         inherited = FIRST if node.inputs else OTHER

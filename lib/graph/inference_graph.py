@@ -8,12 +8,15 @@
                           time; also 5x5 of stride 2
     deconvolutions        FlowNet's, which double a map's size, as matrix products
                           (lib/operator_cxx/deconvolution)
+    R-FCN's heads         pooled first, then multiplied by each bin's weights (pooled_scores.py),
+                          where that takes less time
 
 What each is worth: docs/lab/2026-11-cpu-speed.md.
 """
 import numpy as np
 
 from lib.engine.param_shapes import check_params
+from lib.graph.pooled_scores import use_pooled_scores
 from lib.graph.winograd import pays, transformed
 from lib.operator_cxx import loader
 from lib.graph.graph import Graph, Node, output_shapes
@@ -38,14 +41,15 @@ def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters
     return graph.symbol(), arguments, aux_params
 
 
-def prepared(symbol, shapes, arg_params, aux_params, source):
-    """Take the steps that pay with any kernels.
+def prepared(symbol, shapes, arg_params, aux_params, source, int8=False):
+    """Take the steps that pay in float32 and in int8.
 
     Args:
         symbol: a test network.
         shapes: {input name: shape}, the largest expected.
         arg_params, aux_params: {name: array} of the arguments and the auxiliary states.
         source: what a message calls the parameters' origin.
+        int8: its convolutions will be in int8.
 
     Returns:
         (Graph, arguments, {node name: shape}), the arguments as those of for_inference.
@@ -59,6 +63,8 @@ def prepared(symbol, shapes, arg_params, aux_params, source):
     graph, arguments = Graph(symbol), {name: arg_params[name] for name in needed}
     sizes = output_shapes(graph.symbol(), shapes)
     fold_batch_norm(graph, arguments, aux_params)
+    if loader.load():
+        use_pooled_scores(graph, arguments, sizes, int8)
     widen_narrow(graph, arguments, sizes)
     return graph, arguments, sizes
 

@@ -26,7 +26,7 @@ def fused(symbol, shapes, arg_params, aux_params, source):
     See lib.graph.inference_graph.prepared for `symbol`, `shapes`, `arg_params`, `aux_params` and
     `source`, and for what is raised.
     """
-    graph, arguments, _ = prepared(symbol, shapes, arg_params, aux_params, source)
+    graph, arguments, _ = prepared(symbol, shapes, arg_params, aux_params, source, int8=True)
     users = graph.users()
     for node in graph.nodes():
         # What is an output and an input of other layers would be converted back to float twice, which fails.

@@ -14,6 +14,12 @@ class PsroiShape(ctypes.Structure):
     _fields_ += [('spatial_scale', ctypes.c_float)]
 
 
+class PooledScoresShape(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ('images', 'all_channels', 'height', 'width', 'rois', 'first',
+                                                  'channels', 'outputs', 'pooled')]
+    _fields_ += [('spatial_scale', ctypes.c_float)]
+
+
 class ProposalShape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ('images', 'anchors', 'height', 'width', 'before_nms', 'after_nms')]
     _fields_ += [(name, ctypes.c_float) for name in ('stride', 'threshold',
@@ -135,6 +141,14 @@ class Device:
         if out is None:
             out = cupy.full(data_shape, 7, np.float32)
         self._call('dff_gpu_psroi_backward', self._psroi_shape(data_shape, rois, **settings), grad_out, rois, out)
+        return out
+
+    def pooled_scores(self, data, rois, weight, bias, first, channels, pooled, spatial_scale):
+        images, all_channels, height, width = data.shape
+        shape = PooledScoresShape(images, all_channels, height, width, len(rois), first, channels, bias.shape[1],
+                                  pooled, spatial_scale)
+        out = cupy.full((len(rois), bias.shape[1]), 7, np.float32)
+        self._call('dff_gpu_pooled_scores', shape, data, rois, weight, bias, out)
         return out
 
     def proposal(self, cls_prob, bbox_pred, im_info, anchors, stride, before_nms, after_nms, threshold):

@@ -151,6 +151,22 @@ def test_psroi(images, output_dim, pooled, group, size):
         assert abs((gradient.astype(np.float64) * other).sum() - expected) <= 1e-4 * max(1, abs(expected))
 
 
+@pytest.mark.parametrize('images, channels, outputs, side, size',
+                         [(1, 260, 39, 7, (36, 63)), (3, 19, 5, 2, (5, 7)), (1, 300, 70, 3, (9, 4))])
+def test_pooled_scores(images, channels, outputs, side, size):
+    rng = np.random.RandomState(6)
+    data, bias = rng.randn(images, channels + 5, *size), rng.randn(side ** 2, outputs)
+    packed = 0.1 * rng.randn(-(-channels // 8), -(-outputs // 16), side ** 2 * 8, 16)
+    b, o, c = np.indices((side ** 2, outputs, channels))
+    rois = random_rois(rng, 50, images, size[0] * 16, size[1] * 16)
+    rois[:3] = [[-1, 0, 0, 50, 50], [images, 0, 0, 50, 50], [0, np.nan, 0, np.inf, 50]]
+    out = device.pooled_scores(*on_device(*(array.astype(np.float32) for array in (data, rois, packed, bias))),
+                               first=3, channels=channels, pooled=side, spatial_scale=1 / 16)
+    weight = packed[c // 8, o // 16, b * 8 + c % 8, o % 16]
+    assert_close(out[3:], oracles.pooled_scores(data[:, 3:3 + channels], rois[3:], weight, bias, 1 / 16), 1e-5)
+    assert not out[:2].any() and np.isfinite(cupy.asnumpy(out)).all()
+
+
 @pytest.mark.parametrize('images, size, before_nms', [(1, (36, 63), 6000), (10, (12, 20), 600), (2, (3, 3), -1)])
 def test_proposal(images, size, before_nms):
     rng = np.random.RandomState(4)

@@ -49,6 +49,18 @@ def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size
     return out
 
 
+def pooled_scores(data, rois, weight, bias, spatial_scale):
+    """Each bin's mean of the channels times its weights, and its bias unless it is empty.
+
+    data [N, C, H, W], rois [R, 5], weight [P * P, outputs, C], bias [P * P, outputs] -> float64 [R, outputs].
+    """
+    side = int(len(bias) ** 0.5)
+    one = np.ones((len(data), 1) + data.shape[2:])
+    covered, *means = [psroi_pooling(plane, rois, spatial_scale, 1, side, 1).reshape(len(rois), -1)
+                       for plane in [one] + [data[:, c:c + 1] for c in range(data.shape[1])]]
+    return np.einsum('crb,boc->ro', np.array(means), weight, optimize=True) + covered @ bias
+
+
 def _bins(first, last, count, spatial_scale, cells):
     def rounded(value):  # as C's round: halves away from zero
         return np.float32(np.sign(value) * np.floor(abs(value) + np.float32(0.5)))

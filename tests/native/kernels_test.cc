@@ -148,6 +148,7 @@ int main(int count, char** arguments) {
   DFF_KERNEL(dff_aggregate_embedding_gradient);
   DFF_KERNEL(dff_psroi_forward);
   DFF_KERNEL(dff_psroi_backward);
+  DFF_KERNEL(dff_pooled_scores);
   DFF_KERNEL(dff_decode_anchors);
   DFF_KERNEL(dff_sort_chunks);
   DFF_KERNEL(dff_sort_step);
@@ -165,6 +166,7 @@ int main(int count, char** arguments) {
     test_correlation();
     test_aggregation();
     test_psroi();
+    test_pooled_scores();
     test_proposal();
     test_targets();
     test_mining();

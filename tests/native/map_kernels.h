@@ -18,6 +18,9 @@
 #include "image_pair/cpu.h"
 #include "image_pair/gpu.h"
 #include "image_pair/kernels.cu"
+#include "pooled_scores/cpu.h"
+#include "pooled_scores/gpu.h"
+#include "pooled_scores/kernels.cu"
 #include "psroi_pooling/cpu.h"
 #include "psroi_pooling/gpu.h"
 #include "psroi_pooling/kernels.cu"
@@ -136,6 +139,42 @@ void test_psroi() {
   psroi_backward_cpu(s, grad.data(), rois.data(), gd.data());
   psroi_backward_gpu(GpuQueue(nullptr), s, grad.data(), rois.data(), gpu_gd.data());
   expect_equal("psroi gradient, GPU", gd, gpu_gd, 1e-4f);
+}
+
+// Scores of regions against convolutions of 1x1, written out, and the pooling of their maps.
+void test_pooled_scores() {
+  PooledScoresShape s = {pick(1, 3), 0, pick(1, 12), pick(1, 20), pick(0, 60), pick(0, 3), pick(1, 300), pick(1, 70), pick(1, 4), 0.0625f};
+  if (pick(0, 2)) s.channels = pick(1, 20);
+  s.all_channels = s.first + s.channels + pick(0, 2);
+  const size_t plane = static_cast<size_t>(s.height) * s.width;
+  const PsroiShape maps = {s.images, s.height, s.width, s.rois, s.outputs, s.pooled, s.pooled, s.spatial_scale};
+  const Floats data = numbers(s.images * s.all_channels * plane, -1, 1);
+  const Floats weight = numbers(static_cast<size_t>(s.channels) * maps.channels(), -1, 1), bias = numbers(maps.channels(), -1, 1);
+  Floats rois = numbers(static_cast<size_t>(s.rois) * 5, -100, 400, pick(0, 1) * 10);
+  for (int r = 0; r < s.rois; ++r) {
+    if (pick(0, 9)) rois[r * 5] = pick(0, s.images - 1);
+  }
+  Floats convolved(s.images * maps.channels() * plane), pooled(static_cast<size_t>(s.rois) * s.outputs * s.bins());
+  Floats packed(static_cast<size_t>(s.chunks()) * s.panels() * s.depth() * kScorePanel, 0), biases(bias.size());
+  for (int m = 0; m < maps.channels(); ++m) {
+    const int bin = m % s.bins(), o = m / s.bins();
+    biases[bin * s.outputs + o] = bias[m];
+    for (int c = 0; c < s.channels; ++c) packed[s.weight_at(bin, c, o)] = weight[m * s.channels + c];
+    for (size_t i = 0; i < s.images * plane; ++i) {
+      double sum = bias[m];
+      for (int c = 0; c < s.channels; ++c) sum += weight[m * s.channels + c] * data[s.offset(i / plane) + c * plane + i % plane];
+      convolved[(i / plane * maps.channels() + m) * plane + i % plane] = static_cast<float>(sum);
+    }
+  }
+  psroi_forward_cpu(maps, convolved.data(), rois.data(), pooled.data());
+  Floats expected(static_cast<size_t>(s.rois) * s.outputs, 0), out(expected.size(), 7), gpu_out(expected.size(), 7);
+  for (size_t i = 0; i < pooled.size(); ++i) expected[i / s.bins()] += pooled[i];
+  pooled_scores_cpu(s, data.data(), rois.data(), packed.data(), biases.data(), out.data());
+  expect_equal("pooled scores", expected, out, 1e-4f);
+  pooled_scores_gpu(GpuQueue(nullptr), s, data.data(), rois.data(), packed.data(), biases.data(), gpu_out.data());
+  expect_equal("pooled scores, GPU", out, gpu_out, 1e-4f);
+  const Floats spoilt = numbers(data.size(), -1, 1, 20);
+  pooled_scores_cpu(s, spoilt.data(), rois.data(), packed.data(), biases.data(), out.data());
 }
 
 void test_class_map() {

@@ -67,6 +67,10 @@ std::map<std::string, Sample> samples() {
                         {{n, c, h, w}, {36, (filters + 15) / 16, depth, 16}, {filters}}};
   all["DFFDeconvolution"] = {{{"num_filter", text(filters)}, {"slope", "0.1"}},
                              {{n, c, h, w}, {filters, c, 16}, {filters}}};
+  all["DFFPooledScores"] = {{{"spatial_scale", "0.0625"}, {"pooled_size", text(group)}, {"outputs", text(filters)},
+                             {"first_channel", text(d)}, {"channels", text(c)}},
+                            {{n, c + d, h, w}, {r, 5}, {(c + 7) / 8, (filters + 15) / 16, group * group * 8, 16},
+                             {group * group, filters}}};
   return all;
 }
 

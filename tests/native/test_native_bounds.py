@@ -41,6 +41,10 @@ VALID = {
         [(1, 3, 4, 5), (36, 1, 8, 16), (4,)],
     ),
     'DFFDeconvolution': (dict(num_filter=4, slope=1), [(1, 3, 4, 5), (4, 3, 16), (4,)]),
+    'DFFPooledScores': (
+        dict(spatial_scale=0.0625, pooled_size=2, outputs=5, first_channel=1, channels=9),
+        [(1, 10, 4, 5), (2, 5), (2, 1, 32, 16), (4, 5)],
+    ),
 }
 
 
@@ -114,6 +118,9 @@ def test_the_number_of_inputs_is_checked(operator):
         ('DFFWinograd', dict(stride=3), 'from 1 to 2'),
         ('DFFWinograd', dict(num_filter=2**32 - 1), 'expected an integer from 1 to 65536'),
         ('DFFDeconvolution', dict(num_filter=2**32 + 4), 'expected an integer from 1 to 65536'),
+        ('DFFPooledScores', dict(pooled_size=257), 'expected an integer from 1 to 256'),
+        ('DFFPooledScores', dict(first_channel=-1), 'expected an integer from 0 to 65536'),
+        ('DFFPooledScores', dict(first_channel=2), 'there are no 9 channels from 2 on, of data'),
         ('DFFFlowWarp', dict(has_scale=7), 'from 0 to 1'),
         ('DFFAggregate', dict(has_flow=2), 'from 0 to 1'),
         ('DFFAggregate', dict(frames=0), 'expected an integer from 1 to 4096'),

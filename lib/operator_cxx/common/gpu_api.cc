@@ -9,6 +9,7 @@
 #include "../flow_warp/gpu.h"
 #include "../hard_examples/gpu.h"
 #include "../image_pair/gpu.h"
+#include "../pooled_scores/gpu.h"
 #include "../proposal/gpu.h"
 #include "../psroi_pooling/gpu.h"
 #include "../rcnn_targets/gpu.h"
@@ -67,6 +68,11 @@ const char* dff_gpu_aggregate_backward(void* stream, const dff::AggregateShape* 
     aggregate_backward_gpu(dff::GpuQueue(stream), *shape, grad_out, {feature, embedding, query, flow}, workspace,
                            {grad_feature, grad_embedding, grad_query, grad_flow});
   });
+}
+
+const char* dff_gpu_pooled_scores(void* stream, const dff::PooledScoresShape* shape, const float* data, const float* rois,
+                                  const float* weight, const float* bias, float* out) {
+  return message_of([=] { pooled_scores_gpu(dff::GpuQueue(stream), *shape, data, rois, weight, bias, out); });
 }
 
 const char* dff_gpu_psroi_forward(void* stream, const dff::PsroiShape* shape, const float* data, const float* rois, float* out) {

@@ -1,62 +1,13 @@
 #include "cpu.h"
 
-#include "../common/cpu.h"
 #include "../common/parallel.h"
+#include "integral.h"
 
 namespace dff {
 namespace {
 
 enum { kRow, kTable, kBinTable };  // scratch slots
 
-// What all channels share about one region: the edges of its bins, as cell indices, and 1 / area of each bin.
-struct Region {
-  int index, image;
-  const CellRange *rows, *columns;  // [pooled]
-  const double* inverse_area;       // [pooled * pooled], 0 where the bin is empty
-};
-
-struct Regions {
-  std::vector<CellRange> ranges;
-  std::vector<double> areas;
-  std::vector<std::vector<Region> > of_image;
-
-  Regions(const PsroiShape& s, const float* rois)
-      : ranges(static_cast<size_t>(s.rois) * s.pooled * 2), areas(static_cast<size_t>(s.rois) * s.pooled * s.pooled),
-        of_image(s.images) {
-    for (int r = 0; r < s.rois; ++r) {
-      const float* roi = rois + static_cast<size_t>(r) * 5;
-      CellRange *rows = &ranges[static_cast<size_t>(r) * s.pooled * 2], *columns = rows + s.pooled;
-      double* inverse = &areas[static_cast<size_t>(r) * s.pooled * s.pooled];
-      for (int b = 0; b < s.pooled; ++b) {
-        rows[b] = bin_range(roi[2], roi[4], b, s.pooled, s.spatial_scale, s.height);
-        columns[b] = bin_range(roi[1], roi[3], b, s.pooled, s.spatial_scale, s.width);
-      }
-      for (int b = 0; b < s.pooled * s.pooled; ++b) {
-        const double area = static_cast<double>(rows[b / s.pooled].size()) * columns[b % s.pooled].size();
-        inverse[b] = area > 0 ? 1.0 / area : 0.0;
-      }
-      const int image = image_of_roi(roi, s.images);
-      const Region region = {r, image, rows, columns, inverse};
-      if (image >= 0) of_image[image].push_back(region);
-    }
-  }
-};
-
-// Eight output channels of one image at one place of the position-sensitive grid.
-struct Task {
-  int image, channel, lanes, group_row, group_column;
-
-  size_t plane_of(const PsroiShape& s, int lane) const {
-    const size_t input = (static_cast<size_t>(channel + lane) * s.group + group_row) * s.group + group_column;
-    return (static_cast<size_t>(image) * s.channels() + input) * s.height * s.width;
-  }
-};
-
-size_t output_of(const PsroiShape& s, int roi, int channel, int row, int column) {
-  return ((static_cast<size_t>(roi) * s.output_dim + channel) * s.pooled + row) * s.pooled + column;
-}
-
-// table[y][x][lane] = sum of data[lane][0..y)[0..x), in double: differences of it are exact to far below float precision.
 DFF_CLONES void integrate(const float* data, size_t channel_stride, int lanes, int height, int width, double* table) {
   float* row = scratch<float>(kRow, static_cast<size_t>(width) * kLanes);
   const size_t pitch = static_cast<size_t>(width + 1) * kLanes;
@@ -74,6 +25,20 @@ DFF_CLONES void integrate(const float* data, size_t channel_stride, int lanes, i
       }
     }
   }
+}
+
+// Eight output channels of one image at one place of the position-sensitive grid.
+struct Task {
+  int image, channel, lanes, group_row, group_column;
+
+  size_t plane_of(const PsroiShape& s, int lane) const {
+    const size_t input = (static_cast<size_t>(channel + lane) * s.group + group_row) * s.group + group_column;
+    return (static_cast<size_t>(image) * s.channels() + input) * s.height * s.width;
+  }
+};
+
+size_t output_of(const PsroiShape& s, int roi, int channel, int row, int column) {
+  return ((static_cast<size_t>(roi) * s.output_dim + channel) * s.pooled + row) * s.pooled + column;
 }
 
 // The inverse: data[lane][y][x] = sum of table[0..y][0..x][lane]; the last row and column of the table are not read.
@@ -94,18 +59,6 @@ DFF_CLONES void integrate_back(const double* table, size_t channel_stride, int l
     }
     store_lanes(row, channel_stride, lanes, width, data + static_cast<size_t>(y) * width);
   }
-}
-
-// Offsets of a bin's four corners in a table of (width + 1) columns.
-struct Corners {
-  size_t top_left, top_right, bottom_left, bottom_right;
-};
-
-DFF_INLINE Corners corners_of(const CellRange& rows, const CellRange& columns, int width) {
-  const size_t top = static_cast<size_t>(rows.begin) * (width + 1), bottom = static_cast<size_t>(rows.end) * (width + 1);
-  const Corners c = {(top + columns.begin) * kLanes, (top + columns.end) * kLanes,
-                     (bottom + columns.begin) * kLanes, (bottom + columns.end) * kLanes};
-  return c;
 }
 
 DFF_CLONES void pool_bins(const PsroiShape& s, const Task& task, const std::vector<Region>& regions, int row, int column,
@@ -194,7 +147,7 @@ void forward_task(const PsroiShape& s, const Task& task, const std::vector<Regio
   const size_t cells = static_cast<size_t>(s.height + 1) * (s.width + 1);
   const size_t channel_stride = static_cast<size_t>(s.group) * s.group * s.height * s.width;
   double* table = scratch<double>(kTable, cells * kLanes);
-  integrate(data + task.plane_of(s, 0), channel_stride, task.lanes, s.height, s.width, table);
+  integral_image(data + task.plane_of(s, 0), channel_stride, task.lanes, s.height, s.width, table);
   for_bins(s, task, [&](int row, int column) {
     pool_bins(s, task, regions, row, column, table, out);
     for (int l = 0; l < task.lanes; ++l) {
@@ -240,6 +193,10 @@ void for_tasks(const PsroiShape& s, Body body) {
 }
 
 }  // namespace
+
+void integral_image(const float* data, size_t channel_stride, int lanes, int height, int width, double* table) {
+  integrate(data, channel_stride, lanes, height, width, table);
+}
 
 void psroi_forward_cpu(const PsroiShape& s, const float* data, const float* rois, float* out) {
   const Regions regions(s, rois);

@@ -138,8 +138,8 @@ def run_clips(run, results, pending, devices, source, report):
         workers = _workers_by_itself(run, results, pending, devices, source, cores, report)
     workers, int8 = min(workers, len(pending)), run.config.TEST.PRECISION == 'int8'
     if workers > 1 and int8 and not os.access(os.path.dirname(source.file), os.W_OK):
-        report('TEST.WORKERS: 1, as the folder of %s cannot be written to, where the workers would share the record of int8'
-               % source.file)
+        report('TEST.WORKERS: 1, as the workers would share the record of int8, and the folder of %s cannot be '
+               'written to' % source.file)
         workers = 1
     if workers == 1:
         params = run.load_params(source.prefix, source.epoch, report)

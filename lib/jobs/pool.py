@@ -69,7 +69,7 @@ class Pool:
         while not first_alone and setups:
             self._start(setups.popleft())
         while any(worker.works for worker in self._workers):
-            for worker, kind, value in self._messages():
+            for worker, kind in self._messages():
                 if kind == 'step':
                     step()
                     while setups and waiting:
@@ -85,7 +85,7 @@ class Pool:
         self._start(setup)
         given = False
         while True:
-            for worker, kind, _ in self._messages():
+            for worker, kind in self._messages():
                 steps -= kind == 'step'
                 if steps <= 0 or (kind == 'idle' and given):
                     return worker.process.pid
@@ -97,7 +97,7 @@ class Pool:
         self._workers.append(_Worker(len(self._workers) + 1, self._prelude, setup, self._threads))
 
     def _messages(self):
-        """Wait; yield (worker, kind, value) of what came; lines of the log are passed on, each once."""
+        """Wait; yield (worker, kind) of what came. Errors are raised, lines of the log passed on, each once."""
         ends = {worker.connection: worker for worker in self._workers if worker.works}
         for end in wait(list(ends)):
             worker = ends[end]
@@ -111,7 +111,7 @@ class Pool:
                 self._said.add(value)
                 name, level, text = value
                 logging.getLogger(name).log(level, '%s', text)
-            yield worker, kind, value
+            yield worker, kind
 
     def _lost(self, worker):
         at = 'before its first clip' if worker.job is None else 'while it was at %s' % self._name_of(worker.job)

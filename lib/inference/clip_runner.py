@@ -15,6 +15,7 @@ from lib.jobs import signs
 from lib.jobs.pool import Pool
 from lib.utils.memory import available_memory, peak_memory
 from lib.utils.progress import progress_bar
+from lib.utils.threads import physical_cores
 
 AUTO = 'auto'           # of TEST.WORKERS
 ROOM = 0.8              # share of the memory that there is, which `auto` may fill
@@ -131,9 +132,7 @@ def run_clips(run, results, pending, devices, source, report):
 
     Raises DFFError where a worker process is gone, and what the work raises.
     """
-    pending = _longest_first(pending)
-    cores = int(os.environ['OMP_NUM_THREADS'])      # as lib/utils/mxnet_import.py or the user set it
-    workers = run.config.TEST.WORKERS
+    workers, cores = run.config.TEST.WORKERS, _cores()
     if workers == AUTO:
         workers = _workers_by_itself(run, results, pending, devices, source, cores, report)
     workers, int8 = min(workers, len(pending)), run.config.TEST.PRECISION == 'int8'
@@ -155,7 +154,7 @@ def run_clips(run, results, pending, devices, source, report):
             bar.update()
             signs.progress('a frame of the test')
         # The first writes the record that the others read.
-        pool.run(pending, setups, step, first_alone=int8)
+        pool.run(_longest_first(pending), setups, step, first_alone=int8)
     seconds = time.monotonic() - began
     report('%d frames in %.1f s with the start of %d workers, %.1f frames/s; times of a frame are those of one worker '
            'beside the others' % (frames, seconds, workers, frames / seconds))
@@ -171,11 +170,17 @@ def _workers_by_itself(run, results, pending, devices, source, cores, report):
     room = available_memory()
     setup = _Setup(run, results, pending, source, 'cpu', cores)
     with _pool(run, cores) as pool:
-        one = peak_memory(pool.try_out(pending[0], setup, 2 * run.interval + 2))
+        one = peak_memory(pool.try_out(_longest_first(pending)[0], setup, 2 * run.interval + 2))
     workers = max(1, min(most, int(ROOM * room / one)))
     report('TEST.WORKERS auto: %d, of %d threads and %d clips; one takes %d MB, and there are %d MB'
            % (workers, cores, len(pending), one >> 20, room >> 20))
     return workers
+
+
+def _cores():
+    """Threads that one process would use: OMP_NUM_THREADS, which may be a list, one for each level of nesting."""
+    first = os.environ['OMP_NUM_THREADS'].split(',')[0].strip()      # lib/utils/mxnet_import.py or the user set it
+    return int(first) if first.isdigit() and int(first) else physical_cores()
 
 
 def _pool(run, threads):

@@ -82,15 +82,10 @@ def test_int8_is_calibrated_once(tmp_path, monkeypatch):
     prefix, int8 = Path(tiny.prefix(tmp_path, 'dff_rfcn')), 'TEST.PRECISION=int8'
     printed = test('dff_rfcn', path, tmp_path / 'output', 2, int8)
     assert printed.count('ranges of the network with inputs data, im_info measured') == 1
-    record = json.loads(Path(str(prefix) + '-0001.int8.json').read_text())
+    record = Path(str(prefix) + '-0001.int8.json').read_bytes()
     one, two, again = both_ways(tmp_path, 'dff_rfcn', path, prefix, int8)
     assert one == two and 'measured' not in again
-    # The record of one process: the same ranges.
-    os.remove(str(prefix) + '-0001.int8.json')
-    test('dff_rfcn', path, tmp_path / 'output', 1, int8, flags=['--ignore_cache'])
-    other = json.loads(Path(str(prefix) + '-0001.int8.json').read_text())
-    assert {role: found['ranges'] for role, found in record['networks'].items()} == {
-        role: found['ranges'] for role, found in other['networks'].items()}
+    assert Path(str(prefix) + '-0001.int8.json').read_bytes() == record
 
 
 def test_class_maps_are_those_of_one_process(tmp_path):

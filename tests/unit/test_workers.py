@@ -11,6 +11,7 @@ import pytest
 from dff.errors import ClassCountError, ConfigError, DataError, DFFError
 from lib.config.config import update_from_settings
 from lib.config.defaults import detection_defaults, flow_defaults
+from lib.inference import clip_runner
 from lib.inference.clip_runner import check_workers
 from lib.jobs.pool import Pool
 from lib.utils import memory
@@ -60,6 +61,13 @@ def test_workers_and_a_list_of_devices():
                                 '4 or more, or to 1, with which one process serves them all')
     for workers in (1, 4, 9, 'auto'):
         check_workers(workers, devices)
+
+
+@pytest.mark.parametrize('text, cores', [('6', 6), ('4,2', 4), ('', 9), ('0', 9), ('many', 9)])
+def test_threads_that_are_shared_out(monkeypatch, text, cores):
+    monkeypatch.setattr(clip_runner, 'physical_cores', lambda: 9)
+    monkeypatch.setenv('OMP_NUM_THREADS', text)
+    assert clip_runner._cores() == cores
 
 
 def test_each_job_is_done_once_with_the_share_of_the_cores(tmp_path):

@@ -19,8 +19,8 @@ from lib.utils.threads import physical_cores
 
 AUTO = 'auto'           # of TEST.WORKERS
 ROOM = 0.8              # share of the memory that there is, which `auto` may fill
-ADVICE = ('The test ends here; the same command keeps the clips that are finished. Where nobody has ended the process, '
-          'the memory may not suffice: set TEST.WORKERS lower')
+ADVICE = ('The test ends here; the same command keeps the clips that are finished. Where the process was not ended on '
+          'purpose, the memory may not suffice: set TEST.WORKERS lower')
 
 
 class Source(NamedTuple):
@@ -157,7 +157,7 @@ def run_clips(run, results, pending, devices, source, report):
         pool.run(_longest_first(pending), setups, step, first_alone=int8)
     seconds = time.monotonic() - began
     report('%d frames in %.1f s with the start of %d workers, %.1f frames/s; times of a frame are those of one worker '
-           'beside the others' % (frames, seconds, workers, frames / seconds))
+           'while the others ran' % (frames, seconds, workers, frames / seconds))
 
 
 def _workers_by_itself(run, results, pending, devices, source, cores, report):

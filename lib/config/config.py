@@ -10,8 +10,8 @@ from lib.config.defaults import detection_defaults, fgfa_defaults
 from lib.config.plugins import load_plugins
 from lib.config.without_effect import report_without_effect
 
-# Numbers of epochs, or the word `best`.
-EPOCHS_OR_BEST = ('TEST.test_epoch', 'network.pretrained_epoch')
+# Numbers in whose place a word may stand.
+WORDS = {'TEST.test_epoch': 'best', 'network.pretrained_epoch': 'best', 'TEST.WORKERS': 'auto'}
 # Lists of names that may be empty, which does not show what they hold.
 NAME_LISTS = ('plugins', 'network.FIXED_PARAMS', 'network.FIXED_PARAMS_SHARED')
 MOST_SCALES = 8     # of TEST.SCALES: each keeps networks of its own size
@@ -159,10 +159,10 @@ def _convert(default, value, name, source):
         return _scales(value, source)
     if name == 'TEST.SCALES':
         return _test_scales(value, source)
-    if name in EPOCHS_OR_BEST:
-        if value == 'best':
+    if name in WORDS:
+        if value == WORDS[name]:
             return value
-        default = -1      # `best` may stand there, which is no text like others
+        default = -1      # the word may stand there, which is no text like others
     if name == 'dataset.CLASSES':
         if value is None or isinstance(value, str) and '\0' not in value:
             return value
@@ -183,7 +183,7 @@ def _convert(default, value, name, source):
             return converted
         kinds = {bool: 'true or false', int: 'a whole number', float: 'a number'}
         expected = NUMBER_TEXTS.get(name) or kinds.get(type(default), 'text')
-        expected += ' or best' if name in EPOCHS_OR_BEST else ''
+        expected += ' or %s' % WORDS[name] if name in WORDS else ''
     raise ConfigError("%s: '%s' must be %s, found %s" % (source, name, expected, shown(value)))
 
 

@@ -84,6 +84,7 @@ def flow_defaults():
         'TEXTURES': '',                              # synthetic pairs: a folder of images to cut from; '': noise
     })
     config.TRAIN.update({'lr': 0.0001, 'BATCH_IMAGES': 8, 'BATCHES': 600000, 'AUGMENT': True})
+    config.TEST.pop('WORKERS')
     config.TEST.update({'PAIRS': 100})               # pairs to measure on
     return config
 
@@ -197,4 +198,6 @@ def _test():
         'SEQ_NMS': False,
         'SEQ_NMS_RESCORE': 'avg',                    # the mean of their scores, or max, the largest
         'SAVE_RAW': False,                           # True: tests save the boxes before NMS, too
+        # clips that a test works on at once, each in a process with its share of the cores; auto: docs/distributed.md
+        'WORKERS': 1,
     }

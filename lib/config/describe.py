@@ -10,7 +10,7 @@ import yaml
 
 from dff.errors import ConfigError
 from dff.files import atomic_path
-from lib.config.config import EPOCHS_OR_BEST
+from lib.config.config import WORDS
 from lib.config.defaults import detection_defaults, fgfa_defaults, flow_defaults, segmentation_defaults
 from lib.config.ranges import CHOICES, MOST, RANGES, SIDE, leaves
 from lib.config.without_effect import WITHOUT_EFFECT
@@ -86,8 +86,8 @@ def _row(name: str, value: Any, known: Dict[str, Tuple[str, str]]) -> str:
 def _type(name: str, value: Any) -> str:
     if value is None:
         return 'list or file'
-    if name in EPOCHS_OR_BEST:
-        return 'whole number or `best`'
+    if name in WORDS:
+        return 'whole number or `%s`' % WORDS[name]
     kinds: Tuple[Tuple[type, str], ...] = (
         (bool, 'true or false'), (int, 'whole number'), (float, 'number'), (str, 'text'))
     for kind, words in kinds:

@@ -102,6 +102,7 @@ RANGES: Dict[str, Range] = {
     'TEST.RPN_POST_NMS_TOP_N': Range(1, SIDE), 'TEST.RPN_MIN_SIZE': Range(0, SIDE),
     'TEST.NMS': SHARE, 'TEST.max_per_image': Range(-1, MOST),
     'TEST.test_epoch': Range(-1, MOST, note='-1: the last'),
+    'TEST.WORKERS': Range(1, 1024, note='or auto'),
 }
 # Settings that are one of a few words, or numbers.
 CHOICES: Dict[str, Tuple[Any, ...]] = {

@@ -85,7 +85,7 @@ class DetectionTest(TestRun):
         """See TestRun."""
         config = self.config
         # Results without tracks, aggregation or Seq-NMS, of before there were such keys, stay valid.
-        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW', 'DETECT_ONLY'}
+        left_out = {'KEY_FRAME_INTERVAL', 'test_epoch', 'SAVE_RAW', 'DETECT_ONLY', 'WORKERS'}
         if not config.TEST.TRACK:
             left_out |= {'TRACK'}
         if config.TEST.AGGREGATE == 'none':

@@ -11,7 +11,7 @@ from lib.engine.best import check_best
 from lib.engine.checkpoint import BEST, averages_of, file_name, positions
 from lib.engine.devices import contexts
 from lib.engine.distributed import collects, own_part, place
-from lib.inference.clip_runner import run_on_devices
+from lib.inference.clip_runner import Source, check_workers, run_clips
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.log import create_logger, output_folder
 from lib.jobs.output_lock import one_writer, wait_for_first
@@ -104,6 +104,7 @@ def test_net(task, config, cfg_path, **options):
     options = TestOptions(**options)
     logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set, quiet=place()[0] > 0)
     devices = contexts(config.gpus, logger.info)
+    check_workers(config.TEST.WORKERS, devices)
     run = task.kind.test_run(task, config, options)
     file, prefix = parameter_file(config, cfg_path, task)
     epoch = config.TEST.test_epoch
@@ -136,8 +137,7 @@ def _complete(run, results, devices, parameters, report):
                'settings and frames; --ignore_cache runs them again'
                % (len(own) - len(pending), len(own), results.origin['parameters'][:12]))
     if pending:
-        params = run.load_params(prefix, epoch, report)
-        run_on_devices(pending, devices, lambda device: run.make_work(device, params, file, pending, results))
+        run_clips(run, results, pending, devices, Source(file, prefix, epoch), report)
     if not collects(run.jobs, lambda job: results.finished(job, options.vis)):
         return None
     facts = {'parameters': file, 'interval': run.interval, 'image_set': run.image_set}

@@ -3,8 +3,8 @@ import math
 import os
 
 
-def _read(path):
-    """The file's text without surrounding blanks, or None where it cannot be read."""
+def read_text(path):
+    """Return the file's text without surrounding blanks, or None where it cannot be read."""
     try:
         with open(path) as stream:
             return stream.read().strip()
@@ -12,11 +12,14 @@ def _read(path):
         return None
 
 
-def _cgroup_folders():
-    """Control-group folders that may limit this process: its own groups and all their parents."""
-    for line in (_read('/proc/self/cgroup') or '').splitlines():
+def cgroup_folders(controller):
+    """Yield the control-group folders that may limit this process: its own groups and all their parents.
+
+    controller: 'cpu' or 'memory'.
+    """
+    for line in (read_text('/proc/self/cgroup') or '').splitlines():
         _, controllers, path = line.split(':', 2)
-        if controllers and 'cpu' not in controllers.split(','):
+        if controllers and controller not in controllers.split(','):
             continue
         root = '/sys/fs/cgroup' + ('/' + controllers if controllers else '')
         # Inside a container the path may be the host's; the root then holds the container's own limit.
@@ -30,10 +33,10 @@ def _cgroup_folders():
 def cgroup_limit():
     """Processor time granted by the control groups (v1 and v2), in cores; infinity when there is no limit."""
     limit = math.inf
-    for folder in _cgroup_folders():
-        fields = (_read(folder + '/cpu.max') or '').split()                      # version 2: "quota period"
+    for folder in cgroup_folders('cpu'):
+        fields = (read_text(folder + '/cpu.max') or '').split()                      # version 2: "quota period"
         if not fields:
-            fields = [_read(folder + '/cpu.cfs_%s_us' % name) for name in ('quota', 'period')]
+            fields = [read_text(folder + '/cpu.cfs_%s_us' % name) for name in ('quota', 'period')]
         if None not in fields and fields[0] not in ('max', '-1'):
             limit = min(limit, int(fields[0]) / int(fields[1]))
     return limit
@@ -46,6 +49,6 @@ def physical_cores():
     """
     cores = set()
     for cpu in os.sched_getaffinity(0):
-        siblings = _read('/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list' % cpu)
+        siblings = read_text('/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list' % cpu)
         cores.add(siblings or str(cpu))
     return max(1, math.ceil(min(len(cores), cgroup_limit())))

@@ -2,6 +2,7 @@
 import copy
 import hashlib
 import json
+import logging
 import math
 import os
 import time
@@ -45,6 +46,9 @@ def open_validation(task, config):
     if config.TEST.DETECT_ONLY:
         raise ConfigError('TRAIN.VALIDATE_EVERY needs labels to compare with, and TEST.DETECT_ONLY '
                           'is true: set one of them back')
+    if config.TEST.WORKERS != 1:
+        logging.getLogger('dff.config').warning('TEST.WORKERS (%s) is for tests: validations (TRAIN.VALIDATE_EVERY) '
+                                                'run in the process of the training', config.TEST.WORKERS)
     config = copy.deepcopy(config)
     # What changes no figure, or little, and takes time.
     config.TEST.update(PRECISION='float32', TRACK=False, SAVE_RAW=False)

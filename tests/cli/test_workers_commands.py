@@ -87,6 +87,16 @@ def test_int8_is_calibrated_once(tmp_path, monkeypatch):
     assert one == two and 'measured' not in again
     copies = list(tmp_path.glob('*/*/VID_train_15frames/*.int8.json'))
     assert len(copies) == 3 and {file.read_bytes() for file in copies} == {record}
+    # One process measures the same on the same frames.
+    os.remove(str(prefix) + '-0001.int8.json')
+    test('dff_rfcn', path, tmp_path / 'output', 1, int8, flags=['--ignore_cache'])
+    assert ranges(Path(str(prefix) + '-0001.int8.json').read_bytes()) == ranges(record)
+
+
+def ranges(record):
+    """{network: {tensor: its range}}, without memory of pooling layers that nothing has written."""
+    return {role: {name: ends for name, ends in found['ranges'].items() if not name.endswith('_workspace')}
+            for role, found in json.loads(record.decode())['networks'].items()}
 
 
 def test_class_maps_are_those_of_one_process(tmp_path):

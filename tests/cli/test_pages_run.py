@@ -135,6 +135,18 @@ def test_it_runs(command, project):
     assert 'Traceback' not in done.stdout, done.stdout[-3000:]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('page', ['README.md', 'docs/deploy.md'])
+def test_the_python_of_the_page_runs(page, project):
+    blocks = pages.blocks((ROOT / page).read_text(encoding='utf-8'))
+    code = next('\n'.join(lines) for _, language, lines in blocks if language == 'python')
+    if 'model/toy_vid' in code and not (project / 'model/toy_vid').exists():
+        pytest.skip('the export of docs/deploy.md was not run')
+    done = subprocess.run([sys.executable, '-c', code], cwd=str(project), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) >= 6, done.stdout[-3000:]
+
+
 def test_every_command_is_run_or_says_what_it_needs():
     run = {command.text for command in listed()}
     assert len(run) > 25

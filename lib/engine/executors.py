@@ -32,7 +32,7 @@ class ExecutorPool:
     """
 
     def __init__(self, symbol, ctx, max_shapes, grad_req='null', capacity=16, monitor=None):
-        self.symbol, self.ctx, self.capacity, self._monitor = symbol, ctx, capacity, monitor
+        self.symbol, self.ctx, self.capacity, self.monitor = symbol, ctx, capacity, monitor
         self.input_names = list(max_shapes)
         names = symbol.list_arguments()
         unknown = [name for name in self.input_names if name not in names]
@@ -155,8 +155,8 @@ class ExecutorPool:
                 gradients[name] = mx.nd.zeros(shape, self.ctx, self._types[name])
         executor = self.symbol.bind(self.ctx, arguments, gradients, self._grad_req, self.aux_params,
                                     shared_exec=self._largest)
-        if self._monitor is not None:
-            executor.set_monitor_callback(self._monitor, monitor_all=True)
+        if self.monitor is not None:
+            executor.set_monitor_callback(self.monitor, monitor_all=True)
         if self._largest is None:
             self._largest, self._largest_volume = executor, volume
         return executor

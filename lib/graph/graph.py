@@ -83,6 +83,14 @@ class Graph:
                 node.inputs = [(new, 0) if entry == (old, 0) else entry for entry in node.inputs]
         self.heads = [(new, 0) if entry == (old, 0) else entry for entry in self.heads]
 
+    @classmethod
+    def of_node(cls, node):
+        """The Graph of one node alone, its inputs variables: input0, input1 and so on."""
+        graph = cls.__new__(cls)
+        inputs = [(Node('null', 'input%d' % place), 0) for place in range(len(node.inputs))]
+        graph.heads = [(Node(node.op, node.name, node.attributes, inputs), 0)]
+        return graph
+
     def symbol(self):
         """The nodes as a symbol of MXNet."""
         nodes = self.nodes()

@@ -13,6 +13,7 @@ from mxnet.contrib import quantization
 
 from lib.graph.inference_graph import KERNELS, prepared
 from lib.graph.graph import Graph, Node
+from lib.graph.steps import steps
 
 BACKEND = 'MKLDNN_QUANTIZE'
 # Ranges are taken so much wider than they were found: later frames go beyond the first, and would
@@ -45,18 +46,28 @@ def fused(symbol, shapes, arg_params, aux_params, source):
 class Ranges:
     """Smallest and largest value of every tensor of a network, as monitor of an ExecutorPool.
 
+    parameters: names of arguments that never change, which are measured once.
     `found`: {name: (low, high)}.
     """
 
-    def __init__(self):
-        self.found = {}
+    def __init__(self, parameters=()):
+        self.found, self._parameters, self._before = {}, frozenset(parameters), None
 
     def __call__(self, name, handle):
         name = name.decode() if isinstance(name, bytes) else name
+        # Before it is read: this owns the handle.
         array = mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False)
-        low, high = float(array.min().asscalar()), float(array.max().asscalar())
-        before = self.found.get(name, (low, high))
-        self.found[name] = (min(low, before[0]), max(high, before[1]))
+        # MXNet shows an argument twice in a row: by its own name, then by that of the input which it is.
+        before, self._before = self._before, name
+        if name in self._parameters and name in self.found:
+            return
+        if before in self._parameters and name not in self._parameters:
+            self.found[name] = self.found[before]
+            return
+        values = array.asnumpy()       # NumPy finds both ends many times as fast as MXNet
+        low, high = float(values.min()), float(values.max())
+        known = self.found.get(name, (low, high))
+        self.found[name] = (min(low, known[0]), max(high, known[1]))
 
 
 class _Found:
@@ -92,7 +103,8 @@ def quantised(symbol, arguments, ranges, float_layers):
 def layer_errors(symbol, arguments, inputs):
     """Return the error of every convolution's output where it alone is computed in int8.
 
-    Weights are rounded filter by filter, inputs as a whole.
+    Weights are rounded filter by filter, inputs as a whole. One layer runs after the other, so that the memory
+    that it takes is that of the network's values at one place, and of one layer's.
 
     Args:
         symbol: the network before fusion.
@@ -102,29 +114,24 @@ def layer_errors(symbol, arguments, inputs):
     Returns:
         {convolution: root mean square of the error, relative to that of the output}
     """
-    inner, errors, names, rounded = symbol.get_internals(), [], [], {}
-    for node in Graph(symbol).nodes():
-        if node.op != 'Convolution':
-            continue
-        source, exact = (inner[name if name in inner.list_outputs() else name + '_output']
-                         for name in (node.input(0).name, node.name))
-        weight = node.input(1).name + '_int8'
-        rounded[weight] = _round_filters(arguments[node.input(1).name])
-        settings = {
-            key: node.get(key)
-            for key in ('num_filter', 'kernel', 'stride', 'dilate', 'pad', 'num_group', 'no_bias')
-            if node.get(key) is not None
-        }
-        operands = [_round_tensor(source), mx.sym.Variable(weight)
-                    ] + [inner[entry.name] for entry, _ in node.inputs[2:]]
-        difference = mx.sym.Convolution(*operands, name=node.name + '_int8', **settings) - exact
-        errors.append(mx.sym.sqrt(mx.sym.mean(mx.sym.square(difference)) / (mx.sym.mean(mx.sym.square(exact)) + 1e-20)))
-        names.append(node.name)
-    network = mx.sym.Concat(*errors, dim=0)
-    values = dict(arguments, **rounded)
-    values.update(inputs)
-    executor = network.bind(mx.cpu(), {name: values[name] for name in network.list_arguments()}, grad_req='null')
-    return dict(zip(names, executor.forward()[0].asnumpy().astype(float).tolist()))
+    return {node.name: _error(node, operands, outputs[0])
+            for node, operands, outputs in steps(symbol, dict(arguments, **inputs)) if node.op == 'Convolution'}
+
+
+def _error(node, operands, exact):
+    """The relative error of a convolution in int8; operands, exact: NDArrays that it reads, and what it makes of them."""
+    settings = {
+        key: node.get(key)
+        for key in ('num_filter', 'kernel', 'stride', 'dilate', 'pad', 'num_group', 'no_bias')
+        if node.get(key) is not None
+    }
+    weight = mx.nd.array(_rounded_filters(operands[1]))
+    data, *others = (mx.sym.Variable('operand%d' % place) for place in range(len(operands)))
+    output = mx.sym.Variable('exact')
+    difference = mx.sym.Convolution(_round_tensor(data), *others, name='int8', **settings) - output
+    error = mx.sym.sqrt(mx.sym.mean(mx.sym.square(difference)) / (mx.sym.mean(mx.sym.square(output)) + 1e-20))
+    values = dict({'operand%d' % place: value for place, value in enumerate(operands)}, operand1=weight, exact=exact)
+    return float(error.bind(mx.cpu(), values, grad_req='null').forward()[0].asscalar())
 
 
 def _round_tensor(symbol):
@@ -135,7 +142,7 @@ def _round_tensor(symbol):
     return mx.sym.broadcast_div(mx.sym.round(mx.sym.broadcast_mul(symbol, scale)), scale)
 
 
-def _round_filters(weight):
+def _rounded_filters(weight):
     weight = weight.asnumpy()
     scale = 127.0 / np.maximum(abs(weight).max(axis=(1, 2, 3), keepdims=True), 1e-20)
-    return mx.nd.array(np.round(weight * scale) / scale)
+    return np.round(weight * scale) / scale

@@ -79,29 +79,31 @@ class Int8(Float32):
                                           sorted(shapes.items())]).encode()).hexdigest()[:16]
         found = self._record.of(role, network, plain)
         if found is None and role not in self._given_up:
-            monitor = Ranges()
-            self._open[role] = monitor, plain, arguments
+            monitor = Ranges(arguments)
+            self._open[role] = monitor, plain
             return Rewritten(network, arguments, aux_params, monitor)
-        plain32 = super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
+
+        def float32():
+            return Float32.rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source)
         if found is None:
-            return plain32
+            return float32()
         int8 = Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)
-        return int8 if self._is_faster(found, plain32, int8, shapes) else plain32
+        return int8 if self._is_faster(found, float32, int8, shapes) else float32()
 
     def to_calibrate(self):
         """See Float32."""
         return bool(self._open)
 
-    def finish(self, inputs):
-        """Record what the networks did on the calibration frames. inputs: [{name: NDArray}], the last of
-        each network.
+    def finish(self, networks):
+        """Record what the networks did on the calibration frames.
+
+        networks: {monitor of a Rewritten: ({input: NDArray}, {parameter: NDArray})}, what each was given last, and has.
         """
-        for role, (monitor, plain, arguments) in self._open.items():
-            own = next((each for each in inputs if set(each) | set(arguments) >= set(plain.list_arguments())
-                        and set(each) <= set(plain.list_arguments())), None)
-            if not monitor.found or own is None:      # it did not run: a clip of one frame
+        for role, (monitor, plain) in self._open.items():
+            if not monitor.found:      # it did not run: a clip of one frame
                 self._given_up.add(role)
                 continue
+            own, arguments = networks[monitor]
             errors = layer_errors(plain, arguments, own)
             kept = {name: 'error %.3f of its output' % error for name, error in errors.items()
                     if not error <= LARGEST_ERROR}
@@ -115,10 +117,10 @@ class Int8(Float32):
         self._record.save()
 
     def _is_faster(self, found, float32, int8, shapes):
-        """Whether int8 is the faster of the two on this machine; measured once and recorded."""
+        """Whether int8 is the faster of the two on this machine; measured once and recorded. float32: makes one."""
         machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
         if machine not in found['milliseconds']:
-            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32, int8), shapes)))
+            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32(), int8), shapes)))
             self._record.save()
         times = found['milliseconds'][machine]
         if times['int8'] < times['float32']:

@@ -105,7 +105,11 @@ class VideoPredictor:
         schedule = Schedule(min(self.interval, KEY_INTERVAL))
         for _ in key_frame_loop(first, schedule, self.networks, lambda values, frame: None):
             pass
-        self._precision.finish([pool.last_inputs() for pool in self.networks.pools.values()])
+        measured = {pool.monitor: (pool.last_inputs(), pool.arg_params) for pool in self.networks.pools.values()}
+        # No two sets of networks are in memory at a time.
+        self.networks = None
+        self._precision.finish(measured)
+        del measured
         self._bind()
         return itertools.chain(first, frames)
 

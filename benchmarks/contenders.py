@@ -10,8 +10,9 @@ from dff.errors import DFFError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Names of --against: contenders.
-PEERS = {'builtin': ('builtin',), 'torch': ('torch-compile', 'torchscript'), 'openvino': ('openvino',)}
-FOREIGN = PEERS['torch'] + PEERS['openvino']
+PEERS = {'builtin': ('builtin',), 'torch': ('torch-compile', 'torchscript'), 'openvino': ('openvino', 'openvino-int8'),
+         'onnxruntime': ('onnxruntime', 'onnxruntime-int8'), 'exported': ('exported', 'exported-int8')}
+FOREIGN = PEERS['torch'] + PEERS['openvino'] + PEERS['onnxruntime']
 REST = 0.3      # seconds before a turn: the threads of the one before may still be waiting actively
 PARTS = ('reading', 'key', 'current', 'post')
 
@@ -37,6 +38,7 @@ class Contender:
         self.name, self.threads, self.frames, self.memory = name, threads, frames, None
         self.rows, self.wall = [], 0.0
         script = os.path.join('peers', 'worker.py') if name in FOREIGN else 'worker.py'
+        script = 'exported_worker.py' if name in PEERS['exported'] else script
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
         self._process = subprocess.Popen(
             [python, os.path.join(ROOT, 'benchmarks', script), name, folder], env=environment,

@@ -4,7 +4,10 @@
     builtin                       the graph as it is built, on MXNet's own operators
     outputs                       no timing: writes what all must compute, and the parameters and
                                   frames for other frameworks
+    export-float32, export-int8   no timing: writes the ONNX files of tools/export_model.py for
+                                  benchmarks/exported_worker.py
 """
+import itertools
 import json
 import os
 import resource
@@ -20,14 +23,16 @@ import numpy as np  # noqa: E402
 from benchmarks.job import Job  # noqa: E402
 from lib.engine.devices import contexts  # noqa: E402
 from lib.engine.executors import ExecutorPool  # noqa: E402
-from lib.inference.precision import Float32  # noqa: E402
+from lib.inference.exported import export_model  # noqa: E402
+from lib.inference.precision import FRAMES, KEY_INTERVAL, Float32  # noqa: E402
 from lib.inference.key_frames import input_format  # noqa: E402
 from lib.symbols.outputs import layer_outputs, own_outputs  # noqa: E402
 from dff.frames import prepare  # noqa: E402
+from lib.onnx_export.export import export_onnx  # noqa: E402
 from dff.sources import open_frames  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
 from lib.symbols.backbones.resnet_v1 import STAGES, unit_name  # noqa: E402
-from dff.errors import DFFError  # noqa: E402
+from dff.errors import DFFError, ExportError, SetupError  # noqa: E402
 
 # Layers whose outputs are compared.
 MAPS = {'detection': ('rpn_cls_score', 'rpn_bbox_pred', 'rfcn_cls', 'rfcn_bbox'), 'segmentation': ('score',)}
@@ -132,7 +137,7 @@ def inputs_of(job):
 def write_outputs(job, folder):
     """reference.npz and float32.npz: feature and maps of both implementations.
 
-    parameters.npz, frames.npz, network.json.
+    parameters.npz, frames.npz, calibration.npz, network.json.
     """
     inputs, params = inputs_of(job), job.params(lambda line: None)
     for name, built_in in (('reference', True), ('float32', False)):
@@ -151,6 +156,10 @@ def write_outputs(job, folder):
     np.savez(os.path.join(folder, 'parameters.npz'),
              **{name: value.asnumpy() for group in params for name, value in group.items()})
     np.savez(os.path.join(folder, 'frames.npz'), data=inputs['data'], data_key=inputs.get('data_key', inputs['data']))
+    first = [prepare(image, input_format(job.config)).tensor
+             for image in itertools.islice(open_frames(job.frames), FRAMES)]
+    np.savez(os.path.join(folder, 'calibration.npz'), key_frame_interval=min(job.interval, KEY_INTERVAL),
+             frames=np.concatenate([tensor for tensor in first if tensor.shape == first[0].shape]))
     with open(os.path.join(folder, 'network.json'), 'w', encoding='utf-8') as stream:
         json.dump({'units': units_of(job), 'has_flow': job.instance.propagates,
                    'maps': MAPS[job.task.recognises]}, stream)
@@ -172,6 +181,24 @@ def run_once(symbol, inputs, params, rewritten):
     pool = ExecutorPool(symbol, mx.cpu(), shapes)
     pool.set_params(*params)
     return [output.asnumpy() for output in pool.forward({name: inputs[name] for name in shapes}).outputs]
+
+
+def write_export(job, folder, precision):
+    """Write the folder of tools/export_model.py --format onnx, as folder/PRECISION.
+
+    Args:
+        job: the Job.
+        folder: of the job.
+        precision: float32 or int8, which is calibrated on the job's frames.
+
+    Raises SetupError where a package is missing, ExportError where the files compute something else.
+    """
+    out, task = os.path.join(folder, precision), job.task
+    task.config = job.config
+    task.config.TEST.PRECISION, task.config.TEST.KEY_FRAME_INTERVAL = 'float32', job.interval
+    export_model(task.config, job.instance, *job.params(lambda line: None), task.kind.class_lines(task.config), out,
+                 'the benchmark')
+    export_onnx(task, out, None, job.frames, precision)
 
 
 def units_of(job):
@@ -200,6 +227,14 @@ def main():
         job = Job.read(folder)
         if role == 'outputs':
             write_outputs(job, folder)
+            answer({})
+            return
+        if role.startswith('export-'):
+            try:
+                write_export(job, folder, role[len('export-'):])
+            except (SetupError, ExportError) as error:
+                answer({'missing': str(error)})
+                return
             answer({})
             return
         network = (BuiltIn if role == 'builtin' else Ours)(job, role)

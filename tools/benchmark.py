@@ -9,12 +9,16 @@ slows all equally. --against:
 
     builtin     the network as the original would run today: MXNet's own operators, MXNet's default number of threads
     torch       PyTorch, twice: torch.compile with freezing; TorchScript, frozen, with the oneDNN graph fuser
-    openvino    OpenVINO, made from the PyTorch network
+    openvino    OpenVINO, made from the PyTorch network, twice: float32; int8, by NNCF
+    onnxruntime onnxruntime, made from the PyTorch network, twice: float32; int8, by its static quantisation
+    exported    the ONNX files of tools/export_model.py in onnxruntime, twice: float32; int8
 
-They get the same parameters and frames, and what they compute is compared before they are timed.
-They are not charged for reading and post-processing, PyTorch and OpenVINO neither for proposals
-and pooling, which only exist here. Who is not installed is left out, with a message: pip install
--r requirements-bench.txt, or --peer-python for another environment.
+They get the same parameters and frames, int8 is calibrated on the same first ones for all, and what
+they compute is compared before they are timed.
+All but `exported` are not charged for reading and post-processing, PyTorch, OpenVINO and onnxruntime
+neither for proposals and pooling, which only exist here. Peak memory is that of the whole process,
+calibration included. Who is not installed is left out, with a message: pip install -r
+requirements-bench.txt, or --peer-python for another environment (`exported` runs in this one).
 """
 import os
 import platform
@@ -47,7 +51,9 @@ EVERY = 'every-frame'
 BASELINE_FRAMES = 2      # of the frame baseline in a turn
 NAMES = {
     EVERY: 'every frame a key frame', 'builtin': "MXNet's operators and defaults", 'torch-compile':
-    'PyTorch, torch.compile', 'torchscript': 'PyTorch, TorchScript', 'openvino': 'OpenVINO'
+    'PyTorch, torch.compile', 'torchscript': 'PyTorch, TorchScript', 'openvino': 'OpenVINO',
+    'openvino-int8': 'OpenVINO, int8', 'onnxruntime': 'onnxruntime', 'onnxruntime-int8': 'onnxruntime, int8',
+    'exported': 'exported, onnxruntime', 'exported-int8': 'exported, onnxruntime, int8'
 }
 
 
@@ -67,7 +73,7 @@ def parse_arguments():
     parser.add_argument('--threads', type=positive, metavar='N',
                         help='of all but builtin (default: the physical cores)')
     parser.add_argument('--peer-python', default=sys.executable, metavar='PATH',
-                        help='Python that has torch and openvino (default: this one)')
+                        help='Python that has torch, openvino and onnxruntime (default: this one)')
     parser.add_argument('--json', metavar='FILE', help='also write all figures here')
     return parser.parse_args()
 
@@ -83,10 +89,9 @@ def make_job(args, folder):
     args.precision = args.precision or [job.config.TEST.PRECISION]
     if args.against and contexts(job.config.gpus, lambda line: None)[0].device_type != 'cpu':
         raise ConfigError('--against compares on the CPU: add --gpus cpu')
-    if job.task.recognises != 'detection' and set(args.against) - {'builtin'}:
-        raise ConfigError(
-            '--against torch and openvino know the detectors only; for segmentation there is --against builtin'
-        )
+    if job.task.recognises != 'detection' and set(args.against) - {'builtin', 'exported'}:
+        raise ConfigError('--against torch, openvino and onnxruntime know the detectors only; for segmentation there '
+                          'is --against builtin,exported')
     if job.frames is None:
         job.use_drawn_frames(folder)
     if next(iter(open_frames(job.frames)), None) is None:
@@ -113,6 +118,8 @@ def start(job, args, folder):
     contenders = []
     try:
         for name in names:
+            if name in PEERS['exported'] and not exported(name, folder, args.threads):
+                continue
             threads = max(1, (os.cpu_count() or 1) // 2) if name == 'builtin' else args.threads
             frames = BASELINE_FRAMES if name == EVERY else job.interval
             contender = Contender(name, args.peer_python if name in FOREIGN else sys.executable,
@@ -129,9 +136,22 @@ def start(job, args, folder):
     return contenders
 
 
+def exported(name, folder, threads):
+    """Let a process of its own write the files that the contender `name` runs; returns whether it could.
+
+    folder: of the job; threads: of the process.
+    """
+    role = 'export-int8' if name.endswith('-int8') else 'export-float32'
+    writer = Contender(role, sys.executable, folder, threads, 0)
+    writer.end()
+    if 'missing' in writer.reply:
+        print('left out: %s (%s)' % (NAMES[name], writer.reply['missing']))
+    return 'missing' not in writer.reply
+
+
 def table(rows, different):
     """The figures, {name: Contender.numbers()}, as Markdown; the first row is the frame baseline."""
-    against = {name: row for name, row in rows.items() if name in PEERS['builtin'] + FOREIGN}
+    against = {name: row for name, row in rows.items() if name in sum(PEERS.values(), ())}
     base, builtin = next(iter(rows.values()))['total'], rows.get('builtin')
     head = [
         'ms', 'reading', 'key network', 'current network', 'post-processing', 'total', 'fps',
@@ -183,7 +203,7 @@ def facts_of(job, rows):
         for pair in (('Python', platform.python_version()), ('MXNet', mx.__version__),
                      ('NumPy', np.__version__), ('OpenCV', cv2.__version__))
     ]
-    versions += sorted({row['version'] for name, row in rows.items() if name in FOREIGN})
+    versions += sorted({row['version'] for name, row in rows.items() if name in FOREIGN + PEERS['exported']})
     with open('/proc/meminfo', encoding='utf-8') as stream:
         memory = int(next(line for line in stream if line.startswith('MemTotal')).split()[1]) >> 20
     device = contexts(job.config.gpus.split(',')[0], lambda line: None)[0]

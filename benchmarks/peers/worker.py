@@ -1,4 +1,4 @@
-"""A process of tools/benchmark.py: PyTorch or OpenVINO, run on command. usage: worker.py NAME FOLDER
+"""A process of tools/benchmark.py: PyTorch, OpenVINO or onnxruntime, run on command. usage: worker.py NAME FOLDER
 
 Needs neither MXNet nor the rest of this project, so that it may run in an environment of its own.
 """
@@ -96,20 +96,47 @@ def _frozen(network, inputs):
                 print('no oneDNN graph fuser: %s' % str(error).strip().splitlines()[-1], file=sys.stderr)
 
 
-def in_openvino(networks, frames):
-    """{kind: callable}"""
+def calibration(networks, folder):
+    """{kind: [inputs]} that int8 is calibrated with: the frames and key frames that TEST.PRECISION: int8 takes, too."""
+    import torch
+    with np.load(os.path.join(folder, 'calibration.npz')) as arrays:
+        frames, interval = torch.from_numpy(arrays['frames']), int(arrays['key_frame_interval'])
+    found = {kind: [] for kind in networks}
+    with torch.no_grad():
+        for place in range(len(frames)):
+            frame = frames[place:place + 1]
+            if 'current' not in networks or place % interval == 0:
+                found['key'].append((frame,))
+                key, feature = frame, networks['key'](frame)[0] if 'current' in networks else None
+            else:
+                found['current'].append((frame, key, feature))
+    return found
+
+
+def in_openvino(networks, inputs, frames):
+    """Return {kind: callable}.
+
+    Args:
+        networks: {kind: nn.Module}.
+        inputs: {kind: tensors to time}.
+        frames: {kind: [tensors to calibrate int8 with, by NNCF]}; None: float32.
+    """
     import openvino
     import torch
     core = openvino.Core()
     settings = {'INFERENCE_NUM_THREADS': int(os.environ['OMP_NUM_THREADS']), 'PERFORMANCE_HINT': 'LATENCY',
                 'INFERENCE_PRECISION_HINT': 'f32'}
-    inputs = example(networks, frames)
     with torch.no_grad():
         models = {
             kind: openvino.convert_model(network, example_input=inputs[kind],
                                          input=[list(value.shape) for value in inputs[kind]])
             for kind, network in networks.items()
         }
+    if frames is not None:
+        import nncf
+        for kind, each in frames.items():
+            data = nncf.Dataset(each, lambda item: [value.numpy() for value in item])
+            models[kind] = nncf.quantize(models[kind], data, subset_size=len(each))
     compiled = {kind: core.compile_model(model, 'CPU', settings) for kind, model in models.items()}
     requests = {kind: model.create_infer_request() for kind, model in compiled.items()}
 
@@ -123,13 +150,32 @@ def in_openvino(networks, frames):
     return {kind: runner(kind) for kind in networks}
 
 
+def runners_of(name, networks, frames, folder):
+    """{kind: callable} of the contender `name`; networks, frames: of `load`; folder: of the job."""
+    if name in ('torch-compile', 'torchscript'):
+        return in_torch(name, networks, frames)
+    if name == 'openvino-int8':
+        import nncf  # noqa: F401  before the minutes of work that it is needed after
+    shown = calibration(networks, folder) if name.endswith('-int8') else None
+    if name.startswith('openvino'):
+        return in_openvino(networks, example(networks, frames), shown)
+    from onnx_network import in_onnxruntime
+    return in_onnxruntime(networks, example(networks, frames), shown, folder, int(os.environ['OMP_NUM_THREADS']))
+
+
 def versions(name):
     """Return the framework of the contender `name` and its version, in words."""
+    if name.startswith('onnxruntime'):
+        import onnxruntime
+        return 'onnxruntime %s' % onnxruntime.__version__
+    if name == 'openvino-int8':
+        import nncf
+        return 'NNCF %s' % nncf.__version__
+    if name == 'openvino':
+        import openvino
+        return 'OpenVINO %s' % openvino.__version__
     import torch
-    if name != 'openvino':
-        return 'PyTorch %s' % torch.__version__
-    import openvino
-    return 'OpenVINO %s' % openvino.__version__
+    return 'PyTorch %s' % torch.__version__
 
 
 def save_outputs(runners, maps, path):
@@ -168,13 +214,14 @@ def main():
     name, folder = sys.argv[1:]
     try:
         networks, frames, maps = load(folder)
-        runners = in_openvino(networks, frames) if name == 'openvino' else in_torch(name, networks, frames)
+        runners = runners_of(name, networks, frames, folder)
         version = versions(name)
     except ImportError as error:
         answer({'missing': 'not installed here: %s' % error})
         return
     save_outputs(runners, maps, os.path.join(folder, name + '.npz'))
-    answer({'version': version, 'precision': dict.fromkeys(runners, 'float32')})
+    precision = 'int8' if name.endswith('-int8') else 'float32'
+    answer({'version': version, 'precision': dict.fromkeys(runners, precision)})
     for line in sys.stdin:
         if line.strip() == 'memory':
             answer(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

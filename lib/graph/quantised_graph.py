@@ -119,7 +119,13 @@ def layer_errors(symbol, arguments, inputs):
 
 
 def _error(node, operands, exact):
-    """The relative error of a convolution in int8; operands, exact: NDArrays that it reads, and what it makes of them."""
+    """The relative error of a convolution in int8.
+
+    Args:
+        node: its Node.
+        operands: NDArrays that it reads.
+        exact: NDArray that it makes of them in float32.
+    """
     settings = {
         key: node.get(key)
         for key in ('num_filter', 'kernel', 'stride', 'dilate', 'pad', 'num_group', 'no_bias')

@@ -120,7 +120,7 @@ class Int8(Float32):
         """Whether int8 is the faster of the two on this machine; measured once and recorded. float32: makes one."""
         machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
         if machine not in found['milliseconds']:
-            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32(), int8), shapes)))
+            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32, lambda: int8), shapes)))
             self._record.save()
         times = found['milliseconds'][machine]
         if times['int8'] < times['float32']:
@@ -142,12 +142,14 @@ def arithmetic(symbol):
     return 'int8' if any('quantize' in node.op for node in Graph(symbol).nodes()) else 'float32'
 
 
-def _milliseconds(networks, shapes, repeats=5):
-    """Least time of a forward of each Rewritten, measured in turn."""
+def _milliseconds(makers, shapes, repeats=5):
+    """Least time of a forward of each Rewritten, measured in turn; makers: functions that return one."""
     executors = []
-    for network in networks:
+    for make in makers:
+        network = make()
         pool = ExecutorPool(network.symbol, mx.cpu(), shapes)
         pool.set_params(network.arg_params, network.aux_params)
+        del network      # the pool has copies
         executors.append(pool.get(shapes))
         for name in ('data', 'data_key', 'feat_key', 'im_info'):
             if name in shapes:
@@ -155,7 +157,7 @@ def _milliseconds(networks, shapes, repeats=5):
                 if name != 'im_info':
                     value = 30 * np.random.RandomState(0).randn(*shapes[name])
                 executors[-1].arg_dict[name][:] = mx.nd.array(value)
-    least = [float('inf')] * len(networks)
+    least = [float('inf')] * len(executors)
     for repeat in range(repeats + 1):
         for number, executor in enumerate(executors):
             start = time.perf_counter()

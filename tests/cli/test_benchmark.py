@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.contenders import Contender
+from benchmarks.contenders import PEERS, Contender
 from benchmarks.parts import multiply_adds, part_names
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny, tiny_seg
 from tests.helpers.marks import slow
 from tests.helpers.seg_tools import write
+from tools.benchmark import NAMES
 
 
 def cells(out, name):
@@ -83,22 +84,45 @@ def test_peers_compute_the_same(detector, torch):
 
 
 @pytest.mark.slow
+def test_float32_and_int8_of_onnxruntime_and_openvino(detector, torch, tmp_path):
+    for name in ('nncf', 'openvino', 'onnx', 'onnxruntime'):
+        pytest.importorskip(name, reason='%s is not installed: pip install -r requirements-bench.txt' % name)
+    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--frames', 3, '--precision', 'float32',
+                                       '--against', 'openvino,onnxruntime,exported', '--json', tmp_path / 'all.json')
+    assert status == 0 and 'left out' not in out, out + err
+    record = json.loads((tmp_path / 'all.json').read_text())
+    assert all(50 < row['memory'] < 5000 for row in record['rows'].values())
+    for name in ('openvino', 'onnxruntime'):
+        int8 = record['rows'][name + '-int8']
+        assert record['differences'][name] < 1e-3 < record['differences'][name + '-int8'] < 1
+        assert int8['precision'] == {'key': 'int8', 'current': 'int8'}
+    pipeline = cells(out, 'exported, onnxruntime, int8')
+    assert all(float(pipeline[part]) >= 0 for part in ('reading', 'key network', 'current network', 'post-processing'))
+    assert 'NNCF' in out and 'onnxruntime %s' % sys.modules['onnxruntime'].__version__ in out
+
+
+@pytest.mark.slow
 def test_peers_that_are_not_installed_are_left_out(detector, tmp_path):
-    for name in ('torch', 'openvino'):
+    for name in ('torch', 'openvino', 'onnxruntime'):
         (tmp_path / ('%s.py' % name)).write_text('raise ImportError("no module named %s")' % name)
     launcher = tmp_path / 'python'
     launcher.write_text('#!/bin/sh\nPYTHONPATH=%s exec %s "$@"\n' % (tmp_path, sys.executable))
     launcher.chmod(0o755)
-    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--frames', 3, '--against', 'torch',
-                                       '--peer-python', launcher)
+    status, out, err = tiny.run_script('tools/benchmark.py', '--cfg', detector, '--frames', 3,
+                                       '--against', 'torch,onnxruntime', '--peer-python', launcher)
     assert status == 0, err
     assert 'left out: PyTorch, TorchScript (not installed here:' in out and 'float32' in out
+    assert 'left out: onnxruntime, int8 (not installed here:' in out
+
+
+def test_every_peer_has_a_name_in_the_table():
+    assert set(sum(PEERS.values(), ())) <= set(NAMES)
 
 
 @pytest.mark.parametrize('arguments, message', [
     (('--model', 'nowhere/model'), 'nowhere/model-0000.params does not exist'),
     slow(('--against', 'builtin,caffe'),
-         "expected some of builtin, torch, openvino, separated by commas, found 'caffe'"),
+         "expected some of builtin, torch, openvino, onnxruntime, exported, separated by commas, found 'caffe'"),
     slow(('--precision', 'float16'), "expected some of float32, int8, separated by commas, found 'float16'"),
     slow(('--set', 'symbol=resnet_v2'), "there is no network called 'resnet_v2'"),
 ])
@@ -135,7 +159,7 @@ def test_segmentation_has_no_torch(tmp_path):
     tiny_seg.make_folder(tmp_path / 'set', clips=1)
     status, _, err = tiny.run_script('tools/benchmark.py', '--cfg', tiny_seg.write_experiment(tmp_path, 'deeplab'),
                                      '--against', 'torch')
-    assert status == 2 and 'for segmentation there is --against builtin' in err
+    assert status == 2 and 'for segmentation there is --against builtin,exported' in err
 
 
 def test_medians_and_shares():

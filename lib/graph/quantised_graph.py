@@ -51,19 +51,20 @@ class Ranges:
     """
 
     def __init__(self, parameters=()):
-        self.found, self._parameters, self._before = {}, frozenset(parameters), None
+        self.found, self._parameters, self._shown = {}, frozenset(parameters), None
 
     def __call__(self, name, handle):
         name = name.decode() if isinstance(name, bytes) else name
         # Before it is read: this owns the handle.
         array = mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False)
-        # MXNet shows an argument twice in a row: by its own name, then by that of the input which it is.
-        before, self._before = self._before, name
-        if name in self._parameters and name in self.found:
+        # MXNet shows an argument twice in a row: by its own name, then by that of the input which it is; they may be one.
+        if self._shown is not None:
+            self.found[name], self._shown = self.found[self._shown], None
             return
-        if before in self._parameters and name not in self._parameters:
-            self.found[name] = self.found[before]
-            return
+        if name in self._parameters:
+            self._shown = name
+            if name in self.found:
+                return
         values = array.asnumpy()       # NumPy finds both ends many times as fast as MXNet
         low, high = float(values.min()), float(values.max())
         known = self.found.get(name, (low, high))

@@ -120,7 +120,8 @@ class Int8(Float32):
         """Whether int8 is the faster of the two on this machine; measured once and recorded. float32: makes one."""
         machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
         if machine not in found['milliseconds']:
-            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32, lambda: int8), shapes)))
+            times = _milliseconds((float32, lambda: int8), shapes)
+            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), times))
             self._record.save()
         times = found['milliseconds'][machine]
         if times['int8'] < times['float32']:

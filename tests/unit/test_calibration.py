@@ -1,14 +1,13 @@
 """What int8 is calibrated by: the values that whole networks at once gave, in a part of their memory."""
 import ctypes
 import gc
-import subprocess
-import sys
 import weakref
 
 import mxnet as mx
 import numpy as np
 import pytest
 
+from lib.graph import steps as step_by_step
 from lib.graph.graph import Graph
 from lib.graph.quantised_graph import Ranges, _round_tensor, _rounded_filters, fused, layer_errors
 from lib.graph.steps import steps
@@ -81,7 +80,8 @@ def test_ranges_and_errors_are_those_of_the_whole_network(kind):
         for seed in range(3):
             executor.forward(is_train=False, **drawn(shapes, seed))
             mx.nd.waitall()
-        found.append(monitor.found)
+        # A pooling layer's workspace is memory that inference never writes.
+        found.append({name: ends for name, ends in monitor.found.items() if not name.endswith('_workspace')})
     assert found[0] == found[1] and len(found[0]) > 50
     errors = layer_errors(plain, arguments, drawn(shapes, 0))
     assert len(errors) > 10 and list(errors) == list(errors_at_once(plain, arguments, drawn(shapes, 0)))
@@ -98,18 +98,23 @@ def chain(layers):
                    for ending, shape in (('_weight', (4, 4, 1, 1)), ('_bias', (4,)))}
 
 
-def test_steps_let_go_of_what_nothing_reads_any_more():
+class Outputs(list):
+    """A list that weak references can name."""
+
+
+def test_steps_let_go_of_what_nothing_reads_any_more(monkeypatch):
     symbol, arguments = chain(12)
     skipped = mx.sym.broadcast_add(symbol, symbol.get_internals()['conv2_output'], name='sum')
     expected = skipped.bind(mx.cpu(), dict(arguments, data=mx.nd.ones((1, 4, 5, 5))), grad_req='null').forward()[0]
-    alive, most = [], 0
+    alive, most, computed = [], 0, step_by_step._computed
+    monkeypatch.setattr(step_by_step, '_computed', lambda *args: Outputs(computed(*args)))
     for _, operands, outputs in steps(skipped, dict(arguments, data=mx.nd.ones((1, 4, 5, 5)))):
-        alive.append(weakref.ref(outputs[0]))
+        alive.append(weakref.ref(outputs))
         last = outputs[0].asnumpy()
         del operands, outputs
         most = max(most, sum(ref() is not None for ref in alive))
-    # Its own, the one before, and conv2's, which the sum reads at the end.
-    assert len(alive) == 13 and most == 3
+    # Its own, and conv2's, which the sum reads at the end.
+    assert len(alive) == 13 and most == 2
     np.testing.assert_array_equal(last, expected.asnumpy())
 
 
@@ -139,24 +144,3 @@ def test_no_float32_network_is_made_where_a_record_says_that_int8_is_faster(tmp_
     list(detector().detect(tiny.clip(4)))
     monkeypatch.setattr(precision, 'for_inference', None)
     assert detector().arithmetic() == {'key': 'int8', 'current': 'int8'}
-
-
-PEAK = """
-import lib, resource
-import mxnet as mx
-from lib.graph.quantised_graph import layer_errors
-from tests.unit.test_calibration import chain, errors_at_once
-symbol, arguments = chain(16)
-inputs = {'data': mx.nd.ones((1, 4, 1024, 1024))}       # 16 MB a tensor
-layer_errors(*chain(1), inputs)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-layer_errors(symbol, arguments, inputs)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 16384)
-"""
-
-
-@pytest.mark.slow
-def test_the_errors_of_sixteen_layers_take_little_more_memory_than_those_of_one(root):
-    out = subprocess.run([sys.executable, '-c', PEAK], cwd=root, stdout=subprocess.PIPE, check=True).stdout
-    # In tensors. The whole network at once took many times as many as there are layers.
-    assert float(out.split()[-1]) < 6

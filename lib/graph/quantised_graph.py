@@ -57,7 +57,7 @@ class Ranges:
         name = name.decode() if isinstance(name, bytes) else name
         # Before it is read: this owns the handle.
         array = mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False)
-        # MXNet shows an argument twice in a row: by its own name, then by that of the input that it is. They may be one.
+        # MXNet shows an argument twice in a row: by its own name, then by that of the input it is, often the same.
         if self._shown is not None:
             self.found[name], self._shown = self.found[self._shown], None
             return

@@ -18,7 +18,8 @@ they compute is compared before they are timed.
 All but `exported` are not charged for reading and post-processing, PyTorch, OpenVINO and onnxruntime
 neither for proposals and pooling, which only exist here. Peak memory is that of the whole process,
 calibration included. Who is not installed is left out, with a message: pip install -r
-requirements-bench.txt, or --peer-python for another environment (`exported` runs in this one).
+requirements-bench.txt, or --peer-python for another environment. `exported` runs in this one, with the
+packages of requirements-onnx.txt.
 """
 import os
 import platform

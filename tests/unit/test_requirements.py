@@ -2,7 +2,7 @@
 import pytest
 
 
-@pytest.mark.parametrize('name', ['onnx', 'convert', 'coco', 'tensorboard', 'fuzz'])
+@pytest.mark.parametrize('name', ['onnx', 'convert', 'coco', 'tensorboard', 'fuzz', 'bench'])
 def test_packages_beside_mxnet_keep_its_versions(root, name):
     """Without it `pip install -r requirements-onnx.txt` brought NumPy 2, and MXNet could not be imported."""
     lines = (root / ('requirements-%s.txt' % name)).read_text().splitlines()

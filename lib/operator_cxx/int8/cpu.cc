@@ -1,0 +1,180 @@
+#include "cpu.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "../common/cpu.h"
+#include "../common/parallel.h"
+#include "../common/platform.h"
+#include "product.h"
+
+namespace dff {
+namespace {
+
+enum { kPadded, kPacked };           // scratch slots
+const size_t kChunk = 128 * 1024;    // bytes of the input that a thread multiplies with one panel after the other
+const float kRound = 12582912.0f;    // 1.5 * 2^23: added to a small number it rounds it, half to even
+
+// How the places of one phase of a result lie: rows and columns `step` apart from the first ones.
+struct Phase {
+  int rows, columns, step, row, column;
+};
+
+// value [rows][kInt8Panel] of one tile; filter, count: the filters that there are.
+DFF_CLONES void scale_sums(const int32_t* sums, int rows, const float* scale, const float* shift, float* value) {
+  for (int r = 0; r < rows; ++r) {
+    for (int f = 0; f < kInt8Panel; ++f) {
+      value[r * kInt8Panel + f] = static_cast<float>(sums[r * kInt8Panel + f]) * scale[f] + shift[f];
+    }
+  }
+}
+
+DFF_CLONES void add_other(const uint8_t* other, int count, float zero, float scale, float* value) {
+  for (int f = 0; f < count; ++f) value[f] += (static_cast<float>(other[f]) - zero) * scale;
+}
+
+DFF_CLONES void activate(int count, float slope, float* value) {
+  for (int i = 0; i < count; ++i) value[i] = value[i] > 0 ? value[i] : value[i] * slope;
+}
+
+DFF_INLINE uint32_t to_byte(float value, float zero) {
+  value += zero;
+  value = value > 0.0f ? value : 0.0f;
+  value = (value < 255.0f ? value : 255.0f) + kRound;
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits & 255u;
+}
+
+DFF_CLONES void to_bytes(const float* value, int count, float zero, uint8_t* out) {
+  for (int i = 0; i < count; ++i) out[i] = static_cast<uint8_t>(to_byte(value[i], zero));
+}
+
+// Writes a tile of `rows` places from (row, column) of `phase` on.
+void finish(const Int8Result& to, const Phase& phase, int image, int y, int x, int rows, int filter, const float* scale,
+            const float* shift, const int32_t* sums) {
+  float value[kInt8Rows * kInt8Panel];
+  const int count = min_int(kInt8Panel, to.filters - filter), pitch = (to.filters + 3) / 4 * 4;
+  const int width = min_int(kInt8Panel, pitch - filter);  // with the filters beyond the last, which are zero
+  const size_t first = (static_cast<size_t>(image) * to.height + phase.row + y * phase.step) * to.width + phase.column + x * phase.step;
+  scale_sums(sums, rows, scale, shift, value);
+  for (int r = 0; r < rows && to.other; ++r) {
+    add_other(to.other + (first + r * phase.step) * pitch + filter, count, static_cast<float>(to.other_zero), to.other_scale,
+              value + r * kInt8Panel);
+  }
+  if (to.slope != 1.0f) activate(rows * kInt8Panel, to.slope, value);
+  if (to.bytes) {
+    uint8_t bytes[kInt8Rows * kInt8Panel];
+    to_bytes(value, rows * kInt8Panel, static_cast<float>(to.zero), bytes);
+    for (int r = 0; r < rows; ++r) memcpy(to.bytes + (first + r * phase.step) * pitch + filter, bytes + r * kInt8Panel, width);
+    return;
+  }
+  const size_t plane = static_cast<size_t>(to.height) * to.width;
+  float* out = to.values + (static_cast<size_t>(image) * to.filters + filter) * plane + first - image * plane;
+  for (int f = 0; f < count; ++f) {
+    for (int r = 0; r < rows; ++r) out[f * plane + r * phase.step] = value[r * kInt8Panel + f];
+  }
+}
+
+// A map in memory, and which byte of it the window of the first place begins with.
+struct Source {
+  const uint8_t* in;
+  size_t image, row, step;  // bytes from one image, row and place to the next
+};
+
+// All places of a phase, times all filters.
+void multiply_map(const Source& from, int images, const std::vector<size_t>& taps, int run, const int8_t* weight, const Phase& phase,
+                  const Int8Result& to) {
+  const int panels = (to.filters + kInt8Panel - 1) / kInt8Panel;
+  std::vector<float> scale(panels * kInt8Panel, 0.0f), shift(panels * kInt8Panel, 0.0f);
+  std::copy(to.scale, to.scale + to.filters, scale.begin());
+  std::copy(to.shift, to.shift + to.filters, shift.begin());
+  const int across = (phase.columns + kInt8Rows - 1) / kInt8Rows, tiles = images * phase.rows * across;
+  const size_t tile_bytes = std::max<size_t>(1, from.row * std::max(1, phase.rows) / std::max(1, phase.rows * across));
+  const int chunk = std::max(4, static_cast<int>(std::min<size_t>(kChunk / tile_bytes, 1 << 20)));
+  const int chunks = (tiles + chunk - 1) / chunk;
+  const size_t panel_size = taps.size() * run * kInt8Panel;
+#pragma omp parallel for schedule(dynamic)
+  for (int task = 0; task < chunks * panels; ++task) {
+    const int panel = task % panels, filter = panel * kInt8Panel, last = std::min(tiles, (task / panels + 1) * chunk);
+    int32_t sums[kInt8Rows * kInt8Panel];
+    for (int tile = task / panels * chunk; tile < last; ++tile) {
+      const int part = tile % across, y = tile / across % phase.rows, image = tile / across / phase.rows;
+      // Tiles of a row are of nearly the same size: a short one takes as long as the sums of a full one wait for each other.
+      const int x = static_cast<int>(static_cast<int64_t>(phase.columns) * part / across);
+      const int rows = static_cast<int>(static_cast<int64_t>(phase.columns) * (part + 1) / across) - x;
+      int8_product({from.in + image * from.image + y * from.row + x * from.step, from.step, taps.data(), static_cast<int>(taps.size()), run,
+                    weight + panel * panel_size},
+                   rows, sums);
+      finish(to, phase, image, y, x, rows, filter, scale.data() + filter, shift.data() + filter, sums);
+    }
+  }
+}
+
+// The map with `top` and `left` rows and columns of `zero` before it, and enough of them behind for [height, width] in all.
+const uint8_t* padded(const Int8Map& m, const uint8_t* in, int zero, int top, int left, int height, int width) {
+  const size_t row = static_cast<size_t>(width) * m.channels, inner = static_cast<size_t>(m.width) * m.channels;
+  uint8_t* out = scratch<uint8_t>(kPadded, row * height * m.images);
+  const size_t before = static_cast<size_t>(left) * m.channels, kept = std::min(inner, row - before);
+#pragma omp parallel for
+  for (int i = 0; i < m.images * height; ++i) {
+    const int y = i % height - top;
+    uint8_t* to = out + i * row;
+    if (y < 0 || y >= m.height) {
+      memset(to, zero, row);
+      continue;
+    }
+    memset(to, zero, before);
+    memcpy(to + before, in + (static_cast<size_t>(i / height) * m.height + y) * inner, kept);
+    memset(to + before + kept, zero, row - before - kept);
+  }
+  return out;
+}
+
+}  // namespace
+
+void int8_convolution_cpu(const Int8Map& m, const Int8Window& w, const uint8_t* in, int in_zero, const int8_t* weight,
+                          const Int8Result& to) {
+  const int high = (to.height - 1) * w.stride + (w.kernel_h - 1) * w.dilation + 1;
+  const int wide = (to.width - 1) * w.stride + (w.kernel_w - 1) * w.dilation + 1;
+  Int8Map whole = m;
+  if (w.pad_h || w.pad_w || high > m.height || wide > m.width) {
+    in = padded(m, in, in_zero, w.pad_h, w.pad_w, high, wide);
+    whole = {m.images, high, wide, m.channels};
+  }
+  const size_t place = whole.channels, row = place * whole.width;
+  // The places of a window's row lie side by side unless it is dilated.
+  const bool joined = w.dilation == 1;
+  std::vector<size_t> taps;
+  for (int y = 0; y < w.kernel_h; ++y) {
+    for (int x = 0; x < (joined ? 1 : w.kernel_w); ++x) taps.push_back((y * row + x * place) * w.dilation);
+  }
+  const int run = (joined ? w.kernel_w : 1) * whole.channels;
+  Source from = {in, row * whole.height, row * w.stride, place * w.stride};
+  Phase phase = {to.height, to.width, 1, 0, 0};
+  Int8Result flat = to;
+  if (w.kernel_h == 1 && w.kernel_w == 1 && w.stride == 1 && whole.width == to.width && whole.height == to.height) {
+    // All places of a map lie side by side.
+    phase = {1, to.height * to.width, 1, 0, 0};
+    flat.height = 1;
+    flat.width = phase.columns;
+    from.row = from.image;
+  }
+  multiply_map(from, m.images, taps, run, weight, phase, flat);
+}
+
+void int8_deconvolution_cpu(const Int8Map& m, const uint8_t* in, int in_zero, const int8_t* weight, const Int8Result& to) {
+  in = padded(m, in, in_zero, 1, 1, m.height + 2, m.width + 2);
+  const size_t place = m.channels, row = place * (m.width + 2);
+  const size_t size = static_cast<size_t>((to.filters + kInt8Panel - 1) / kInt8Panel) * kInt8Panel * 4 * m.channels;
+  const std::vector<size_t> taps = {0, row};
+  for (int odd = 0; odd < 4; ++odd) {
+    const int y = odd / 2, x = odd % 2;
+    const Phase phase = {(to.height - y + 1) / 2, (to.width - x + 1) / 2, 2, y, x};
+    multiply_map({in + y * row + x * place, row * (m.height + 2), row, place}, m.images, taps, 2 * m.channels, weight + odd * size, phase, to);
+  }
+}
+
+}  // namespace dff

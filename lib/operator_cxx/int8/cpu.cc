@@ -173,7 +173,9 @@ void int8_deconvolution_cpu(const Int8Map& m, const uint8_t* in, int in_zero, co
   for (int odd = 0; odd < 4; ++odd) {
     const int y = odd / 2, x = odd % 2;
     const Phase phase = {(to.height - y + 1) / 2, (to.width - x + 1) / 2, 2, y, x};
-    multiply_map({in + y * row + x * place, row * (m.height + 2), row, place}, m.images, taps, 2 * m.channels, weight + odd * size, phase, to);
+    Int8Result part = to;
+    part.shift += static_cast<size_t>(odd) * to.filters;
+    multiply_map({in + y * row + x * place, row * (m.height + 2), row, place}, m.images, taps, 2 * m.channels, weight + odd * size, phase, part);
   }
 }
 

@@ -33,7 +33,7 @@ void int8_convolution_cpu(const Int8Map& map, const Int8Window& window, const ui
                           const Int8Result& result);
 
 // 4x4 deconvolution of stride 2 and padding 1, the first rows and columns of its result. weight [4, panels, 4 * channels / 4, 32, 4],
-// of the four places (even, even), (even, odd), (odd, even), (odd, odd) of the result.
+// of the places (even, even), (even, odd), (odd, even), (odd, odd) of the result; result.shift [4, filters], too.
 void int8_deconvolution_cpu(const Int8Map& map, const uint8_t* in, int in_zero, const int8_t* weight, const Int8Result& result);
 
 // Bytes of the channels from `begin` on of data [images, channels of all, height, width]: round(value * scale) + zero, within a byte.

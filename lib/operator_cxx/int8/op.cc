@@ -92,7 +92,7 @@ void check_layer(const char* op, const Layer& s, const Shape& data, unsigned tap
   const std::string why = "data " + describe(data);
   check_shape(op, "weight", in[1], {phases, panels, depth / kInt8Group, kInt8Panel, kInt8Group}, why);
   check_shape(op, "scale", in[2], {s.filters}, why);
-  check_shape(op, "shift", in[3], {s.filters}, why);
+  check_shape(op, "shift", in[3], phases == 1 ? Shape{s.filters} : Shape{phases, s.filters}, why);
 }
 
 MXReturnValue convolution_parse(const AttributeMap& map, int* inputs, int* outputs) {

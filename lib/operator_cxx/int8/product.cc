@@ -74,20 +74,20 @@ const Kernel kVnni[kInt8Rows] = {vnni_product<1>, vnni_product<2>, vnni_product<
 
 }  // namespace
 
-bool int8_product_is_fast() {
-#ifdef DFF_VNNI
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
-#else
-  return false;
-#endif
-}
-
 void int8_product(const Int8Tile& tile, int rows, int32_t* out) {
 #ifdef DFF_VNNI
-  static const bool is_fast = int8_product_is_fast();
+  static const bool is_fast = dff_int8_is_fast() != 0;
   if (is_fast) return kVnni[rows - 1](tile, out);
 #endif
   plain_product(tile, rows, out);
 }
 
 }  // namespace dff
+
+int dff_int8_is_fast() {
+#ifdef DFF_VNNI
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
+#else
+  return 0;
+#endif
+}

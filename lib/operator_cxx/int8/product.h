@@ -22,7 +22,7 @@ struct Int8Tile {
 // out [rows][kInt8Panel] = sums of the products, exact, of 1 <= rows <= kInt8Rows.
 void int8_product(const Int8Tile& tile, int rows, int32_t* out);
 
-// Whether this processor has instructions for it; where not, the products are right and slow.
-bool int8_product_is_fast();
-
 }  // namespace dff
+
+// Whether this processor has instructions for it, 1 or 0; where not, the products are right and slow.
+extern "C" int dff_int8_is_fast();

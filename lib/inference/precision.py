@@ -19,8 +19,9 @@ import numpy as np
 from dff.runtime.machine import cpuinfo, processor
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
-from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised
-from lib.graph.graph import Graph
+from lib.graph.int8_network import is_fast, on_bytes
+from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised, widened
+from lib.graph.graph import Graph, output_shapes
 from lib.inference.int8_record import Int8Record
 
 FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL
@@ -57,7 +58,7 @@ class Float32:
 
 
 class Int8(Float32):
-    """int8 on the CPU. source: the parameters' file; beside it the record lies. Another kind of source has
+    """int8 on the CPU: by native layers where the processor has AVX-512 VNNI, by oneDNN's else. source: the parameters' file; beside it the record lies. Another kind of source has
     no record on disk.
     """
 
@@ -85,7 +86,12 @@ class Int8(Float32):
         plain32 = super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
         if found is None:
             return plain32
-        int8 = Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)
+        if is_fast():
+            made = on_bytes(plain, network, arguments, output_shapes(plain, shapes), widened(found['ranges']),
+                            found['float_layers'])
+        else:
+            made = quantised(network, arguments, found['ranges'], found['float_layers'])
+        int8 = Rewritten(*made, aux_params, None)
         return int8 if self._is_faster(found, plain32, int8, shapes) else plain32
 
     def to_calibrate(self):
@@ -116,7 +122,8 @@ class Int8(Float32):
 
     def _is_faster(self, found, float32, int8, shapes):
         """Whether int8 is the faster of the two on this machine; measured once and recorded."""
-        machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
+        layers = ', native layers' if is_fast() else ''
+        machine = '%s, %s threads%s' % (processor(), os.environ.get('OMP_NUM_THREADS'), layers)
         if machine not in found['milliseconds']:
             found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32, int8), shapes)))
             self._record.save()
@@ -137,7 +144,8 @@ def make_precision(name, arg_params, source):
 
 def arithmetic(symbol):
     """'int8' or 'float32', what most of a bound network computes with."""
-    return 'int8' if any('quantize' in node.op for node in Graph(symbol).nodes()) else 'float32'
+    marks = ('quantize', 'DFFInt8')
+    return 'int8' if any(mark in node.op for node in Graph(symbol).nodes() for mark in marks) else 'float32'
 
 
 def _milliseconds(networks, shapes, repeats=5):

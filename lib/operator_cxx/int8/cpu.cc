@@ -119,15 +119,15 @@ const uint8_t* padded(const Int8Map& m, const uint8_t* in, int zero, int top, in
   uint8_t* out = scratch<uint8_t>(kPadded, row * height * m.images);
   const size_t before = static_cast<size_t>(left) * m.channels, kept = std::min(inner, row - before);
 #pragma omp parallel for
-  for (int i = 0; i < m.images * height; ++i) {
-    const int y = i % height - top;
+  for (long long i = 0; i < static_cast<long long>(m.images) * height; ++i) {
+    const int y = static_cast<int>(i % height) - top;
     uint8_t* to = out + i * row;
     if (y < 0 || y >= m.height) {
       memset(to, zero, row);
       continue;
     }
     memset(to, zero, before);
-    memcpy(to + before, in + (static_cast<size_t>(i / height) * m.height + y) * inner, kept);
+    memcpy(to + before, in + static_cast<size_t>(i / height * m.height + y) * inner, kept);
     memset(to + before + kept, zero, row - before - kept);
   }
   return out;

@@ -12,26 +12,9 @@
 namespace dff {
 namespace {
 
+#ifdef DFF_VNNI
 typedef void (*Kernel)(const Int8Tile& tile, int32_t* out);
 
-DFF_CLONES void plain_product(const Int8Tile& t, int rows, int32_t* out) {
-  for (int r = 0; r < rows; ++r) {
-    int32_t sum[kInt8Panel] = {0};
-    const int8_t* weight = t.weight;
-    for (int tap = 0; tap < t.tap_count; ++tap) {
-      const uint8_t* in = t.in + r * t.step + t.taps[tap];
-      for (int k = 0; k < t.run; k += kInt8Group) {
-        for (int f = 0; f < kInt8Panel; ++f) {
-          for (int c = 0; c < kInt8Group; ++c) sum[f] += in[k + c] * weight[f * kInt8Group + c];
-        }
-        weight += kInt8Panel * kInt8Group;
-      }
-    }
-    memcpy(out + r * kInt8Panel, sum, sizeof(sum));
-  }
-}
-
-#ifdef DFF_VNNI
 DFF_INLINE int32_t four_bytes(const uint8_t* from) {
   int32_t value;
   memcpy(&value, from, sizeof(value));
@@ -74,12 +57,29 @@ const Kernel kVnni[kInt8Rows] = {vnni_product<1>, vnni_product<2>, vnni_product<
 
 }  // namespace
 
+DFF_CLONES void int8_product_plain(const Int8Tile& t, int rows, int32_t* out) {
+  for (int r = 0; r < rows; ++r) {
+    int32_t sum[kInt8Panel] = {0};
+    const int8_t* weight = t.weight;
+    for (int tap = 0; tap < t.tap_count; ++tap) {
+      const uint8_t* in = t.in + r * t.step + t.taps[tap];
+      for (int k = 0; k < t.run; k += kInt8Group) {
+        for (int f = 0; f < kInt8Panel; ++f) {
+          for (int c = 0; c < kInt8Group; ++c) sum[f] += in[k + c] * weight[f * kInt8Group + c];
+        }
+        weight += kInt8Panel * kInt8Group;
+      }
+    }
+    memcpy(out + r * kInt8Panel, sum, sizeof(sum));
+  }
+}
+
 void int8_product(const Int8Tile& tile, int rows, int32_t* out) {
 #ifdef DFF_VNNI
   static const bool is_fast = dff_int8_is_fast() != 0;
   if (is_fast) return kVnni[rows - 1](tile, out);
 #endif
-  plain_product(tile, rows, out);
+  int8_product_plain(tile, rows, out);
 }
 
 }  // namespace dff

@@ -22,6 +22,9 @@ struct Int8Tile {
 // out [rows][kInt8Panel] = sums of the products, exact, of 1 <= rows <= kInt8Rows.
 void int8_product(const Int8Tile& tile, int rows, int32_t* out);
 
+// The same on any processor.
+void int8_product_plain(const Int8Tile& tile, int rows, int32_t* out);
+
 }  // namespace dff
 
 // Whether this processor has instructions for it, 1 or 0; where not, the products are right and slow.

@@ -22,34 +22,38 @@ struct Phase {
   int rows, columns, step, row, column;
 };
 
-// value [rows][kInt8Panel] of one tile; filter, count: the filters that there are.
-DFF_CLONES void scale_sums(const int32_t* sums, int rows, const float* scale, const float* shift, float* value) {
-  for (int r = 0; r < rows; ++r) {
-    for (int f = 0; f < kInt8Panel; ++f) {
-      value[r * kInt8Panel + f] = static_cast<float>(sums[r * kInt8Panel + f]) * scale[f] + shift[f];
+// What the sums of a tile of a panel become, and where: places `step` bytes or values apart.
+struct Tile {
+  const int32_t* sums;  // [rows][kInt8Panel]
+  int rows, count;      // filters that there are
+  const float *scale, *shift;
+  float slope, other_scale, other_zero, zero;
+};
+
+// value [rows][kInt8Panel]; other: bytes `step` apart, or null.
+DFF_CLONES void values_of(const Tile& t, const uint8_t* other, size_t step, float* value) {
+  for (int r = 0; r < t.rows; ++r) {
+    float* to = value + r * kInt8Panel;
+    const int32_t* sums = t.sums + r * kInt8Panel;
+    for (int f = 0; f < kInt8Panel; ++f) to[f] = static_cast<float>(sums[f]) * t.scale[f] + t.shift[f];
+    if (other && t.count == kInt8Panel) {
+      for (int f = 0; f < kInt8Panel; ++f) to[f] += (static_cast<float>(other[r * step + f]) - t.other_zero) * t.other_scale;
+    } else if (other) {
+      for (int f = 0; f < t.count; ++f) to[f] += (static_cast<float>(other[r * step + f]) - t.other_zero) * t.other_scale;
     }
+    for (int f = 0; f < kInt8Panel; ++f) to[f] = to[f] > 0 ? to[f] : to[f] * t.slope;
   }
 }
 
-DFF_CLONES void add_other(const uint8_t* other, int count, float zero, float scale, float* value) {
-  for (int f = 0; f < count; ++f) value[f] += (static_cast<float>(other[f]) - zero) * scale;
-}
-
-DFF_CLONES void activate(int count, float slope, float* value) {
-  for (int i = 0; i < count; ++i) value[i] = value[i] > 0 ? value[i] : value[i] * slope;
-}
-
-DFF_INLINE uint32_t to_byte(float value, float zero) {
-  value += zero;
-  value = value > 0.0f ? value : 0.0f;
-  value = (value < 255.0f ? value : 255.0f) + kRound;
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return bits & 255u;
-}
-
-DFF_CLONES void to_bytes(const float* value, int count, float zero, uint8_t* out) {
-  for (int i = 0; i < count; ++i) out[i] = static_cast<uint8_t>(to_byte(value[i], zero));
+DFF_CLONES void to_bytes(const Tile& t, const float* value, uint8_t* bytes) {
+  for (int i = 0; i < t.rows * kInt8Panel; ++i) {
+    float each = value[i] + t.zero;
+    each = each > 0.0f ? each : 0.0f;
+    each = (each < 255.0f ? each : 255.0f) + kRound;
+    uint32_t bits;
+    memcpy(&bits, &each, sizeof(bits));
+    bytes[i] = static_cast<uint8_t>(bits & 255u);
+  }
 }
 
 // Writes a tile of `rows` places from (row, column) of `phase` on.
@@ -57,18 +61,21 @@ void finish(const Int8Result& to, const Phase& phase, int image, int y, int x, i
             const float* shift, const int32_t* sums) {
   float value[kInt8Rows * kInt8Panel];
   const int count = min_int(kInt8Panel, to.filters - filter), pitch = (to.filters + 3) / 4 * 4;
-  const int width = min_int(kInt8Panel, pitch - filter);  // with the filters beyond the last, which are zero
   const size_t first = (static_cast<size_t>(image) * to.height + phase.row + y * phase.step) * to.width + phase.column + x * phase.step;
-  scale_sums(sums, rows, scale, shift, value);
-  for (int r = 0; r < rows && to.other; ++r) {
-    add_other(to.other + (first + r * phase.step) * pitch + filter, count, static_cast<float>(to.other_zero), to.other_scale,
-              value + r * kInt8Panel);
-  }
-  if (to.slope != 1.0f) activate(rows * kInt8Panel, to.slope, value);
+  const size_t at = first * pitch + filter, step = static_cast<size_t>(phase.step) * pitch;
+  const Tile tile = {sums, rows, count, scale, shift, to.slope, to.other_scale, static_cast<float>(to.other_zero), static_cast<float>(to.zero)};
+  values_of(tile, to.other ? to.other + at : nullptr, step, value);
   if (to.bytes) {
     uint8_t bytes[kInt8Rows * kInt8Panel];
-    to_bytes(value, rows * kInt8Panel, static_cast<float>(to.zero), bytes);
-    for (int r = 0; r < rows; ++r) memcpy(to.bytes + (first + r * phase.step) * pitch + filter, bytes + r * kInt8Panel, width);
+    const int width = min_int(kInt8Panel, pitch - filter);  // with what fills up the last group of filters
+    to_bytes(tile, value, bytes);
+    for (int r = 0; r < rows; ++r) {
+      if (width == kInt8Panel) {
+        memcpy(to.bytes + at + r * step, bytes + r * kInt8Panel, kInt8Panel);
+      } else {
+        memcpy(to.bytes + at + r * step, bytes + r * kInt8Panel, width);
+      }
+    }
     return;
   }
   const size_t plane = static_cast<size_t>(to.height) * to.width;

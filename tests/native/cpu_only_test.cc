@@ -156,6 +156,18 @@ static void test_int8_product() {
   }
   expect_equal("int8 product", expected, Floats(plain.begin(), plain.end()), 0);
   expect_equal("int8 product, this processor's", expected, Floats(out.begin(), out.end()), 0);
+
+  const Floats scale = numbers(kInt8Panel, -0.01f, 0.01f, 20), shift = numbers(kInt8Panel, -99, 99, 20);
+  const Int8Tail tail = {scale.data(), shift.data(), pick(0, 2) * 0.5f, uniform(-1, 1), 9, static_cast<float>(pick(0, 255))};
+  std::vector<uint8_t> other(kInt8Panel, static_cast<uint8_t>(pick(0, 255))), bytes(kInt8Panel), plain_bytes(kInt8Panel);
+  Floats values(kInt8Panel), plain_values(kInt8Panel);
+  const uint8_t* added = pick(0, 1) ? other.data() : nullptr;
+  int8_tail_plain(tail, plain.data(), added, nullptr, plain_values.data());
+  int8_tail(tail, out.data(), added, nullptr, values.data());
+  int8_tail_plain(tail, plain.data(), added, plain_bytes.data(), nullptr);
+  int8_tail(tail, out.data(), added, bytes.data(), nullptr);
+  expect_equal("int8 values", plain_values, values, 0);
+  expect_equal("int8 bytes", Floats(plain_bytes.begin(), plain_bytes.end()), Floats(bytes.begin(), bytes.end()), 0);
 }
 
 // What they compute is compared with NumPy elsewhere; here numbers of any kind must stay within the maps.

@@ -15,46 +15,11 @@ namespace {
 
 enum { kPadded, kPacked };           // scratch slots
 const size_t kChunk = 128 * 1024;    // bytes of the input that a thread multiplies with one panel after the other
-const float kRound = 12582912.0f;    // 1.5 * 2^23: added to a small number it rounds it, half to even
 
 // How the places of one phase of a result lie: rows and columns `step` apart from the first ones.
 struct Phase {
   int rows, columns, step, row, column;
 };
-
-// What the sums of a tile of a panel become, and where: places `step` bytes or values apart.
-struct Tile {
-  const int32_t* sums;  // [rows][kInt8Panel]
-  int rows, count;      // filters that there are
-  const float *scale, *shift;
-  float slope, other_scale, other_zero, zero;
-};
-
-// value [rows][kInt8Panel]; other: bytes `step` apart, or null.
-DFF_CLONES void values_of(const Tile& t, const uint8_t* other, size_t step, float* value) {
-  for (int r = 0; r < t.rows; ++r) {
-    float* to = value + r * kInt8Panel;
-    const int32_t* sums = t.sums + r * kInt8Panel;
-    for (int f = 0; f < kInt8Panel; ++f) to[f] = static_cast<float>(sums[f]) * t.scale[f] + t.shift[f];
-    if (other && t.count == kInt8Panel) {
-      for (int f = 0; f < kInt8Panel; ++f) to[f] += (static_cast<float>(other[r * step + f]) - t.other_zero) * t.other_scale;
-    } else if (other) {
-      for (int f = 0; f < t.count; ++f) to[f] += (static_cast<float>(other[r * step + f]) - t.other_zero) * t.other_scale;
-    }
-    for (int f = 0; f < kInt8Panel; ++f) to[f] = to[f] > 0 ? to[f] : to[f] * t.slope;
-  }
-}
-
-DFF_CLONES void to_bytes(const Tile& t, const float* value, uint8_t* bytes) {
-  for (int i = 0; i < t.rows * kInt8Panel; ++i) {
-    float each = value[i] + t.zero;
-    each = each > 0.0f ? each : 0.0f;
-    each = (each < 255.0f ? each : 255.0f) + kRound;
-    uint32_t bits;
-    memcpy(&bits, &each, sizeof(bits));
-    bytes[i] = static_cast<uint8_t>(bits & 255u);
-  }
-}
 
 // Writes a tile of `rows` places from (row, column) of `phase` on.
 void finish(const Int8Result& to, const Phase& phase, int image, int y, int x, int rows, int filter, const float* scale,
@@ -63,21 +28,17 @@ void finish(const Int8Result& to, const Phase& phase, int image, int y, int x, i
   const int count = min_int(kInt8Panel, to.filters - filter), pitch = (to.filters + 3) / 4 * 4;
   const size_t first = (static_cast<size_t>(image) * to.height + phase.row + y * phase.step) * to.width + phase.column + x * phase.step;
   const size_t at = first * pitch + filter, step = static_cast<size_t>(phase.step) * pitch;
-  const Tile tile = {sums, rows, count, scale, shift, to.slope, to.other_scale, static_cast<float>(to.other_zero), static_cast<float>(to.zero)};
-  values_of(tile, to.other ? to.other + at : nullptr, step, value);
-  if (to.bytes) {
-    uint8_t bytes[kInt8Rows * kInt8Panel];
+  const Int8Tail tail = {scale, shift, to.slope, to.other_scale, static_cast<float>(to.other_zero), static_cast<float>(to.zero)};
+  for (int r = 0; r < rows; ++r) {
+    uint8_t others[kInt8Panel] = {0}, bytes[kInt8Panel];
+    const uint8_t* other = to.other ? to.other + at + r * step : nullptr;
+    if (other && count < kInt8Panel) other = static_cast<const uint8_t*>(memcpy(others, other, count));
+    uint8_t* out = to.bytes ? to.bytes + at + r * step : nullptr;
     const int width = min_int(kInt8Panel, pitch - filter);  // with what fills up the last group of filters
-    to_bytes(tile, value, bytes);
-    for (int r = 0; r < rows; ++r) {
-      if (width == kInt8Panel) {
-        memcpy(to.bytes + at + r * step, bytes + r * kInt8Panel, kInt8Panel);
-      } else {
-        memcpy(to.bytes + at + r * step, bytes + r * kInt8Panel, width);
-      }
-    }
-    return;
+    int8_tail(tail, sums + r * kInt8Panel, other, width < kInt8Panel && out ? bytes : out, value + r * kInt8Panel);
+    if (out && width < kInt8Panel) memcpy(out, bytes, width);
   }
+  if (to.bytes) return;
   const size_t plane = static_cast<size_t>(to.height) * to.width;
   float* out = to.values + (static_cast<size_t>(image) * to.filters + filter) * plane + first - image * plane;
   for (int f = 0; f < count; ++f) {

@@ -8,15 +8,17 @@
 namespace dff {
 namespace {
 
-const float kRound = 12582912.0f;  // as in cpu.cc
+const float kRound = 12582912.0f;  // 1.5 * 2^23: added to a small number it rounds it, half to even
 const int kBlock = 64;             // places, or channels, taken at a time
 
 // Four channels of up to kBlock places, as bytes side by side; data: null where there is no such channel.
 DFF_CLONES void quantise_four(const float* const* data, int count, float scale, float zero, uint32_t* out) {
   for (int i = 0; i < count; ++i) out[i] = 0;
+  const float zeros[kBlock] = {0};
   for (int c = 0; c < 4; ++c) {
+    const float* from = data[c] ? data[c] : zeros;
     for (int i = 0; i < count; ++i) {
-      float value = (data[c] ? data[c][i] * scale : 0.0f) + zero;
+      float value = from[i] * scale + zero;
       value = value > 0.0f ? value : 0.0f;
       value = (value < 255.0f ? value : 255.0f) + kRound;
       uint32_t bits;

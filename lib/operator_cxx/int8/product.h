@@ -25,6 +25,17 @@ void int8_product(const Int8Tile& tile, int rows, int32_t* out);
 // The same on any processor.
 void int8_product_plain(const Int8Tile& tile, int rows, int32_t* out);
 
+// What becomes of sums: value = sum * scale + shift (+ (other - other_zero) * other_scale), times slope where it is
+// not above 0; and of that the byte value + zero.
+struct Int8Tail {
+  const float *scale, *shift;  // [kInt8Panel]
+  float slope, other_scale, other_zero, zero;
+};
+
+// Of the sums of one place, all [kInt8Panel]: bytes, or values where bytes is null; other may be null.
+void int8_tail(const Int8Tail& tail, const int32_t* sums, const uint8_t* other, uint8_t* bytes, float* values);
+void int8_tail_plain(const Int8Tail& tail, const int32_t* sums, const uint8_t* other, uint8_t* bytes, float* values);
+
 }  // namespace dff
 
 // Whether this processor has instructions for it, 1 or 0; where not, the products are right and slow.

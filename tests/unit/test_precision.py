@@ -11,6 +11,7 @@ from dff.errors import ConfigError
 from lib.graph.quantised_graph import Ranges, fused, layer_errors, quantised
 from lib.inference import precision
 from lib.inference.detector import VideoDetector
+from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import symbol_tools, tiny
 
@@ -50,6 +51,12 @@ def test_calibrated_once_and_recorded(tmp_path, int8_is_faster, monkeypatch, cap
 
 @pytest.mark.parametrize('changes', [{}, tiny.STRIDE_8, {'network__FLOW_PASSES': 2}])
 def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster, changes):
+@pytest.mark.parametrize('native', [True, False])
+@pytest.mark.parametrize('changes', [{}, tiny.STRIDE_8])
+def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster, monkeypatch, changes, native):
+    if native and not loader.load():
+        pytest.skip('the native library is not built')
+    monkeypatch.setattr(precision, 'is_fast', lambda: native)
     int8 = detector(tmp_path / 'a.params', **changes)
     list(int8.detect(tiny.clip(6)))
     assert int8.arithmetic() == {'key': 'int8', 'current': 'int8'}

@@ -58,7 +58,7 @@ class Float32:
 
 
 class Int8(Float32):
-    """int8 on the CPU: by native layers where the processor has AVX-512 VNNI, by oneDNN's else. source: the parameters' file; beside it the record lies. Another kind of source has
+    """int8 on the CPU: by oneDNN's layers or, with AVX-512 VNNI, native ones, whichever are faster. source: the parameters' file; beside it the record lies. Another kind of source has
     no record on disk.
     """
 
@@ -86,13 +86,13 @@ class Int8(Float32):
         plain32 = super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
         if found is None:
             return plain32
+        networks = {'float32': plain32,
+                    'int8': Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)}
         if is_fast():
             made = on_bytes(plain, network, arguments, output_shapes(plain, shapes), widened(found['ranges']),
                             found['float_layers'])
-        else:
-            made = quantised(network, arguments, found['ranges'], found['float_layers'])
-        int8 = Rewritten(*made, aux_params, None)
-        return int8 if self._is_faster(found, plain32, int8, shapes) else plain32
+            networks['native'] = Rewritten(*made, aux_params, None)
+        return networks[self._fastest(found, networks, shapes)]
 
     def to_calibrate(self):
         """See Float32."""
@@ -120,21 +120,20 @@ class Int8(Float32):
         self._open = {}
         self._record.save()
 
-    def _is_faster(self, found, float32, int8, shapes):
-        """Whether int8 is the faster of the two on this machine; measured once and recorded."""
-        layers = ', native layers' if is_fast() else ''
-        machine = '%s, %s threads%s' % (processor(), os.environ.get('OMP_NUM_THREADS'), layers)
-        if machine not in found['milliseconds']:
-            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), _milliseconds((float32, int8), shapes)))
+    def _fastest(self, found, networks, shapes):
+        """The name of the network that is the fastest on this machine, of {name: Rewritten}; measured once and recorded."""
+        machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
+        if set(found['milliseconds'].get(machine, ())) != set(networks):
+            found['milliseconds'][machine] = dict(zip(networks, _milliseconds(list(networks.values()), shapes)))
             self._record.save()
         times = found['milliseconds'][machine]
-        if times['int8'] < times['float32']:
-            return True
-        _log.warning('int8 is slower than float32 on this processor (%.1f and %.1f ms; %s): the network with '
-                     'inputs %s stays float32',
-                     times['int8'], times['float32'], 'it has VNNI' if 'vnni' in cpuinfo('flags') else 'it has no VNNI',
-                     ', '.join(found['inputs']))
-        return False
+        fastest = min(times, key=times.get)
+        if fastest == 'float32':
+            _log.warning('int8 is slower than float32 on this processor (%.1f and %.1f ms; %s): the network with '
+                         'inputs %s stays float32', min(times[name] for name in times if name != 'float32'),
+                         times['float32'], 'it has VNNI' if 'vnni' in cpuinfo('flags') else 'it has no VNNI',
+                         ', '.join(found['inputs']))
+        return fastest
 
 
 def make_precision(name, arg_params, source):

@@ -140,7 +140,10 @@ def profile(symbol, inputs, params, precision, repeats):
 
 
 def bound(precision, symbol, shapes, params):
-    """Return the ExecutorPool of a network as `precision` rewrites it; see `profile`."""
+    """Return the ExecutorPool of a network as `precision` rewrites it; see `profile` for `precision`, `symbol` and `params`.
+
+    shapes: {input name: shape}.
+    """
     network = precision.rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
     pool = ExecutorPool(network.symbol, mx.cpu(), shapes, monitor=network.monitor)
     pool.set_params(network.arg_params, network.aux_params)

@@ -34,15 +34,26 @@ def on_bytes(plain, network, arguments, sizes, ranges, float_layers):
     """
     graph, fused = Graph(plain), Graph(network)
     found = chains(graph, fused, sizes, float_layers)
-    measured = dict(ranges)
-    ends = {node.input(1).name: node.name for node in fused.nodes() if node.op == '_sg_mkldnn_conv'}
-    own = {end: measured[ends.get(chain.node.input(1).name, end.name) + '_output'
-                         if chain.node.op == 'Convolution' else end.name + '_output'] for end, chain in found.items()}
-    rewriting = _Rewriting(graph, found, scale_groups(found, own), arguments, sizes, measured)
+    tensors = _tensors(graph, fused)
+    own = {end: ranges[tensors.get(chain.node, end.name) + '_output'] for end, chain in found.items()}
+    rewriting = _Rewriting(graph, found, scale_groups(found, own), arguments, sizes, ranges)
     rewriting.run()
     symbol = graph.symbol()
     needed = set(symbol.list_arguments())
     return symbol, {name: value for name, value in rewriting.arguments.items() if name in needed}
+
+
+def _tensors(graph, fused):
+    """Return {convolution: name of the fused node that computes it and what follows}.
+
+    A weight may be used several times, in the same order in both.
+    """
+    names = {}
+    for node in fused.nodes():
+        if node.op == '_sg_mkldnn_conv':
+            names.setdefault(node.input(1).name, []).append(node.name)
+    return {node: names[node.input(1).name].pop(0) for node in graph.nodes()
+            if node.op == 'Convolution' and names.get(node.input(1).name)}
 
 
 class _Rewriting:

@@ -37,9 +37,11 @@ def convolution(weight, bias, given, made):
 
 
 def deconvolution(weight, bias, given, made):
-    """Return the Packed parameters of a 4x4 deconvolution of stride 2; weight: [channels, filters, 4, 4].
+    """Return the Packed parameters of a 4x4 deconvolution of stride 2.
 
-    See `convolution`.
+    Args:
+        weight: [channels, filters, 4, 4].
+        bias, given, made: as of `convolution`.
     """
     steps = _steps(weight, 1)
     rounded = _rounded(weight, steps, 1).transpose(1, 0, 2, 3)

@@ -50,10 +50,8 @@ def test_calibrated_once_and_recorded(tmp_path, int8_is_faster, monkeypatch, cap
         np.testing.assert_allclose(a.detections, b.detections, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize('changes', [{}, tiny.STRIDE_8, {'network__FLOW_PASSES': 2}])
-def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster, changes):
 @pytest.mark.parametrize('native', [True, False])
-@pytest.mark.parametrize('changes', [{}, tiny.STRIDE_8])
+@pytest.mark.parametrize('changes', [{}, tiny.STRIDE_8, {'network__FLOW_PASSES': 2}])
 def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster, monkeypatch, changes, native):
     if native and not loader.load():
         pytest.skip('the native library is not built')

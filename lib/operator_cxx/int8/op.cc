@@ -1,36 +1,11 @@
-// Registration of the DFFInt8... operators; see README.md beside this file.
-#include "../common/op.h"
-#include "cpu.h"
-#include "product.h"
+// Registration of the layers that multiply bytes; see README.md beside this file.
+#include "op.h"
 
 namespace dff {
 namespace {
 
-using mxnet::ext::MXTensor;
-
-const char kConvolution[] = "DFFInt8Convolution", kDeconvolution[] = "DFFInt8Deconvolution", kQuantise[] = "DFFInt8Quantise";
-const char kDequantise[] = "DFFInt8Dequantise", kPooling[] = "DFFInt8Pooling", kConcat[] = "DFFInt8Concat";
-const int kMaxWindow = 256, kMaxInputs = 64;
+const char kConvolution[] = "DFFInt8Convolution", kDeconvolution[] = "DFFInt8Deconvolution";
 const unsigned kMaxDepth = 1 << 16;  // products of bytes that a sum of 32 bits holds
-
-const uint8_t* bytes(const MXTensor& tensor) { return static_cast<const uint8_t*>(tensor.data_ptr); }
-uint8_t* writable_bytes(const MXTensor& tensor) { return static_cast<uint8_t*>(tensor.data_ptr); }
-Int8Map map_of(const MXTensor& t) { return {dim(t, 0), dim(t, 1), dim(t, 2), dim(t, 3)}; }
-unsigned up(unsigned number, unsigned multiple) { return (number + multiple - 1) / multiple * multiple; }
-
-void check_map(const char* op, const char* name, const Shape& shape) {
-  check_shape(op, name, shape, {kAny, kAny, kAny, kAny}, "[N, H, W, C]");
-  if (shape[3] % kInt8Group) throw Error(std::string(op) + ": input " + name + " " + describe(shape) + " has channels that are no multiple of 4");
-}
-
-// Sets the types of all tensors, and refuses those that differ.
-void set_types(const char* op, const std::vector<int>& wanted, Types* types) {
-  for (size_t i = 0; i < types->size(); ++i) {
-    const int type = wanted[i < wanted.size() ? i : wanted.size() - 1];
-    if ((*types)[i] == -1) (*types)[i] = type;
-    if ((*types)[i] != type) throw Error(std::string(op) + ": input " + std::to_string(i) + " is of a wrong type");
-  }
-}
 
 // Of both kinds of layer.
 struct Layer {
@@ -50,20 +25,6 @@ Layer result_settings(const Attributes& a) {
   return s;
 }
 
-int extent(int kernel, int dilation) { return (kernel - 1) * dilation + 1; }
-
-void window_settings(const char* op, const Attributes& a, Int8Window* w) {
-  w->kernel_h = a.integer("kernel_h", 1, kMaxWindow);
-  w->kernel_w = a.integer("kernel_w", 1, kMaxWindow);
-  w->stride = a.integer("stride", 1, kMaxWindow);
-  w->pad_h = a.integer("pad_h", 0, kMaxWindow);
-  w->pad_w = a.integer("pad_w", 0, kMaxWindow);
-  if (w->dilation == 0) w->dilation = a.integer("dilate", 1, kMaxWindow);
-  if (w->pad_h >= extent(w->kernel_h, w->dilation) || w->pad_w >= extent(w->kernel_w, w->dilation)) {
-    throw Error(std::string(op) + ": the padding must be smaller than the window");
-  }
-}
-
 Layer convolution_settings(const AttributeMap& map) {
   const Attributes a(kConvolution, map, {"num_filter", "slope", "in_zero", "zero", "kernel_h", "kernel_w", "stride", "pad_h", "pad_w", "dilate",
                                          "is_float", "has_other", "other_scale", "other_zero"});
@@ -78,12 +39,6 @@ Layer convolution_settings(const AttributeMap& map) {
 
 Layer deconvolution_settings(const AttributeMap& map) {
   return result_settings(Attributes(kDeconvolution, map, {"num_filter", "slope", "in_zero", "zero"}));
-}
-
-unsigned cells(const char* op, unsigned size, int pad, int extent, int stride) {
-  const int64_t free = static_cast<int64_t>(size) + 2 * pad - extent;
-  if (free < 0) throw Error(std::string(op) + ": the window is larger than the map of " + std::to_string(size) + " cells");
-  return static_cast<unsigned>(free / stride + 1);
 }
 
 void check_layer(const char* op, const Layer& s, const Shape& data, unsigned taps, unsigned phases, const Shapes& in) {
@@ -179,167 +134,9 @@ MXReturnValue deconvolution_forward(const AttributeMap& map, Tensors* in, Tensor
   });
 }
 
-// Of quantising and back: `scale` is what a value, or a byte, is multiplied with.
-struct Range {
-  int begin, count, zero;
-  float scale;
-};
-
-Range range_settings(const char* op, const AttributeMap& map) {
-  const Attributes a(op, map, {"begin", "count", "zero", "scale"});
-  return {a.integer("begin", 0, kMaxChannels), a.integer("count", 1, kMaxChannels), a.integer("zero", 0, 255), a.real("scale", 0, 1e30f)};
-}
-
-Range quantise_settings(const AttributeMap& map) { return range_settings(kQuantise, map); }
-Range dequantise_settings(const AttributeMap& map) { return range_settings(kDequantise, map); }
-
-void check_channels(const char* op, const Range& r, unsigned channels) {
-  if (static_cast<unsigned>(r.begin + r.count) > channels) {
-    throw Error(std::string(op) + ": channels " + std::to_string(r.begin) + " to " + std::to_string(r.begin + r.count) + " of " +
-                std::to_string(channels));
-  }
-}
-
-MXReturnValue quantise_type(const AttributeMap&, Types* in, Types* out) {
-  return guarded([&] {
-    set_types(kQuantise, {mxnet::ext::kFloat32}, in);
-    (*out)[0] = mxnet::ext::kUint8;
-  });
-}
-
-MXReturnValue quantise_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
-  return guarded([&] {
-    const Range r = quantise_settings(map);
-    const Shape& data = (*in)[0];
-    check_shape(kQuantise, "data", data, {kAny, kAny, kAny, kAny}, "[N, C, H, W]");
-    check_channels(kQuantise, r, data[1]);
-    (*out)[0] = {data[0], data[2], data[3], up(r.count, kInt8Group)};
-  });
-}
-
-MXReturnValue quantise_forward(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource&) {
-  return guarded([&] {
-    const Range r = quantise_settings(map);
-    const MXTensor& data = (*in)[0];
-    int8_quantise_cpu(map_of((*out)[0]), floats(data), dim(data, 1), r.begin, r.count, r.scale, r.zero, writable_bytes((*out)[0]));
-  });
-}
-
-MXReturnValue dequantise_type(const AttributeMap&, Types* in, Types* out) {
-  return guarded([&] {
-    set_types(kDequantise, {mxnet::ext::kUint8}, in);
-    (*out)[0] = mxnet::ext::kFloat32;
-  });
-}
-
-MXReturnValue dequantise_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
-  return guarded([&] {
-    const Range r = dequantise_settings(map);
-    const Shape& data = (*in)[0];
-    check_map(kDequantise, "data", data);
-    check_channels(kDequantise, r, data[3]);
-    if (r.begin % kInt8Group) throw Error(std::string(kDequantise) + ": begin must be a multiple of 4");
-    (*out)[0] = {data[0], static_cast<unsigned>(r.count), data[1], data[2]};
-  });
-}
-
-MXReturnValue dequantise_forward(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource&) {
-  return guarded([&] {
-    const Range r = dequantise_settings(map);
-    const MXTensor& data = (*in)[0];
-    int8_dequantise_cpu(map_of(data), bytes(data), r.begin, r.count, r.scale, r.zero, writable((*out)[0]));
-  });
-}
-
-struct Pooling {
-  Int8Window window;
-  bool mean, is_full;
-};
-
-Pooling pooling_settings(const AttributeMap& map) {
-  const Attributes a(kPooling, map, {"kernel_h", "kernel_w", "stride", "pad_h", "pad_w", "mean", "is_full"});
-  Pooling s = {};
-  s.window.dilation = 1;
-  window_settings(kPooling, a, &s.window);
-  s.mean = a.flag("mean");
-  s.is_full = a.flag("is_full");
-  return s;
-}
-
-MXReturnValue bytes_type(const AttributeMap&, Types* in, Types* out) {
-  return guarded([&] {
-    set_types("DFFInt8 operator", {mxnet::ext::kUint8}, in);
-    (*out)[0] = mxnet::ext::kUint8;
-  });
-}
-
-MXReturnValue pooling_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
-  return guarded([&] {
-    const Pooling s = pooling_settings(map);
-    const Int8Window& w = s.window;
-    const Shape& data = (*in)[0];
-    check_map(kPooling, "data", data);
-    // With the last window that begins within the map, if it is full.
-    const int more = s.is_full ? w.stride - 1 : 0;
-    const unsigned height = cells(kPooling, data[1] + more, w.pad_h, w.kernel_h, w.stride);
-    const unsigned width = cells(kPooling, data[2] + more, w.pad_w, w.kernel_w, w.stride);
-    (*out)[0] = {data[0], height, width, data[3]};
-  });
-}
-
-MXReturnValue pooling_forward(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource&) {
-  return guarded([&] {
-    const Pooling s = pooling_settings(map);
-    const MXTensor &data = (*in)[0], &made = (*out)[0];
-    int8_pooling_cpu(map_of(data), s.window, s.mean, bytes(data), dim(made, 1), dim(made, 2), writable_bytes(made));
-  });
-}
-
-int concat_inputs(const AttributeMap& map) { return Attributes(kConcat, map, {"num_args"}).integer("num_args", 1, kMaxInputs); }
-
-MXReturnValue concat_parse(const AttributeMap& map, int* inputs, int* outputs) {
-  return guarded([&] {
-    *inputs = concat_inputs(map);
-    *outputs = 1;
-  });
-}
-
-MXReturnValue concat_shape(const AttributeMap&, Shapes* in, Shapes* out) {
-  return guarded([&] {
-    const Shape& first = (*in)[0];
-    uint64_t channels = 0;
-    for (const Shape& shape : *in) {
-      check_map(kConcat, "of a map", shape);
-      check_shape(kConcat, "of a map", shape, {first[0], first[1], first[2], kAny}, "the first of " + describe(first));
-      channels += shape[3];
-    }
-    (*out)[0] = {first[0], first[1], first[2], checked_product(kConcat, "channels", {channels})};
-  });
-}
-
-MXReturnValue concat_forward(const AttributeMap&, Tensors* in, Tensors* out, const OpResource&) {
-  return guarded([&] {
-    const Int8Map all = map_of((*out)[0]);
-    int begin = 0;
-    for (const MXTensor& tensor : *in) {
-      const int channels = dim(tensor, 3);
-      int8_join_cpu(static_cast<size_t>(all.images) * all.height * all.width, bytes(tensor), channels, writable_bytes((*out)[0]), begin,
-                    all.channels);
-      begin += channels;
-    }
-  });
-}
-
 typedef Checked<kConvolution, convolution_parse> ConvolutionEntry;
 const auto deconvolution_parse = parse_fixed<Layer, deconvolution_settings, 5, 1>;
 typedef Checked<kDeconvolution, parse_fixed<Layer, deconvolution_settings, 5, 1>> DeconvolutionEntry;
-const auto quantise_parse = parse_fixed<Range, quantise_settings, 1, 1>;
-typedef Checked<kQuantise, parse_fixed<Range, quantise_settings, 1, 1>> QuantiseEntry;
-const auto dequantise_parse = parse_fixed<Range, dequantise_settings, 1, 1>;
-typedef Checked<kDequantise, parse_fixed<Range, dequantise_settings, 1, 1>> DequantiseEntry;
-const auto pooling_parse = parse_fixed<Pooling, pooling_settings, 1, 1>;
-typedef Checked<kPooling, parse_fixed<Pooling, pooling_settings, 1, 1>> PoolingEntry;
-typedef Checked<kConcat, concat_parse> ConcatEntry;
 
 }  // namespace
 
@@ -354,29 +151,5 @@ REGISTER_OP(DFFInt8Deconvolution)
     .setInferType(DeconvolutionEntry::types<deconvolution_type>)
     .setInferShape(DeconvolutionEntry::shapes<deconvolution_shape>)
     .setForward(DeconvolutionEntry::forward<deconvolution_forward>, "cpu");
-
-REGISTER_OP(DFFInt8Quantise)
-    .setParseAttrs(quantise_parse)
-    .setInferType(QuantiseEntry::types<quantise_type>)
-    .setInferShape(QuantiseEntry::shapes<quantise_shape>)
-    .setForward(QuantiseEntry::forward<quantise_forward>, "cpu");
-
-REGISTER_OP(DFFInt8Dequantise)
-    .setParseAttrs(dequantise_parse)
-    .setInferType(DequantiseEntry::types<dequantise_type>)
-    .setInferShape(DequantiseEntry::shapes<dequantise_shape>)
-    .setForward(DequantiseEntry::forward<dequantise_forward>, "cpu");
-
-REGISTER_OP(DFFInt8Pooling)
-    .setParseAttrs(pooling_parse)
-    .setInferType(PoolingEntry::types<bytes_type>)
-    .setInferShape(PoolingEntry::shapes<pooling_shape>)
-    .setForward(PoolingEntry::forward<pooling_forward>, "cpu");
-
-REGISTER_OP(DFFInt8Concat)
-    .setParseAttrs(concat_parse)
-    .setInferType(ConcatEntry::types<bytes_type>)
-    .setInferShape(ConcatEntry::shapes<concat_shape>)
-    .setForward(ConcatEntry::forward<concat_forward>, "cpu");
 
 }  // namespace dff

@@ -83,16 +83,21 @@ class Int8(Float32):
             monitor = Ranges()
             self._open[role] = monitor, plain, arguments
             return Rewritten(network, arguments, aux_params, monitor)
-        plain32 = super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
+        def float32():
+            return Float32.rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source)
+
+        def by_onednn():
+            return Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)
+
+        def native():
+            return Rewritten(*on_bytes(plain, network, arguments, output_shapes(plain, shapes), widened(found['ranges']),
+                                       found['float_layers']), aux_params, None)
         if found is None:
-            return plain32
-        networks = {'float32': plain32,
-                    'int8': Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)}
+            return float32()
+        makers = {'float32': float32, 'int8': by_onednn}
         if is_fast():
-            made = on_bytes(plain, network, arguments, output_shapes(plain, shapes), widened(found['ranges']),
-                            found['float_layers'])
-            networks['native'] = Rewritten(*made, aux_params, None)
-        return networks[self._fastest(found, networks, shapes)]
+            makers['native'] = native
+        return makers[self._fastest(found, makers, shapes)]()
 
     def to_calibrate(self):
         """See Float32."""
@@ -120,11 +125,11 @@ class Int8(Float32):
         self._open = {}
         self._record.save()
 
-    def _fastest(self, found, networks, shapes):
-        """The name of the network that is the fastest on this machine, of {name: Rewritten}; measured once and recorded."""
+    def _fastest(self, found, makers, shapes):
+        """The name of the network that is the fastest here, of {name: what makes its Rewritten}; measured once and recorded."""
         machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
-        if set(found['milliseconds'].get(machine, ())) != set(networks):
-            found['milliseconds'][machine] = dict(zip(networks, _milliseconds(list(networks.values()), shapes)))
+        if set(found['milliseconds'].get(machine, ())) != set(makers):
+            found['milliseconds'][machine] = dict(zip(makers, _milliseconds(list(makers.values()), shapes)))
             self._record.save()
         times = found['milliseconds'][machine]
         fastest = min(times, key=times.get)
@@ -147,10 +152,11 @@ def arithmetic(symbol):
     return 'int8' if any(mark in node.op for node in Graph(symbol).nodes() for mark in marks) else 'float32'
 
 
-def _milliseconds(networks, shapes, repeats=5):
-    """Least time of a forward of each Rewritten, measured in turn."""
+def _milliseconds(makers, shapes, repeats=5):
+    """Least time of a forward of each Rewritten, measured in turn; makers: functions that return one."""
     executors = []
-    for network in networks:
+    for make in makers:
+        network = make()
         pool = ExecutorPool(network.symbol, mx.cpu(), shapes)
         pool.set_params(network.arg_params, network.aux_params)
         executors.append(pool.get(shapes))
@@ -160,7 +166,7 @@ def _milliseconds(networks, shapes, repeats=5):
                 if name != 'im_info':
                     value = 30 * np.random.RandomState(0).randn(*shapes[name])
                 executors[-1].arg_dict[name][:] = mx.nd.array(value)
-    least = [float('inf')] * len(networks)
+    least = [float('inf')] * len(executors)
     for repeat in range(repeats + 1):
         for number, executor in enumerate(executors):
             start = time.perf_counter()

@@ -83,6 +83,7 @@ class Int8(Float32):
             monitor = Ranges()
             self._open[role] = monitor, plain, arguments
             return Rewritten(network, arguments, aux_params, monitor)
+
         def float32():
             return Float32.rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source)
 

@@ -6,8 +6,9 @@ from lib.graph.int8_weights import GROUP, LARGEST_DEPTH, scale_of
 MOST_INPUTS = 64     # of a concatenation, as in lib/operator_cxx/int8/op.cc
 DOUBLING = ((4, 4), (2, 2), (1, 1), (0, 0))     # kernel, stride, pad and adj of the deconvolutions that there are
 
-# node: a Convolution, Deconvolution, Pooling or Concat; end: the node whose result it computes; slope: factor on
-# negative results; other: the entry that is added before that, or None; like: the node whose size it is cut to, or None.
+# node: a Convolution, Deconvolution, Pooling or Concat; end: the node whose result it computes; slope: factor
+# on negative results; other: the entry that is added before that, or None; like: the node whose size it is
+# cut to, or None.
 Chain = namedtuple('Chain', 'node end slope other like')
 
 
@@ -106,7 +107,9 @@ def _deconvolution(node, users, found):
     if settings != DOUBLING or node.get('num_group', 1) != 1 or crop is None or crop.op != 'slice_like':
         return None
     like = crop.input(1)
-    if crop.input(0) is not node or tuple(crop.get('axes', ())) != (2, 3) or like not in found or node.input(0) not in found:
+    if crop.input(0) is not node or tuple(crop.get('axes', ())) != (2, 3):
+        return None
+    if like not in found or node.input(0) not in found:
         return None
     slope = slope_of(_only_user(users, crop))
     return Chain(node, crop if slope is None else _only_user(users, crop), 1.0 if slope is None else slope, None, like)

@@ -33,10 +33,17 @@ def on_bytes(plain, network, arguments, sizes, ranges, float_layers):
         float_layers: names of the convolutions that stay in float.
     """
     graph, fused = Graph(plain), Graph(network)
-    found = chains(graph, fused, sizes, float_layers)
-    tensors = _tensors(graph, fused)
-    own = {end: ranges[tensors.get(chain.node, end.name) + '_output'] for end, chain in found.items()}
-    rewriting = _Rewriting(graph, found, scale_groups(found, own), arguments, sizes, ranges)
+    tensors, known, unknown = _tensors(graph, fused), {}, set(float_layers)
+    for end, chain in chains(graph, fused, sizes, ()).items():
+        known[end] = ranges.get(tensors.get(chain.node, end.name) + '_output')
+    for node in graph.nodes():
+        known[node] = known.get(node) or ranges.get(node.name if node.op == 'null' else node.name + '_output')
+    count = -1
+    while len(unknown) > count:      # a layer cannot read floats whose range was not measured
+        count, found = len(unknown), chains(graph, fused, sizes, unknown)
+        unknown |= {chain.node.name for chain in found.values() for entry in (chain.node.inputs[0], chain.other)
+                    if entry and entry[0] not in found and known[entry[0]] is None}
+    rewriting = _Rewriting(graph, found, scale_groups(found, known), arguments, sizes, known)
     rewriting.run()
     symbol = graph.symbol()
     needed = set(symbol.list_arguments())
@@ -79,17 +86,17 @@ class _Rewriting:
             self._replace(end, as_float)
 
     def _reads_bytes(self, end, user):
-        """Whether a user of a chain's end takes its bytes: a layer, the sum that one takes in, or a size that one is cut to."""
+        """Whether a user of a chain's end takes its bytes: a layer, or a sum or a size of one."""
         if user == 'head':
             return False
         if user in self._inside:
             return True
-        return any((chain.other and chain.other[0] is end and user.op == 'elemwise_add' and self._leads(chain, user))
-                   or (chain.like is end and user.op == 'slice_like' and user.input(1) is end and user.input(0) is chain.node)
-                   for chain in self._found.values())
-
-    def _leads(self, chain, add):
-        return chain.node in (add.input(0), add.input(1))
+        for chain in self._found.values():
+            is_other = chain.other and chain.other[0] is end and user.op == 'elemwise_add'
+            is_like = chain.like is end and user.op == 'slice_like' and user.input(1) is end
+            if (is_other or is_like) and chain.node in (user.input(0), user.input(1)):
+                return True
+        return False
 
     def _replace(self, end, as_float):
         """Let what reads floats read `as_float`; layers on bytes ask `made`."""
@@ -102,7 +109,7 @@ class _Rewriting:
         self._graph.heads = [(as_float, 0) if entry == (end, 0) else entry for entry in self._graph.heads]
 
     def _bytes(self, entry):
-        """The Bytes of what a layer reads; rounded first where it is float, of a part of the channels if that is all it reads."""
+        """The Bytes of what a layer reads; rounded first where it is float, and then only the channels read."""
         node, index = entry
         if node in self._made:
             return self._made[node]
@@ -111,7 +118,7 @@ class _Rewriting:
             count = self._sizes[node.name][1]
             if node.op == 'slice_axis' and node.get('axis') == 1 and node.get('begin') >= 0:
                 source, begin = node.inputs[0], node.get('begin')
-            scale = scale_of(*self._ranges[node.name if node.op == 'null' else node.name + '_output'])
+            scale = scale_of(*self._ranges[node])
             attributes = dict(begin=begin, count=count, zero=scale.zero, scale=repr(1.0 / scale.scale))
             made = _node('DFFInt8Quantise', node.name + '_bytes', attributes, [source])
             self._quantised[entry] = Bytes(made, scale, count)
@@ -145,7 +152,8 @@ class _Rewriting:
         attributes = dict(_window(node), dilate=node.get('dilate', (1, 1))[0], is_float=int(scale is None),
                           has_other=int(other is not None), other_scale=repr(factor),
                           other_zero=other.scale.zero if other else 0)
-        return self._layer(chain, 'DFFInt8Convolution', convolution, scale, attributes, [(other.node, 0)] if other else [])
+        more = [(other.node, 0)] if other else []
+        return self._layer(chain, 'DFFInt8Convolution', convolution, scale, attributes, more)
 
     def _deconvolution(self, chain, scale):
         return self._layer(chain, 'DFFInt8Deconvolution', deconvolution, scale, {}, [(self._made[chain.like].node, 0)])
@@ -164,7 +172,8 @@ class _Rewriting:
 
 def _window(node):
     kernel, pad = node.get('kernel'), node.get('pad', (0, 0))
-    return dict(kernel_h=kernel[0], kernel_w=kernel[1], stride=node.get('stride', (1, 1))[0], pad_h=pad[0], pad_w=pad[1])
+    stride = node.get('stride', (1, 1))[0]
+    return dict(kernel_h=kernel[0], kernel_w=kernel[1], stride=stride, pad_h=pad[0], pad_w=pad[1])
 
 
 def _node(operator, name, attributes, inputs):

@@ -1,4 +1,4 @@
-"""Weights of the native int8 operators, and what numbers bytes stand for; the maths: lib/operator_cxx/int8/README.md."""
+"""Weights of the native int8 operators, and scales of bytes; the maths: lib/operator_cxx/int8/README.md."""
 from collections import namedtuple
 
 import numpy as np

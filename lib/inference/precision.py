@@ -58,8 +58,9 @@ class Float32:
 
 
 class Int8(Float32):
-    """int8 on the CPU: by oneDNN's layers or, with AVX-512 VNNI, native ones, whichever are faster. source: the parameters' file; beside it the record lies. Another kind of source has
-    no record on disk.
+    """int8 on the CPU: by oneDNN's layers or, with AVX-512 VNNI, native ones, whichever are faster.
+
+    source: the parameters' file, beside which the record is. Another kind of source has no record on disk.
     """
 
     def __init__(self, arg_params, source):
@@ -91,8 +92,10 @@ class Int8(Float32):
             return Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)
 
         def native():
-            return Rewritten(*on_bytes(plain, network, arguments, output_shapes(plain, shapes), widened(found['ranges']),
-                                       found['float_layers']), aux_params, None)
+            sizes, ranges = output_shapes(plain, shapes), widened(found['ranges'])
+            made = on_bytes(plain, network, arguments, sizes, ranges, found['float_layers'])
+            return Rewritten(*made, aux_params, None)
+
         if found is None:
             return float32()
         makers = {'float32': float32, 'int8': by_onednn}
@@ -127,7 +130,7 @@ class Int8(Float32):
         self._record.save()
 
     def _fastest(self, found, makers, shapes):
-        """The name of the network that is the fastest here, of {name: what makes its Rewritten}; measured once and recorded."""
+        """The name of the network that is the fastest here, measured once and recorded; makers: {name: function}."""
         machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
         if set(found['milliseconds'].get(machine, ())) != set(makers):
             found['milliseconds'][machine] = dict(zip(makers, _milliseconds(list(makers.values()), shapes)))

@@ -32,7 +32,8 @@ def sums_of(data, weight, zero, stride=1, pad=(0, 0), dilate=1):
     out = np.zeros((data.shape[0], height, width, weight.shape[0]), np.int64)
     for y in range(rows):
         for x in range(columns):
-            part = wide[:, y * dilate:, x * dilate:][:, :(height - 1) * stride + 1:stride, :(width - 1) * stride + 1:stride]
+            part = wide[:, y * dilate:, x * dilate:]
+            part = part[:, :(height - 1) * stride + 1:stride, :(width - 1) * stride + 1:stride]
             out += part @ weight[:, :, y, x].T.astype(np.int64)
     return out
 

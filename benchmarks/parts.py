@@ -5,8 +5,9 @@
 Random parameters and drawn frames, as tools/benchmark.py without --model and --input. The networks
 run as in the pipeline, but are stopped after every layer to read the clock; the last line of each
 table is the network without that. The floor is 2 x the multiply-adds of the plain convolutions
-over the fastest matrix product that is found here; Winograd's algorithm, with fewer products, may
-stay below it.
+over the fastest matrix product that is found here, of bytes with --precision int8; Winograd's
+algorithm, with fewer products, may stay below it. --folder keeps parameters, frames and the record
+of the int8 calibration, which takes minutes, for the next time.
 """
 import ctypes
 import os
@@ -27,7 +28,10 @@ from lib.config.cli import base_parser  # noqa: E402
 from lib.engine.executors import ExecutorPool  # noqa: E402
 from lib.utils.argument_types import positive  # noqa: E402
 from dff.runtime.machine import processor  # noqa: E402
-from lib.inference.precision import Float32  # noqa: E402
+from lib.engine.checkpoint import file_name  # noqa: E402
+from lib.graph.int8_network import is_fast  # noqa: E402
+from lib.graph.int8_weights import Scale, convolution  # noqa: E402
+from lib.inference.precision import make_precision  # noqa: E402
 from lib.graph.graph import Graph, output_shapes  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
@@ -54,12 +58,12 @@ def part_names(symbol):
         if node.op == 'null':
             continue
         weights = [source.name for source, _ in node.inputs if source.op == 'null'
-                   and source.name.endswith(('_weight', '_winograd', '_taps', '_pooled'))]
+                   and re.search('_(weight|winograd|taps|pooled)(_quantize)?$', source.name)]
         part = next((part for name in weights + [node.name] for part, begin in PARTS if re.match(begin, name)), None)
         sources = [source.name for source, _ in node.inputs if source.name in found]
         inherited = FIRST if node.inputs else OTHER
         if sources:
-            inherited = found[sources[-1 if node.op == 'Concat' else 0]]
+            inherited = found[sources[-1 if node.op in ('Concat', 'DFFInt8Concat') else 0]]
         found[node.name] = part or inherited
     return found
 
@@ -102,23 +106,27 @@ class Stopwatch:
         self._last = now
 
 
-def profile(symbol, inputs, params, repeats):
+def profile(symbol, inputs, params, precision, repeats):
     """Measure a network as the pipeline runs it.
 
     Args:
         symbol: a test network.
         inputs: {name: array}.
         params: (arg_params, aux_params).
+        precision: object of lib.inference.precision, which is calibrated where it must be.
         repeats: timed forwards.
 
     Returns:
         ({part: median ms} in order, {part: multiply-adds}, median ms of a forward not watched)
     """
     shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
-    network = Float32().rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
-    pool = ExecutorPool(network.symbol, mx.cpu(), shapes)
-    pool.set_params(network.arg_params, network.aux_params)
-    executor = pool.forward({name: inputs[name] for name in shapes})
+    given = {name: mx.nd.array(inputs[name]) for name in shapes}
+    pool = bound(precision, symbol, shapes, params)
+    executor = pool.forward(given)
+    if precision.to_calibrate():
+        mx.nd.waitall()
+        precision.finish({pool.monitor: (given, pool.arg_params)})
+        executor = bound(precision, symbol, shapes, params).forward(given)
     plain = [timed(lambda: executor.forward(is_train=False)) for _ in range(repeats + 1)][1:]
     watch = Stopwatch(part_names(executor.get_optimized_symbol()))
     executor.set_monitor_callback(watch)
@@ -130,6 +138,17 @@ def profile(symbol, inputs, params, repeats):
         rounds.append(watch.seconds)
     parts = {part: 1e3 * float(np.median([each.get(part, 0) for each in rounds[1:]])) for part in watch.order}
     return parts, multiply_adds(symbol, shapes), float(np.median(plain))
+
+
+def bound(precision, symbol, shapes, params):
+    """Return the ExecutorPool of a network as `precision` rewrites it.
+
+    See `profile` for `precision`, `symbol` and `params`; shapes: {input name: shape}.
+    """
+    network = precision.rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
+    pool = ExecutorPool(network.symbol, mx.cpu(), shapes, monitor=network.monitor)
+    pool.set_params(network.arg_params, network.aux_params)
+    return pool
 
 
 def timed(call):
@@ -148,6 +167,22 @@ def peak(size=2304):
     calls = [lambda: np.dot(a, b), lambda: mx.nd.dot(left, right),
              lambda: mx.nd.Convolution(image, weight, num_filter=size, kernel=(1, 1), no_bias=True)]
     return max(2e-6 * size ** 3 / min(timed(call) for _ in range(8)) for call in calls)
+
+
+def peak_int8(size=2304, side=48):
+    """GFLOP/s, of products of bytes, of the fastest 1x1 convolution: oneDNN's or, with AVX-512 VNNI, the native one."""
+    rng = np.random.RandomState(0)
+    weight, data = rng.randn(size, size, 1, 1), rng.randint(0, 128, (1, side, side, size)).astype(np.uint8)
+    ends = [mx.nd.array([end]) for end in (0, 1, -1, 1)]
+    given = [mx.nd.array(data.transpose(0, 3, 1, 2), dtype='uint8'), mx.nd.array(40 * weight, dtype='int8')] + ends
+    calls = [lambda: mx.nd.contrib.quantized_conv(*given, num_filter=size, kernel=(1, 1), no_bias=True)]
+    if is_fast():
+        packed = convolution(weight, np.zeros(size), Scale(1.0, 0), Scale(1.0, 0))
+        inputs = [mx.nd.array(value, dtype=value.dtype) for value in (data,) + tuple(packed)]
+        settings = dict(num_filter=size, slope=1, in_zero=0, zero=0, kernel_h=1, kernel_w=1, stride=1, pad_h=0, pad_w=0,
+                        dilate=1, is_float=0, has_other=0, other_scale=0, other_zero=0)
+        calls.append(lambda: mx.nd.DFFInt8Convolution(*inputs, **settings))
+    return max(2e-6 * size ** 2 * side ** 2 / min(timed(call) for _ in range(8)) for call in calls)
 
 
 def table(title, parts, work, whole, rate):
@@ -174,18 +209,27 @@ def main():
     parser = base_parser(__doc__.split('\n')[0])
     parser.add_argument('--repeats', type=positive, default=20, metavar='N',
                         help='forwards of each network (default 20)')
+    parser.add_argument('--precision', choices=('float32', 'int8'), default='float32',
+                        help='what the networks compute with (default float32)')
+    parser.add_argument('--folder', metavar='FOLDER', help='keep what is drawn and calibrated here, for the next time')
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.folder or temporary
         job = Job(args.cfg, [setting for group in args.settings for setting in group])
-        job.use_drawn_frames(folder)
-        job.use_random_params(folder)
-        rate = peak()
+        if os.path.exists(file_name(os.path.join(folder, 'random'), 0)):
+            job.prefix, job.epoch, job.frames = os.path.join(folder, 'random'), 0, os.path.join(folder, 'frames')
+        else:
+            job.use_drawn_frames(folder)
+            job.use_random_params(folder)
+        rate = peak_int8() if args.precision == 'int8' else peak()
         print(
-            '%s, %s threads, float32; fastest matrix product: %.0f GFLOP/s'
-            % (processor(), os.environ['OMP_NUM_THREADS'], rate), flush=True)
+            '%s, %s threads, %s; fastest matrix product: %.0f GFLOP/s'
+            % (processor(), os.environ['OMP_NUM_THREADS'], args.precision, rate), flush=True)
         inputs, params = inputs_of(job), job.params()
+        precision = make_precision(args.precision, params[0], file_name(job.prefix, job.epoch))
         for kind, symbol in symbols_of(job, built_in=False).items():
-            print('\n' + table('%s frame' % kind, *profile(symbol, inputs, params, args.repeats), rate), flush=True)
+            measured = profile(symbol, inputs, params, precision, args.repeats)
+            print('\n' + table('%s frame' % kind, *measured, rate), flush=True)
 
 
 if __name__ == '__main__':

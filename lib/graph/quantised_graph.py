@@ -81,6 +81,11 @@ class _Found:
         raise NotImplementedError('these ranges are complete')
 
 
+def widened(ranges):
+    """Return {tensor: (low, high)} as an int8 network is given them: HEADROOM times `ranges`, as they were found."""
+    return {name: (HEADROOM * low, HEADROOM * high) for name, (low, high) in ranges.items()}
+
+
 def quantised(symbol, arguments, ranges, float_layers):
     """Return (symbol, arguments) of a network with int8 convolutions.
 
@@ -93,7 +98,7 @@ def quantised(symbol, arguments, ranges, float_layers):
     excluded = [node.name for node in Graph(symbol).nodes() if any(source.name in weights for source, _ in node.inputs)
                 # Those MXNet leaves out itself, saying so each time.
                 or (node.op == 'Concat' and node.get('dim') == 0)]
-    collector = _Found({name: (HEADROOM * low, HEADROOM * high) for name, (low, high) in ranges.items()})
+    collector = _Found(widened(ranges))
     out, _, _, _ = quantization.quantize_graph(symbol, arguments, {}, mx.cpu(), excluded, [],
                                                'customize', 'auto', 'smart', 'channel-wise',
                                                collector, logger=None)

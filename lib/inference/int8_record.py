@@ -69,7 +69,7 @@ class Int8Record:
                 and set(kept) == {name for name, error in errors.items() if not error <= self._largest_error}
                 and all(isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends))
                         and -LARGEST <= ends[0] <= ends[1] <= LARGEST for ends in ranges.values())
-                and all(isinstance(time, dict) and set(time) == {'float32', 'int8'} and all(
+                and all(isinstance(time, dict) and set(time) - {'native'} == {'float32', 'int8'} and all(
                     _is_number(value) and 0 < value < LARGEST for value in time.values()) for time in times.values()))
 
     def of(self, role, network, plain):

@@ -19,8 +19,9 @@ import numpy as np
 from dff.runtime.machine import cpuinfo, processor
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
-from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised
-from lib.graph.graph import Graph
+from lib.graph.int8_network import is_fast, on_bytes
+from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised, widened
+from lib.graph.graph import Graph, output_shapes
 from lib.inference.int8_record import Int8Record
 
 FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL
@@ -57,8 +58,9 @@ class Float32:
 
 
 class Int8(Float32):
-    """int8 on the CPU. source: the parameters' file; beside it the record lies. Another kind of source has
-    no record on disk.
+    """int8 on the CPU: by oneDNN's layers or, with AVX-512 VNNI, native ones, whichever are faster.
+
+    source: the parameters' file, beside which the record is. Another kind of source has no record on disk.
     """
 
     def __init__(self, arg_params, source):
@@ -85,10 +87,21 @@ class Int8(Float32):
 
         def float32():
             return Float32.rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source)
+
+        def by_onednn():
+            return Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)
+
+        def native():
+            sizes, ranges = output_shapes(plain, shapes), widened(found['ranges'])
+            made = on_bytes(plain, network, arguments, sizes, ranges, found['float_layers'])
+            return Rewritten(*made, aux_params, None)
+
         if found is None:
             return float32()
-        int8 = Rewritten(*quantised(network, arguments, found['ranges'], found['float_layers']), aux_params, None)
-        return int8 if self._is_faster(found, float32, int8, shapes) else float32()
+        makers = {'float32': float32, 'int8': by_onednn}
+        if is_fast():
+            makers['native'] = native
+        return makers[self._fastest(found, makers, shapes)]()
 
     def to_calibrate(self):
         """See Float32."""
@@ -116,21 +129,20 @@ class Int8(Float32):
         self._open = {}
         self._record.save()
 
-    def _is_faster(self, found, float32, int8, shapes):
-        """Whether int8 is the faster of the two on this machine; measured once and recorded. float32: makes one."""
+    def _fastest(self, found, makers, shapes):
+        """The name of the network that is the fastest here, measured once and recorded; makers: {name: function}."""
         machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
-        if machine not in found['milliseconds']:
-            times = _milliseconds((float32, lambda: int8), shapes)
-            found['milliseconds'][machine] = dict(zip(('float32', 'int8'), times))
+        if set(found['milliseconds'].get(machine, ())) != set(makers):
+            found['milliseconds'][machine] = dict(zip(makers, _milliseconds(list(makers.values()), shapes)))
             self._record.save()
         times = found['milliseconds'][machine]
-        if times['int8'] < times['float32']:
-            return True
-        _log.warning('int8 is slower than float32 on this processor (%.1f and %.1f ms; %s): the network with '
-                     'inputs %s stays float32',
-                     times['int8'], times['float32'], 'it has VNNI' if 'vnni' in cpuinfo('flags') else 'it has no VNNI',
-                     ', '.join(found['inputs']))
-        return False
+        fastest = min(times, key=times.get)
+        if fastest == 'float32':
+            _log.warning('int8 is slower than float32 on this processor (%.1f and %.1f ms; %s): the network with '
+                         'inputs %s stays float32', min(times[name] for name in times if name != 'float32'),
+                         times['float32'], 'it has VNNI' if 'vnni' in cpuinfo('flags') else 'it has no VNNI',
+                         ', '.join(found['inputs']))
+        return fastest
 
 
 def make_precision(name, arg_params, source):
@@ -140,7 +152,8 @@ def make_precision(name, arg_params, source):
 
 def arithmetic(symbol):
     """'int8' or 'float32', what most of a bound network computes with."""
-    return 'int8' if any('quantize' in node.op for node in Graph(symbol).nodes()) else 'float32'
+    marks = ('quantize', 'DFFInt8')
+    return 'int8' if any(mark in node.op for node in Graph(symbol).nodes() for mark in marks) else 'float32'
 
 
 def _milliseconds(makers, shapes, repeats=5):

@@ -9,7 +9,7 @@ BUILD = os.path.join(FOLDER, 'build')
 MANIFEST = os.path.join(BUILD, 'library.json')  # which library is current, and what it was built from
 OPERATORS = ('flow_warp', 'psroi_pooling', 'proposal', 'rcnn_targets', 'hard_examples', 'box_nms',
              'winograd', 'class_map', 'image_pair', 'deconvolution', 'sgd_momentum', 'correlation',
-             'seq_nms', 'aggregation', 'pooled_scores')
+             'seq_nms', 'aggregation', 'pooled_scores', 'int8')
 
 
 def find(extension):

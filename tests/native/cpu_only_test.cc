@@ -1,7 +1,11 @@
 // The kernels that have no CUDA kernel beside them, against plain loops: a part of kernels_test.cc.
 #include "cpu_only_test.h"
 
+#include <algorithm>
+
 #include "deconvolution/cpu.h"
+#include "int8/cpu.h"
+#include "int8/product.h"
 #include "random_inputs.h"
 #include "seq_nms/cpu.h"
 #include "sgd_momentum/cpu.h"
@@ -129,9 +133,67 @@ static void test_seq_nms() {
   expect_equal("seq_nms", Floats(1, 1), Floats(1, good ? 1.0f : 0.0f), 0);
 }
 
+// A tile on this processor's instructions and without them: sums of whole numbers, so exactly the same.
+static void test_int8_product() {
+  const int rows = pick(1, kInt8Rows), run = 4 * pick(1, 9);
+  const std::vector<size_t> taps = {0, size_t(pick(0, 50)), size_t(pick(0, 50))};
+  const size_t step = pick(0, 40);
+  std::vector<uint8_t> in((rows - 1) * step + *std::max_element(taps.begin(), taps.end()) + run);
+  std::vector<int8_t> weight(taps.size() * run * kInt8Panel);
+  for (uint8_t& value : in) value = static_cast<uint8_t>(pick(0, 255));
+  for (int8_t& value : weight) value = static_cast<int8_t>(pick(-128, 127));
+  const Int8Tile tile = {in.data(), step, taps.data(), 3, run, weight.data()};
+  std::vector<int32_t> plain(rows * kInt8Panel, 7), out(plain.size(), 8);
+  int8_product_plain(tile, rows, plain.data());
+  int8_product(tile, rows, out.data());
+  Floats expected(plain.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    int64_t sum = 0;
+    for (size_t k = 0; k < taps.size() * run; ++k) {
+      sum += in[i / kInt8Panel * step + taps[k / run] + k % run] * weight[(k / 4 * kInt8Panel + i % kInt8Panel) * 4 + k % 4];
+    }
+    expected[i] = static_cast<float>(sum);
+  }
+  expect_equal("int8 product", expected, Floats(plain.begin(), plain.end()), 0);
+  expect_equal("int8 product, this processor's", expected, Floats(out.begin(), out.end()), 0);
+
+  const Floats scale = numbers(kInt8Panel, -0.01f, 0.01f, 20), shift = numbers(kInt8Panel, -99, 99, 20);
+  const Int8Tail tail = {scale.data(), shift.data(), pick(0, 2) * 0.5f, uniform(-1, 1), 9, static_cast<float>(pick(0, 255))};
+  std::vector<uint8_t> other(kInt8Panel, static_cast<uint8_t>(pick(0, 255))), bytes(kInt8Panel), plain_bytes(kInt8Panel);
+  Floats values(kInt8Panel), plain_values(kInt8Panel);
+  const uint8_t* added = pick(0, 1) ? other.data() : nullptr;
+  int8_tail_plain(tail, plain.data(), added, nullptr, plain_values.data());
+  int8_tail(tail, out.data(), added, nullptr, values.data());
+  int8_tail_plain(tail, plain.data(), added, plain_bytes.data(), nullptr);
+  int8_tail(tail, out.data(), added, bytes.data(), nullptr);
+  expect_equal("int8 values", plain_values, values, 0);
+  expect_equal("int8 bytes", Floats(plain_bytes.begin(), plain_bytes.end()), Floats(bytes.begin(), bytes.end()), 0);
+}
+
+// What they compute is compared with NumPy elsewhere; here numbers of any kind must stay within the maps.
+static void test_int8_maps() {
+  const Int8Map m = {pick(1, 2), pick(1, 9), pick(1, 30), 4 * pick(1, 5)};
+  const int filters = pick(1, 40), pitch = (filters + 3) / 4 * 4, panels = (filters + 31) / 32, count = m.channels - pick(0, 3);
+  const size_t cells = static_cast<size_t>(m.images) * m.height * m.width;
+  std::vector<uint8_t> in(cells * m.channels), out(cells * 4 * pitch);
+  const Floats data = numbers(in.size(), -3, 300, 20), scale = numbers(filters, -1, 1, 20), shift = numbers(4 * filters, -9, 9, 20);
+  int8_quantise_cpu(m, data.data(), m.channels, 0, count, 2.0f, 5, in.data());
+  Floats back(cells * count);
+  int8_dequantise_cpu(m, in.data(), 0, count, 2.0f, 5, back.data());
+  const std::vector<int8_t> weight(16 * panels * 32 * m.channels, 3);
+  Int8Result to = {filters, scale.data(), shift.data(), 0.1f, nullptr, 0, 0, 7, out.data(), nullptr, m.height, m.width};
+  int8_convolution_cpu(m, {3, 3, 1, 1, 1, 1}, in.data(), 5, weight.data(), to);
+  int8_convolution_cpu(m, {1, 1, 1, 0, 0, 1}, in.data(), 5, weight.data(), to);
+  to.height = 2 * m.height - pick(0, 1), to.width = 2 * m.width - pick(0, 1);
+  int8_deconvolution_cpu(m, in.data(), 5, weight.data(), to);
+  int8_pooling_cpu(m, {2, 2, 2, 0, 0, 1}, pick(0, 1), in.data(), (m.height + 1) / 2, (m.width + 1) / 2, out.data());
+}
+
 void test_cpu_only() {
   test_winograd();
   test_deconvolution();
+  test_int8_product();
+  test_int8_maps();
   test_sgd_momentum();
   test_seq_nms();
 }

@@ -31,6 +31,33 @@ struct Sample {
   Shapes shapes;
 };
 
+// The operators on maps of bytes.
+void add_int8(unsigned n, unsigned h, unsigned w, unsigned filters, std::map<std::string, Sample>* all) {
+  const auto text = [](unsigned value) { return std::to_string(value); };
+  const unsigned c = 4 * pick(1, 4), kernel = pick(1, 3), stride = pick(1, 2), dilate = pick(1, 2), has_other = pick(0, 1);
+  const unsigned pad = (kernel - 1) * dilate / 2, extent = (kernel - 1) * dilate + 1, panels = (filters + 31) / 32;
+  const unsigned high = 2 * h + 4, wide = 2 * w + 4;
+  const Shape result = {n, (high + 2 * pad - extent) / stride + 1, (wide + 2 * pad - extent) / stride + 1, (filters + 3) / 4 * 4};
+  const AttributeMap layer = {{"num_filter", text(filters)}, {"slope", "0.1"}, {"in_zero", "3"}, {"zero", "90"}};
+  const AttributeMap range = {{"begin", "0"}, {"count", text(c - 1)}, {"zero", "7"}, {"scale", "2"}};
+  const AttributeMap window = {{"kernel_h", text(kernel)}, {"kernel_w", text(kernel)}, {"stride", text(stride)},
+                               {"pad_h", text(pad)}, {"pad_w", text(pad)}};
+  Sample convolution = {layer, {{n, high, wide, c}, {1, panels, kernel * kernel * c / 4, 32, 4}, {filters}, {filters}}};
+  convolution.attributes.insert(window.begin(), window.end());
+  convolution.attributes.insert({{"dilate", text(dilate)}, {"is_float", text(pick(0, 1))}, {"has_other", text(has_other)},
+                                 {"other_scale", "0.5"}, {"other_zero", "9"}});
+  if (has_other) convolution.shapes.push_back(result);
+  Sample pooling = {window, {{n, high, wide, c}}};
+  pooling.attributes["pad_h"] = pooling.attributes["pad_w"] = "0";
+  pooling.attributes.insert({{"mean", text(pick(0, 1))}, {"is_full", text(pick(0, 1))}});
+  (*all)["DFFInt8Convolution"] = convolution;
+  (*all)["DFFInt8Deconvolution"] = {layer, {{n, h, w, c}, {4, panels, c, 32, 4}, {filters}, {4, filters}, {n, 2 * h, 2 * w - 1, 4}}};
+  (*all)["DFFInt8Quantise"] = {range, {{n, c, h, w}}};
+  (*all)["DFFInt8Dequantise"] = {range, {{n, h, w, c}}};
+  (*all)["DFFInt8Pooling"] = pooling;
+  (*all)["DFFInt8Concat"] = {{{"num_args", text(n)}}, Shapes(n, {1, h, w, c})};
+}
+
 std::map<std::string, Sample> samples() {
   const unsigned n = pick(1, 2), c = pick(1, 9), h = pick(1, 6), w = pick(1, 9), r = pick(1, 6);
   const unsigned group = pick(1, 3), filters = pick(1, 20), stride = pick(1, 2), d = pick(0, 3);
@@ -71,6 +98,7 @@ std::map<std::string, Sample> samples() {
                              {"first_channel", text(d)}, {"channels", text(c)}},
                             {{n, c + d, h, w}, {r, 5}, {(c + 7) / 8, (filters + 15) / 16, group * group * 8, 16},
                              {group * group, filters}}};
+  add_int8(n, h, w, filters, &all);
   return all;
 }
 
@@ -115,24 +143,32 @@ uint64_t elements_of(const Shape& shape) {
 // Arrays of exactly the size that a call has, so that a step outside is seen.
 struct Arrays {
   std::vector<std::unique_ptr<float[]>> memory;
+  std::vector<std::unique_ptr<uint8_t[]>> bytes;
   Tensors tensors;
 
-  void add(const Shape& shape, bool integral) {
+  void add(const Shape& shape, bool integral, int type = mxnet::ext::kFloat32) {
     const size_t count = elements_of(shape);
+    const std::vector<int64_t> sizes(shape.begin(), shape.end());
+    if (type != mxnet::ext::kFloat32) {
+      bytes.emplace_back(new uint8_t[count]);
+      for (size_t i = 0; i < count; ++i) bytes.back()[i] = static_cast<uint8_t>(pick(0, 255));
+      tensors.emplace_back(bytes.back().get(), sizes, static_cast<mxnet::ext::MXDType>(type), 0, mxnet::ext::MXContext::CPU(0));
+      return;
+    }
     memory.emplace_back(new float[count]);
     const Floats values = numbers(count, integral ? -1 : -2, integral ? 3 : 300, pick(0, 1) * 10);
     std::copy(values.begin(), values.end(), memory.back().get());
-    tensors.emplace_back(memory.back().get(), std::vector<int64_t>(shape.begin(), shape.end()),
-                         mxnet::ext::kFloat32, 0, mxnet::ext::MXContext::CPU(0));
+    tensors.emplace_back(memory.back().get(), sizes, mxnet::ext::kFloat32, 0, mxnet::ext::MXContext::CPU(0));
   }
 };
 
-void run(const CustomOp& op, const AttributeMap& attributes, const Shapes& in, const Shapes& out) {
+void run(const CustomOp& op, const AttributeMap& attributes, const Shapes& in, const Shapes& out, const Types& in_types,
+         const Types& out_types) {
   const mxnet::ext::OpResource resource(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
                                         nullptr, nullptr, nullptr);
   Arrays inputs, outputs, gradients, results;
-  for (const Shape& shape : in) inputs.add(shape, false);
-  for (const Shape& shape : out) outputs.add(shape, false);
+  for (size_t i = 0; i < in.size(); ++i) inputs.add(in[i], false, in_types[i]);
+  for (size_t i = 0; i < out.size(); ++i) outputs.add(out[i], false, out_types[i]);
   for (size_t i = 0; i < op.forward_fp.size(); ++i) {
     if (std::string(op.forward_ctx_cstr[i]) != "cpu") continue;
     op.forward_fp[i](attributes, &inputs.tensors, &outputs.tensors, resource);
@@ -173,7 +209,7 @@ bool call(const CustomOp& op, Sample sample) {
     }
   }
   if (total > kMostElements) return false;
-  run(op, sample.attributes, sample.shapes, out);
+  run(op, sample.attributes, sample.shapes, out, in_types, out_types);
   return true;
 }
 

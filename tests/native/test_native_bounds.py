@@ -25,6 +25,22 @@ TARGETS = dict(
     stds='(1, 1, 1, 1)',
     weights=NUMBERS,
 )
+INT8 = dict(
+    num_filter=4,
+    slope=1,
+    in_zero=0,
+    zero=0,
+    kernel_h=1,
+    kernel_w=1,
+    stride=1,
+    pad_h=0,
+    pad_w=0,
+    dilate=1,
+    is_float=0,
+    has_other=0,
+    other_scale=0,
+    other_zero=0,
+)
 # {operator: (attributes, shapes of its inputs)}, small and right
 VALID = {
     'DFFFlowWarp': (dict(has_scale=0), [(1, 3, 4, 5), (1, 2, 4, 5)]),
@@ -45,6 +61,15 @@ VALID = {
         dict(spatial_scale=0.0625, pooled_size=2, outputs=5, first_channel=1, channels=9),
         [(1, 10, 4, 5), (2, 5), (2, 1, 32, 16), (4, 5)],
     ),
+    'DFFInt8Convolution': (INT8, [(1, 4, 5, 8), (1, 1, 2, 32, 4), (4,), (4,)]),
+    'DFFInt8Deconvolution': (
+        dict(num_filter=4, slope=1, in_zero=0, zero=0),
+        [(1, 4, 5, 8), (4, 1, 8, 32, 4), (4,), (4, 4), (1, 8, 9, 4)],
+    ),
+    'DFFInt8Quantise': (dict(begin=0, count=3, zero=0, scale=1), [(1, 3, 4, 5)]),
+    'DFFInt8Dequantise': (dict(begin=0, count=3, zero=0, scale=1), [(1, 4, 5, 4)]),
+    'DFFInt8Pooling': (dict(kernel_h=2, kernel_w=2, stride=2, pad_h=0, pad_w=0, mean=0, is_full=0), [(1, 4, 5, 8)]),
+    'DFFInt8Concat': (dict(num_args=2), [(1, 4, 5, 8), (1, 4, 5, 4)]),
 }
 
 

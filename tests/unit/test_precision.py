@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from dff.errors import ConfigError
+from lib.graph.graph import Graph
 from lib.graph.quantised_graph import Ranges, fused, layer_errors, quantised
 from lib.inference import precision
 from lib.inference.detector import VideoDetector
+from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import symbol_tools, tiny
 
@@ -22,7 +24,7 @@ def detector(source, seed=0, **changes):
 
 @pytest.fixture
 def int8_is_faster(monkeypatch):
-    monkeypatch.setattr(precision, '_milliseconds', lambda networks, shapes: [2.0, 1.0])
+    monkeypatch.setattr(precision, '_milliseconds', lambda networks, shapes: [2.0, 1.0, 0.5][:len(networks)])
 
 
 def read(path):
@@ -48,8 +50,12 @@ def test_calibrated_once_and_recorded(tmp_path, int8_is_faster, monkeypatch, cap
         np.testing.assert_allclose(a.detections, b.detections, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize('native', [True, False])
 @pytest.mark.parametrize('changes', [{}, tiny.STRIDE_8, {'network__FLOW_PASSES': 2}])
-def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster, changes):
+def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster, monkeypatch, changes, native):
+    if native and not loader.load():
+        pytest.skip('the native library is not built')
+    monkeypatch.setattr(precision, 'is_fast', lambda: native)
     int8 = detector(tmp_path / 'a.params', **changes)
     list(int8.detect(tiny.clip(6)))
     assert int8.arithmetic() == {'key': 'int8', 'current': 'int8'}
@@ -62,6 +68,21 @@ def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faste
         key[name] = mx.nd.array(noise if name == 'data' else [[64, 96, 1]])
     a, b = (each.networks.pools['key'].forward(key).outputs[0].asnumpy() for each in (float32, int8))
     assert 0 < abs(a - b).mean() < 0.1 * abs(a).mean()
+
+
+@pytest.mark.skipif(not loader.load(), reason='the native library is not built')
+@pytest.mark.parametrize('times, mark', [([3.0, 1.0, 2.0], 'quantize'), ([3.0, 2.0, 1.0], 'DFFInt8')])
+def test_the_faster_kind_of_int8_layers_serves(tmp_path, monkeypatch, times, mark):
+    monkeypatch.setattr(precision, 'is_fast', lambda: True)
+    monkeypatch.setattr(precision, '_milliseconds', lambda networks, shapes: times)
+    source = tmp_path / 'a.params'
+    networks = detector(source)
+    list(networks.detect(tiny.clip(4)))
+    for pool in networks.networks.pools.values():
+        marks = {name for node in Graph(pool.symbol).nodes() for name in ('quantize', 'DFFInt8') if name in node.op}
+        assert marks == {mark}
+    recorded = [each['milliseconds'] for each in read(tmp_path / 'a.int8.json')['networks'].values()]
+    assert [list(machine.values()) for machine in recorded] == [[dict(zip(('float32', 'int8', 'native'), times))]] * 2
 
 
 @pytest.mark.slow
@@ -84,7 +105,7 @@ def test_a_record_of_other_parameters_is_made_anew(tmp_path, int8_is_faster, cap
 
 
 def test_a_network_that_is_slower_in_int8_stays_float32(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(precision, '_milliseconds', lambda networks, shapes: [1.0, 2.0])
+    monkeypatch.setattr(precision, '_milliseconds', lambda networks, shapes: [1.0, 2.0, 3.0][:len(networks)])
     slow = detector(tmp_path / 'a.params')
     list(slow.detect(tiny.clip(4)))
     assert 'int8 is slower than float32 on this processor (2.0 and 1.0 ms' in caplog.text

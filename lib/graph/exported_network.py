@@ -11,6 +11,7 @@ import re
 import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
+from lib.symbols.flownet import whole_flow
 from lib.symbols.outputs import own_outputs
 from lib.graph.network_rules import FITS, check_nodes
 from lib.graph.symbol_file import Refused
@@ -28,7 +29,7 @@ WANTED = {'frame': {'data'}, 'key': {'data'}, 'current': {'data', 'data_key', 'f
 WITHOUT_REGIONS = 'feature', 'flow'
 PARAMETERISED = {'Convolution', 'Deconvolution', 'SoftmaxOutput'}
 LABEL = 'softmax_label'                # of DeepLab's softmax, which is never bound
-SCORE, FLOW = 'score_output', 'Convolution5_output'      # by which testing finds them
+SCORE = 'score_output'                 # by which testing finds them
 MOST_SEGMENTED = 254                   # classes: their ids are bytes
 OUTPUTS = {'detection': {'frame': 3, 'key': 4, 'current': 3, 'feature': 2, 'flow': 1, 'window': 3},
            'segmentation': {'frame': 1, 'key': 2, 'current': 2}}
@@ -103,7 +104,7 @@ class ExportedNetwork:
                     ', '.join(sorted(found)) or 'none', ', '.join(sorted(wanted))))
         if self.role == 'key' and set(own[0].list_arguments()) & FRAME_INPUTS != {'data'}:
             raise Refused('its feature is not made of the image alone')
-        if self.role == 'current' and FLOW not in self._names:
+        if self.role == 'current' and not whole_flow(self._names):
             raise Refused('it has no flow')
 
     def shapes(self, inputs):
@@ -169,7 +170,7 @@ class ExportedNetwork:
         policy = self._settings.get('TEST', {}).get('KEY_FRAME_POLICY')
         if self.role == 'current' and policy == 'flow':
             stride = self._settings['network'].get('RCNN_FEAT_STRIDE', 16)
-            flow = shapes[self._names.index(FLOW)]
+            flow = shapes[self._names.index(whole_flow(self._names))]
             cells = (1, 2) + tuple(-(-side // stride) for side in image[2:])
             if flow != cells:
                 raise Refused('its flow has shape %s, not %s' % (flow, cells))

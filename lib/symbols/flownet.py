@@ -4,6 +4,7 @@ Its encoder, and others that can take its place: lib/symbols/flow_networks.
 """
 import functools
 import json
+import re
 
 import mxnet as mx
 
@@ -16,6 +17,7 @@ FLOW_UNIT = 2.5    # cells of 16 pixels for one unit of the predictions
 STRIDE = 16        # pixels of those cells
 PIXEL_UNIT = 1 / 255.0
 SUM = 'flow_of_pass'      # first in the names of what a pass and those before it have found together
+FIRST_FLOW = 'Convolution5_output'
 # skip connection, level of the flow predicted before, its layer, channels of the deconvolution
 DECODER = [('conv5_1', 6, 'Convolution1', 512), ('conv4_1', 5, 'Convolution2', 256),
            ('conv3_1', 4, 'Convolution3', 128), ('conv2', 3, 'Convolution4', 64)]
@@ -95,6 +97,16 @@ def _fetched(pair, flow, stride):
     flow = mx.sym.slice_like(flow, pair, axes=(2, 3), name='crop_flow')
     current, reference = (mx.sym.slice_axis(pair, axis=1, begin=begin, end=begin + 3) for begin in (0, 3))
     return mx.sym.Concat(current, flow_warp(reference, flow, name='fetch_images'), dim=1, name='fetched_pair')
+
+
+def whole_flow(names):
+    """Return the name of the network's flow, what all passes have found, among `names` of a network's outputs.
+
+    In units of the predictions; '' where there is none.
+    """
+    sums = [name for name in names if re.match(SUM + '[0-9]+_output$', name)]
+    return max(sums, key=lambda name: int(re.sub('[^0-9]', '', name))) if sums else (
+        FIRST_FLOW if FIRST_FLOW in names else '')
 
 
 def cells_of_unit(stride):

@@ -2,7 +2,7 @@
 import mxnet as mx
 
 from lib.symbols.aggregation import aggregate, cosines, embed
-from lib.symbols.flownet import cells_of_unit, flownet
+from lib.symbols.flownet import cells_of_unit, flownet, whole_flow
 from lib.symbols.operators import flow_warp
 
 EMBED_SHARE = 4     # channels of the embedding for one of the layers before it
@@ -134,7 +134,8 @@ def cell_flow(symbol, stride):
 
     symbol: the network; stride: pixels for a cell.
     """
-    return symbol.get_internals()['Convolution5_output'] * cells_of_unit(stride)
+    inner = symbol.get_internals()
+    return inner[whole_flow(inner.list_outputs())] * cells_of_unit(stride)
 
 
 def mismatch(symbol, stride):

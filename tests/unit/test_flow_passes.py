@@ -134,3 +134,26 @@ def test_a_detector_of_two_passes_is_one_of_the_operators_composed():
     pool = ExecutorPool(flow, mx.cpu(), shapes)
     pool.set_params({name: mx.nd.array(value) for name, value in args.items()}, {}, source='test')
     assert relative_difference(pool.forward(inputs).outputs[0].asnumpy(), wanted) < 1e-4
+
+
+@pytest.mark.parametrize('task', ['dff_rfcn', 'dff_deeplab'])
+def test_ids_and_key_frames_follow_the_flow_of_all_passes(task):
+    """What the network hands out is what it warps the feature along."""
+    config = tiny_seg.seg_config if task == 'dff_deeplab' else tiny.tiny_config
+    cfg = config(task, network__FLOW_PASSES=2)
+    instance = get_symbol_instance(cfg)
+    symbol = instance.test_networks(cfg)['current']
+    inner = symbol.get_internals()
+    passes = [inner[name + '_output'] for name in ('Convolution5', 'pass2_Convolution5')]
+    whole = instance.flow(symbol, cfg)
+    random = np.random.RandomState(0)
+    inputs = {name: 30 * random.standard_normal((1, 3, 64, 96)) for name in ('data', 'data_key')}
+    names = passes[1].list_arguments()
+    shapes = dict(zip(names, passes[1].infer_shape(data=(1, 3, 64, 96), data_key=(1, 3, 64, 96))[0]))
+    args = {name: random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]) + 1)
+            for name, shape in shapes.items() if name not in inputs}
+    first, second, handed_out = (list(run(each, inputs, {name: args[name] for name in each.list_arguments()
+                                                         if name in args})[0].values())[0]
+                                 for each in passes + [whole])
+    assert np.abs(first).max() > 0.01 and np.abs(second).max() > 0.01
+    np.testing.assert_allclose(handed_out, 2.5 * (first + second), rtol=1e-4, atol=1e-6)

@@ -9,6 +9,7 @@ output/ to train again. Without a GPU, several names are trained two at a time, 
 processor cores: small networks keep one thread busier than many.
 """
 import argparse
+import glob
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ sys.path.insert(0, ROOT)
 from lib.config.config import load_yaml  # noqa: E402
 from lib.utils.paths import resolve  # noqa: E402
 from lib.engine.devices import gpu_count  # noqa: E402
+from lib.report.comparison import plot, table  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError, DFFError  # noqa: E402
 from dff.files import atomic_path  # noqa: E402
@@ -43,8 +45,14 @@ NAMES = {'rfcn': 'R-FCN', 'dff_rfcn': 'DFF R-FCN', 'deeplab': 'DeepLab', 'dff_de
 CAMVID_STILLS = ('dataset.image_set=DET_train_camvid+VID_train_first50',)
 # The whole of `sh init.sh --demo` is to train within a quarter of an hour.
 TOY_FLOW = ('--batches', '1500')
+# Settings that the files of one job agree on: DFF's name the baseline's parameters; and what the rows are about.
+FIXED = {
+    'the settings files of a comparison name each other\'s files': (
+        'output_path', 'TRAIN.model_prefix', 'dataset.image_set', 'dataset.test_image_set',
+        'TEST.test_epoch', 'network.pretrained', 'network.pretrained_flow', 'network.pretrained_epoch'),
+    'each row of the table has its own': ('TEST.KEY_FRAME_POLICY', 'TEST.KEY_FRAME_INTERVAL'),
+    'accuracy needs annotations': ('TEST.DETECT_ONLY',)}
 PARTS = {'backbone': 'backbone', 'flow': 'flow network'}
-MEASURES = {'mAP': 'mAP@0.5', 'mIoU': 'mIoU'}
 JOBS = {
     'toy_vid': Job(
         DETECTION, 'toy_vid', 'toy_vid', (), TOY_FLOW, 'mAP', (1, 5, 10), MIDDLE_AND_BOTH_OF_10,
@@ -85,9 +93,7 @@ class Task:
         self.network, prefix, self.epoch = tree['network'], tree['TRAIN']['model_prefix'], tree['TEST']['test_epoch']
         folder = os.path.join(resolve(tree['output_path']), os.path.splitext(os.path.basename(cfg))[0])
         self.prefix = os.path.join(folder, tree['dataset']['image_set'].replace('+', '_'), prefix)
-        self.results = os.path.join(folder, tree['dataset']['test_image_set'],
-                                    '%s-%04d_interval%%d%%s' % (prefix, self.epoch),
-                                    'results.json')
+        self.tests = glob.escape(os.path.join(folder, tree['dataset']['test_image_set'], prefix))
 
     def pretrain(self, part, key, settings=(), needs=(), flags=()):
         """Return the Step that makes a part's file to start from.
@@ -129,9 +135,17 @@ class Task:
         policy: TEST.KEY_FRAME_POLICY; '': that of the settings. Returns the numbers of results.json.
         """
         settings = ['TEST.KEY_FRAME_POLICY=%s' % policy] if policy else []
+        before = self._tested(interval)
         self.run('experiments/%s/%s_test.py' % (self.task, self.task), '--interval', str(interval), settings=settings)
-        with open(self.results % (interval, '_' + policy if policy else ''), encoding='utf-8') as stream:
+        # Settings of the command line are in the folder's name, too: it is the one just written.
+        path, = set(self._tested(interval)) - set(before)
+        with open(path[0], encoding='utf-8') as stream:
             return json.load(stream)
+
+    def _tested(self, interval):
+        """[(path, file number, time)] of all results.json with this interval; each test writes one anew."""
+        return [(path, os.stat(path).st_ino, os.stat(path).st_mtime_ns)
+                for path in glob.glob('%s-*_interval%d*/results.json' % (self.tests, interval))]
 
     def demo(self, source, output, arguments):
         """Draw the results on the folder of frames `source` into the video `output`.
@@ -226,49 +240,6 @@ def train(comparisons):
     return run_steps(steps.values(), 1 if gpu_count() else min(2, cores, len(comparisons)), cores)
 
 
-def table(rows, measure):
-    """The comparison as Markdown: accuracy (of detection also by speed), milliseconds a frame, speed-up.
-
-    The speed-up compares key frames and all frames of the row's own run: between runs a machine's speed may drift.
-    """
-    columns = ['network', MEASURES[measure], 'ms a frame', 'key / other frame, ms', 'speed-up']
-    if measure == 'mAP':
-        columns.insert(2, 'slow / medium / fast objects')
-    lines = [columns, ['---'] * len(columns)]
-    for name, numbers in rows:
-        ms = numbers['ms']
-        parts = ' / '.join('%.1f' % ms[kind] for kind in ('key', 'current') if ms[kind] is not None)
-        key_frame = ms['reading'] + ms['key'] + ms['post']
-        cells = [name, '%.4f' % numbers[measure], '%.1f' % ms['frame'], parts, '%.1fx' % (key_frame / ms['frame'])]
-        if measure == 'mAP':
-            cells.insert(2, ' / '.join('none' if ap is None else '%.3f' % ap
-                                       for ap in numbers['mAP_by_speed'].values()))
-        lines.append(cells)
-    return '\n'.join('| %s |' % ' | '.join(cells) for cells in lines)
-
-
-def plot(rows, measure, path):
-    """Draw accuracy against milliseconds a frame, as in the paper's figure 3.
-
-    Args:
-        rows: [(name, numbers of results.json)].
-        measure: key of the accuracy in them.
-        path: picture to write.
-    """
-    import matplotlib
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-    figure, axes = plt.subplots(figsize=(6, 4))
-    for name, numbers in rows:
-        axes.plot(numbers['ms']['frame'], numbers[measure], 'o', label=name)
-    axes.set(xlabel='ms a frame', ylabel=MEASURES[measure], ylim=(0, 1),
-             xlim=(0, 1.1 * max(n['ms']['frame'] for _, n in rows)))
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, bbox_inches='tight')
-
-
 def parse_arguments():
     """Return the command line, an argparse.Namespace. Raises ConfigError for an unknown name."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
@@ -279,6 +250,10 @@ def parse_arguments():
     for name in args.jobs:
         if name not in JOBS:
             raise ConfigError("there is nothing to compare called '%s': choose from %s" % (name, ', '.join(JOBS)))
+    for setting in args.overrides:
+        for why, keys in FIXED.items():
+            if setting.partition('=')[0] in keys:
+                raise ConfigError('--set %s: %s, so leave it out' % (setting, why))
     return args
 
 

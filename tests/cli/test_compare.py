@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from dff.errors import DataError
+from dff.errors import ConfigError, DataError
+from dff.files import write_json
 from lib.dataset.toy import toy_generator, toy_seg_generator
 from tests.helpers.tiny import run_script
 from tools import compare
@@ -91,6 +92,35 @@ def test_unknown_names():
     status, _, err = run_script('tools/compare.py', 'toy_vdi')
     assert status == 2
     assert "there is nothing to compare called 'toy_vdi': choose from toy_vid, toy_seg, camvid_vid, camvid_seg" in err
+
+
+@pytest.mark.parametrize('setting, why', [
+    ('output_path=elsewhere', "the settings files of a comparison name each other's files"),
+    ('TEST.KEY_FRAME_POLICY=middle', 'each row of the table has its own')])
+def test_settings_that_the_comparison_makes_itself(monkeypatch, setting, why):
+    monkeypatch.setattr(sys, 'argv', ['compare.py', 'toy_vid', '--set', 'TRAIN.lr=0.001', setting])
+    with pytest.raises(ConfigError, match=re.escape('--set %s: %s, so leave it out' % (setting, why))):
+        compare.parse_arguments()
+
+
+def test_a_row_is_of_the_test_that_was_run(monkeypatch, tmp_path):
+    """Not of an earlier one, whose folder has the usual name, where settings gave this one another."""
+    task = compare.Task('dff_rfcn', 'experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml', ['TEST.AGGREGATE=recursive'])
+    task.tests, commands = str(tmp_path / 'dff'), []
+
+    def write(folder, value):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        write_json(str(place / 'results.json'), {'mAP': value})
+
+    def run_test(*command, settings):
+        commands.append(settings)
+        write('dff-0001_interval5_recursive', 0.25 * len(commands))
+    for folder in ('dff-0001_interval5', 'dff-0001_interval5_recursive', 'dff-0001_interval50'):
+        write(folder, 0.9)
+    monkeypatch.setattr(task, 'run', run_test)
+    assert [task.test(5)['mAP'], task.test(5, 'middle')['mAP']] == [0.25, 0.5]
+    assert commands == [[], ['TEST.KEY_FRAME_POLICY=middle']]
 
 
 def test_real_footage_has_its_own_steps(monkeypatch):

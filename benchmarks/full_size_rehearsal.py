@@ -12,6 +12,7 @@ A --folder keeps the data for the next time.
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from benchmarks.stand_in_vid import StandIn, write_detections  # noqa: E402
-from dff.errors import ConfigError, DFFError  # noqa: E402
+from dff.errors import ConfigError, DFFError, SetupError  # noqa: E402
+from dff.files import make_folder  # noqa: E402
 from lib.dataset.formats.classes import load_classes  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from lib.utils.paths import resolve  # noqa: E402
@@ -80,6 +82,7 @@ def make_data(folder, scale):
     target = os.path.join(folder, 'ILSVRC2015')
     if os.path.isdir(target):
         return target
+    shutil.rmtree(target + '.part', ignore_errors=True)      # of a run that was stopped
     start = time.perf_counter()
     made = StandIn(target + '.part', load_classes().ids, scale)
     counts = made.write()
@@ -98,9 +101,13 @@ def rehearse(folder, scale, per_frame):
         scale: share of the full size.
         per_frame: detections of each validation frame to evaluate.
     """
-    data = make_data(folder, scale)
     detections = os.path.join(folder, 'detections.txt')
-    write_detections(data, detections, per_frame, len(load_classes()) - 1)
+    try:
+        make_folder(folder)
+        data = make_data(folder, scale)
+        write_detections(data, detections, per_frame, len(load_classes()) - 1)
+    except OSError as error:
+        raise SetupError('cannot write the data into %s: %s. Give another --folder' % (folder, error.strerror)) from error
     paths = ['dataset.dataset_path=%s' % data, 'dataset.root_path=%s' % folder,
              'output_path=%s' % os.path.join(folder, 'output')]
     cfg = resolve(CFG)
@@ -131,7 +138,6 @@ def main():
         raise ConfigError('--per_frame must be at least 1')
     with tempfile.TemporaryDirectory() as temporary:
         folder = os.path.join(os.path.abspath(arguments.folder or temporary), 'scale_%g' % arguments.scale)
-        os.makedirs(folder, exist_ok=True)
         steps = rehearse(folder, arguments.scale, arguments.per_frame)
     print('\n| step | seconds | processor seconds | peak memory of its largest process, MB |\n|---|---|---|---|')
     print('\n'.join(step.row() for step in steps))

@@ -226,14 +226,16 @@ def check_files():
             'data sets', 'note', 'none in data/',
             '`sh init.sh --demo` makes a small one; data/README.md names the others')
     ]
-    models = sorted(glob.glob(os.path.join(ROOT, 'model', '**', '*.params'), recursive=True))
-    for path in models:
+    parameters, exported = (sorted(glob.glob(os.path.join(ROOT, 'model', '**', name), recursive=True))
+                            for name in ('*.params', 'model.json'))
+    for path in parameters:
         name = os.path.relpath(path, ROOT)
         try:
             findings.append(ok(name, '%d arrays' % len(inspect(path))))
         except CheckpointError as error:
             findings.append(Finding(name, 'problem', 'damaged', str(error)))
-    if not models:
+    findings += [ok(os.path.relpath(os.path.dirname(path), ROOT), 'an exported model') for path in exported]
+    if not parameters and not exported:
         findings.append(Finding('models', 'note', 'none in model/',
                                 '`sh init.sh --demo` trains small ones; model/README.md names the others'))
     return findings

@@ -72,7 +72,10 @@ def test_files_and_packages(monkeypatch, tmp_path):
     assert findings['data sets'].state == findings['models'].state == 'note'
     for name in ('camvid', 'my videos', 'cache'):
         (tmp_path / 'data' / name).mkdir(parents=True)
-    (tmp_path / 'model').mkdir()
+    (tmp_path / 'model' / 'demo').mkdir(parents=True)
+    (tmp_path / 'model' / 'demo' / 'model.json').write_text('{}')
+    findings = by_subject(doctor.check_files())
+    assert findings['model/demo'].state == 'ok' and 'models' not in findings
     (tmp_path / 'model' / 'x-0000.params').write_bytes(b'cut short')
     findings = by_subject(doctor.check_files())
     assert findings['data sets'].text == 'camvid (CamVid), my videos'

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks import full_size_rehearsal, stand_in_vid
 from benchmarks.stand_in_vid import StandIn, Stock, write_detections
+from dff.errors import SetupError
 from lib.config.config import update_from_file, update_from_settings
 from lib.config.defaults import detection_defaults
 from lib.dataset.check.check import check
@@ -79,6 +80,27 @@ def test_a_file_with_too_many_names_is_copied(tmp_path, monkeypatch):
         stock.link('a', str(tmp_path / name))
     assert (tmp_path / 'y').read_bytes() == b'content'
     assert os.stat(tmp_path / 'y').st_ino == os.stat(tmp_path / 'z').st_ino != os.stat(tmp_path / 'x').st_ino
+
+
+def test_data_of_a_run_that_was_stopped_is_made_anew(tmp_path, monkeypatch):
+    def stop(self):
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, '_validation', stop)
+        with pytest.raises(KeyboardInterrupt):
+            full_size_rehearsal.make_data(str(tmp_path), 0.0001)
+    assert os.listdir(str(tmp_path)) == ['ILSVRC2015.part']
+    made = full_size_rehearsal.make_data(str(tmp_path), 0.0001)
+    assert os.listdir(str(tmp_path)) == ['ILSVRC2015']
+    assert {'VID_val_videos.txt', 'VID_train_15frames.txt'} < set(os.listdir(os.path.join(made, 'ImageSets')))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / 'file').write_text('')
+    folder = str(tmp_path / 'file' / 'scale_1')
+    said = '^cannot write the data into %s: (Not a directory|File exists). Give another --folder$' % folder
+    with pytest.raises(SetupError, match=said):
+        full_size_rehearsal.rehearse(folder, 1, 1)
 
 
 @pytest.mark.slow

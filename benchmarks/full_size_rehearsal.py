@@ -107,7 +107,8 @@ def rehearse(folder, scale, per_frame):
         data = make_data(folder, scale)
         write_detections(data, detections, per_frame, len(load_classes()) - 1)
     except OSError as error:
-        raise SetupError('cannot write the data into %s: %s. Give another --folder' % (folder, error.strerror)) from error
+        raise SetupError('cannot write the data into %s: %s. Give another --folder'
+                         % (folder, error.strerror)) from error
     paths = ['dataset.dataset_path=%s' % data, 'dataset.root_path=%s' % folder,
              'output_path=%s' % os.path.join(folder, 'output')]
     cfg = resolve(CFG)

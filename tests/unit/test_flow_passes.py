@@ -3,7 +3,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from dff.errors import CheckpointError
 from lib.engine.executors import ExecutorPool
+from lib.inference.detector import VideoDetector
 from lib.symbols.initialise import of_first_pass
 from lib.symbols.flownet import flownet, predictions
 from lib.symbols.registry import get_symbol_instance
@@ -157,3 +159,22 @@ def test_ids_and_key_frames_follow_the_flow_of_all_passes(task):
                                  for each in passes + [whole])
     assert np.abs(first).max() > 0.01 and np.abs(second).max() > 0.01
     np.testing.assert_allclose(handed_out, 2.5 * (first + second), rtol=1e-4, atol=1e-6)
+
+
+def test_parameters_of_other_passes_name_the_setting():
+    for has, wanted in ((1, 2), (2, 1), (2, 3)):
+        given, cfg = tiny.tiny_config('dff_rfcn', network__FLOW_PASSES=has), tiny.tiny_config(
+            'dff_rfcn', network__FLOW_PASSES=wanted)
+        with pytest.raises(CheckpointError, match=r'^the file: \d+ of the \d+ .*The file has a flow network of %d passes, '
+                           r'and the settings say %d: set network.FLOW_PASSES to %d, or train from the file with %d '
+                           % (has, wanted, has, wanted)):
+            VideoDetector(cfg, get_symbol_instance(cfg), *tiny.tiny_params(given), mx.cpu(), source='the file')
+
+
+def test_parameters_of_another_network_do_not():
+    cfg = tiny.tiny_config('dff_rfcn')
+    args, auxs = tiny.tiny_params(cfg)
+    for name in ('rfcn_cls_weight', 'Convolution5_scale_weight'):
+        left = {key: value for key, value in args.items() if key != name}
+        with pytest.raises(CheckpointError, match='are missing: %s. Is it a file of this network' % name):
+            VideoDetector(cfg, get_symbol_instance(cfg), left, auxs, mx.cpu(), source='the file')

@@ -57,6 +57,21 @@ def map_detections(path: str, num_classes: int,
             yield result
 
 
+def require_common_frames(path: str, others: int, found: bool, frames: np.ndarray) -> None:
+    """Raise DataError where all detections of a file are of other frames than those of an image set.
+
+    Args:
+        path: of the detections file.
+        others: detections of other frames.
+        found: there are some of the image set's, too.
+        frames: numbers of the image set's frames.
+    """
+    if others and not found:
+        raise DataError('%s: none of its %d detections is of the %d frames that are evaluated, numbered %d to %d; give '
+                        'the image set and the data that were tested'
+                        % (path, others, len(frames), frames.min(), frames.max()))
+
+
 def _parse_and_call(num_classes, function, text):
     """(number of lines, result), or None where the text is not as detections are usually written."""
     columns = _parse(text, num_classes)

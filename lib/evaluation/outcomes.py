@@ -18,7 +18,7 @@ import numpy as np
 
 from dff.errors import DataError
 from lib.evaluation import vid_match
-from lib.evaluation.detections import Detections, by_class, map_detections
+from lib.evaluation.detections import Detections, by_class, map_detections, require_common_frames
 from lib.evaluation.vid_eval import GroundTruth
 
 KINDS = ('hit', 'class', 'place', 'both', 'double', 'background')
@@ -55,7 +55,8 @@ def outcomes(truth: GroundTruth, detections_file: str, classes: Sequence[str]) -
         classes: names, background first.
 
     Raises:
-        DataError: the file is missing or malformed, or there is no ground truth.
+        DataError: the file is missing or malformed, there is no ground truth, or all detections are of frames of
+            another image set.
     """
     if not len(truth.boxes):
         raise DataError('nothing to evaluate: no box of a listed class in the %d frames' % len(truth.frames))
@@ -74,6 +75,7 @@ def outcomes(truth: GroundTruth, detections_file: str, classes: Sequence[str]) -
             if len(parts[c].scores):
                 shares[c].append(parts[c])
                 columns[c].append(own[c])
+    require_common_frames(detections_file, ignored, any(shares), truth.frames)
     result = [_settled([], [])]
     for c in range(1, len(classes)):
         result.append(_settled(shares[c], columns[c]))

@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from lib.evaluation import vid_match
-from lib.evaluation.detections import map_detections
+from lib.evaluation.detections import map_detections, require_common_frames
 from lib.evaluation.motion import NO_MOTION, RANGES, SPEEDS
 from dff.errors import DataError
 
@@ -118,7 +118,8 @@ def evaluate(truth: GroundTruth, detections_file: str, classes: Sequence[str],
         numbers: (first, last) restricts the evaluation to frames with these numbers.
 
     Raises:
-        DataError: the file is missing or malformed, or no ground truth is there to compare with.
+        DataError: the file is missing or malformed, no ground truth is there to compare with, or all detections
+            are of frames of another image set.
     """
     owners = np.repeat(np.arange(len(truth.frames)), np.diff(truth.offsets))
     selected = np.ones(len(truth.frames), bool)
@@ -139,6 +140,9 @@ def evaluate(truth: GroundTruth, detections_file: str, classes: Sequence[str],
         for c, share in enumerate(parts):
             if share is not None:
                 shares[c].append(share)
+    if numbers is None:
+        found = any(len(share.scores) for own in shares for share in own)
+        require_common_frames(detections_file, result.ignored, found, truth.frames)
     if speeds is not None:
         result.speeds = {name: SpeedResult({}, int((speeds == s).sum())) for s, name in enumerate(SPEEDS)}
     for c in range(1, len(classes)):

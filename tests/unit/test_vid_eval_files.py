@@ -1,6 +1,7 @@
 """Evaluation: the files of detections, and the command."""
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from lib.dataset.formats.classes import load_classes
 from lib.dataset.sets.imagenet_vid import ImageNetVID
 from lib.evaluation import detections as detections_module
 from lib.evaluation.detections import read_detections
+from lib.evaluation.outcomes import outcomes
 from tests.helpers.dataset_tools import DatasetFolder, annotation, object_xml
 from tests.helpers.marks import slow
 from tests.helpers.tiny import run_here
@@ -48,6 +50,17 @@ def test_some_frames_only(two_frames):
     with pytest.raises(DataError,
                        match='nothing to evaluate: no box of a listed class in the 0 frames numbered 5 to 9'):
         dataset.evaluate(file, numbers=(5, 9))
+
+
+@pytest.mark.parametrize('measure', [lambda dataset, file: dataset.evaluate(file),
+                                     lambda dataset, file: outcomes(dataset.ground_truth(), file, dataset.classes)])
+def test_detections_of_another_image_set(two_frames, measure):
+    dataset, write = two_frames
+    file = write('3 1 0.9 1 2 30 20', '70 2 0.8 50 2 59 20')
+    with pytest.raises(DataError, match='^%s: none of its 2 detections is of the 2 frames that are evaluated, numbered '
+                       '1 to 2; give the image set and the data that were tested$' % re.escape(file)):
+        measure(dataset, file)
+    assert dataset.evaluate(file, numbers=(1, 2)).mean_ap == 0      # of a part there may be none
 
 
 def test_classes_without_ground_truth_are_named(two_frames):

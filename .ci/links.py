@@ -7,12 +7,11 @@ Run at the root. Prints a line for each finding; exits with 1 where there is one
 git tracks.
 """
 import re
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote
 
-from prose import without_code
+from prose import fail, text_of, tracked, without_code
 
 # [text](target), [text](target "title"), ![text](target), src="target", href="target", [name]: target
 LINK = re.compile(r'\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)|(?:src|href)="([^"]+)"|^\s*\[[^\]]+\]:\s+(\S+)')
@@ -20,13 +19,14 @@ MENTION = re.compile(r'(?<![\w/.:-])docs/[\w./-]+\.md(?:#[\w-]+)?')
 # Of the folders with code; FILE.yaml and the like are placeholders.
 PROGRAM = re.compile(r'(?<![\w/.<-])(?:dff|lib|tests|tools|benchmarks|experiments|\.ci'
                      r'|(?:dff_|fgfa_)?rfcn|(?:dff_)?deeplab)/(?:[\w.-]+/)*[a-z]\w*\.(?:py|cc|cu|h|yaml|txt|sh)\b')
+KINDS = '*.md', '*.py', '*.yaml', '*.yml', '*.toml', '*.sh', '*.cff'
 INLINE_CODE = re.compile(r'(`+)(?!`).+?(?<!`)\1(?!`)')
 
 
 def heading_parts(path):
     """Return the names that `#part` may have in the page at path: a set."""
     parts, seen = set(), {}
-    for _, line in without_code(path.read_text(encoding='utf-8').splitlines()):
+    for _, line in without_code(text_of(path).splitlines()):
         parts |= set(re.findall(r'(?:name|id)="([^"]+)"', line))
         heading = re.match(r'#{1,6}\s+(.*?)\s*#*\s*$', line)
         if heading:
@@ -55,7 +55,7 @@ def missing_part(place, part):
 
 def findings(path):
     """Yield (line, what is wrong) for the text file at path."""
-    lines = path.read_text(encoding='utf-8').splitlines()
+    lines = text_of(path).splitlines()
     if path.suffix == '.md':
         for number, line in without_code(lines):
             for groups in LINK.findall(INLINE_CODE.sub('', line)):
@@ -76,11 +76,11 @@ def findings(path):
 
 def main():
     """Check the files of the command line, or all."""
-    names = sys.argv[1:] or subprocess.run(
-        ['git', 'ls-files', '*.md', '*.py', '*.yaml', '*.yml', '*.toml', '*.sh', '*.cff'], check=True,
-        stdout=subprocess.PIPE, universal_newlines=True).stdout.split()
-    found = 0
-    for path in [Path(name) for name in names if Path(name).is_file()]:
+    paths, found = [Path(name) for name in sys.argv[1:]], 0
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        fail('there is no file %s' % missing[0])
+    for path in paths or filter(Path.is_file, tracked(KINDS)):
         for line, text in findings(path):
             print('%s:%d: %s' % (path, line, text))
             found += 1

@@ -20,6 +20,29 @@ NEW_BLOCK = re.compile(r'\s*([-*+]|\d+[.)])\s|#|>|\||<|!\[')
 COMMANDS = 'tools', 'experiments', 'benchmarks'    # whose docstrings --help prints
 
 
+def fail(text):
+    """End with one line, as no finding does."""
+    print('error: ' + text, file=sys.stderr)
+    sys.exit(2)
+
+
+def text_of(path):
+    """Return the text of a file; ends with a line where it is none."""
+    try:
+        return path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        fail('cannot read %s as UTF-8: %s' % (path, error))
+
+
+def tracked(patterns):
+    """Return the paths that git tracks of patterns; ends with a line where git does not know one of them."""
+    listed = subprocess.run(['git', 'ls-files', '-z', '--error-unmatch', '--', *patterns], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, universal_newlines=True)
+    if listed.returncode:
+        fail('git lists no files: %s' % listed.stderr.strip().split('\n')[0])
+    return [Path(name) for name in listed.stdout.split('\0') if name]
+
+
 def words_to_avoid():
     """Return [(compiled pattern, what to write instead)] of .ci/words.txt."""
     found = []
@@ -76,7 +99,10 @@ def paragraphs(lines):
 
 def strings(path):
     """Yield (line, text) of the strings of a Python file that a user may read: those with a space in them."""
-    tree = ast.parse(path.read_text(encoding='utf-8'))
+    try:
+        tree = ast.parse(text_of(path))
+    except SyntaxError as error:
+        fail('%s:%s: this is no Python: %s' % (path, error.lineno, error.msg))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     skipped = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and node.body
                and isinstance(node.body[0], ast.Expr)
@@ -92,7 +118,7 @@ def findings(path, avoid):
     if path.suffix == '.py':
         texts = strings(path)
     else:
-        texts = list(paragraphs(path.read_text(encoding='utf-8').splitlines()))
+        texts = list(paragraphs(text_of(path).splitlines()))
         for line, text in texts:
             count = len(re.findall(r'\w[\w\'.,-]*', text))
             if count > MOST_WORDS:
@@ -109,9 +135,7 @@ def files_of(names):
     named = [Path(name) for name in names if Path(name).is_file()]
     folders = [name for name in names if not Path(name).is_file()] if names else PAGES + CODE
     if folders:
-        listed = subprocess.run(['git', 'ls-files', '--', *folders], stdout=subprocess.PIPE, check=True,
-                                universal_newlines=True).stdout.split('\n')
-        named += [Path(name) for name in listed if Path(name).suffix in ('.md', '.py')]
+        named += [path for path in tracked(folders) if path.suffix in ('.md', '.py')]
     return [path for path in named if not path.name.endswith('.zh-CN.md') and path.is_file()]
 
 

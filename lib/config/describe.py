@@ -3,17 +3,19 @@
 What a key means and who reads it is in meanings.yaml; its type and default come from defaults.py, its
 range from ranges.py, and what is said of keys without effect from without_effect.py.
 """
+import re
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 import yaml
 
-from dff.errors import ConfigError
+from dff.errors import ConfigError, shown
 from dff.files import atomic_path
 from lib.config.config import WORDS
 from lib.config.defaults import detection_defaults, fgfa_defaults, flow_defaults, segmentation_defaults
 from lib.config.ranges import CHOICES, MOST, RANGES, SIDE, leaves
 from lib.config.without_effect import WITHOUT_EFFECT
+from lib.utils.cli import run
 from lib.utils.paths import ROOT
 
 MEANINGS, PAGE = Path(__file__).with_name('meanings.yaml'), Path(ROOT, 'docs', 'config.md')
@@ -40,13 +42,16 @@ HEADER = '| key | type | default | range | meaning | read by |\n|---|---|---|---
 def meanings() -> Dict[str, Tuple[str, str]]:
     """Return {'section.key': (what it means, path of a file that reads it)} of meanings.yaml.
 
-    Keys without effect are added, with no file.
+    Keys without effect are added, with no file. Raises ConfigError for a line of another form.
     """
     tree = yaml.safe_load(MEANINGS.read_text(encoding='utf-8'))
     found = {}
     for name, text in leaves(tree):
-        meaning, _, reader = text.rpartition(' [')
-        found[name] = meaning, reader.rstrip(']')
+        parts = re.match(r'(.+) \[([^][]+)\]$', str(text), re.DOTALL)
+        if not parts:
+            raise ConfigError('%s: %s must be "meaning [file that reads it]", found %s'
+                              % (MEANINGS.name, name, shown(text)))
+        found[name] = parts.group(1), parts.group(2)
     for name, (_, instead) in WITHOUT_EFFECT.items():
         found[name] = 'No effect, kept for the original\'s files: ' + instead, ''
     return found
@@ -142,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -136,3 +136,21 @@ def test_pages_that_code_names(check, tmp_path):
     page = 'docs' + '/a.md'
     assert check('links', 'x.py', "f('{0}, {0}#one')    # {0}#two\n".format(page)) == (
         1, ['1: %s#two is named: a.md has no heading #two' % page])
+
+
+@pytest.mark.parametrize('script, name, content, message', [
+    ('prose', 'gone.md', None, 'git lists no files: '),
+    ('links', 'gone.md', None, 'there is no file gone.md'),
+    ('prose', 'page.md', b'\xff', 'cannot read page.md as UTF-8: '),
+    ('links', 'page.md', b'\xff', 'cannot read page.md as UTF-8: '),
+    ('prose', 'x.py', b'def (', 'x.py:1: this is no Python: ')])
+def test_what_cannot_be_checked_is_no_clean_file(root, tmp_path, monkeypatch, capsys, script, name, content, message):
+    monkeypatch.syspath_prepend(str(root / '.ci'))
+    monkeypatch.chdir(str(tmp_path))
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(sys, 'argv', [script, name])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(script).main()
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and len(lines) == 1 and lines[0].startswith('error: ' + message)

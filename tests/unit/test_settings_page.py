@@ -34,6 +34,15 @@ def test_a_key_without_a_meaning_is_named(monkeypatch):
         describe.page()
 
 
+@pytest.mark.parametrize('line', ['A meaning without a file', '[lib/config/config.py]', 'A meaning [unended', '3'])
+def test_a_meaning_of_another_form_is_named(monkeypatch, tmp_path, line):
+    path = tmp_path / 'meanings.yaml'
+    path.write_text('TRAIN:\n  lr: "%s"\n' % line)
+    monkeypatch.setattr(describe, 'MEANINGS', path)
+    with pytest.raises(ConfigError, match=r'^meanings.yaml: TRAIN.lr must be "meaning \[file that reads it\]", found '):
+        describe.page()
+
+
 def test_a_changed_default_changes_the_page(monkeypatch):
     def defaults():
         config = detection_defaults()

@@ -5,13 +5,17 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
+try:
+    import cv2
+    import numpy as np
 
-import lib  # noqa: E402,F401  before MXNet
-import mxnet as mx  # noqa: E402
-from lib.utils.compiled import built  # noqa: E402
-from lib.utils.cuda_libraries import gpu_wheel  # noqa: E402
+    import lib  # noqa: F401  before MXNet
+    import mxnet as mx
+    from lib.utils.compiled import built
+    from lib.utils.cuda_libraries import gpu_wheel
+except ImportError as error:      # pip says that all are there: files are missing or damaged
+    sys.exit('error: %s: a package of %s is damaged: reinstall it (%s -m pip install --force-reinstall NAME), or remove '
+             'this environment, and run init.sh again' % (str(error).split('\n')[0], sys.prefix, sys.executable))
 
 
 def gpus():

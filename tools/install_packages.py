@@ -124,7 +124,9 @@ def satisfied(line):
     name, bounds = re.match(r'([\w-]+)(.*)', line).groups()
     try:
         version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, KeyError):
+        return False
+    if not version:      # the record of an installation that was cut short
         return False
     compare = {'==': lambda bound: version == bound, '>=': lambda bound: numbers(version) >= numbers(bound),
                '<': lambda bound: numbers(version) < numbers(bound)}

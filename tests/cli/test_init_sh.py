@@ -2,6 +2,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -167,3 +168,17 @@ def test_versions_are_compared_too(monkeypatch, line, version, holds):
         return version
     monkeypatch.setattr(install_packages.importlib.metadata, 'version', known)
     assert install_packages.satisfied(line) is holds
+
+
+def test_a_record_without_a_version_does_not_hold(monkeypatch):
+    """As an installation that was cut short leaves it."""
+    monkeypatch.setattr(install_packages.importlib.metadata, 'version', lambda name: None)
+    assert install_packages.satisfied('tqdm>=4.60') is False
+
+
+def test_a_damaged_package_is_one_line(root, tmp_path):
+    (tmp_path / 'cv2.py').write_text('raise ModuleNotFoundError("No module named \'cv2.cv2\'")\n')
+    done = subprocess.run([sys.executable, str(root / 'tools' / 'describe_setup.py')], stderr=subprocess.PIPE,
+                          universal_newlines=True, env=dict(os.environ, PYTHONPATH=str(tmp_path)))
+    assert done.returncode == 1 and done.stderr.startswith("error: No module named 'cv2.cv2': a package of ")
+    assert done.stderr.count('\n') == 1 and '--force-reinstall NAME' in done.stderr

@@ -14,8 +14,8 @@ try:
     from lib.utils.compiled import built
     from lib.utils.cuda_libraries import gpu_wheel
 except ImportError as error:      # pip says that all are there: files are missing or damaged
-    sys.exit('error: %s: a package of %s is damaged: reinstall it (%s -m pip install --force-reinstall NAME), or remove '
-             'this environment, and run init.sh again' % (str(error).split('\n')[0], sys.prefix, sys.executable))
+    sys.exit('error: %s: a package of %s is damaged: reinstall it (%s -m pip install --force-reinstall NAME), or '
+             'remove this environment, and run init.sh again' % (str(error).split('\n')[0], sys.prefix, sys.executable))
 
 
 def gpus():

@@ -209,16 +209,21 @@ def positions(prefix, extension='json'):
     return {(int(match.group(1)), int(match.group(2) or 0)) for match in found if match}
 
 
-def parameters_alone(prefix, epoch, begin=None):
+def parameters_alone(prefix, epoch, begin=None, batch=0):
     """Return how to train from the parameters of a checkpoint alone, as advice for messages.
 
-    prefix, epoch: of the checkpoint; begin: TRAIN.begin_epoch, None: the same epoch.
+    Args:
+        prefix, epoch, batch: of the checkpoint, see `file_name`.
+        begin: TRAIN.begin_epoch, None: the same epoch.
     """
-    begin = epoch if begin is None else begin
-    return ('To train on from the parameters alone, without their momentum, leave out --resume and '
+    begin, copy = epoch if begin is None else begin, ''
+    if batch:       # network.pretrained_epoch counts whole epochs
+        copy = 'copy %s to %s, ' % (file_name(prefix, epoch, batch=batch), file_name(prefix + '-start', epoch))
+        prefix += '-start'
+    return ('To train on from the parameters alone, without their momentum, %sleave out --resume and '
             'give --set TRAIN.RESUME=false network.pretrained=%s network.pretrained_epoch=%d '
             'network.pretrained_flow= TRAIN.begin_epoch=%d, and a TRAIN.end_epoch above %d'
-            % (prefix, epoch, begin, begin))
+            % (copy, prefix, epoch, begin, begin))
 
 
 def _whole_checkpoint(prefix, epoch, batch=0):

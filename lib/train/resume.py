@@ -239,7 +239,7 @@ def _refuse_other(start, prefix, changed):
         raise CheckpointError(
             '%s is of a run with other settings: %s. That changes what is learned, so training '
             'does not continue from it (docs/reliability.md has the rule). Set them back, or: %s'
-            % (start.params_file, differences, parameters_alone(prefix, start.epoch)))
+            % (start.params_file, differences, parameters_alone(prefix, start.epoch, batch=start.batch)))
 
 
 def _short(value):

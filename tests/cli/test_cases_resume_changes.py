@@ -138,6 +138,16 @@ def test_within_an_epoch_it_says_what_becomes_of_it(train):
     )
 
 
+def test_within_an_epoch_what_is_advised_can_be_done(train):
+    train('TRAIN.CHECKPOINT_EVERY=2')
+    train.lose(1, 'params', 'states', 'json')
+    text = train.resume('network.depth=34', status=2)
+    assert 'is of a run with other settings: network.depth 18 -> 34' in text
+    source, target = re.search(r'without their momentum, copy (\S+) to (\S+), leave out --resume', text).groups()
+    shutil.copy(source, target)
+    assert 'parameters from %s\n' % target in train(*advised(text), 'network.depth=34')
+
+
 def test_another_image_set_is_another_run(train, tmp_path):
     train()
     shutil.copy(str(image_set(tmp_path)), str(image_set(tmp_path).with_name('VID_train_more.txt')))

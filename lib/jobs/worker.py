@@ -1,6 +1,7 @@
 """A process that lib/jobs/pool.py starts: does one job after the other, and says so. Run as a file, with the number
 of its end of the connection.
 """
+import contextlib
 import logging
 import os
 import pickle
@@ -80,7 +81,8 @@ def main(number):
     except (_Stopped, EOFError):
         return
     except Exception as error:      # whatever it is: the pool raises it
-        talk.send('error', _portable(error))
+        with contextlib.suppress(_Stopped):      # another worker's error came first, and the pool has gone
+            talk.send('error', _portable(error))
 
 
 def _portable(error):

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from dff.errors import ClassCountError, DataError
 
 
+LATE = {'fail late': 0.5, 'fail later': 1.0}      # seconds: when all work, and when another has failed
+
+
 class Setup(NamedTuple):
     """Jobs are (what, name); each leaves a file `name` in `folder`: process number, OMP_NUM_THREADS, steps."""
 
@@ -24,7 +27,9 @@ class Setup(NamedTuple):
             tick()
         if what == 'say':
             logging.getLogger('dff.precision').warning('int8: measured')
-        if what == 'fail':
+        if what in LATE:
+            time.sleep(LATE[what])
+        if what == 'fail' or what in LATE:
             raise DataError('the frame of %s is missing' % name)
         if what == 'fail oddly':
             raise ClassCountError('4 classes expected', 4)

@@ -99,6 +99,12 @@ def test_an_error_of_a_worker_is_raised_here(tmp_path, what, kind, text):
     assert not isinstance(error.value, ClassCountError)
 
 
+def test_the_second_error_is_not_shown(tmp_path, capfd):
+    with pytest.raises(DataError, match='the frame of clip 1 is missing'):
+        run(tmp_path, [('fail late', 'clip 1'), ('fail later', 'clip 2')])
+    assert 'Traceback' not in capfd.readouterr().err
+
+
 def test_a_worker_that_is_killed_is_named_with_its_clip(tmp_path):
     with pytest.raises(DFFError) as error:
         run(tmp_path, [('die', 'clip 1'), ('wait', 'clip 2')], first_alone=True)

@@ -16,6 +16,7 @@ from dff.files import (atomic_path, file_size, flush_all, make_folder, read_json
 from lib.boxes.seq_nms import select
 from lib.dataset.formats.image_sets import MAX_CLIP
 
+SUMMARIES = 'results.json', 'detections.txt', 'tracks.txt'     # of all clips of a run
 RAW = '.raw.npy'                               # dff.tracking.clip_boxes says what is in it
 LINE = '%d %d %.4f %.2f %.2f %.2f %.2f\n'      # frame_number class_index score x1 y1 x2 y2
 
@@ -48,7 +49,9 @@ class RunFolder:
         make_folder(os.path.abspath(folder))
 
     def begin(self):
-        """Write made_with.json and remove what killed runs left half written: for the one that holds the folder."""
+        """Write made_with.json and remove what killed runs left half written, and results of all clips made with
+        other settings: for the one that holds the folder.
+        """
         path, origin = os.path.join(self.folder, 'made_with.json'), self.origin
         before = read_json(path)
         if before is not None and before != origin:
@@ -56,6 +59,10 @@ class RunFolder:
             changed = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
             self._report('%s in %s were made with other settings (%s): all clips run again'
                          % (self.CONTENT, self.folder, ', '.join(changed)))
+            # A run that is stopped would leave them beside a made_with.json that is not theirs.
+            for name in SUMMARIES:
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(os.path.join(self.folder, name))
         for folder in (self.folder, os.path.join(self.folder, 'clips')):
             remove_leftovers(folder)
         write_json(path, origin)

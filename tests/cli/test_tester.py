@@ -16,6 +16,7 @@ from lib.config.defaults import detection_defaults
 from lib.engine.checkpoint import save_checkpoint
 from lib.inference import testing
 from lib.inference.detector import load_test_params
+from lib.inference.clip_results import ClipResults
 from tests.helpers import tiny
 
 
@@ -137,6 +138,17 @@ def test_only_what_is_missing_runs(experiment):
     after = age(run_test(experiment))
     assert [key for key in before if after[key] != before[key]] == [name]
     assert read_lines(os.path.join(folder, 'detections.txt')) == whole
+
+
+def test_summaries_of_other_settings_do_not_stay_beside_new_ones(tmp_path):
+    """A run that is stopped leaves nothing that its made_with.json does not describe."""
+    results = tmp_path / 'results.json'
+    ClipResults(str(tmp_path), {'interval': 5}, print, False).begin()
+    results.write_text('{}')
+    ClipResults(str(tmp_path), {'interval': 5}, print, False).begin()
+    assert results.exists()
+    ClipResults(str(tmp_path), {'interval': 10}, print, False).begin()
+    assert not results.exists()
 
 
 def test_changed_parameters_run_again(experiment, tmp_path, capsys):

@@ -48,7 +48,7 @@ def test_physical_cores_count_hyper_threads_once_and_obey_limits(monkeypatch):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda process: {0, 1, 2, 3, 6})
     files = {'/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list' % cpu: '%d,%d' % (cpu % 4, cpu % 4 + 4)
              for cpu in range(8)}
-    monkeypatch.setattr(threads, '_read', files.get)
+    monkeypatch.setattr(threads, 'read_text', files.get)
     assert threads.physical_cores() == 4
     files.update({'/proc/self/cgroup': '0::/user/me', '/sys/fs/cgroup/user/cpu.max': '250000 100000',
                   '/sys/fs/cgroup/cpu.max': 'max 100000'})

@@ -41,11 +41,12 @@ PARTS = [('stem (conv1, pool1)', 'conv1|pool1'), ('stage 2', 'res2'), ('stage 3'
          ('stage 4', 'res4'), ('stage 5, dilated', 'res5'),
          ('feat_conv_3x3, dilated', 'feat_conv'),
          ('RPN and R-FCN, 1x1', 'rpn_cls_score|rpn_bbox_pred|rfcn_'),
+         ('targets, OHEM', 'rcnn_targets|rois_chosen|label|bbox_(target|weight|loss)|rpn_bbox_loss|ohem'),
          ('proposals', 'rpn_cls_prob|rois'), ('PS-RoI pooling', 'psroipooled|cls_|bbox_'),
          ('DeepLab head', 'fc6|score|upsampling|croped'),
          ('FlowNet, contracting', 'flow_conv1|conv[2-6]'),
          ('FlowNet, expanding', 'deconv|upsample_flow|Convolution[1-4]|crop_'),
-         ('flow and scale map', 'resize|Convolution5'), ('warp', 'warping_feat')]
+         ('flow and scale map', 'resize|Convolution5'), ('warp', 'warping_feat|choose_feat')]
 FIRST = 'images (halving, stacking)'      # what reads no other part
 OTHER = 'constants'
 KERNELS = ('Convolution', 'Deconvolution')
@@ -68,19 +69,27 @@ def part_names(symbol):
     return found
 
 
-def multiply_adds(symbol, shapes):
-    """{part: multiply-adds} of the convolutions of a network as it is built."""
-    symbol = Graph(symbol).symbol()      # in which every layer has a name of its own
-    sizes = output_shapes(symbol, shapes)
-    parts, sums = part_names(symbol), {}
+def convolutions(symbol, shapes):
+    """Yield (node, its part, multiply-adds) of each convolution of a network as it is built.
+
+    symbol: in which every layer has a name of its own (Graph(symbol).symbol()); shapes: {input name: shape}.
+    """
+    sizes, parts = output_shapes(symbol, shapes), part_names(symbol)
     for node in Graph(symbol).nodes():
         if node.op in KERNELS:
             source = node.input(0)
             given, out = sizes[source.name], sizes[node.name]
             # A deconvolution does for every input what a convolution does for every output.
             places, channels = (out[1:], given[1]) if node.op == 'Convolution' else (given[1:], out[1])
-            count = np.prod(places) * channels * np.prod(node.get('kernel')) / node.get('num_group', 1)
-            sums[parts[node.name]] = sums.get(parts[node.name], 0) + count
+            count = out[0] * np.prod(places) * channels * np.prod(node.get('kernel')) / node.get('num_group', 1)
+            yield node, parts[node.name], count
+
+
+def multiply_adds(symbol, shapes):
+    """{part: multiply-adds} of the convolutions of a network as it is built."""
+    sums = {}
+    for _, part, count in convolutions(Graph(symbol).symbol(), shapes):
+        sums[part] = sums.get(part, 0) + count
     return sums
 
 
@@ -92,6 +101,10 @@ class Stopwatch:
         self.seconds, self.order = {}, []
         self.start()
 
+    def part_of(self, layer):
+        """Return what the time of `layer` is added to."""
+        return self._parts.get(layer, OTHER)
+
     def start(self):
         """Begin a forward."""
         self.seconds, self._last = {}, time.perf_counter()
@@ -99,7 +112,7 @@ class Stopwatch:
     def __call__(self, name, handle):
         name = re.sub(r'_output\d*$', '', name.decode() if isinstance(name, bytes) else name)
         mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False).wait_to_read()
-        now, part = time.perf_counter(), self._parts.get(name, OTHER)
+        now, part = time.perf_counter(), self.part_of(name)
         if part not in self.order:
             self.order.append(part)
         self.seconds[part] = self.seconds.get(part, 0) + now - self._last

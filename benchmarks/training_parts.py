@@ -2,15 +2,15 @@
 
     python benchmarks/training_parts.py --cfg experiments/dff_rfcn/cfgs/toy_vid_dff_rfcn.yaml
 
-First parameter values, drawn frames of the settings' size, one device. The step is timed as `fit` makes
-it, then the executor's monitor stops it behind every operator to read the clock: it calls for those of the
-backward pass, too, whose names are the forward layer's and `_backward`. An operator without a result that is
-asked for (MXNet still runs it) has no output to wait for, so that its time counts for the next one. A sum of
-gradients belongs to the operator before it.
+First parameter values and drawn frames of the settings' size, on the CPU. Steps are timed as `fit` makes them;
+then the executor's monitor stops further ones behind every operator to read the clock. It is called for those
+of the backward pass, too, by the layer's name and `_backward`; a sum of gradients counts for the operator
+before it. On toy_vid the parts add up to the step that is not watched within 5 %.
 
 The floor is 2 x the multiply-adds of the convolutions over the fastest matrix product that is found here: once
 for the forward pass, once for the gradient of the weights where they are trained, once for that of the input
-where something before it is trained.
+where something before it is trained. Dilated convolutions of small maps go below it: many of their taps are
+outside of the map, and oneDNN leaves those out.
 """
 import os
 import resource
@@ -27,6 +27,7 @@ import numpy as np  # noqa: E402
 from benchmarks.job import DRAWN, Job  # noqa: E402
 from benchmarks.parts import Stopwatch, convolutions, part_names, peak, timed  # noqa: E402
 from dff.errors import ConfigError  # noqa: E402
+from dff.image import read_image  # noqa: E402
 from dff.runtime.machine import processor  # noqa: E402
 from lib.config.cli import base_parser  # noqa: E402
 from lib.dataset.formats.records import Record  # noqa: E402
@@ -51,6 +52,9 @@ class Training:
         job: Job of a detector, with drawn frames.
         steps: batches that are needed.
 
+    Attributes: symbol, in which every layer has a name of its own; shapes, {input: shape}; fixed, names of the
+    parameters that are not trained; loader, module, metrics.
+
     Raises ConfigError for another kind of task.
     """
 
@@ -58,14 +62,12 @@ class Training:
         if job.task.recognises != 'detection':
             raise ConfigError('%s finds no boxes: this benchmark trains detectors' % job.task.title)
         config, instance = job.config, job.instance
-        config.network.pretrained = config.network.pretrained_flow = ''
         records = drawn_records(job, config.dataset.NUM_CLASSES)
         records *= -(-steps * config.TRAIN.BATCH_IMAGES // DRAWN)
         self.loader = loader = DetectionLoader(records, config, 1, job.task.references)
         symbol = instance.get_train_symbol(config)
         inputs = loader.data_names + loader.label_names
         self.fixed = fixed_param_names(symbol, inputs, config.network)
-        # Every layer has a name of its own.
         self.symbol = Graph(with_stored_statistics(symbol, inputs + self.fixed)).symbol()
         self.shapes = dict(loader.provide_data[0] + loader.provide_label[0])
         instance.infer_shape(self.shapes)
@@ -141,9 +143,9 @@ class Layers(Stopwatch):
 
 
 def drawn_records(job, classes):
-    """[Record] of the frames that are drawn, with BOXES drawn boxes each."""
-    height, width = (int(side) for side in drawn_size(job.frames))
+    """[Record] of the frames that `job` has drawn, with BOXES random boxes of `classes` - 1 classes each."""
     rng, pattern = np.random.RandomState(0), os.path.join(job.frames, '%06d.jpg')
+    height, width = read_image(pattern % 0).shape[:2]
     records = []
     for number in range(DRAWN):
         corners = rng.uniform(0, (width - 1, height - 1), (BOXES, 2, 2))
@@ -151,12 +153,6 @@ def drawn_records(job, classes):
         labels = rng.randint(1, classes, BOXES).astype(np.int32)
         records.append(Record(pattern % number, height, width, boxes, labels, False, pattern, number, DRAWN, ''))
     return records
-
-
-def drawn_size(folder):
-    """(height, width) of the frames in `folder`."""
-    from dff.image import read_image
-    return read_image(os.path.join(folder, '%06d.jpg' % 0)).shape[:2]
 
 
 def work_of(symbol, shapes, fixed):
@@ -205,7 +201,7 @@ def table(layers, parts, work, rate):
 
 
 def slowest(layers, work, rate, count):
-    """Return `count` layers that lose most against their floor, as Markdown; arguments as of table."""
+    """Return `count` layers that lose most against their floor, as Markdown; layers, work, rate: as of table."""
     rows = []
     for layer, ms in layers.items():
         name, backward, _ = layer.partition(BACKWARD)
@@ -233,8 +229,8 @@ def main():
         work = work_of(training.symbol, training.shapes, training.fixed)
         print('\n' + table(layers, part_names(training.symbol), work, rate))
         floor = 2e-6 * sum(map(sum, work.values())) / rate
-        print('\n| a step, not watched | ms |\n|---|---|\n| all | %.1f |\n| its floor | %.1f |\n| waiting for data | %.2f |'
-              % (step, floor, waiting))
+        print('\n| a step, not watched | ms |\n|---|---|\n| all | %.1f |\n| its floor | %.1f |' % (step, floor))
+        print('| waiting for data | %.2f |' % waiting)
         print('\n'.join('| %s | %.2f |' % row for row in beside.items()))
         print('| peak memory, MB | %.0f |' % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
         if args.slowest:

@@ -5,7 +5,7 @@
 First parameter values and drawn frames of the settings' size, on the CPU. Steps are timed as `fit` makes them;
 then the executor's monitor stops further ones behind every operator to read the clock. It is called for those
 of the backward pass, too, by the layer's name and `_backward`; a sum of gradients counts for the operator
-before it. On toy_vid the parts add up to the step that is not watched within 5 %.
+before it. The step that is not watched also has the update, the metrics and the threads that make batches.
 
 The floor is 2 x the multiply-adds of the convolutions over the fastest matrix product that is found here: once
 for the forward pass, once for the gradient of the weights where they are trained, once for that of the input

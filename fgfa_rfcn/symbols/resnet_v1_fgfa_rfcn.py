@@ -4,7 +4,7 @@ import mxnet as mx
 from dff.networks import checked_reach
 from lib.symbols.aggregation import aggregate, embed
 from lib.symbols.detector import Detector
-from lib.symbols.flownet import flownet
+from lib.symbols.flownet import flownet, settings_of
 from lib.symbols.operators import flow_warp
 from lib.symbols.registry import register
 
@@ -93,7 +93,5 @@ def _first(value, parts):
 
 
 def _flow(current, references, cfg, training=False):
-    network = cfg.network
-    flow, _ = flownet(current, references, network.DFF_FEAT_DIM, network.flow_width, False, network.flow, training,
-                      network.RCNN_FEAT_STRIDE, network.FLOW_PASSES)
+    flow, _ = flownet(current, references, cfg.network.DFF_FEAT_DIM, training=training, **settings_of(cfg.network))
     return flow

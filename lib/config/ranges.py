@@ -64,7 +64,7 @@ RANGES: Dict[str, Range] = {
     'network.BN_EPS': Range(0, 1, open_low=True),
     'network.RFCN_GROUP_SIZE': Range(1, 100),
     'network.depth': Range(1, 1000),
-    'network.FLOW_PASSES': Range(1, 4),
+    'network.FLOW_PASSES': Range(1, 4), 'network.FLOW_INPUT_SCALE': Range(0.25, 0.5),
     'network.EMBED_DIM': Range(4, SIDE), 'network.EMBED_SHARPNESS': Range(0, 1000, open_low=True),
     'network.width': Range(0, 16, open_low=True), 'network.flow_width': Range(0, 16, open_low=True),
     'network.stem_width': Range(0, 16),
@@ -107,7 +107,7 @@ RANGES: Dict[str, Range] = {
 # Settings that are one of a few words, or numbers.
 CHOICES: Dict[str, Tuple[Any, ...]] = {
     'default.kvstore': ('local', 'device', 'dist_sync', 'dist_device_sync', 'dist_async'),
-    'network.FEATURE_STRIDE': (8, 16),
+    'network.FEATURE_STRIDE': (8, 16), 'network.FLOW_INPUT_SCALE': (0.25, 0.5),
     'network.FIXED_PARAMS_RULE': ('prefix', 'substring'),
     'TRAIN.AGGREGATE': ('none', 'recursive'), 'TEST.AGGREGATE': ('none', 'recursive'),
     'TEST.PRECISION': ('float32', 'int8'),

@@ -5,7 +5,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.engine.executors import ExecutorPool
-from lib.symbols.flownet import flownet
+from lib.symbols.flownet import flownet, settings_of
 from dff.image import to_tensor
 from lib.utils.progress import progress_bar
 
@@ -28,8 +28,7 @@ class FlowEstimator:
     def __init__(self, config, arg_params, context, source='the parameters given'):
         network = config.network
         flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'),
-                          network.DFF_FEAT_DIM, network.flow_width, kind=network.flow,
-                          stride=network.RCNN_FEAT_STRIDE, passes=network.FLOW_PASSES)
+                          network.DFF_FEAT_DIM, **settings_of(network))
         shape = (1, 3) + tuple(config.SCALES[0])
         self._pool = ExecutorPool(flow, context, {'data': shape, 'data_ref': shape})
         self._pool.set_params(arg_params, {}, source=source)

@@ -11,7 +11,7 @@ from lib.engine.checkpoint import load_params, save_arrays
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.flow.pairs import PairLoader
-from lib.symbols.flownet import cells_of_unit, flownet, predictions
+from lib.symbols.flownet import cells_of_unit, flownet, predictions, settings_of
 from lib.symbols.initialise import initial_value, of_first_pass
 from dff.errors import CheckpointError
 
@@ -100,8 +100,7 @@ def flow_symbol(config, shape, weighted=False):
     """
     network = config.network
     images = mx.sym.Variable('data'), mx.sym.Variable('data_ref')
-    flow, _ = flownet(*images, network.DFF_FEAT_DIM, network.flow_width, kind=network.flow, training=True,
-                      stride=network.RCNN_FEAT_STRIDE, passes=network.FLOW_PASSES)
+    flow, _ = flownet(*images, network.DFF_FEAT_DIM, training=True, **settings_of(network))
     found = predictions(flow)
     losses = []
     for name, prediction in found.items():

@@ -16,6 +16,8 @@ from lib.symbols.widths import channels
 FLOW_UNIT = 2.5    # cells of 16 pixels for one unit of the predictions
 STRIDE = 16        # pixels of those cells
 PIXEL_UNIT = 1 / 255.0
+INPUT_SCALE = 0.5  # sides of the images that the network sees, of the images'
+LAST, PREDICTED = 4, 8      # pixels of these for a place of the last skip connection, and of those it predicts from
 SUM = 'flow_of_pass'      # first in the names of what a pass and those before it have found together
 FIRST_FLOW = 'Convolution5_output'
 # skip connection, level of the flow predicted before, its layer, channels of the deconvolution
@@ -24,7 +26,7 @@ DECODER = [('conv5_1', 6, 'Convolution1', 512), ('conv4_1', 5, 'Convolution2', 2
 
 
 def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, kind='flownet', training=False,
-            stride=STRIDE, passes=1):
+            stride=STRIDE, passes=1, input_scale=INPUT_SCALE):
     """Flow and scale map between two sets of mean-subtracted RGB images [N, 3, H, W].
 
     Args:
@@ -39,19 +41,28 @@ def flownet(current, reference, feature_dim, width=1.0, shared_reference=False, 
         passes: how many such networks look, one behind the other. From the second on, whose layers are named
             pass2_..., they see the reference images as fetched along the flow found so far, and add what is left of
             the motion (as FlowNet 2.0, arXiv 1612.01925, section 4). The scale map is the last one's.
+        input_scale: sides of what it sees, of the images': 0.5, or 0.25, where a quarter of the places are left. The
+            parameters are the same, and so is what one unit of the predictions is.
 
     Returns:
         (flow [N, 2, H/S, W/S] in cells, x first; scale [N, feature_dim, H/S, W/S])
     """
+    cell = int(stride * input_scale)
     estimate = functools.partial(_estimate, network=FLOW_NETWORKS.get(kind), feature_dim=feature_dim, width=width,
-                                 training=training, stride=stride)
-    pair = image_pair(current, reference, PIXEL_UNIT, shared_reference)
+                                 training=training, cell=cell)
+    pair = image_pair(current, reference, PIXEL_UNIT, shared_reference, again=input_scale < INPUT_SCALE)
     flow, scale = estimate(pair)
     for number in range(2, passes + 1):
         again = _renamed(mx.sym.Group(list(estimate(mx.sym.Variable('pair')))), 'pass%d_' % number)
-        rest, scale = again(pair=_fetched(pair, flow, stride))
+        rest, scale = again(pair=_fetched(pair, flow, cell, cells_of_unit(stride)))
         flow = mx.sym.elemwise_add(flow, rest, name='%s%d' % (SUM, number))
     return flow * cells_of_unit(stride), scale
+
+
+def settings_of(network):
+    """Return {argument of flownet: value}, of `network`, the config's section of that name."""
+    return dict(width=network.flow_width, kind=network.flow, stride=network.RCNN_FEAT_STRIDE,
+                passes=network.FLOW_PASSES, input_scale=network.FLOW_INPUT_SCALE)
 
 
 def _renamed(symbol, prefix):
@@ -63,8 +74,8 @@ def _renamed(symbol, prefix):
     return mx.sym.load_json(json.dumps(tree))
 
 
-def _estimate(pair, network, feature_dim, width, training, stride):
-    """(flow in units of the predictions, scale map) of image pairs [N, 6, H/2, W/2]."""
+def _estimate(pair, network, feature_dim, width, training, cell):
+    """(flow in units of the predictions, scale map) of image pairs [N, 6, h, w]; cell: pixels of these for a cell."""
     features = network.encode(pair, width, training)
     steps = [step for step in DECODER if step[0] in features]
     # An encoder that ends before conv6_1 ends with what is a skip connection else.
@@ -72,29 +83,29 @@ def _estimate(pair, network, feature_dim, width, training, stride):
     for skip, level, predictor, filters in steps:
         filters = channels(filters // network.deconvolution_share, width, 'network.flow_width')
         merged = _decode(merged, features[skip], level, predictor, filters)
-    if stride == STRIDE:
+    if cell == PREDICTED:
         # On the CPU, MXNet's gradient of this pooling is too small at a last row or column without a partner. Kept:
         # the original's gradients are the same, and the forward values are right.
         merged = mx.sym.Pooling(merged, pool_type='avg', kernel=(2, 2), stride=(2, 2),
                                 pooling_convention='full', name='resize')
     else:
         merged = _mean_around(merged)
-    flow = _predict(merged, 'Convolution5', STRIDE // stride)
+        if cell < LAST:
+            # Finer than what is decoded: linear between its places. Of the pair only the size counts.
+            places = mx.sym.slice_axis(pair, axis=1, begin=0, end=1)
+            places = mx.sym.Pooling(places, pool_type='max', kernel=(1, 1), stride=(cell, cell), name='cells')
+            merged = _enlarged(merged, LAST // cell, places, 'enlarge_cells', 'smooth_cells', 'crop_cells')
+    flow = _predict(merged, 'Convolution5', PREDICTED // cell)
     # The bias stays at 1 (lr_mult 0): the network learns deviations from an unscaled feature.
     bias = mx.sym.Variable('Convolution5_scale_bias', lr_mult=0.0)
     scale = mx.sym.Convolution(merged, bias=bias, num_filter=feature_dim, kernel=(1, 1), name='Convolution5_scale')
     return flow, scale
 
 
-def _fetched(pair, flow, stride):
-    """Image pairs [N, 6, h, w] whose reference is fetched along `flow`, in units of the predictions."""
-    step = stride // 2      # pixels of the halved images for a cell
-    flow = mx.sym.BlockGrad(flow) * (cells_of_unit(stride) * step)
-    # Each cell's flow at its pixels, then the mean around each: linear between the middles of cells.
-    flow = mx.sym.UpSampling(flow, scale=step, sample_type='nearest', name='enlarge')
-    flow = mx.sym.Pad(flow, mode='edge', pad_width=(0, 0, 0, 0) + (step // 2,) * 4)
-    flow = mx.sym.Pooling(flow, pool_type='avg', kernel=(step + 1, step + 1), stride=(1, 1), name='smooth_flow')
-    flow = mx.sym.slice_like(flow, pair, axes=(2, 3), name='crop_flow')
+def _fetched(pair, flow, cell, cells):
+    """Image pairs [N, 6, h, w] whose reference is fetched along `flow`: its unit is `cells`, a cell `cell` pixels."""
+    flow = mx.sym.BlockGrad(flow) * (cells * cell)
+    flow = _enlarged(flow, cell, pair, 'enlarge', 'smooth_flow', 'crop_flow')
     current, reference = (mx.sym.slice_axis(pair, axis=1, begin=begin, end=begin + 3) for begin in (0, 3))
     return mx.sym.Concat(current, flow_warp(reference, flow, name='fetch_images'), dim=1, name='fetched_pair')
 
@@ -137,6 +148,16 @@ def _predict(body, name, apart=1):
     """Flow from the cells around each, which are `apart` cells from each other."""
     reach = dict(pad=(apart, apart), dilate=(apart, apart)) if apart > 1 else dict(pad=(1, 1))
     return mx.sym.Convolution(body, num_filter=2, kernel=(3, 3), name=name, **reach)
+
+
+def _enlarged(body, factor, like, *names):
+    """`body` of `factor` times the size, cropped to that of `like`; names: of the three layers."""
+    # Each cell's value at its pixels, then the mean around each: linear between the middles of cells.
+    enlarge, smooth, crop = names
+    body = mx.sym.UpSampling(body, scale=factor, sample_type='nearest', name=enlarge)
+    body = mx.sym.Pad(body, mode='edge', pad_width=(0, 0, 0, 0) + (factor // 2,) * 4)
+    body = mx.sym.Pooling(body, pool_type='avg', kernel=(factor + 1, factor + 1), stride=(1, 1), name=smooth)
+    return mx.sym.slice_like(body, like, axes=(2, 3), name=crop)
 
 
 def _mean_around(body):

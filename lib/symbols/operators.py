@@ -157,25 +157,33 @@ def class_map(score, rows, columns, name='class_map'):
     return mx.sym.cast(mx.sym.argmax(sampled, axis=1), dtype='uint8', name=name)
 
 
-def image_pair(current, reference, factor, shared=False):
+def image_pair(current, reference, factor, shared=False, again=False):
     """Two sets of images at half their size, stacked along the channels and multiplied by
     `factor`. It passes no gradient.
 
     Args:
         current: [N, C, H, W].
         reference: the same, or [1, C, H, W] with `shared`.
+        again: halve them a second time.
 
     Returns:
-        [N, 2C, ceil(H / 2), ceil(W / 2)], means of 2x2 pixels, current first.
+        [N, 2C, ceil(H / 2), ceil(W / 2)], means of 2x2 pixels, current first; of a quarter of the sides with `again`.
     """
-    if loader.load():
-        return mx.sym.BlockGrad(mx.sym.DFFImagePair(current, reference, factor=factor), name='image_pair')
+    pair = _native_pair if loader.load() else _composed_pair
+    pair = pair(current, reference, factor, shared)
+    return mx.sym.BlockGrad(_halved(pair) if again else pair, name='image_pair')
+
+
+def _native_pair(current, reference, factor, _):
+    return mx.sym.DFFImagePair(current, reference, factor=factor)
+
+
+def _composed_pair(current, reference, factor, shared):
     current, reference = _halved(current), _halved(reference)
     if shared:
         reference = mx.sym.broadcast_like(reference, current, lhs_axes=(0,), rhs_axes=(0,), name='reference_tile')
     # Stacked, not concatenated: the same values several times faster.
-    pair = mx.sym.Reshape(mx.sym.stack(current, reference, axis=1), shape=(0, -3, 0, 0)) * factor
-    return mx.sym.BlockGrad(pair, name='image_pair')
+    return mx.sym.Reshape(mx.sym.stack(current, reference, axis=1), shape=(0, -3, 0, 0)) * factor
 
 
 def _halved(image):

@@ -2,7 +2,7 @@
 import mxnet as mx
 
 from lib.symbols.aggregation import aggregate, cosines, embed
-from lib.symbols.flownet import cells_of_unit, flownet, whole_flow
+from lib.symbols.flownet import cells_of_unit, flownet, settings_of, whole_flow
 from lib.symbols.operators import flow_warp
 
 EMBED_SHARE = 4     # channels of the embedding for one of the layers before it
@@ -14,15 +14,15 @@ def propagate(feature, current, reference, feature_dim, network, shared=False, s
     Args:
         feature: [N, feature_dim, h, w], of `reference`; [1, feature_dim, h, w] with `shared`.
         current: images [N, 3, H, W]; reference: the same, or [1, 3, H, W] with `shared`.
-        network: the config's section of that name, for its flow, flow_width and RCNN_FEAT_STRIDE.
+        network: the config's section of that name, for its settings of the flow.
         scaled: multiply by the predicted scale map.
         training: as of flownet.
 
     Returns:
         [N, feature_dim, h, w]
     """
-    flow, scale = flownet(current, reference, feature_dim, network.flow_width, shared, network.flow, training,
-                          network.RCNN_FEAT_STRIDE, network.FLOW_PASSES)
+    flow, scale = flownet(current, reference, feature_dim, shared_reference=shared, training=training,
+                          **settings_of(network))
     return flow_warp(feature, flow, scale if scaled else None, name='warping_feat', shared=shared)
 
 
@@ -45,8 +45,7 @@ def propagate_in_steps(recent, old, images, feature_dim, network, joined):
     # One flow network, which sees both steps: its layers have one name each.
     flow, scale = (_halves(both) for both in flownet(
         mx.sym.Concat(recent_image, labelled_image, dim=0), mx.sym.Concat(old_image, recent_image, dim=0),
-        feature_dim, network.flow_width, kind=network.flow, training=True, stride=network.RCNN_FEAT_STRIDE,
-        passes=network.FLOW_PASSES))
+        feature_dim, training=True, **settings_of(network)))
     feature = joined(flow_warp(old, flow[0], scale[0], name='warping_old'), recent)
     return feature, flow_warp(feature, flow[1], scale[1], name='warping_feat')
 

@@ -44,9 +44,9 @@ def test_targets_are_in_units_of_the_predictions(small_config):
         np.testing.assert_allclose(target.asnumpy()[:, 1], -0.5)
 
 
-@pytest.mark.parametrize('passes', [1, 2])
-def test_training_lowers_the_error_and_goes_on_from_a_file(small_config, tmp_path, passes):
-    small_config.network.FLOW_PASSES = passes
+@pytest.mark.parametrize('changes', [{}, {'FLOW_PASSES': 2}, {'FLOW_INPUT_SCALE': 0.25}])
+def test_training_lowers_the_error_and_goes_on_from_a_file(small_config, tmp_path, changes):
+    small_config.network.update(changes)
     pairs = [smooth_pair(np.array([[1, 0, dx], [0, 1, 0], [0, 0, 1.0]]), SIZE) for dx in (-6, 6)]
 
     def source(rng):

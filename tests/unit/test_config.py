@@ -123,6 +123,7 @@ def test_values_are_converted_to_the_type_of_the_key(tmp_path, config):
     ('network:\n  EMBED_DIM: 6', 'network.EMBED_DIM must be a multiple of 4'),
     ('network:\n  EMBED_DIM: 0', 'network.EMBED_DIM must be at least 4'),
     ('network:\n  FLOW_PASSES: 0', 'network.FLOW_PASSES must be at least 1 and at most 4, found 0'),
+    ('network:\n  FLOW_INPUT_SCALE: 0.3', 'network.FLOW_INPUT_SCALE must be 0.25 or 0.5, found 0.3'),
     ('network:\n  EMBED_SHARPNESS: 0', 'network.EMBED_SHARPNESS must be above 0 and at most 1000'),
     ('TEST:\n  KEY_FRAME_MISMATCH: 0', 'TEST.KEY_FRAME_MISMATCH must be above 0'),
     ('TRAIN:\n  lr_step: a,b', "'TRAIN.lr_step' must be epochs above 0 and at most 1000000, separated by commas"),

@@ -16,9 +16,10 @@ KINDS = 'flownet', 'flownet_correlation', 'flownet_inception'
 HALF = 36, 52      # of images of 72 x 104
 
 
-def symbol_of(kind, stride, passes):
+def symbol_of(kind, stride, passes, input_scale=0.5):
     images = [mx.sym.Variable(name) for name in ('data', 'data_ref')]
-    return mx.sym.Group(list(flownet(*images, 24, 0.25, kind=kind, stride=stride, passes=passes)))
+    return mx.sym.Group(list(flownet(*images, 24, 0.25, kind=kind, stride=stride, passes=passes,
+                                     input_scale=input_scale)))
 
 
 def parameters(symbol, seed=2):
@@ -37,9 +38,8 @@ def doubled(half):
     return half.repeat(2, axis=2).repeat(2, axis=3)
 
 
-def fetched(image, flow, stride):
-    """`image` [1, 3, h, w] at the ends of `flow` [1, 2, h', w'] in cells: what _fetched does, in NumPy."""
-    step = stride // 2
+def fetched(image, flow, step):
+    """`image` [1, 3, h, w] at the ends of `flow` [1, 2, h', w'] in cells of `step` pixels: what _fetched does."""
     pixels = np.pad((flow * step).repeat(step, axis=2).repeat(step, axis=3),
                     ((0, 0), (0, 0)) + ((step // 2, step // 2),) * 2, mode='edge')
     height, width = image.shape[2:]
@@ -54,16 +54,19 @@ def fetched(image, flow, stride):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-@pytest.mark.parametrize('stride', [16, 8])
-def test_two_passes_are_one_and_one_behind_what_it_fetched(kind, stride):
-    once, again = symbol_of(kind, stride, 1), symbol_of(kind, stride, 2)
+@pytest.mark.parametrize('stride, input_scale', [(16, 0.5), (8, 0.5), (16, 0.25), (8, 0.25)])
+def test_two_passes_are_one_and_one_behind_what_it_fetched(kind, stride, input_scale):
+    once, again = (symbol_of(kind, stride, passes, input_scale) for passes in (1, 2))
     args, second, random = parameters(once, 2), parameters(once, 3), np.random.RandomState(0)
     here, there = (40 * random.standard_normal((1, 3) + HALF) for _ in range(2))
 
     def outputs(symbol, reference, values):
-        return list(run(symbol, {'data': doubled(here), 'data_ref': doubled(reference)}, values)[0].values())
+        pair = {'data': doubled(here), 'data_ref': doubled(reference)}
+        if input_scale == 0.25:
+            pair = {name: doubled(image) for name, image in pair.items()}
+        return list(run(symbol, pair, values)[0].values())
     first, _ = outputs(once, there, args)
-    rest, scale = outputs(once, fetched(there, first, stride), second)
+    rest, scale = outputs(once, fetched(there, first, int(stride * input_scale)), second)
     both = dict({name: value for name, value in args.items() if 'Convolution5_scale' not in name},
                 **{'pass2_' + name: value for name, value in second.items()})
     flow, found_scale = outputs(again, there, both)
@@ -122,12 +125,15 @@ def test_gradients_are_of_both_passes():
     assert all(np.abs(gradients[name]).max() > 0 for name in ('flow_conv1_weight', 'pass2_flow_conv1_weight'))
 
 
-def test_a_detector_of_two_passes_is_one_of_the_operators_composed():
+@pytest.mark.parametrize('changes', [
+    {'network__FLOW_PASSES': 2}, {'network__FLOW_INPUT_SCALE': 0.25},
+    dict(tiny.STRIDE_8, network__FLOW_PASSES=2, network__FLOW_INPUT_SCALE=0.25)])
+def test_a_detector_is_one_of_the_operators_composed(changes):
     """The network as rewritten for testing against the symbol as it is."""
-    cfg = tiny.tiny_config('dff_rfcn', network__FLOW_PASSES=2)
-    instance = get_symbol_instance(cfg)
+    cfg = tiny.tiny_config('dff_rfcn', **changes)
+    stride, instance = cfg.network.FEATURE_STRIDE, get_symbol_instance(cfg)
     flow = instance.get_cur_test_symbol(cfg).get_internals()['warping_feat_output']
-    shapes = {'data': (1, 3, 64, 96), 'data_key': (1, 3, 64, 96), 'feat_key': (1, 32, 4, 6)}
+    shapes = {'data': (1, 3, 64, 96), 'data_key': (1, 3, 64, 96), 'feat_key': (1, 32, 64 // stride, 96 // stride)}
     random = np.random.RandomState(0)
     inputs = {name: 30 * random.standard_normal(shape) for name, shape in shapes.items()}
     args, _ = lively_params(instance, dict(inputs, im_info=np.zeros((1, 3))))

@@ -112,8 +112,9 @@ def test_other_settings(tmp_path, changes):
 
 
 @pytest.mark.parametrize('changes', [{}, dict(tiny.STRIDE_8, network__flow='flownet_correlation')])
-def test_two_passes_of_the_flow_network(tmp_path, changes):
-    task = export_tiny('dff_rfcn', tmp_path, network__FLOW_PASSES=2, **changes)
+@pytest.mark.parametrize('flow', [{'FLOW_PASSES': 2}, {'FLOW_INPUT_SCALE': 0.25}])
+def test_other_settings_of_the_flow_network(tmp_path, changes, flow):
+    task = export_tiny('dff_rfcn', tmp_path, **changes, **{'network__' + name: value for name, value in flow.items()})
     assert 'largest relative difference' in export_onnx(task, str(tmp_path))[0]
 
 

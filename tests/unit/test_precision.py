@@ -51,7 +51,8 @@ def test_calibrated_once_and_recorded(tmp_path, int8_is_faster, monkeypatch, cap
 
 
 @pytest.mark.parametrize('native', [True, False])
-@pytest.mark.parametrize('changes', [{}, tiny.STRIDE_8, {'network__FLOW_PASSES': 2}])
+@pytest.mark.parametrize('changes', [
+    {}, tiny.STRIDE_8, {'network__FLOW_PASSES': 2}, dict(tiny.STRIDE_8, network__FLOW_INPUT_SCALE=0.25)])
 def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faster, monkeypatch, changes, native):
     if native and not loader.load():
         pytest.skip('the native library is not built')

@@ -170,8 +170,8 @@ def image_pair(current, reference, factor, shared=False, again=False):
         [N, 2C, ceil(H / 2), ceil(W / 2)], means of 2x2 pixels, current first; of a quarter of the sides with `again`.
     """
     pair = _native_pair if loader.load() else _composed_pair
-    pair = pair(current, reference, factor, shared)
-    return mx.sym.BlockGrad(_halved(pair) if again else pair, name='image_pair')
+    pair = mx.sym.BlockGrad(pair(current, reference, factor, shared), name='image_pair')
+    return _halved(pair) if again else pair
 
 
 def _native_pair(current, reference, factor, _):

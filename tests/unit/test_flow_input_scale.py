@@ -116,17 +116,17 @@ def test_cells_of_8_lie_between_those_of_16(kind):
 def test_every_network_with_flow_has_it(task):
     config = tiny_seg.seg_config if task == 'dff_deeplab' else tiny.tiny_config
     cfg = config(task, **QUARTER)
-    pair = get_symbol_instance(cfg).get_train_symbol(cfg).get_internals()['image_pair_output']
-    # FGFA trains on three frames at once.
-    frames = (3 if task == 'fgfa_rfcn' else 1, 3, 70, 102)
-    shape = dict.fromkeys(set(pair.list_arguments()) & {'data', 'data_ref'}, frames)
-    assert pair.infer_shape(**shape)[1][0][1:] == (6, 18, 26)
+    first = get_symbol_instance(cfg).get_train_symbol(cfg).get_internals()['flow_conv1_output']
+    shape = {name: (1, 3, 70, 102) for name in first.list_arguments() if name.startswith('data')}
+    assert first.infer_shape(**shape)[1][0][2:] == (9, 13)
 
 
 @pytest.mark.parametrize('stride, passes', [(16, 1), (8, 1), (8, 2)])
 def test_every_layer_learns(stride, passes):
     symbol = symbol_of('flownet', stride, 0.25, passes)
-    _, gradients = run(symbol, images(70, 102), parameters(symbol), train=True)
+    losses = mx.sym.Group([mx.sym.MakeLoss(output) for output in symbol])
+    _, gradients = run(losses, images(70, 102), parameters(symbol), train=True)
     layers = [name for name in symbol.list_arguments() if not name.startswith('data')]
-    # An image of 5 x 7 cells leaves the deepest kernels one cell under their middle, yet none without a gradient.
     assert len(layers) > 40 and not [name for name in layers if not np.abs(gradients[name]).max() > 0]
+    cells = np.prod(symbol[0].infer_shape(data=(1, 3, 70, 102), data_ref=(1, 3, 70, 102))[1][0][2:])
+    np.testing.assert_allclose(gradients['Convolution5_bias'], 40 / stride * cells, rtol=1e-4)

@@ -4,6 +4,7 @@ import json
 import sys
 
 import cv2
+import mxnet as mx
 import numpy as np
 import pytest
 
@@ -185,6 +186,14 @@ def test_multiply_adds_of_parts():
     assert set(part_names(symbol).values()) - {'constants'} == {
         'images (halving, stacking)', 'FlowNet, contracting', 'FlowNet, expanding', 'flow and scale map', 'warp',
         'RPN and R-FCN, 1x1', 'proposals', 'PS-RoI pooling'}
+
+
+def test_multiply_adds_are_of_all_images():
+    """As in flownet_correlation, whose first layers see two of them."""
+    layer = mx.sym.Convolution(mx.sym.Variable('data'), kernel=(3, 3), num_filter=4, name='conv1')
+    layer = mx.sym.Deconvolution(layer, kernel=(2, 2), stride=(2, 2), num_filter=6, name='conv1_up')
+    assert multiply_adds(layer, {'data': (2, 3, 10, 12)}) == {
+        'stem (conv1, pool1)': 2 * 8 * 10 * (4 * 3 * 9 + 6 * 4 * 4)}
 
 
 @pytest.mark.slow

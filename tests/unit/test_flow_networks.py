@@ -33,7 +33,7 @@ def flow_and_scale(kind, width=1.0, channels=32):
 
 
 def multiplications(kind, width=1.0, size=(384, 640)):
-    """(of the encoder, of the decoder) for the flow alone: kernels times the places where they are put."""
+    """(of the encoder, of the decoder) for the flow alone: kernels times the places where they are put, of all images."""
     flow, shapes = flow_and_scale(kind, width)[0], {}
     inner = flow.get_internals()
     shapes = dict(zip(inner.list_outputs(), inner.infer_shape(data=(1, 3) + size, data_ref=(1, 3) + size)[1]))
@@ -42,7 +42,7 @@ def multiplications(kind, width=1.0, size=(384, 640)):
         if node.op not in ('Convolution', 'Deconvolution'):
             continue
         places = node.name + '_output' if node.op == 'Convolution' else node.input(0).name + '_output'
-        work = int(np.prod(shapes[node.input(1).name])) * int(np.prod(shapes[places][2:]))
+        work = int(np.prod(shapes[node.input(1).name])) * int(np.prod(shapes[places]) // shapes[places][1])
         if node.name.startswith(('deconv', 'Convolution', 'upsample_flow')):
             decoder += work
         else:
@@ -61,6 +61,16 @@ def test_the_work_of_the_papers_variants():
     assert sum(half) / sum(whole) == pytest.approx(1 / 4, rel=0.1)
     assert sum(inception) / sum(whole) == pytest.approx(1 / 8, rel=0.1)
     assert inception[0] / whole[0] == pytest.approx(1 / 8, rel=0.1)
+
+
+def test_the_work_of_layers_that_see_both_images():
+    """flownet_correlation's first two, by hand: 64 kernels of 7 x 7 x 3, 128 of 5 x 5 x 64, for each of the images."""
+    twice = multiplications('flownet_correlation')[0]
+    others = {name: count for name, count in (('corr_redir', 128 * 81 * 48 * 80), ('conv3', 256 * 256 * 25 * 24 * 40),
+                                              ('conv3_1', 256 * 256 * 9 * 24 * 40), ('conv4', 512 * 256 * 9 * 12 * 20),
+                                              ('conv4_1', 512 * 512 * 9 * 12 * 20))}
+    first = 64 * 3 * 49 * 96 * 160 + 128 * 64 * 25 * 48 * 80
+    assert twice == 2 * first + sum(others.values())
 
 
 @pytest.mark.parametrize('size', [(64, 96), (90, 122), (33, 70)])

@@ -3,6 +3,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from lib.onnx_export.export import export_onnx
 from lib.operator_cxx import loader
 from lib.symbols.flownet import flownet
 from lib.symbols.operators import image_pair
@@ -130,3 +131,10 @@ def test_every_layer_learns(stride, passes):
     assert len(layers) > 40 and not [name for name in layers if not np.abs(gradients[name]).max() > 0]
     cells = np.prod(symbol[0].infer_shape(data=(1, 3, 70, 102), data_ref=(1, 3, 70, 102))[1][0][2:])
     np.testing.assert_allclose(gradients['Convolution5_bias'], 40 / stride * cells, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('task', ['fgfa_rfcn', 'dff_deeplab'])
+def test_onnx_files_compute_the_same(tmp_path, task):
+    from tests.helpers.onnx_tools import export_tiny      # skips where onnx is missing
+    assert export_onnx(export_tiny(task, tmp_path, **QUARTER), str(tmp_path))[0].startswith('float32: ')

@@ -33,7 +33,7 @@ def flow_and_scale(kind, width=1.0, channels=32):
 
 
 def multiplications(kind, width=1.0, size=(384, 640)):
-    """(of the encoder, of the decoder) for the flow alone: kernels times the places where they are put, of all images."""
+    """(of the encoder, of the decoder) for the flow alone: kernels times the places of all images that they see."""
     flow, shapes = flow_and_scale(kind, width)[0], {}
     inner = flow.get_internals()
     shapes = dict(zip(inner.list_outputs(), inner.infer_shape(data=(1, 3) + size, data_ref=(1, 3) + size)[1]))

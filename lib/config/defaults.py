@@ -109,7 +109,7 @@ def _network():
         # or flownet_inception, an eighth of its work, or flownet_correlation, learned sooner
         'flow': 'flownet',
         'FLOW_PASSES': 1,                            # flow networks, each for what the one before left
-        'FLOW_INPUT_SCALE': 0.5,                     # sides of the images that it sees; 0.25: a quarter of its work
+        'FLOW_INPUT_SCALE': 0.5,                     # sides of the images that they see; 0.25: a quarter of the work
         'EMBED_DIM': 2048,                           # channels in which AGGREGATE compares features
         'EMBED_SHARPNESS': 1.0,                      # factor of their cosines before the softmax; 1 as in the paper
         'BN_GLOBAL_STATS': True,                     # False: batch statistics are learned (training from scratch)

@@ -59,8 +59,9 @@ def test_a_tiny_network(task, tmp_path, monkeypatch):
     shown = ['stage 5, dilated', 'feat_conv_3x3, dilated', 'RPN and R-FCN, 1x1', 'PS-RoI pooling', 'all of these']
     if task == 'dff_rfcn':
         shown += ['FlowNet, contracting', 'FlowNet, expanding', 'warp']
-    assert all(float(rows[part][0]) > 0 and float(rows[part][2]) > 0 for part in shown)
-    assert float(rows['proposals'][0]) > 0
+    # Tenths of a millisecond, of which a small part may have none.
+    assert all(float(rows[part][0]) >= 0 and float(rows[part][2]) >= 0 for part in shown)
+    assert float(rows['proposals'][0]) >= 0 and float(rows['all of these'][0]) > 0
     assert float(rows['all'][0]) > 0 and float(rows['update of the parameters'][0]) > 0
     assert float(rows['peak memory, MB'][0]) > 50
 

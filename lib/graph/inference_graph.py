@@ -1,5 +1,6 @@
 """A test network rewritten for speed on the CPU: the same outputs, to rounding, from changed layers and parameters.
 
+    copies                of inputs, which only training needs, left out
     batch normalisation   folded into the convolution before it
     narrow layers         FlowNet's flow predictions, of 2 channels, are widened with zeros to the
                           8 that oneDNN computes at once; what they are concatenated to becomes a
@@ -62,11 +63,20 @@ def prepared(symbol, shapes, arg_params, aux_params, source, int8=False):
     check_params([(needed, arg_params), (dict(zip(symbol.list_auxiliary_states(), aux_shapes)), aux_params)], source)
     graph, arguments = Graph(symbol), {name: arg_params[name] for name in needed}
     sizes = output_shapes(graph.symbol(), shapes)
+    skip_copies(graph)
     fold_batch_norm(graph, arguments, aux_params)
     if loader.load():
         use_pooled_scores(graph, arguments, sizes, int8)
     widen_narrow(graph, arguments, sizes)
     return graph, arguments, sizes
+
+
+def skip_copies(graph):
+    """Read variables where copies of them are read: see lib.symbols.operators.differentiable; graph: changed."""
+    users = graph.users()
+    for node in graph.nodes():
+        if node.op == '_copy' and node.input(0).op == 'null' and 'head' not in users[node]:
+            graph.replace(node, node.input(0))
 
 
 def fold_batch_norm(graph, arguments, aux_params):

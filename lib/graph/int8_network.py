@@ -8,8 +8,9 @@ from collections import namedtuple
 import numpy as np
 
 from lib.graph.graph import Graph, Node
-from lib.graph.int8_chains import chains, scale_groups
-from lib.graph.int8_weights import convolution, deconvolution, scale_of
+from lib.graph.int8_chains import bytes_of, chains, scale_groups
+from lib.graph.int8_weights import convolution, deconvolution, pooled_scores, scale_of
+from lib.graph.pooled_scores import unpacked
 from lib.operator_cxx import loader
 
 # node: what makes bytes of so many channels (and what fills them up to a multiple of 4).
@@ -41,8 +42,8 @@ def on_bytes(plain, network, arguments, sizes, ranges, float_layers):
     count = -1
     while len(unknown) > count:      # a layer cannot read floats whose range was not measured
         count, found = len(unknown), chains(graph, fused, sizes, unknown)
-        unknown |= {chain.node.name for chain in found.values() for entry in (chain.node.inputs[0], chain.other)
-                    if entry and entry[0] not in found and known[entry[0]] is None}
+        unknown |= {chain.node.name for chain in found.values() for source in bytes_of(chain)
+                    if source not in found and known[source] is None}
     rewriting = _Rewriting(graph, found, scale_groups(found, known), arguments, sizes, known)
     rewriting.run()
     symbol = graph.symbol()
@@ -64,33 +65,36 @@ def _tensors(graph, fused):
 
 
 class _Rewriting:
-    """Layer by layer: `made` holds the bytes of each end that has them."""
+    """Layer by layer: `made` holds the bytes of each end that has them, `floats` a node that makes floats."""
 
     def __init__(self, graph, found, scales, arguments, sizes, ranges):
         self._graph, self._found, self._scales, self._sizes, self._ranges = graph, found, scales, sizes, ranges
         self.arguments = dict(arguments)
-        self._made, self._quantised = {}, {}
+        self._made, self._quantised, self._floats = {}, {}, {}
         self._users = graph.users()
         self._inside = {chain.node: end for end, chain in found.items()}
+        self._read = {source for chain in found.values() for source in bytes_of(chain)}
 
     def run(self):
         """Change the graph."""
         for end, chain in self._found.items():
-            readers = [self._reads_bytes(end, user) for user in self._users[end]]
-            in_bytes = any(readers) or chain.node.op not in ('Convolution',)
-            native = getattr(self, '_' + chain.node.op.lower())(chain, self._scales[end] if in_bytes else None)
-            as_float = native
+            in_bytes = end in self._read or chain.node.op not in ('Convolution', 'DFFPooledScores')
+            made = getattr(self, '_' + chain.node.op.lower())(chain, self._scales[end] if in_bytes else None)
             if in_bytes:
-                bound = self._made[end] = native
-                as_float = None if all(readers) else self._dequantised(end, bound)
-            self._replace(end, as_float)
+                self._made[end] = made
+            else:
+                self._floats[end] = made
+            if not in_bytes or not all(self._reads_bytes(end, user) for user in self._users[end]):
+                self._replace(end, self._float((end, 0))[0])
 
     def _reads_bytes(self, end, user):
         """Whether a user of a chain's end takes its bytes: a layer, or a sum or a size of one."""
         if user == 'head':
             return False
         if user in self._inside:
-            return True
+            return end in bytes_of(self._found[self._inside[user]])
+        if user.op == 'Reshape':
+            return all(each in self._inside for each in self._users[user])
         for chain in self._found.values():
             is_other = chain.other and chain.other[0] is end and user.op == 'elemwise_add'
             is_like = chain.like is end and user.op == 'slice_like' and user.input(1) is end
@@ -100,13 +104,20 @@ class _Rewriting:
 
     def _replace(self, end, as_float):
         """Let what reads floats read `as_float`; layers on bytes ask `made`."""
-        if as_float is None:
-            return
         for node in self._graph.nodes():
             if node in self._inside or node.op.startswith('DFFInt8'):
                 continue
             node.inputs = [(as_float, 0) if entry == (end, 0) else entry for entry in node.inputs]
         self._graph.heads = [(as_float, 0) if entry == (end, 0) else entry for entry in self._graph.heads]
+
+    def _float(self, entry):
+        """The entry that has the floats of `entry`."""
+        end = entry[0]
+        if end in self._made and end not in self._floats:
+            made = self._made[end]
+            attributes = dict(begin=0, count=made.channels, zero=made.scale.zero, scale=repr(made.scale.scale))
+            self._floats[end] = _node('DFFInt8Dequantise', end.name + '_float', attributes, [(made.node, 0)])
+        return (self._floats[end], 0) if end in self._floats else entry
 
     def _bytes(self, entry):
         """The Bytes of what a layer reads; rounded first where it is float, and then only the channels read."""
@@ -124,10 +135,6 @@ class _Rewriting:
             self._quantised[entry] = Bytes(made, scale, count)
         return self._quantised[entry]
 
-    def _dequantised(self, end, made):
-        attributes = dict(begin=0, count=made.channels, zero=made.scale.zero, scale=repr(made.scale.scale))
-        return _node('DFFInt8Dequantise', end.name + '_float', attributes, [(made.node, 0)])
-
     def _layer(self, chain, operator, pack, scale, attributes, more):
         """A convolution or deconvolution; `more`: inputs behind its parameters."""
         node, given = chain.node, self._bytes(chain.node.inputs[0])
@@ -135,15 +142,20 @@ class _Rewriting:
         bias = (np.zeros(filters, np.float32) if node.get('no_bias', False)
                 else _array(self.arguments[node.input(2).name]))
         packed = pack(_array(self.arguments[node.input(1).name]), bias, given.scale, scale)
-        inputs = [(given.node, 0)]
-        for what, value in packed._asdict().items():
-            name = '%s_int8_%s' % (node.name, what)
-            self.arguments[name] = value
-            inputs.append((Node('null', name, {'__shape__': str(value.shape)}), 0))
+        inputs = [(given.node, 0)] + self._parameters(node, packed)
         attributes = dict(attributes, num_filter=filters, slope=chain.slope, in_zero=given.scale.zero,
                           zero=scale.zero if scale else 0)
         made = _node(operator, node.name, attributes, inputs + more)
         return Bytes(made, scale, filters) if scale else made
+
+    def _parameters(self, node, packed):
+        """Inputs that have the values of a Packed."""
+        inputs = []
+        for what, value in packed._asdict().items():
+            name = '%s_int8_%s' % (node.name, what)
+            self.arguments[name] = value
+            inputs.append((Node('null', name, {'__shape__': str(value.shape)}), 0))
+        return inputs
 
     def _convolution(self, chain, scale):
         node, other = chain.node, self._bytes(chain.other) if chain.other else None
@@ -168,6 +180,33 @@ class _Rewriting:
         parts = [self._made[source] for source, _ in chain.node.inputs]
         made = _node('DFFInt8Concat', chain.node.name, {'num_args': len(parts)}, [(part.node, 0) for part in parts])
         return Bytes(made, scale, sum(part.channels for part in parts))
+
+    def _slice_axis(self, chain, scale):
+        attributes = chain.part._asdict()
+        source = self._made[attributes.pop('source')]
+        return Bytes(_node('DFFInt8Slice', chain.node.name, attributes, [(source.node, 0)]), scale, chain.part.count)
+
+    def _leakyrelu(self, chain, scale):
+        given = self._made[chain.node.input(0)]
+        attributes = dict(slope=chain.slope, in_zero=given.scale.zero, zero=scale.zero,
+                          factor=repr(given.scale.scale / scale.scale))
+        return Bytes(_node('DFFInt8Activation', chain.node.name, attributes, [(given.node, 0)]), scale, given.channels)
+
+    _activation = _leakyrelu
+
+    def _dffflowwarp(self, chain, scale):
+        (feature, flow), factors = map(self._float, chain.node.inputs[:2]), self._made[chain.node.input(2)]
+        attributes = dict(scale_zero=factors.scale.zero, zero=scale.zero,
+                          factor=repr(factors.scale.scale / scale.scale))
+        made = _node('DFFInt8FlowWarp', chain.node.name, attributes, [feature, flow, (factors.node, 0)])
+        return Bytes(made, scale, factors.channels)
+
+    def _dffpooledscores(self, chain, scale):
+        node, given = chain.node, self._made[chain.node.input(0)]
+        weight = unpacked(_array(self.arguments[node.input(2).name]), node.get('outputs'), node.get('channels'))
+        packed = pooled_scores(weight, given.scale)
+        inputs = [(given.node, 0), self._float(node.inputs[1])] + self._parameters(node, packed) + [node.inputs[3]]
+        return _node('DFFInt8PooledScores', node.name, dict(node.attributes, zero=given.scale.zero), inputs)
 
 
 def _window(node):

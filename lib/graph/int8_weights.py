@@ -4,6 +4,7 @@ from collections import namedtuple
 import numpy as np
 
 GROUP, PANEL = 4, 32          # channels and filters side by side, as in lib/operator_cxx/int8/product.h
+BLOCK = 16                    # channels of a bin side by side, as in features.h
 LARGEST_DEPTH = 1 << 16       # products of a sum, as in op.cc
 # Rows, or columns, of a 4x4 kernel that meet the places y - 1 and y of the input in row 2 y of a
 # deconvolution of stride 2, and the places y and y + 1 in row 2 y + 1.
@@ -47,6 +48,21 @@ def deconvolution(weight, bias, given, made):
     rounded = _rounded(weight, steps, 1).transpose(1, 0, 2, 3)
     phases = [rounded[:, :, rows][:, :, :, columns] for rows in TAPS for columns in TAPS]
     return _packed(phases, bias, steps, given, made)
+
+
+def pooled_scores(weight, given):
+    """Return the Packed parameters of scores of regions, without their biases.
+
+    Args:
+        weight: [bins, outputs, channels].
+        given: Scale of the map.
+    """
+    bins, outputs, channels = weight.shape
+    wide = np.zeros((bins, outputs, -(-channels // BLOCK) * BLOCK), np.float32)
+    wide[:, :, :channels] = weight
+    # As a convolution: a block's channels at each "row" of blocks and each "column" of bins.
+    blocks = wide.reshape(bins, outputs, -1, BLOCK).transpose(1, 3, 2, 0)
+    return convolution(blocks, np.zeros(outputs), given, None)
 
 
 def _steps(weight, axis):

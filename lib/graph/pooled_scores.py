@@ -128,6 +128,13 @@ def packed(weight):
     return np.ascontiguousarray(wide).reshape(wide.shape[0], wide.shape[1], bins * LANES, PANEL)
 
 
+def unpacked(weight, outputs, channels):
+    """What `packed` made `weight` of: [bins, outputs, channels]."""
+    chunks, panels, depth, _ = weight.shape
+    wide = weight.reshape(chunks, panels, depth // LANES, LANES, PANEL).transpose(2, 1, 4, 0, 3)
+    return wide.reshape(depth // LANES, panels * PANEL, chunks * LANES)[:, :outputs, :channels]
+
+
 def _array(arrays, name):
     value = arrays[name]
     return value if isinstance(value, np.ndarray) else value.asnumpy()

@@ -19,6 +19,11 @@ BACKEND = 'MKLDNN_QUANTIZE'
 # Ranges are taken so much wider than they were found: later frames go beyond the first, and would
 # be cut off.
 HEADROOM = 1.5
+# Layers whose error says whether they may be int8: which operand is the weight, and the axes of it that a filter
+# has for itself.
+JUDGED = {'Convolution': (1, (1, 2, 3)), 'DFFPooledScores': (2, (0, 2))}
+SETTINGS = {'Convolution': ('num_filter', 'kernel', 'stride', 'dilate', 'pad', 'num_group', 'no_bias'),
+            'DFFPooledScores': ('spatial_scale', 'pooled_size', 'outputs', 'first_channel', 'channels')}
 
 
 def fused(symbol, shapes, arg_params, aux_params, source):
@@ -34,7 +39,7 @@ def fused(symbol, shapes, arg_params, aux_params, source):
         if node.op != 'null' and 'head' in users[node] and len(users[node]) > 1:
             copy = Node('_mul_scalar', node.name + '_out', {'scalar': '1.0'}, [(node, 0)])
             graph.heads = [(copy, 0) if entry == (node, 0) else entry for entry in graph.heads]
-    graph.number_names(KERNELS)
+    graph.number_names(KERNELS + tuple(JUDGED))
     plain = graph.symbol()
     arguments = {
         name: value if isinstance(value, mx.nd.NDArray) else mx.nd.array(value)
@@ -107,10 +112,11 @@ def quantised(symbol, arguments, ranges, float_layers):
 
 
 def layer_errors(symbol, arguments, inputs):
-    """Return the error of every convolution's output where it alone is computed in int8.
+    """Return the error of every judged layer's output where it alone is computed in int8.
 
-    Weights are rounded filter by filter, inputs as a whole. One layer runs after the other, so that the memory
-    that it takes is that of the network's values at one place, and of one layer's.
+    Judged are convolutions and the scores of regions. Weights are rounded filter by filter, inputs as a whole. One
+    layer runs after the other, so that the memory that it takes is that of the network's values at one place, and of
+    one layer's.
 
     Args:
         symbol: the network before fusion.
@@ -118,31 +124,28 @@ def layer_errors(symbol, arguments, inputs):
         inputs: {name: NDArray}.
 
     Returns:
-        {convolution: root mean square of the error, relative to that of the output}
+        {layer: root mean square of the error, relative to that of the output}
     """
     return {node.name: _error(node, operands, outputs[0])
-            for node, operands, outputs in steps(symbol, dict(arguments, **inputs)) if node.op == 'Convolution'}
+            for node, operands, outputs in steps(symbol, dict(arguments, **inputs)) if node.op in JUDGED}
 
 
 def _error(node, operands, exact):
-    """The relative error of a convolution in int8.
+    """The relative error of a layer in int8.
 
     Args:
         node: its Node.
         operands: NDArrays that it reads.
         exact: NDArray that it makes of them in float32.
     """
-    settings = {
-        key: node.get(key)
-        for key in ('num_filter', 'kernel', 'stride', 'dilate', 'pad', 'num_group', 'no_bias')
-        if node.get(key) is not None
-    }
-    weight = mx.nd.array(_rounded_filters(operands[1]))
-    data, *others = (mx.sym.Variable('operand%d' % place) for place in range(len(operands)))
-    output = mx.sym.Variable('exact')
-    difference = mx.sym.Convolution(_round_tensor(data), *others, name='int8', **settings) - output
-    error = mx.sym.sqrt(mx.sym.mean(mx.sym.square(difference)) / (mx.sym.mean(mx.sym.square(output)) + 1e-20))
-    values = dict({'operand%d' % place: value for place, value in enumerate(operands)}, operand1=weight, exact=exact)
+    place, axes = JUDGED[node.op]
+    names = ['operand%d' % number for number in range(len(operands))]
+    variables, output = [mx.sym.Variable(name) for name in names], mx.sym.Variable('exact')
+    settings = {key: value for key, value in node.attributes.items() if key in SETTINGS[node.op]}
+    layer = getattr(mx.sym, node.op)(_round_tensor(variables[0]), *variables[1:], name='int8', **settings)
+    error = mx.sym.sqrt(mx.sym.mean(mx.sym.square(layer - output)) / (mx.sym.mean(mx.sym.square(output)) + 1e-20))
+    values = dict(zip(names, operands), exact=exact)
+    values[names[place]] = mx.nd.array(_rounded_filters(operands[place].asnumpy(), axes))
     return float(error.bind(mx.cpu(), values, grad_req='null').forward()[0].asscalar())
 
 
@@ -154,7 +157,7 @@ def _round_tensor(symbol):
     return mx.sym.broadcast_div(mx.sym.round(mx.sym.broadcast_mul(symbol, scale)), scale)
 
 
-def _rounded_filters(weight):
-    weight = weight.asnumpy()
-    scale = 127.0 / np.maximum(abs(weight).max(axis=(1, 2, 3), keepdims=True), 1e-20)
+def _rounded_filters(weight, axes):
+    """A weight in 255 steps of each filter; axes: those that a filter has for itself."""
+    scale = 127.0 / np.maximum(abs(weight).max(axis=axes, keepdims=True), 1e-20)
     return np.round(weight * scale) / scale

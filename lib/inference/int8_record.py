@@ -11,6 +11,7 @@ import os
 
 from dff.files import read_json, write_json
 from lib.graph.graph import Graph
+from lib.graph.quantised_graph import JUDGED
 
 LARGEST = 1e30      # of a range's ends: HEADROOM times it is a float32
 _log = logging.getLogger('dff.precision')
@@ -83,7 +84,7 @@ class Int8Record:
         found = self.networks.get(role)
         if found is None:
             return None
-        layers = {node.name for node in Graph(plain).nodes() if node.op == 'Convolution'}
+        layers = {node.name for node in Graph(plain).nodes() if node.op in JUDGED}
         if (set(found['errors']) != layers or not set(network.get_internals().list_outputs()) <= set(found['ranges'])
                 or not set(found['inputs']) <= set(plain.list_arguments())):
             _log.warning('%s does not fit the network with inputs %s: int8 is calibrated again for it', self._path,

@@ -123,7 +123,7 @@ class Int8(Float32):
             self._record.networks[role] = {
                 'inputs': sorted(own), 'errors': errors, 'float_layers': kept, 'milliseconds': {},
                 'ranges': {name: [float(low), float(high)] for name, (low, high) in monitor.found.items()}}
-            _log.warning('int8: ranges of the network with inputs %s measured; %d of %d convolutions stay '
+            _log.warning('int8: ranges of the network with inputs %s measured; %d of %d layers stay '
                          'float%s', ', '.join(sorted(own)),
                          len(kept), len(errors), ': ' + ', '.join(sorted(kept)) if kept else '')
         self._open = {}

@@ -38,7 +38,7 @@ def psroi_pooling(data, rois, spatial_scale, output_dim, pooled_size, group_size
     for r, roi in enumerate(np.asarray(rois, np.float32)):
         if not -1 < roi[0] < len(data):
             continue
-        rows, columns = (_bins(roi[k], roi[k + 2], pooled_size, np.float32(spatial_scale), cells)
+        rows, columns = (bins(roi[k], roi[k + 2], pooled_size, np.float32(spatial_scale), cells)
                          for k, cells in ((2, height), (1, width)))
         for i, (top, bottom) in enumerate(rows):
             for j, (left, right) in enumerate(columns):
@@ -61,7 +61,8 @@ def pooled_scores(data, rois, weight, bias, spatial_scale):
     return np.einsum('crb,boc->ro', np.array(means), weight, optimize=True) + covered @ bias
 
 
-def _bins(first, last, count, spatial_scale, cells):
+def bins(first, last, count, spatial_scale, cells):
+    """[(first cell, end)] of the bins from `first` to `last` along an axis, in MXNet's float32 arithmetic."""
     def rounded(value):  # as C's round: halves away from zero
         return np.float32(np.sign(value) * np.floor(abs(value) + np.float32(0.5)))
     begin = rounded(first) * spatial_scale

@@ -58,6 +58,7 @@ def test_networks_compute_the_same(task, name, phase, request):
     arrays = inputs_of(phase, cfg)
     symbol = getattr(instance, symbol_tools.METHODS[phase])(cfg)
     plain, fast, operators = both(symbol, arrays, *symbol_tools.lively_params(instance, arrays))
+    assert '_copy' not in operators
     assert 'BatchNorm' not in operators and ('DFFWinograd' in operators) == loader.load()
     if phase == 'cur_test':
         assert ('DFFDeconvolution' in operators, 'Deconvolution' in operators) == (loader.load(), not loader.load())

@@ -56,6 +56,27 @@ def sliced():
     return mx.sym.Group([body, conv(halves[0], 'b', 3), mx.sym.softmax(conv(halves[1], 'c', 4), axis=1)])
 
 
+def compared():
+    """Of two images side by side, as in the correlation network: one is read in bytes, both as floats."""
+    body = mx.sym.Reshape(conv(mx.sym.Variable('data'), 'a', 8), shape=(-1, 16, 0, 0))
+    current, reference = (mx.sym.slice_axis(body, axis=1, begin=begin, end=begin + 8) for begin in (0, 8))
+    matches = leaky(mx.sym.DFFCorrelation(current, reference, max_displacement=1))
+    merged = mx.sym.Concat(leaky(current), leaky(conv(matches, 'b', 4)), dim=1)
+    return mx.sym.Group([conv(merged, 'c', 5), mx.sym.slice_axis(conv(merged, 'd', 4), axis=1, begin=0, end=2)])
+
+
+def warped():
+    """A warped feature of which one half goes to a convolution, the other to the scores of regions."""
+    data = mx.sym.Variable('data')
+    maps = [conv(data, name, filters) for name, filters in (('a', 8), ('b', 2), ('c', 8))]
+    body = mx.sym.DFFFlowWarp(*maps, has_scale=1)
+    rois = mx.sym.concat(mx.sym.zeros((4, 1)), mx.sym.Reshape(mx.sym.arange(0, 16), shape=(4, 4)) * 3, dim=1)
+    weight, bias = mx.sym.Variable('weight', shape=(1, 1, 32, 16)), mx.sym.Variable('bias', shape=(4, 5))
+    scores = mx.sym.DFFPooledScores(body, rois, weight, bias, spatial_scale=0.5, pooled_size=2, outputs=5,
+                                    first_channel=4, channels=4)
+    return mx.sym.Group([conv(mx.sym.slice_axis(body, axis=1, begin=0, end=4), 'd', 3), scores])
+
+
 def both(symbol, float_layers=()):
     """(outputs in float32, outputs of the int8 network, its operators)."""
     rng = np.random.RandomState(0)
@@ -76,7 +97,9 @@ def both(symbol, float_layers=()):
 
 @pytest.mark.parametrize('network, float_operators', [
     (residual, {'slice_axis'}), (decoder, {'slice_axis', '_mul_scalar'}),
-    (sliced, {'slice_axis', 'softmax', '_mul_scalar'})])
+    (sliced, {'slice_axis', 'softmax', '_mul_scalar'}),
+    (compared, {'Reshape', 'slice_axis', 'DFFCorrelation', 'LeakyReLU'}),
+    (warped, {'Concat', '_zeros', '_arange', 'Reshape', '_mul_scalar', 'slice_axis'})])
 def test_results_are_near_and_layers_are_native(network, float_operators):
     exact, found, operators = both(network())
     assert {operator for operator in operators if not operator.startswith('DFFInt8')} <= float_operators

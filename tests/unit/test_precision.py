@@ -120,7 +120,7 @@ def test_layers_with_large_errors_stay_float(tmp_path, int8_is_faster, monkeypat
     list(detector(tmp_path / 'a.params').detect(tiny.clip(4)))
     kept = [network['float_layers'] for network in read(tmp_path / 'a.int8.json')['networks'].values()]
     assert kept == [{'rfcn_cls': 'error 0.500 of its output'}] * 2
-    assert 'convolutions stay float: rfcn_cls' in caplog.text
+    assert 'layers stay float: rfcn_cls' in caplog.text
 
 
 def test_a_clip_of_one_frame_leaves_the_other_network_in_float32(tmp_path, int8_is_faster):

@@ -4,9 +4,8 @@
 
 #include "../common/cpu.h"
 
-#if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 7) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 8))
+#ifdef DFF_VNNI
 #include <immintrin.h>
-#define DFF_VNNI 1
 #endif
 
 namespace dff {

@@ -3,6 +3,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 7) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 8))
+#define DFF_VNNI 1  // the compiler knows the instructions
+#endif
+
 namespace dff {
 
 const int kInt8Rows = 12;   // places of a tile at most

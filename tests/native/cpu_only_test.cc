@@ -5,6 +5,7 @@
 
 #include "deconvolution/cpu.h"
 #include "int8/cpu.h"
+#include "int8/features.h"
 #include "int8/product.h"
 #include "random_inputs.h"
 #include "seq_nms/cpu.h"
@@ -141,8 +142,11 @@ static void test_int8_product() {
   std::vector<uint8_t> in((rows - 1) * step + *std::max_element(taps.begin(), taps.end()) + run);
   std::vector<int8_t> weight(taps.size() * run * kInt8Panel);
   for (uint8_t& value : in) value = static_cast<uint8_t>(pick(0, 255));
-  for (int8_t& value : weight) value = static_cast<int8_t>(pick(-128, 127));
-  const Int8Tile tile = {in.data(), step, taps.data(), 3, run, weight.data()};
+  const int filters = pick(1, kInt8Panel);
+  for (size_t i = 0; i < weight.size(); ++i) {
+    if (static_cast<int>(i / kInt8Group % kInt8Panel) < filters) weight[i] = static_cast<int8_t>(pick(-128, 127));
+  }
+  const Int8Tile tile = {in.data(), step, taps.data(), 3, run, weight.data(), filters};
   std::vector<int32_t> plain(rows * kInt8Panel, 7), out(plain.size(), 8);
   int8_product_plain(tile, rows, plain.data());
   int8_product(tile, rows, out.data());
@@ -189,11 +193,32 @@ static void test_int8_maps() {
   int8_pooling_cpu(m, {2, 2, 2, 0, 0, 1}, pick(0, 1), in.data(), (m.height + 1) / 2, (m.width + 1) / 2, out.data());
 }
 
+static void test_int8_features() {
+  const int channels = 4 * pick(1, 9), outputs = pick(1, 40), side = pick(1, 4);
+  const Int8Map m = {pick(1, 2), pick(1, 9), pick(1, 20), channels};
+  const size_t cells = static_cast<size_t>(m.images) * m.height * m.width;
+  std::vector<uint8_t> in(cells * channels), out(in.size());
+  for (uint8_t& value : in) value = static_cast<uint8_t>(pick(0, 255));
+  const Int8Part part = {pick(0, m.images - 1), pick(1, 2), 4 * pick(0, channels / 4 - 1), 4};
+  int8_slice_cpu(m, part, in.data(), out.data());
+  int8_activation_cpu(in.size(), in.data(), 3, 0.1f, uniform(0, 3), 9, out.data());
+  const WarpShape warp = {pick(0, 1) ? 1 : m.images, m.images, channels, m.height, m.width};
+  const Floats feature = numbers(in.size(), -3, 300, 20), flow = numbers(2 * cells, -20, 20, 20);
+  int8_warp_cpu(warp, feature.data(), flow.data(), in.data(), {7, 100, 0.5f}, out.data());
+  const int rois = pick(0, 30), first = pick(0, channels - 1), blocks = (channels - first + kInt8Block - 1) / kInt8Block;
+  const PooledScoresShape scores = {m.images, channels, m.height, m.width, rois, first, channels - first, outputs, side, 0.0625f};
+  const Floats regions = numbers(5 * rois, -60, 500, 20), values = numbers(outputs * side * side, -1, 1, 20);
+  const std::vector<int8_t> weight(static_cast<size_t>(blocks) * side * side * kInt8Block * ((outputs + 31) / 32 * 32), 3);
+  Floats found(static_cast<size_t>(rois) * outputs);
+  int8_scores_cpu(scores, in.data(), 5, regions.data(), weight.data(), values.data(), values.data(), values.data(), found.data());
+}
+
 void test_cpu_only() {
   test_winograd();
   test_deconvolution();
   test_int8_product();
   test_int8_maps();
+  test_int8_features();
   test_sgd_momentum();
   test_seq_nms();
 }

@@ -74,7 +74,7 @@ void multiply_map(const Source& from, int images, const std::vector<size_t>& tap
       const int x = static_cast<int>(static_cast<int64_t>(phase.columns) * part / across);
       const int rows = static_cast<int>(static_cast<int64_t>(phase.columns) * (part + 1) / across) - x;
       int8_product({from.in + image * from.image + y * from.row + x * from.step, from.step, taps.data(), static_cast<int>(taps.size()), run,
-                    weight + panel * panel_size},
+                    weight + panel * panel_size, min_int(kInt8Panel, to.filters - filter)},
                    rows, sums);
       finish(to, phase, image, y, x, rows, filter, scale.data() + filter, shift.data() + filter, sums);
     }

@@ -20,12 +20,12 @@ DFF_INLINE int32_t four_bytes(const uint8_t* from) {
   return value;
 }
 
-// Two registers of 16 filters for each place.
-template <int kRows>
+// One or two registers of 16 filters for each place.
+template <int kRows, int kHalves>
 __attribute__((target("avx512f,avx512vnni"))) void vnni_product(const Int8Tile& t, int32_t* out) {
-  __m512i sum[kRows][2];
+  __m512i sum[kRows][kHalves];
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_si512();
+  for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][kHalves - 1] = _mm512_setzero_si512();
   const int8_t* weight = t.weight;
   const size_t step = t.step;
   for (int tap = 0; tap < t.tap_count; ++tap) {
@@ -38,14 +38,14 @@ __attribute__((target("avx512f,avx512vnni"))) void vnni_product(const Int8Tile& 
         const uint8_t* from = (r < 4 ? a : r < 8 ? b : c) + (r % 4) * step + k;
         const __m512i value = _mm512_set1_epi32(four_bytes(from));
         sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], value, w0);
-        sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], value, w1);
+        if (kHalves > 1) sum[r][kHalves - 1] = _mm512_dpbusd_epi32(sum[r][kHalves - 1], value, w1);
       }
     }
   }
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     _mm512_storeu_si512(out + r * kInt8Panel, sum[r][0]);
-    _mm512_storeu_si512(out + r * kInt8Panel + 16, sum[r][1]);
+    _mm512_storeu_si512(out + r * kInt8Panel + 16, kHalves > 1 ? sum[r][kHalves - 1] : _mm512_setzero_si512());
   }
 }
 
@@ -74,9 +74,10 @@ __attribute__((target("avx512f"))) void avx512_tail(const Int8Tail& t, const int
   }
 }
 
-const Kernel kVnni[kInt8Rows] = {vnni_product<1>, vnni_product<2>, vnni_product<3>, vnni_product<4>,
-                                 vnni_product<5>, vnni_product<6>, vnni_product<7>, vnni_product<8>,
-                                 vnni_product<9>, vnni_product<10>, vnni_product<11>, vnni_product<12>};
+#define DFF_KERNELS(n) {vnni_product<n, 1>, vnni_product<n, 2>}
+const Kernel kVnni[kInt8Rows][2] = {DFF_KERNELS(1), DFF_KERNELS(2), DFF_KERNELS(3), DFF_KERNELS(4),  DFF_KERNELS(5),  DFF_KERNELS(6),
+                                    DFF_KERNELS(7), DFF_KERNELS(8), DFF_KERNELS(9), DFF_KERNELS(10), DFF_KERNELS(11), DFF_KERNELS(12)};
+#undef DFF_KERNELS
 #endif
 
 }  // namespace
@@ -101,7 +102,7 @@ DFF_CLONES void int8_product_plain(const Int8Tile& t, int rows, int32_t* out) {
 void int8_product(const Int8Tile& tile, int rows, int32_t* out) {
 #ifdef DFF_VNNI
   static const bool is_fast = dff_int8_is_fast() != 0;
-  if (is_fast) return kVnni[rows - 1](tile, out);
+  if (is_fast) return kVnni[rows - 1][tile.filters > kInt8Panel / 2](tile, out);
 #endif
   int8_product_plain(tile, rows, out);
 }

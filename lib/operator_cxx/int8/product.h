@@ -21,6 +21,7 @@ struct Int8Tile {
   int tap_count;
   int run;              // bytes of a run, a multiple of kInt8Group
   const int8_t* weight;  // [tap_count][run / kInt8Group][kInt8Panel][kInt8Group]
+  int filters;          // of the panel; the weights of others are 0
 };
 
 // out [rows][kInt8Panel] = sums of the products, exact, of 1 <= rows <= kInt8Rows.

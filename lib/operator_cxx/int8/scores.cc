@@ -106,8 +106,8 @@ void score(const PooledScoresShape& s, const Region* regions, int count, const u
   const size_t tap = 0;
   int32_t sums[kInt8Rows * kInt8Panel];
   for (int filter = 0; filter < s.outputs; filter += kInt8Panel) {
-    int8_product({means, depth, &tap, 1, static_cast<int>(depth), weight + filter * depth}, count, sums);
     const int filters = min_int(kInt8Panel, s.outputs - filter);
+    int8_product({means, depth, &tap, 1, static_cast<int>(depth), weight + filter * depth, filters}, count, sums);
     for (int r = 0; r < count; ++r) {
       const Region& region = regions[r];
       // Without a cell the score is 0, not what rounding leaves of a difference.

@@ -7,7 +7,8 @@ MOST_INPUTS = 64     # of a concatenation, as in lib/operator_cxx/int8/op.cc
 DOUBLING = ((4, 4), (2, 2), (1, 1), (0, 0))     # kernel, stride, pad and adj of the deconvolutions that there are
 
 # What hands on the bytes that it reads, of the same scale; and what works on bytes only where a layer reads them.
-KEEPS_SCALE, PASSES_ON = ('Pooling', 'Concat', 'slice_axis'), ('slice_axis', 'LeakyReLU', 'Activation', 'DFFFlowWarp')
+KEEPS_SCALE, PASSES_ON = ('Pooling', 'Concat', 'slice_axis'), ('slice_axis', 'LeakyReLU', 'Activation', 'DFFFlowWarp',
+                                                              'DFFCorrelation')
 
 # node: the operator; end: the node whose result it computes; slope: factor on negative results; other: the entry
 # that is added before that, or None; like: the node whose size it is cut to, or None; part: of a slice, the Part.
@@ -34,7 +35,7 @@ def chains(graph, network, sizes, float_layers):
         elif node.op == 'Deconvolution':
             chain = _deconvolution(node, users, found)
         elif node not in found and node.name not in float_layers and _reads_bytes(node, found, sizes):
-            chain = Chain(node, node, _slope(node), part=part_of(node, sizes))
+            chain = _other(node, users, sizes)
         if chain:
             found[chain.end] = chain
     _drop_unread(found)
@@ -44,6 +45,8 @@ def chains(graph, network, sizes, float_layers):
 
 def _reads_bytes(node, found, sizes):
     """Whether a node that multiplies no maps can work on the bytes of `found`."""
+    if node.op == 'DFFCorrelation':
+        return node.input(0) in found and node.input(1) in found
     if node.op in ('Pooling', 'Concat'):
         fits = _is_pooling(node) if node.op == 'Pooling' else _is_concat(node, sizes)
         return fits and all(source in found for source, _ in node.inputs)
@@ -60,14 +63,20 @@ def _reads_bytes(node, found, sizes):
     return False
 
 
-def _slope(node):
-    return slope_of(node) if node.op in ('LeakyReLU', 'Activation') else 1.0
+def _other(node, users, sizes):
+    """The Chain of a node for which _reads_bytes holds."""
+    if node.op == 'DFFCorrelation':
+        follower = _only_user(users, node)
+        slope = slope_of(follower)
+        return Chain(node, node if slope is None else follower, 1.0 if slope is None else slope)
+    own = slope_of(node)
+    return Chain(node, node, 1.0 if own is None else own, part=part_of(node, sizes))
 
 
 def bytes_of(chain):
     """Return the nodes whose bytes a Chain reads."""
     node = chain.node
-    if node.op == 'Concat':
+    if node.op in ('Concat', 'DFFCorrelation'):
         return [source for source, _ in node.inputs]
     if chain.part:
         return [chain.part.source]
@@ -114,10 +123,11 @@ def scale_groups(found, ranges):
     """
     group = {end: {end} for end in found}
     for end, chain in found.items():
-        if chain.node.op not in KEEPS_SCALE:
+        if chain.node.op not in KEEPS_SCALE + ('DFFCorrelation',):
             continue
+        first = end if chain.node.op in KEEPS_SCALE else chain.node.input(0)     # what is compared has one scale
         for source in bytes_of(chain):
-            joined = group[end] | group[source]
+            joined = group[first] | group[source]
             group.update(dict.fromkeys(joined, joined))
     return {end: scale_of(min(ranges[each][0] for each in members), max(ranges[each][1] for each in members))
             for end, members in group.items() if found[end].node.op != 'DFFPooledScores'}

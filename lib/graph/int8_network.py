@@ -201,6 +201,15 @@ class _Rewriting:
         made = _node('DFFInt8FlowWarp', chain.node.name, attributes, [feature, flow, (factors.node, 0)])
         return Bytes(made, scale, factors.channels)
 
+    def _dffcorrelation(self, chain, scale):
+        node, (current, reference) = chain.node, [self._made[source] for source, _ in chain.node.inputs]
+        reach = node.get('max_displacement')
+        factor = current.scale.scale ** 2 / (current.channels * scale.scale)
+        attributes = dict(max_displacement=reach, in_zero=current.scale.zero, zero=scale.zero, slope=chain.slope,
+                          factor=repr(factor))
+        made = _node('DFFInt8Correlation', node.name, attributes, [(current.node, 0), (reference.node, 0)])
+        return Bytes(made, scale, (2 * reach + 1) ** 2)
+
     def _dffpooledscores(self, chain, scale):
         node, given = chain.node, self._made[chain.node.input(0)]
         weight = unpacked(_array(self.arguments[node.input(2).name]), node.get('outputs'), node.get('channels'))

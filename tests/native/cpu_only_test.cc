@@ -205,6 +205,9 @@ static void test_int8_features() {
   const WarpShape warp = {pick(0, 1) ? 1 : m.images, m.images, channels, m.height, m.width};
   const Floats feature = numbers(in.size(), -3, 300, 20), flow = numbers(2 * cells, -20, 20, 20);
   int8_warp_cpu(warp, feature.data(), flow.data(), in.data(), {7, 100, 0.5f}, out.data());
+  const CorrelationShape matching = {m.images, channels, m.height, m.width, pick(0, 3)};
+  std::vector<uint8_t> matches(cells * ((matching.planes() + 3) / 4 * 4));
+  int8_correlation_cpu(matching, {pick(0, 255), 9, 0.01f, 0.1f}, in.data(), in.data(), matches.data());
   const int rois = pick(0, 30), first = pick(0, channels - 1), blocks = (channels - first + kInt8Block - 1) / kInt8Block;
   const PooledScoresShape scores = {m.images, channels, m.height, m.width, rois, first, channels - first, outputs, side, 0.0625f};
   const Floats regions = numbers(5 * rois, -60, 500, 20), values = numbers(outputs * side * side, -1, 1, 20);

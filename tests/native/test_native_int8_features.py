@@ -64,6 +64,20 @@ def test_a_flow_that_is_no_number_gives_a_byte():
     assert set(out.asnumpy().ravel()) <= {0, 255}
 
 
+@pytest.mark.parametrize('channels, size, reach', [(4, (3, 5), 1), (32, (9, 33), 4), (36, (2, 16), 0), (8, (1, 1), 2)])
+def test_correlation(channels, size, reach):
+    current, reference = drawn(2, *size, channels), drawn(2, *size, channels, seed=1)
+    out = mx.nd.DFFInt8Correlation(array(current), array(reference), max_displacement=reach, in_zero=120, zero=50,
+                                   factor=0.0625 / channels, slope=0.25).asnumpy()
+    exact = oracles.correlation(*((value.astype(float) - 120).transpose(0, 3, 1, 2) for value in (current, reference)),
+                                reach).transpose(0, 2, 3, 1) * 0.0625
+    exact = np.clip(np.where(exact > 0, exact, exact * 0.25) + 50, 0, 255)
+    clear = abs(exact - np.floor(exact) - 0.5) > 1e-4      # of halves rounding may go either way
+    planes = (2 * reach + 1) ** 2
+    assert clear.mean() > 0.9 and out.shape == (2, *size, -(-planes // 4) * 4) and (out[..., planes:] == 50).all()
+    np.testing.assert_array_equal(out[..., :planes][clear], np.rint(exact)[clear])
+
+
 def rounded_means(data, rois, side):
     """(bool [R, P * P], which bins are not empty; [R, P * P, C], their means as bytes); data: integers [N, H, W, C]."""
     covered, means = np.zeros((len(rois), side ** 2), bool), np.zeros((len(rois), side ** 2, data.shape[3]))

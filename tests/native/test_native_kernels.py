@@ -34,7 +34,7 @@ def compiler(tmp_path_factory):
 def test_kernels_under_sanitizers(compiler, root, tmp_path):
     driver = root / 'tests' / 'native'
     names = ('cpu.cc', 'gpu.cc', 'nms.cc', 'gemm.cc', 'links.cc', 'product.cc', 'maps.cc', 'features.cc',
-             'scores.cc')
+             'scores.cc', 'matches.cc')
     kernels = [path for path in sources.find('cc') if os.path.basename(path) in names]
     kernels.remove(os.path.join(sources.FOLDER, 'common', 'gpu.cc'))  # the real driver; the test brings an emulated one
     program = str(tmp_path / 'kernels_test')

@@ -57,7 +57,7 @@ def sliced():
 
 
 def compared():
-    """Of two images side by side, as in the correlation network: one is read in bytes, both as floats."""
+    """Two images side by side, as in the correlation network: both are compared, one is read again."""
     body = mx.sym.Reshape(conv(mx.sym.Variable('data'), 'a', 8), shape=(-1, 16, 0, 0))
     current, reference = (mx.sym.slice_axis(body, axis=1, begin=begin, end=begin + 8) for begin in (0, 8))
     matches = leaky(mx.sym.DFFCorrelation(current, reference, max_displacement=1))
@@ -98,7 +98,7 @@ def both(symbol, float_layers=()):
 @pytest.mark.parametrize('network, float_operators', [
     (residual, {'slice_axis'}), (decoder, {'slice_axis', '_mul_scalar'}),
     (sliced, {'slice_axis', 'softmax', '_mul_scalar'}),
-    (compared, {'Reshape', 'slice_axis', 'DFFCorrelation', 'LeakyReLU'}),
+    (compared, {'slice_axis', '_mul_scalar'}),
     (warped, {'Concat', '_zeros', '_arange', 'Reshape', '_mul_scalar', 'slice_axis'})])
 def test_results_are_near_and_layers_are_native(network, float_operators):
     exact, found, operators = both(network())

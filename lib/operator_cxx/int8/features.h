@@ -1,5 +1,6 @@
 // What is done with maps of bytes beside the layers that multiply them; the maths is in README.md beside this file.
 #pragma once
+#include "../correlation/element.h"
 #include "../flow_warp/element.h"
 #include "../pooled_scores/element.h"
 #include "cpu.h"
@@ -25,6 +26,15 @@ struct Int8Scaling {
 };
 void int8_warp_cpu(const WarpShape& shape, const float* feature, const float* flow, const uint8_t* scale, const Int8Scaling& how,
                    uint8_t* out);
+
+// How well the places of one map match those around them in another, both [N, H, W, C], in which in_zero stands for 0: the sum of the
+// products, times factor, times slope where it is not above 0, as bytes [N, H, W, planes to the next multiple of 4].
+struct Int8Matching {
+  int in_zero, zero;
+  float factor, slope;
+};
+void int8_correlation_cpu(const CorrelationShape& shape, const Int8Matching& how, const uint8_t* current, const uint8_t* reference,
+                          uint8_t* out);
 
 const int kInt8Block = 16;  // channels that a step takes of every place, or bin
 

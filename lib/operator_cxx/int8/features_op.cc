@@ -7,9 +7,11 @@ namespace dff {
 namespace {
 
 const char kSlice[] = "DFFInt8Slice", kActivation[] = "DFFInt8Activation", kWarp[] = "DFFInt8FlowWarp", kScores[] = "DFFInt8PooledScores";
+const char kCorrelation[] = "DFFInt8Correlation";
 const unsigned kMaxDepth = 1 << 16;      // products of bytes that a sum of 32 bits holds
 const unsigned kMaxCells = 1 << 23;      // bytes that it holds, of a map
-const int kMaxImages = 1 << 16, kMaxBins = 256;
+const unsigned kMaxProducts = 1 << 15;   // products of two bytes less a zero that it holds
+const int kMaxImages = 1 << 16, kMaxBins = 256, kMaxDisplacement = 64;
 const int kFloat = mxnet::ext::kFloat32, kBytes = mxnet::ext::kUint8, kSigned = mxnet::ext::kInt8;
 
 Int8Part slice_settings(const AttributeMap& map) {
@@ -139,6 +141,39 @@ MXReturnValue scores_forward(const AttributeMap& map, Tensors* in, Tensors* out,
   });
 }
 
+struct Matching {
+  Int8Matching how;
+  int displacement;
+};
+
+Matching correlation_settings(const AttributeMap& map) {
+  const Attributes a(kCorrelation, map, {"max_displacement", "in_zero", "zero", "factor", "slope"});
+  Matching s = {};
+  s.displacement = a.integer("max_displacement", 0, kMaxDisplacement);
+  s.how = {a.integer("in_zero", 0, 255), a.integer("zero", 0, 255), a.real("factor", 0, kHuge), a.real("slope", -kHuge, kHuge)};
+  return s;
+}
+
+MXReturnValue correlation_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
+  return guarded([&] {
+    const Shape& current = (*in)[0];
+    const int displacement = correlation_settings(map).displacement;
+    check_map(kCorrelation, "current", current);
+    check_shape(kCorrelation, "reference", (*in)[1], current, "current " + describe(current));
+    checked_product(kCorrelation, "products of a sum", {current[3]}, kMaxProducts);
+    (*out)[0] = {current[0], current[1], current[2], up((2 * displacement + 1) * (2 * displacement + 1), kInt8Group)};
+  });
+}
+
+MXReturnValue correlation_forward(const AttributeMap& map, Tensors* in, Tensors* out, const OpResource&) {
+  return guarded([&] {
+    const Matching s = correlation_settings(map);
+    const Int8Map m = map_of((*in)[0]);
+    const CorrelationShape shape = {m.images, m.channels, m.height, m.width, s.displacement};
+    int8_correlation_cpu(shape, s.how, bytes((*in)[0]), bytes((*in)[1]), writable_bytes((*out)[0]));
+  });
+}
+
 // Sets the types of an operator's inputs, and of its output.
 template <const char* kOp, int kMade, int... kWanted>
 MXReturnValue types(const AttributeMap&, Types* in, Types* out) {
@@ -157,6 +192,9 @@ typedef Checked<kWarp, parse_fixed<Int8Scaling, warp_settings, 3, 1>> WarpEntry;
 const auto scores_parse = parse_fixed<Scores, scores_settings, 6, 1>;
 typedef Checked<kScores, parse_fixed<Scores, scores_settings, 6, 1>> ScoresEntry;
 
+const auto correlation_parse = parse_fixed<Matching, correlation_settings, 2, 1>;
+typedef Checked<kCorrelation, parse_fixed<Matching, correlation_settings, 2, 1>> CorrelationEntry;
+
 }  // namespace
 
 REGISTER_OP(DFFInt8Slice)
@@ -170,6 +208,12 @@ REGISTER_OP(DFFInt8Activation)
     .setInferType(ActivationEntry::types<types<kActivation, kBytes, kBytes>>)
     .setInferShape(ActivationEntry::shapes<activation_shape>)
     .setForward(ActivationEntry::forward<activation_forward>, "cpu");
+
+REGISTER_OP(DFFInt8Correlation)
+    .setParseAttrs(correlation_parse)
+    .setInferType(CorrelationEntry::types<types<kCorrelation, kBytes, kBytes, kBytes>>)
+    .setInferShape(CorrelationEntry::shapes<correlation_shape>)
+    .setForward(CorrelationEntry::forward<correlation_forward>, "cpu");
 
 REGISTER_OP(DFFInt8FlowWarp)
     .setParseAttrs(warp_parse)

@@ -41,47 +41,8 @@ void fill(const CorrelationShape& s, const Pairs& p, const uint8_t* map, int zer
   }
 }
 
-// sums[plane][cell] of `planes` displacements: pairs of channels lie 2 * pitch apart.
-void match_plain(const int16_t* current, const int16_t* reference, int pairs, int pitch, int planes, int32_t* sums) {
-  memset(sums, 0, planes * kCells * sizeof(int32_t));
-  for (int pair = 0; pair < pairs; ++pair) {
-    const int16_t *a = current + static_cast<size_t>(pair) * 2 * pitch, *b = reference + static_cast<size_t>(pair) * 2 * pitch;
-    for (int k = 0; k < planes; ++k) {
-      for (int i = 0; i < kCells; ++i) {
-        sums[k * kCells + i] += a[2 * i] * b[2 * (i + k)] + a[2 * i + 1] * b[2 * (i + k) + 1];
-      }
-    }
-  }
-}
-
-#ifdef DFF_VNNI
-template <int kCount>
-__attribute__((target("avx512f,avx512vnni"))) void match_vnni(const int16_t* current, const int16_t* reference, int pairs, int pitch,
-                                                              int32_t* sums) {
-  __m512i sum[kCount];
-#pragma GCC unroll 3
-  for (int k = 0; k < kCount; ++k) sum[k] = _mm512_setzero_si512();
-  for (int pair = 0; pair < pairs; ++pair, current += 2 * pitch, reference += 2 * pitch) {
-    const __m512i value = _mm512_loadu_si512(current);
-#pragma GCC unroll 3
-    for (int k = 0; k < kCount; ++k) sum[k] = _mm512_dpwssd_epi32(sum[k], value, _mm512_loadu_si512(reference + 2 * k));
-  }
-#pragma GCC unroll 3
-  for (int k = 0; k < kCount; ++k) _mm512_storeu_si512(sums + k * kCells, sum[k]);
-}
-#endif
-
-void match(const int16_t* current, const int16_t* reference, int pairs, int pitch, int planes, int32_t* sums) {
-#ifdef DFF_VNNI
-  static const bool is_fast = dff_int8_is_fast() != 0;
-  if (is_fast && planes == kPlanes) return match_vnni<kPlanes>(current, reference, pairs, pitch, sums);
-  if (is_fast && planes == 1) return match_vnni<1>(current, reference, pairs, pitch, sums);
-#endif
-  match_plain(current, reference, pairs, pitch, planes, sums);
-}
-
-// The bytes of a plane's cells: bytes[cell].
-DFF_CLONES void finish(const int32_t* sums, const Int8Matching& how, uint8_t* bytes) {
+// What becomes of a plane's sums: bytes[cell].
+void finish(const int32_t* sums, const Int8Matching& how, uint8_t* bytes) {
   const float kRound = 12582912.0f;  // 1.5 * 2^23: added to a small number it rounds it, half to even
   for (int i = 0; i < kCells; ++i) {
     float value = static_cast<float>(sums[i]) * how.factor;
@@ -92,6 +53,52 @@ DFF_CLONES void finish(const int32_t* sums, const Int8Matching& how, uint8_t* by
     memcpy(&bits, &value, sizeof(bits));
     bytes[i] = static_cast<uint8_t>(bits & 255u);
   }
+}
+
+// bytes[plane][cell] of `planes` displacements; pairs of channels lie 2 * pitch apart.
+void match_plain(const int16_t* current, const int16_t* reference, int pairs, int pitch, int planes, const Int8Matching& how, uint8_t* bytes) {
+  for (int k = 0; k < planes; ++k, reference += 2) {
+    int32_t sums[kCells] = {0};
+    for (int pair = 0; pair < pairs; ++pair) {
+      const int16_t *a = current + static_cast<size_t>(pair) * 2 * pitch, *b = reference + static_cast<size_t>(pair) * 2 * pitch;
+      for (int i = 0; i < kCells; ++i) sums[i] += a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
+    }
+    finish(sums, how, bytes + k * kCells);
+  }
+}
+
+#ifdef DFF_VNNI
+template <int kCount>
+__attribute__((target("avx512f,avx512vnni"))) void match_vnni(const int16_t* current, const int16_t* reference, int pairs, int pitch,
+                                                              const Int8Matching& how, uint8_t* bytes) {
+  __m512i sum[kCount];
+#pragma GCC unroll 3
+  for (int k = 0; k < kCount; ++k) sum[k] = _mm512_setzero_si512();
+  for (int pair = 0; pair < pairs; ++pair, current += 2 * pitch, reference += 2 * pitch) {
+    const __m512i value = _mm512_loadu_si512(current);
+#pragma GCC unroll 3
+    for (int k = 0; k < kCount; ++k) sum[k] = _mm512_dpwssd_epi32(sum[k], value, _mm512_loadu_si512(reference + 2 * k));
+  }
+  const __m512 none = _mm512_setzero_ps();
+#pragma GCC unroll 3
+  for (int k = 0; k < kCount; ++k) {
+    __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[k]), _mm512_set1_ps(how.factor));
+    const __mmask16 above = _mm512_cmp_ps_mask(value, none, _CMP_GT_OQ);
+    value = _mm512_mask_blend_ps(above, _mm512_mul_ps(value, _mm512_set1_ps(how.slope)), value);
+    value = _mm512_max_ps(_mm512_add_ps(value, _mm512_set1_ps(static_cast<float>(how.zero))), none);
+    value = _mm512_min_ps(value, _mm512_set1_ps(255.0f));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + k * kCells), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value)));
+  }
+}
+#endif
+
+void match(const int16_t* current, const int16_t* reference, int pairs, int pitch, int planes, const Int8Matching& how, uint8_t* bytes) {
+#ifdef DFF_VNNI
+  static const bool is_fast = dff_int8_is_fast() != 0;
+  if (is_fast && planes == kPlanes) return match_vnni<kPlanes>(current, reference, pairs, pitch, how, bytes);
+  if (is_fast && planes == 1) return match_vnni<1>(current, reference, pairs, pitch, how, bytes);
+#endif
+  match_plain(current, reference, pairs, pitch, planes, how, bytes);
 }
 
 }  // namespace
@@ -114,12 +121,10 @@ void int8_correlation_cpu(const CorrelationShape& s, const Int8Matching& how, co
         for (int i = 0; i < cells; ++i) memset(to + i * pitch, how.zero, pitch);
         for (int place = 0, planes; place < side * side; place += planes) {
           planes = side - place % side >= kPlanes ? kPlanes : 1;
-          int32_t sums[kPlanes * kCells];
-          uint8_t bytes[kCells];
-          match(from + 2 * x, around + place / side * p.row + 2 * (x + place % side), channels / 2, p.pitch, planes, sums);
+          uint8_t bytes[kPlanes * kCells];
+          match(from + 2 * x, around + place / side * p.row + 2 * (x + place % side), channels / 2, p.pitch, planes, how, bytes);
           for (int k = 0; k < planes; ++k) {
-            finish(sums + k * kCells, how, bytes);
-            for (int i = 0; i < cells; ++i) to[i * pitch + place + k] = bytes[i];
+            for (int i = 0; i < cells; ++i) to[i * pitch + place + k] = bytes[k * kCells + i];
           }
         }
       }

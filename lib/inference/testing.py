@@ -1,4 +1,5 @@
 """Testing of all tasks: from a checkpoint to a figure of accuracy. What a kind of task adds is its TestRun."""
+import contextlib
 import hashlib
 import logging
 import os
@@ -6,6 +7,7 @@ from typing import NamedTuple, Optional
 
 from dff.errors import CheckpointError, ConfigError
 from dff.files import file_sha256, write_json
+from lib.config.config import load_yaml
 from lib.dataset.registry import get_dataset
 from lib.engine.best import check_best
 from lib.engine.checkpoint import BEST, averages_of, file_name, positions
@@ -156,10 +158,12 @@ def _of_other_data(task, config, cfg_path):
 
     The digest tells folders of one name from each other: none of their results replace those of another.
     """
-    own = task.new_config()
-    task.merge_file(own, cfg_path)
-    (name, path), other = ((each.dataset.dataset, os.path.realpath(resolve(each.dataset.dataset_path)))
-                           for each in (config, own))
+    own = task.new_config().dataset
+    with contextlib.suppress(ConfigError):      # it was good before a training of hours: the test must go on
+        tree = load_yaml(cfg_path).get('dataset')
+        own.update(tree if isinstance(tree, dict) else {})
+    (name, path), other = ((str(each.dataset), os.path.realpath(resolve(str(each.dataset_path))))
+                           for each in (config.dataset, own))
     if (name, path) == other:
         return ''
     digest = hashlib.sha256(('%s %s' % (name, path)).encode('utf-8', 'surrogateescape')).hexdigest()

@@ -47,7 +47,8 @@ class Ours:
         interval = 1 if role == 'every-frame' else job.interval
         self._predictor = job.predictor(contexts(job.config.gpus.split(',')[0], lambda line: None)[0], interval)
         self._results = self._predictor.run(self._endless(open_frames(job.frames)))
-        for _ in range(min(interval, 2)):      # both networks are bound; int8 is calibrated
+        # All networks are bound, that of two key frames by the frame behind the first of them; int8 is calibrated.
+        for _ in range(min(interval, 2) + self._predictor.schedule().lookahead):
             next(self._results)
 
     @staticmethod

@@ -93,6 +93,10 @@ def make_job(args, folder):
     if job.task.recognises != 'detection' and set(args.against) - {'builtin', 'exported'}:
         raise ConfigError('--against torch, openvino and onnxruntime know the detectors only; for segmentation there '
                           'is --against builtin,exported')
+    alone = [name for name in args.against if name != 'exported']
+    if job.instance.propagates and job.config.TEST.KEY_FRAME_POLICY == 'both' and alone:
+        raise ConfigError('--against %s runs a network of one key frame, and TEST.KEY_FRAME_POLICY is both: add '
+                          '--set TEST.KEY_FRAME_POLICY=middle, or compare with --against exported' % ','.join(alone))
     if job.frames is None:
         job.use_drawn_frames(folder)
     if next(iter(open_frames(job.frames)), None) is None:

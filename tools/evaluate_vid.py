@@ -19,7 +19,6 @@ with --seq-nms after Seq-NMS.
 """
 import argparse
 import contextlib
-import json
 import os
 import re
 import sys
@@ -41,8 +40,9 @@ from lib.evaluation.vid_eval_files import write_csv, write_plots  # noqa: E402
 from lib.boxes.seq_nms import selection_of  # noqa: E402
 from lib.inference.clip_results import write_saved  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
+from lib.utils.paths import resolve  # noqa: E402
 from dff.errors import ConfigError, DataError  # noqa: E402
-from dff.files import write_json  # noqa: E402
+from dff.files import read_json, write_json  # noqa: E402
 from dff.tracking.seq_nms import RESCORE  # noqa: E402
 
 
@@ -57,7 +57,7 @@ def add_dataset_flags(parser):
     parser.add_argument(
         '--image_set', metavar='SET',
         help='as in ImageSets/SET.txt; with --cfg by default the one that the test next to '
-             'DETECTIONS was on, else its dataset.test_image_set')
+             'DETECTIONS was on, as its data set, else its dataset.test_image_set')
 
 
 def check_dataset_flags(args):
@@ -130,28 +130,41 @@ def load_settings(args):
     return cfg
 
 
-def take_image_set_of_test(args, cfg, path):
-    """Set args.image_set to what the test was on that wrote `path`, where the command line names none.
+def take_data_of_test(args, cfg, path):
+    """Set args.image_set and the folder of the data set to what the test was on that wrote `path`.
 
-    Frame numbers count the frames of one image set: by another one they would be those of other frames.
+    Frame numbers count the frames of one image set: by another one they would be those of other frames. A line says so
+    where the settings name others.
 
     Args:
-        args: parsed arguments.
-        cfg: of load_settings; where its dataset.test_image_set is another one, a line says so.
+        args: parsed arguments; with --image_set that stays, with --dataset all.
+        cfg: of load_settings, changed.
         path: of detections or tracks, or a test's folder.
     """
-    if args.cfg is None or args.image_set is not None:
+    if args.cfg is None:
         return
     folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
-    try:
-        with open(os.path.join(folder, 'results.json'), encoding='utf-8') as stream:
-            image_set = json.load(stream)['image_set']
-    except (OSError, ValueError, KeyError, TypeError):
-        return      # of no test, or of one that has not ended
-    if isinstance(image_set, str) and image_set != cfg.dataset.test_image_set:
+    tested = _of_file(folder, 'made_with.json', 'dataset')
+    data = tested.get('dataset_path') if isinstance(tested, dict) else None
+    # One that is gone was moved, to where the settings say.
+    if isinstance(data, str) and os.path.isdir(resolve(data)) and not _is_same(data, cfg.dataset.dataset_path):
+        print('%s is of a test on the data set %s, which is taken instead of %s; --dataset names another one'
+              % (path, data, cfg.dataset.dataset_path), file=sys.stderr)
+        cfg.dataset.dataset_path = data
+    image_set = _of_file(folder, 'results.json', 'image_set')
+    if args.image_set is None and isinstance(image_set, str) and image_set != cfg.dataset.test_image_set:
         print('%s is of a test on %s, which is taken instead of %s; --image_set names another one'
               % (path, image_set, cfg.dataset.test_image_set), file=sys.stderr)
         args.image_set = image_set
+
+
+def _of_file(folder, name, key):
+    """The entry `key` of a file of a test; None where there is none: of no test, or of one that has not ended."""
+    return (read_json(os.path.join(folder, name)) or {}).get(key)
+
+
+def _is_same(path, other):
+    return os.path.realpath(resolve(path)) == os.path.realpath(resolve(other))
 
 
 def open_dataset(args, cfg):
@@ -189,7 +202,7 @@ def main():
     """Entry point."""
     args = parse_arguments()
     cfg = load_settings(args)
-    take_image_set_of_test(args, cfg, args.detections or args.tracks)
+    take_data_of_test(args, cfg, args.detections or args.tracks)
     dataset = open_dataset(args, cfg)
     truth = dataset.ground_truth()
     tracks = None

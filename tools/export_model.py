@@ -14,7 +14,8 @@ import lib  # noqa: E402,F401  (prepares the import of MXNet)
 from lib.config.cli import apply_arguments, base_parser  # noqa: E402
 from lib.engine.checkpoint import file_name  # noqa: E402
 from lib.inference.exported import export_model  # noqa: E402
-from lib.inference.testing import check_classes, parameter_file, report_other_training  # noqa: E402
+from lib.engine.trained_with import check_training  # noqa: E402
+from lib.inference.testing import check_classes, parameter_file  # noqa: E402
 from lib.symbols.registry import get_symbol_instance  # noqa: E402
 from lib.tasks.task import TASKS, open_task  # noqa: E402
 from lib.utils.argument_types import EPOCH, INTERVAL, epoch_or_best, positive  # noqa: E402
@@ -90,9 +91,10 @@ def main():
         raise ConfigError('--output %s: the export would replace the parameters that it is made of (%s); '
                           'name another folder' % (args.output, file_name(prefix, epoch)))
     check_classes(task.kind, config, prefix, epoch)
-    report_other_training(config, prefix, epoch)
+    network, classes = get_symbol_instance(config), task.kind.class_lines(config)
+    check_training(config, network, classes, prefix, epoch)
     params = task.kind.load_params(prefix, epoch, print)
-    export_model(config, get_symbol_instance(config), *params, task.kind.class_lines(config), args.output,
+    export_model(config, network, *params, classes, args.output,
                  file_name(os.path.basename(prefix), epoch), args.compact)
     if args.format == 'onnx':
         for line in export_onnx(task, args.output, args.size, args.frames, args.onnx_precision):

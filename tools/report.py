@@ -20,7 +20,7 @@ from lib.report.page import write_report  # noqa: E402
 from lib.utils.argument_types import not_negative, score  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from tools.evaluate_vid import (add_dataset_flags, check_dataset_flags, load_settings,  # noqa: E402
-                                open_dataset, take_image_set_of_test)
+                                open_dataset, take_data_of_test)
 from dff.errors import DataError  # noqa: E402
 
 
@@ -59,7 +59,7 @@ def main():
     args = parse_arguments()
     path = detections_of(args.detections)
     cfg = load_settings(args)
-    take_image_set_of_test(args, cfg, path)
+    take_data_of_test(args, cfg, path)
     dataset = open_dataset(args, cfg)
     output = args.output or os.path.join(os.path.dirname(os.path.abspath(path)), 'report.html')
     facts = gather(dataset, path, args.score, args.cameras)

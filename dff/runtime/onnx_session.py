@@ -85,5 +85,6 @@ class OnnxSession:
 
 
 def to_host(value: Any) -> np.ndarray:
-    """Return as an array what `place` or `run` of a session left on its device."""
-    return value.numpy()
+    """Return as an array of its own what `place` or `run` of a session left on its device."""
+    # What onnxruntime returns may be the memory that was placed, which is free once `value` is gone.
+    return np.array(value.numpy())

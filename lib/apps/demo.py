@@ -14,9 +14,10 @@ from lib.config.cli import apply_arguments, base_parser
 from lib.config.config import merge
 from lib.engine.checkpoint import file_name
 from lib.engine.devices import contexts
+from lib.engine.trained_with import check_training
 from lib.inference.exported import exported_settings, is_exported, load_exported
 from lib.inference.key_frames import require_one_pass
-from lib.inference.testing import check_classes, report_other_training
+from lib.inference.testing import check_classes
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.argument_types import EPOCH, INTERVAL, epoch_or_best, positive
 from lib.utils.paths import resolve
@@ -129,7 +130,7 @@ def load_model(task, model, epoch):
         require_one_pass(task.config, 'an exported model sees each frame once')
         return load_exported(model, network)
     check_classes(task.kind, task.config, model, epoch)
-    report_other_training(task.config, model, epoch)
+    check_training(task.config, network, task.kind.class_lines(task.config), model, epoch)
     return network, task.kind.load_params(model, epoch, print), file_name(model, epoch)
 
 

@@ -8,6 +8,7 @@ from lib.utils.paths import resolve
 from lib.config.defaults import flow_defaults
 from lib.engine.devices import contexts
 from lib.engine.checkpoint import file_name, load_params, seed_epoch
+from lib.engine.trained_with import PARTS, check_flow, report_other_training
 from lib.flow.augment import Augmented, Cut
 from lib.flow.chairs import FlyingChairs
 from lib.flow.evaluate import FlowEstimator, dis_flow, end_point_errors, zero_flow
@@ -34,6 +35,8 @@ def train(config, cfg_path):
     options = config.TRAIN
     validation = Cut(_pairs(config, config.dataset.test_image_set), config.SCALES[0])
     start = config.network.pretrained and resolve(config.network.pretrained)
+    if start:
+        report_other_training(config, None, [], start, 0, [PARTS['flow'][0]], logger.info)
     records = train_flow(
         _training_pairs(config), config, file_name(_model(config, cfg_path), 0), options.BATCHES,
         options.BATCH_IMAGES, options.lr, logger, context, start=start, validation=validation,
@@ -49,6 +52,7 @@ def test(config, cfg_path):
     """
     logger, folder = create_logger(config, cfg_path, config.dataset.test_image_set)
     prefix = _model(config, cfg_path)
+    check_flow(config, prefix)
     source = _pairs(config, config.dataset.test_image_set)
     estimator = FlowEstimator(config, load_params(prefix, 0)[0],
                               contexts(config.gpus, logger.info)[0], file_name(prefix, 0))

@@ -8,6 +8,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.engine.checkpoint import load_params, save_arrays
+from lib.engine.trained_with import write_settings
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
 from lib.flow.pairs import PairLoader
@@ -75,6 +76,7 @@ def train_flow(source, config, path, batches, batch_size, lr, logger, context, s
                 '' if measured is None else '  held-out pairs: %.3f of zero flow\'s' % measured))
             if due:
                 save_arrays(path, {'arg:' + name: array for name, array in module.get_params()[0].items()})
+                write_settings(path, config)
     return records
 
 

@@ -83,6 +83,16 @@ class Graph:
                 node.inputs = [(new, 0) if entry == (old, 0) else entry for entry in node.inputs]
         self.heads = [(new, 0) if entry == (old, 0) else entry for entry in self.heads]
 
+    def merge_equal(self):
+        """Let the first of the operators that compute the same of the same inputs stand for all of them."""
+        stands, known = {}, {}
+        for node in self.nodes():
+            node.inputs = [(stands.get(source, source), index) for source, index in node.inputs]
+            if node.inputs:      # variables and constants have none
+                key = node.op, tuple(sorted(node.attributes.items())), tuple(node.inputs)
+                stands[node] = known.setdefault(key, node)
+        self.heads = [(stands.get(node, node), index) for node, index in self.heads]
+
     @classmethod
     def of_node(cls, node):
         """The Graph of one node alone, its inputs variables: input0, input1 and so on."""

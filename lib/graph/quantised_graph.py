@@ -33,6 +33,8 @@ def fused(symbol, shapes, arg_params, aux_params, source):
     `source`, and for what is raised.
     """
     graph, arguments, _ = prepared(symbol, shapes, arg_params, aux_params, source, int8=True)
+    # MXNet does so when it binds, and shows the values of one of them alone to who measures ranges.
+    graph.merge_equal()
     users = graph.users()
     for node in graph.nodes():
         # What is an output and an input of other layers would be converted back to float twice, which fails.

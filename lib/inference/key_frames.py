@@ -76,9 +76,8 @@ def check_aggregation(cfg, instance, arg_params, source):
         raise CheckpointError('%s lacks the embeddings that TEST.AGGREGATE: %s compares features in (%s): train them '
                               'with TRAIN.AGGREGATE=%s from this checkpoint (network.pretrained), or test with '
                               'TEST.AGGREGATE=none' % (source, test.AGGREGATE, ', '.join(missing), test.AGGREGATE))
-    for key, value in (('AGGREGATE', 'recursive'), ('KEY_FRAME_POLICY', 'both')):
-        if test.PRECISION != 'float32' and instance.propagates and test[key] == value:
-            raise ConfigError('TEST.%s: %s runs in float32: TEST.PRECISION is %s' % (key, value, test.PRECISION))
+    if test.AGGREGATE != 'none' and test.PRECISION != 'float32':
+        raise ConfigError('TEST.AGGREGATE: %s runs in float32: TEST.PRECISION is %s' % (test.AGGREGATE, test.PRECISION))
 
 
 def check_stride(cfg, arg_params, source):

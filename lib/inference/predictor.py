@@ -102,9 +102,9 @@ class VideoPredictor:
     def _calibrated(self, frames):
         """All of `frames`, after the first ones have shown which ranges int8 needs (lib/inference/precision.py)."""
         first = list(itertools.islice(frames, FRAMES))
-        schedule = Schedule(min(self.interval, KEY_INTERVAL))
-        for _ in key_frame_loop(first, schedule, self.networks, lambda values, frame: None):
-            pass
+        for schedule in self._calibration():
+            for _ in key_frame_loop(first, schedule, self.networks, lambda values, frame: None):
+                pass
         measured = {pool.monitor: (pool.last_inputs(), pool.arg_params) for pool in self.networks.pools.values()}
         # No two sets of networks are in memory at a time.
         self.networks = None
@@ -112,6 +112,15 @@ class VideoPredictor:
         del measured
         self._bind()
         return itertools.chain(first, frames)
+
+    def _calibration(self):
+        """The Schedules by which the first frames go through every network, those of one key frame first."""
+        interval = min(self.interval, KEY_INTERVAL)
+        schedules = [Schedule(interval)]
+        # With both sides few frames of a clip have one, whose network must be measured as well as the other.
+        if self.schedule().both_sides:
+            schedules.append(Schedule(interval, interval // 2, both_sides=True))
+        return schedules
 
     def _loop(self, frames, **options):
         """The results of `frames`; options: keywords of key_frame_loop and window_loop."""

@@ -1,19 +1,23 @@
 """Testing of all tasks: from a checkpoint to a figure of accuracy. What a kind of task adds is its TestRun."""
-import json
+import contextlib
+import hashlib
 import logging
 import os
 from typing import NamedTuple, Optional
 
-from dff.errors import CheckpointError, ConfigError, shown
-from dff.files import file_sha256, read_json, write_json
+from dff.errors import CheckpointError, ConfigError
+from dff.files import file_sha256, write_json
+from lib.config.config import load_yaml
 from lib.dataset.registry import get_dataset
 from lib.engine.best import check_best
 from lib.engine.checkpoint import BEST, averages_of, file_name, positions
 from lib.engine.devices import contexts
 from lib.engine.distributed import collects, own_part, place
+from lib.engine.trained_with import check_training
 from lib.inference.clip_runner import Source, check_workers, run_clips
 from lib.symbols.registry import get_symbol_instance
 from lib.utils.log import create_logger, output_folder
+from lib.utils.paths import resolve
 from lib.jobs.output_lock import one_writer, wait_for_first
 
 
@@ -109,10 +113,11 @@ def test_net(task, config, cfg_path, **options):
     file, prefix = parameter_file(config, cfg_path, task)
     epoch = config.TEST.test_epoch
     logger.info('testing %s: %s', _in_words(epoch, config.TRAIN), file)
-    report_other_training(config, prefix, epoch)
+    check_training(config, run.network, task.kind.class_lines(config), prefix, epoch)
     name = '%s_interval%d%s' % (os.path.basename(file)[:-len('.params')], run.interval, run.variant())
     if config.TEST.PRECISION == 'int8':
         name += '_int8'
+    name += _of_other_data(task, config, cfg_path)
     results = run.open_results(os.path.join(folder, name), run.origin(file), logger.info, options.ignore_cache)
 
     def complete():
@@ -146,6 +151,23 @@ def _complete(run, results, devices, parameters, report):
     write_json(path, numbers)
     report('all figures: %s', path)
     return numbers
+
+
+def _of_other_data(task, config, cfg_path):
+    """What results have in their folder's name where another data set is tested than the settings file names, else ''.
+
+    The digest tells folders of one name from each other: none of their results replace those of another.
+    """
+    own = task.new_config().dataset
+    with contextlib.suppress(ConfigError):      # it was good before a training of hours: the test must go on
+        tree = load_yaml(cfg_path).get('dataset')
+        own.update(tree if isinstance(tree, dict) else {})
+    (name, path), other = ((str(each.dataset), os.path.realpath(resolve(str(each.dataset_path))))
+                           for each in (config.dataset, own))
+    if (name, path) == other:
+        return ''
+    digest = hashlib.sha256(('%s %s' % (name, path)).encode('utf-8', 'surrogateescape')).hexdigest()
+    return '_%s-%s' % (os.path.basename(path), digest[:6])
 
 
 def check_test_epoch(config, cfg_path):
@@ -185,30 +207,6 @@ def check_classes(kind, config, prefix, epoch):
     """
     if epoch == BEST:
         check_best(prefix, kind.class_lines(config))
-
-
-def report_other_training(config, prefix, epoch):
-    """Log a line where parameters were trained with other settings of the network, which fit them all the same.
-
-    One like network.EMBED_SHARPNESS changes what the parameters mean, and no shape of theirs.
-
-    Args:
-        config: the settings.
-        prefix, epoch: of the parameters; where nothing is recorded beside them there is nothing to compare.
-    """
-    averages = averages_of('')
-    own = prefix[:-len(averages)] if prefix.endswith(averages) else prefix
-    trained = (read_json(file_name(own, epoch, 'json')) or {}).get('settings')
-    trained = trained if isinstance(trained, dict) else {}
-    idle = ['network.pretrained', 'network.FIXED_PARAMS']
-    if trained.get('TRAIN.AGGREGATE') == 'none':      # there are no embeddings
-        idle.append('network.EMBED_')
-    now = {'network.' + key: json.loads(json.dumps(value)) for key, value in config.network.items()}
-    other = ['%s %s, now %s' % (name, shown(trained[name]), shown(value)) for name, value in sorted(now.items())
-             if trained.get(name, value) != value and not name.startswith(tuple(idle))]
-    if other:
-        logging.getLogger('dff.config').warning('%s was trained with other settings: %s. Set them back, unless that '
-                                                'is meant', file_name(prefix, epoch), '; '.join(other))
 
 
 def parameter_file(config, cfg_path, task):

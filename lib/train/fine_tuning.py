@@ -1,6 +1,46 @@
-"""Starting from a network that was trained for other classes or with other anchors."""
+"""Starting from a network that was trained for other classes, with other anchors, or with other settings."""
+from lib.engine.checkpoint import file_name, load_params
+from lib.engine.trained_with import report_other_training
+from lib.utils.paths import resolve
 
 MOST_NAMED = 12
+
+
+def read_pretrained(network, report):
+    """Return (arg_params, aux_params, {parameter: (prefix, epoch) of the file that it is of}) of the pretrained files.
+
+    Args:
+        network: the config's section of that name, whose pretrained and pretrained_flow name them; the second counts
+            where both have a parameter.
+        report: called with a line for each file.
+
+    Raises CheckpointError where one is missing or damaged.
+    """
+    arg_params, aux_params, origins = {}, {}, {}
+    for name, epoch in ((network.pretrained, network.pretrained_epoch), (network.pretrained_flow, 0)):
+        if name:
+            args, auxs = load_params(resolve(name), epoch)
+            arg_params.update(args)
+            aux_params.update(auxs)
+            origins.update(dict.fromkeys(args, (resolve(name), epoch)))
+            report('%d parameters from %s' % (len(args) + len(auxs), file_name(name, epoch)))
+    return arg_params, aux_params, origins
+
+
+def report_meaning(config, instance, classes, origins, arg_params, report):
+    """Say which pretrained files were trained with settings by which their parameters mean something else.
+
+    Args:
+        config: the settings.
+        instance: the network, with its shapes inferred.
+        classes: class lines of the settings.
+        origins: of read_pretrained.
+        arg_params: {name: array} that is taken over.
+        report: called with a line for each file.
+    """
+    for prefix, epoch in dict.fromkeys(origins.values()):
+        names = {name for name in arg_params if name in instance.arg_shape_dict and origins[name] == (prefix, epoch)}
+        report_other_training(config, instance, classes, prefix, epoch, names, report)
 
 
 def drop_class_layers(instance, arg_params, report):

@@ -12,6 +12,7 @@ import numpy as np
 
 from lib.boxes.transform import bbox_overlaps
 from lib.engine.checkpoint import save_arrays
+from lib.engine.trained_with import write_settings
 from lib.train.loaders.batches_ahead import NumberedBatches
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler
 from lib.train.module import MutableModule
@@ -75,6 +76,7 @@ def pretrain_backbone(config, path, batches, batch_size, window, lr, logger, con
     arrays = {'arg:' + name: array for name, array in args.items() if not name.startswith('classifier')}
     arrays.update(('aux:' + name, array) for name, array in auxs.items())
     save_arrays(path, arrays)
+    write_settings(path, config)
     return float(np.mean(right))
 
 

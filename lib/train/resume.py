@@ -15,6 +15,7 @@ from dff.files import file_size
 from lib.config.ranges import leaves
 from lib.config.without_effect import WITHOUT_EFFECT
 from lib.engine.checkpoint import file_name, find_checkpoint, parameters_alone, positions
+from lib.engine.trained_with import with_defaults
 from lib.utils.paths import resolve
 
 AT_ONCE = 'counts from the next batch on'
@@ -222,8 +223,8 @@ def _section(start, name):
 
 def _changed(start, settings):
     """{name: (value in the run that wrote `start`, value now)} of settings that both know."""
-    before = _section(start, 'settings') or {
-        'TRAIN.SEED': start.record.get('seed', settings['TRAIN.SEED'])}
+    before = _section(start, 'settings')
+    before = with_defaults(before) if before else {'TRAIN.SEED': start.record.get('seed', settings['TRAIN.SEED'])}
     return {name: (before[name], value) for name, value in settings.items()
             if name in before and before[name] != value}
 

@@ -4,15 +4,14 @@ import os
 import pprint
 
 from lib.config.checks import lr_steps
-from lib.utils.paths import resolve
 from lib.engine.devices import contexts
 from lib.train.averages import Averages
 from lib.train.callback import Progress
-from lib.engine.checkpoint import BEST, averages_of, file_name, load_arrays, load_params, seed_epoch
+from lib.engine.checkpoint import BEST, averages_of, load_arrays, load_params, seed_epoch
 from lib.train.checkpointer import Checkpointer, remove_unfinished, resume_position
 from lib.engine.distributed import connect
 from lib.train.divergence import LossWatch
-from lib.train.fine_tuning import drop_class_layers, report_new
+from lib.train.fine_tuning import drop_class_layers, read_pretrained, report_meaning, report_new
 from lib.train.frozen import describe_fixed, fixed_param_names, with_stored_statistics
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.train.module import MutableModule
@@ -67,7 +66,7 @@ def _train(task, config, cfg_path, group, logger, folder, reports):
              'data': data_of(config, loader, classes, len(devices) * group.size)}
     if start:
         compare(start, config, facts['data'], prefix, logger.info)
-    symbol, fixed, params = make_network(config, loader, prefix, start, logger)
+    symbol, fixed, params = make_network(config, loader, classes, prefix, start, logger)
     lr_report = effective_lr_report(config.TRAIN.lr, len(devices) * group.size,
                                     config.TRAIN.BATCH_IMAGES, task.kind.lr_rule)
     logger.info(lr_report)
@@ -142,14 +141,14 @@ def open_averages(module, config, prefix, start, report):
     return Averages(module, config.TRAIN.EMA, before)
 
 
-def make_network(config, loader, prefix, start, logger):
+def make_network(config, loader, classes, prefix, start, logger):
     """Return (symbol, names of frozen parameters, (arg_params, aux_params) to start from).
 
-    config, loader, prefix, start, logger: as of initial_params. Raises CheckpointError.
+    config, loader, classes, prefix, start, logger: as of initial_params. Raises CheckpointError.
     """
     instance = get_symbol_instance(config)
     symbol = instance.get_train_symbol(config)
-    params = initial_params(config, instance, loader, prefix, start, logger)
+    params = initial_params(config, instance, loader, classes, prefix, start, logger)
     inputs = loader.data_names + loader.label_names
     fixed = fixed_param_names(symbol, inputs, config.network)
     symbol = with_stored_statistics(symbol, inputs + fixed)
@@ -222,7 +221,7 @@ def count_from(epoch, first_batch, callbacks):
     return callback
 
 
-def initial_params(config, instance, loader, prefix, start, logger):
+def initial_params(config, instance, loader, classes, prefix, start, logger):
     """Return the parameters to start from, ({name: NDArray}, {name: NDArray}).
 
     They are those of a checkpoint to resume, else of the pretrained files, and first values for
@@ -233,6 +232,7 @@ def initial_params(config, instance, loader, prefix, start, logger):
         config: the settings.
         instance: the network's object, whose symbol for training was built last.
         loader: TrainLoader, whose first batch tells the shapes of inputs.
+        classes: class lines of the settings.
         prefix: of the checkpoints.
         start: the Checkpoint to resume from, or None.
         logger: told which files were read, and what is new.
@@ -240,21 +240,15 @@ def initial_params(config, instance, loader, prefix, start, logger):
     Raises:
         CheckpointError: a file is missing, damaged or does not fit the network.
     """
-    network = config.network
     if start:
         arg_params, aux_params = load_params(prefix, start.epoch, start.batch)
     else:
-        arg_params, aux_params = {}, {}
-        for name, epoch in ((network.pretrained, network.pretrained_epoch), (network.pretrained_flow, 0)):
-            if name:
-                args, auxs = load_params(resolve(name), epoch)
-                arg_params.update(args)
-                aux_params.update(auxs)
-                logger.info('%d parameters from %s', len(args) + len(auxs), file_name(name, epoch))
+        arg_params, aux_params, origins = read_pretrained(config.network, logger.info)
     shapes = dict(loader.provide_data[0] + loader.provide_label[0])
     instance.infer_shape(shapes)
     if not start:
         drop_class_layers(instance, arg_params, logger.info)
+        report_meaning(config, instance, classes, origins, arg_params, logger.info)
         report_new(instance.init_weight(config, arg_params, aux_params), logger.info)
     instance.check_parameter_shapes(arg_params, aux_params, shapes)
     return arg_params, aux_params

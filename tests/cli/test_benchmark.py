@@ -125,6 +125,9 @@ def test_every_peer_has_a_name_in_the_table():
     slow(('--against', 'builtin,caffe'),
          "expected some of builtin, torch, openvino, onnxruntime, exported, separated by commas, found 'caffe'"),
     slow(('--precision', 'float16'), "expected some of float32, int8, separated by commas, found 'float16'"),
+    slow(('--set', 'TEST.KEY_FRAME_POLICY=both', '--against', 'builtin,exported'),
+         '--against builtin runs a network of one key frame, and TEST.KEY_FRAME_POLICY is both: add --set '
+         'TEST.KEY_FRAME_POLICY=middle, or compare with --against exported'),
     slow(('--set', 'symbol=resnet_v2'), "there is no network called 'resnet_v2'"),
 ])
 def test_messages(detector, arguments, message):

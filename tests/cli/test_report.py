@@ -129,6 +129,18 @@ def test_detections_of_a_test_are_compared_with_what_it_tested(hostile, tmp_path
     assert 'is of a test on VID_val_videos, which is taken instead of VID_val_fewer' in errors
     assert said('--image_set', 'VID_val_videos') == (mean, '')
 
+    # The test was on another data set than the file names: --set dataset.dataset_path=FOLDER.
+    cfg.write_text(cfg.read_text().replace(str(dataset.path), str(tmp_path)))
+    (folder / 'made_with.json').write_text(json.dumps({'dataset': {'dataset_path': str(dataset.path)}}))
+    found, errors = said('--image_set', 'VID_val_videos')
+    assert found == mean and 'is of a test on the data set %s, which is taken instead of %s; --dataset names' % (
+        dataset.path, tmp_path) in errors
+    # One that is not there any more was moved to where the settings say.
+    cfg.write_text(cfg.read_text().replace('dataset_path: %s' % tmp_path, 'dataset_path: %s' % dataset.path))
+    for content in ({'dataset': {'dataset_path': str(tmp_path / 'gone')}}, {'dataset': 'x'}, []):
+        (folder / 'made_with.json').write_text(json.dumps(content))
+        assert said('--image_set', 'VID_val_videos') == (mean, '')
+
 
 def test_the_evaluation_says_ap_by_clip_and_camera(hostile, tmp_path, monkeypatch, capsys):
     dataset, file = hostile

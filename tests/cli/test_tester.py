@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,26 +57,30 @@ def test_both_sides_have_results_of_their_own(experiment):
     assert lines[0] != lines[1] and len(lines[1]) > 0
 
 
-@pytest.mark.parametrize('aggregate, lines', [('recursive', 1), ('none', 0)])
-def test_settings_of_another_training_are_said(tmp_path, caplog, aggregate, lines):
-    config, prefix = tiny.tiny_config('dff_rfcn'), str(tmp_path / 'tiny')
-    record = {'TRAIN.AGGREGATE': aggregate, 'network.EMBED_SHARPNESS': 30.0, 'network.pretrained': 'other',
-              'network.PIXEL_MEANS': list(config.network.PIXEL_MEANS)}
-    (tmp_path / 'tiny-0001.json').write_text(json.dumps({'settings': record}))
-    for name, epoch in ((prefix, 1), (prefix + '-ema', 1), (prefix, 2), (prefix, 'best')):
-        caplog.clear()
-        testing.report_other_training(config, name, epoch)
-        assert len(caplog.messages) == (lines if epoch == 1 else 0)
-        if caplog.messages:
-            assert caplog.messages[0].startswith(
-                '%s-0001.params was trained with other settings: network.EMBED_SHARPNESS 30.0, now 1.0. Set' % name)
-    config.network.EMBED_SHARPNESS = 30.0
-    caplog.clear()
-    testing.report_other_training(config, prefix, 1)
-    for damaged in ('{', '[]', '{"settings": []}'):
-        (tmp_path / 'tiny-0001.json').write_text(damaged)
-        testing.report_other_training(config, prefix, 1)
-    assert not caplog.messages
+def test_another_data_set_has_results_of_its_own(experiment, tmp_path):
+    """Also one whose folder has the same name: nothing of the first is read, replaced or removed."""
+    first = run_test(experiment)
+    written, times = read_lines(first['detections']), age(first)
+    others = []
+    for place in 'a', 'b':
+        folder = tmp_path / place / 'toy_vid'
+        shutil.copytree(tmp_path / 'toy_vid', folder)
+        others.append(run_test(experiment, settings={'dataset.dataset_path': str(folder)})['detections'])
+        assert re.search(r'/tiny-0001_interval3_toy_vid-[0-9a-f]{6}/detections.txt$', others[-1])
+    assert len({first['detections'], *others}) == 3 and read_lines(others[0]) == written
+    assert read_lines(first['detections']) == written and age(run_test(experiment)) == times
+    # Another way to write the same folder is no other data set.
+    same = str(tmp_path / 'a' / '..' / 'toy_vid')
+    assert run_test(experiment, settings={'dataset.dataset_path': same})['detections'] == first['detections']
+
+
+def test_settings_that_the_parameters_depend_on(experiment):
+    record = experiment.parent / 'output' / 'tiny_dff_rfcn' / 'VID_train_15frames' / 'tiny-0001.json'
+    record.write_text(json.dumps({'settings': {'network.FLOW_INPUT_SCALE': 0.25}}))
+    with pytest.raises(CheckpointError, match='tiny-0001.params was trained with network.FLOW_INPUT_SCALE 0.25, and '
+                                              'the settings say 0.5: set what it was trained with'):
+        run_test(experiment)
+    assert run_test(experiment, settings={'network.FLOW_INPUT_SCALE': 0.25})['frames'] == 15
 
 
 def test_embeddings_are_missing(experiment):

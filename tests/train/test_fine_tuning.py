@@ -1,4 +1,5 @@
 """Starting from a network of other classes: what is kept, what is made anew, what is refused."""
+import json
 import logging
 from types import SimpleNamespace
 
@@ -22,10 +23,12 @@ ANCHOR_ARGUMENTS = {'%s_%s' % (layer, kind) for layer in ('rpn_cls_score', 'rpn_
 @pytest.fixture
 def start(tmp_path, caplog):
     """A function that saves a model of `task` and 3 classes, and starts a training with changed settings from it."""
-    def run(task, **changes):
+    def run(task, trained_with=None, **changes):
         saved = tiny.tiny_config(task)
         prefix = str(tmp_path / 'old')
         tiny.save_params(prefix, saved, epoch=3)
+        if trained_with:
+            (tmp_path / 'old-0003.json').write_text(json.dumps({'settings': trained_with}))
         cfg = tiny.tiny_config(task, network__pretrained=prefix, network__pretrained_epoch=3,
                                network__pretrained_flow='', **changes)
         height, width = cfg.SCALES[0]
@@ -44,7 +47,7 @@ def start(tmp_path, caplog):
         new_prefix = str(tmp_path / 'new')
         with caplog.at_level(logging.INFO):
             checkpoint = find_checkpoint(new_prefix) if cfg.TRAIN.RESUME else None
-            args, auxs = initial_params(cfg, instance, loader, new_prefix, checkpoint, logger)
+            args, auxs = initial_params(cfg, instance, loader, [], new_prefix, checkpoint, logger)
         return args, auxs, load_params(prefix, 3), caplog.text
     return run
 
@@ -61,6 +64,20 @@ def test_other_classes(start, task):
     assert args['rfcn_cls_weight'].shape[0] == 2 * 49
     assert 'not taken over: rfcn_cls_bias (196,) -> (98,), rfcn_cls_weight (196, 16, 1, 1) -> (98, 16, 1, 1)' in log
     assert 'newly initialised, 2 parameters of: rfcn_cls' in log
+
+
+def test_what_parameters_meant_where_they_were_trained_is_said(start, tmp_path):
+    before = {'network.FLOW_INPUT_SCALE': 0.25, 'network.ANCHOR_RATIOS': [1.0, 2.0, 3.0]}
+    args, _, (old, _), log = start('dff_rfcn', before)
+    assert all(same(args[name], old[name]) for name in args)
+    assert ('%s was trained with network.FLOW_INPUT_SCALE 0.25, and the settings say 0.5; with network.ANCHOR_RATIOS '
+            '[1.0, 2.0, 3.0], and the settings say [0.5, 1.0, 2.0]: training begins with what it learned for that. Set '
+            'them back, unless that is meant' % (tmp_path / 'old-0003.params')) in log
+
+
+def test_what_is_not_taken_over_means_nothing(start):
+    before = {'network.FLOW_INPUT_SCALE': 0.25, 'network.ANCHOR_RATIOS': [1.0, 2.0, 3.0]}
+    assert 'was trained with' not in start('rfcn', before, network__ANCHOR_RATIOS=[1.0, 2.0], network__NUM_ANCHORS=6)[3]
 
 
 def test_embeddings_are_new_where_dff_is_trained_on_with_aggregation(start):

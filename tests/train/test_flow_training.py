@@ -56,6 +56,8 @@ def test_training_lowers_the_error_and_goes_on_from_a_file(small_config, tmp_pat
     assert [record.batch for record in records] == [10, 20, 30, 40]
     assert records[-1].error < 0.5 * records[-1].zero < 0.6 * records[0].error
     assert records[-1].validation < 0.5 and all(record.zero == pytest.approx(6 / 16, rel=0.01) for record in records)
+    record = json.loads((tmp_path / 'flow-0000.json').read_text())
+    assert record['settings']['network.FLOW_INPUT_SCALE'] == changes.get('FLOW_INPUT_SCALE', 0.5)
     more = train_flow(source, small_config, path, 2, 4, 1e-5, logger, mx.cpu(), start=str(tmp_path / 'flow'))
     assert more[0].error < 0.6 * more[0].zero and more[0].validation is None
     estimator = FlowEstimator(small_config, load_params(str(tmp_path / 'flow'), 0)[0], mx.cpu())
@@ -66,6 +68,7 @@ def test_training_lowers_the_error_and_goes_on_from_a_file(small_config, tmp_pat
 def test_training_writes_on_the_way_and_says_at_once_where_it_cannot(small_config, tmp_path, monkeypatch):
     pair, written = smooth_pair(MOTION, SIZE), []
     monkeypatch.setattr(trainer, 'save_arrays', lambda path, arrays: written.append(sorted(arrays)))
+    monkeypatch.setattr(trainer, 'write_settings', lambda path, config: None)
     path, logger = str(tmp_path / 'flow-0000.params'), logging.getLogger('test')
     train_flow(lambda rng: pair, small_config, path, 20, 1, 0.001, logger, mx.cpu(), frequent=1)
     assert len(written) == 10 and 'arg:flow_conv1_weight' in written[0]

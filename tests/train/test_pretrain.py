@@ -96,6 +96,7 @@ def test_the_tool_writes_what_the_configs_start_from(root, tmp_path):
     names = set(mx.nd.load(str(tmp_path / 'backbone-0000.params')))
     assert {'arg:conv1_weight', 'arg:res5b_branch2b_weight', 'aux:bn_conv1_moving_var'} <= names
     assert not any('classifier' in name for name in names)
+    assert (tmp_path / 'backbone-0000.json').exists()
     flow = pretrain('flow', 'dff_rfcn', 'network.pretrained_flow=%s' % (tmp_path / 'flow'))
     assert flow.returncode == 0 and 'end-point error' in flow.stdout, flow.stderr
     names = set(mx.nd.load(str(tmp_path / 'flow-0000.params')))

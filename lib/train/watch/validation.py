@@ -15,6 +15,7 @@ from lib.dataset.rules.parts import warn_of_trained_clips
 from lib.dataset.sets.imagenet_vid import DETECT_ONLY_ADVICE
 from lib.engine.best import save_best
 from lib.engine.checkpoint import BEST, file_name
+from lib.engine.trained_with import to_record
 from lib.inference.clip_runner import run_here, run_on_devices
 from lib.inference.testing import TestOptions
 
@@ -113,7 +114,7 @@ class Validation:
         self._group, self._classes, self._logger = group, classes, logger
         self._reports, self._pause = reports, pause
         self._batches = batches_per_epoch
-        self._averaged = bool(config.TRAIN.EMA)
+        self._averaged, self._settings = bool(config.TRAIN.EMA), to_record(config)
         self._state = {'best': None, 'at': None, 'last': None, 'since': 0,
                        'of': self._what() if run else ''}
 
@@ -254,7 +255,8 @@ class Validation:
     def _keep(self, epoch, batch, value, arg_params, aux_params):
         run = self._run
         record = {'epoch': epoch, 'batch': batch, run.figure: value, 'classes': list(self._classes),
-                  'image_set': run.image_set, 'clips': len(run.jobs), 'averaged': self._averaged}
+                  'image_set': run.image_set, 'clips': len(run.jobs), 'averaged': self._averaged,
+                  'settings': self._settings}
         save_best(self._prefix, arg_params, aux_params, record)
 
     def _report(self, epoch, batch, value, seconds):

@@ -134,7 +134,7 @@ def test_a_record_of_one_key_frame_serves_both_sides(tmp_path, int8_is_faster, m
     assert added == [('data', 'data_key', 'feat_key', 'key_share')] and len(after[added[0]]['errors']) > 10
     assert {inputs: after[inputs] for inputs in before} == before
     assert [line for line in caplog.messages if 'measured' in line] == [
-        'int8: ranges of the network with inputs data, data_key, feat_key, key_share measured; 0 of %d convolutions '
+        'int8: ranges of the network with inputs data, data_key, feat_key, key_share measured; 0 of %d layers '
         'stay float' % len(after[added[0]]['errors'])]
 
     monkeypatch.setattr(precision, 'layer_errors', None)      # would be called to calibrate

@@ -13,6 +13,7 @@ namespace {
 enum { kMaps, kRow, kIn, kProducts };  // scratch slots
 const int kTile = 4;            // outputs along each side of a tile
 const int kEdge = kTile + 2;    // inputs
+const int kAhead = 2;           // tiles, from one that is read or written to the one whose lines are fetched
 
 // The top left output of a tile; its neighbours lie `dilation` cells apart.
 struct Tile {
@@ -38,6 +39,11 @@ struct Layout {
   Layout(int rows, int channels)
       : pitch((channels + kPanel - 1) / kPanel * kPanel), position(static_cast<size_t>(rows) * pitch + 3 * kPanel) {}
 };
+
+// Tells the caches that the lines of a tile, one at each position, come soon: too far apart for them to guess.
+DFF_INLINE void prefetch(const float* tiles, size_t tile, const Layout& layout) {
+  for (int p = 0; p < kPositions; ++p) __builtin_prefetch(tiles + p * layout.position + tile * layout.pitch);
+}
 
 // A map with zeros around, so that every tile can be read and written whole: [height][width][8 lanes].
 struct Padded {
@@ -95,6 +101,7 @@ DFF_CLONES void transform_data(const WinogradShape& s, const float* data, int ch
   const int halves = s.depth() - channel > kLanes ? 2 : 1;
   for (int half = 0; half < halves; ++half) load_map(s, data, channel + half * kLanes, padded, maps + half * padded.size());
   for (size_t t = 0; t < tiles.size(); ++t) {
+    prefetch(to, t + kAhead, layout);
     for (int half = 0; half < halves; ++half) {
       const float* map = maps + half * padded.size();
       Eight in[kPositions], rows[kPositions];
@@ -118,6 +125,7 @@ DFF_CLONES void transform_products(const WinogradShape& s, const float* from, in
   float offsets[2 * kLanes] = {0};
   for (int c = 0; c < channels; ++c) offsets[c] = bias[c];
   for (size_t t = 0; t < tiles.size(); ++t) {
+    prefetch(from, t + kAhead, layout);
     for (int half = 0; half < halves; ++half) {
       const Eight offset = load_eight(offsets + half * kLanes);
       float* map = maps + half * padded.size();

@@ -31,8 +31,22 @@ def _phases(weight):
     return out
 
 
+def fits(node):
+    """Return whether DFFWinograd can compute the convolution `node`."""
+    kernel, dilation, stride = node.get('kernel'), node.get('dilate', (1, 1)), node.get('stride', (1, 1))
+    pad = node.get('pad', (0, 0))
+    plain = kernel == (3, 3) and stride == (1, 1) and pad == dilation and dilation[0] == dilation[1]
+    strided = kernel == (5, 5) and stride == (2, 2) and pad == (2, 2) and dilation == (1, 1)
+    return (plain or strided) and node.get('num_group', 1) == 1
+
+
+def depth_of(channels, stride):
+    """Return how many channels the weight of DFFWinograd has for a layer's input channels and stride."""
+    return _up(channels, LANES) * stride ** 2
+
+
 def pays(node, in_shape, out_shape):
-    """Return whether DFFWinograd can compute a convolution, and takes clearly less time.
+    """Return whether DFFWinograd takes clearly less time than oneDNN for a convolution that it can compute.
 
     Time in multiply-adds. What moving a value of a transformed map and reading a transformed
     weight cost was measured on AVX2 (docs/lab/2026-11-cpu-speed.md).
@@ -41,20 +55,14 @@ def pays(node, in_shape, out_shape):
         node: Node of the convolution, of lib.graph.graph.
         in_shape, out_shape: of its input and output, (N, C, H, W).
     """
-    kernel, dilation, stride = node.get('kernel'), node.get('dilate', (1, 1)), node.get('stride', (1, 1))
-    pad = node.get('pad', (0, 0))
-    plain = kernel == (3, 3) and stride == (1, 1) and pad == dilation and dilation[0] == dilation[1]
-    strided = kernel == (5, 5) and stride == (2, 2) and pad == (2, 2) and dilation == (1, 1)
-    if not (plain or strided) or node.get('num_group', 1) != 1:
-        return False
     _, filters, height, width = out_shape
-    depth, step = _up(in_shape[1], LANES) * stride[0] ** 2, dilation[0]
+    depth, step = depth_of(in_shape[1], node.get('stride', (1, 1))[0]), node.get('dilate', (1, 1))[0]
     tiles = sum(-(-_part(height, step, y) // TILE) * -(-_part(width, step, x) // TILE)
                 for y in range(step)
                 for x in range(step))
     products = _up(tiles, ROWS) * depth * _up(filters, PANEL)
     cost = POSITIONS * (products + 70 * tiles * (depth + filters) + 14 * depth * filters)
-    return cost < 0.8 * in_shape[1] * filters * height * width * kernel[0] * kernel[1]
+    return cost < 0.8 * in_shape[1] * filters * height * width * np.prod(node.get('kernel'))
 
 
 def _part(size, step, first):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from dff.errors import CheckpointError
-from lib.graph import inference_graph
+from lib.graph import native_layers
 from lib.graph.graph import Graph, Node
 from lib.graph.inference_graph import for_inference
-from lib.graph.winograd import pays, transformed
+from lib.graph.winograd import fits, pays, transformed
 from lib.operator_cxx import loader
 from tests.helpers import symbol_tools
 
@@ -21,7 +21,7 @@ SIZE = (90, 122)
 @pytest.fixture
 def winograd_everywhere(monkeypatch):
     """Small networks use the algorithm too, wherever it can be used."""
-    monkeypatch.setattr(inference_graph, 'pays',
+    monkeypatch.setattr(native_layers, 'pays',
                         lambda node, in_shape, out_shape: pays(node, (1, 9999), (1, 9999, 99, 99)))
 
 
@@ -172,7 +172,7 @@ def test_deconvolution_names_what_does_not_fit():
 def test_where_winograd_pays():
     def worth(channels, filters, height, width, **attributes):
         node = Node('Convolution', 'conv', dict({'kernel': '(3, 3)', 'pad': '(1, 1)'}, **attributes))
-        return pays(node, (1, channels, height, width), (1, filters, height, width))
+        return fits(node) and pays(node, (1, channels, height, width), (1, filters, height, width))
     assert worth(256, 256, 36, 63) and worth(2048, 1024, 36, 63, dilate='(6, 6)', pad='(6, 6)')
     # transforms cost more; weights cost more
     assert not worth(16, 16, 200, 200) and not worth(1024, 1024, 5, 8)

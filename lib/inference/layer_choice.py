@@ -1,4 +1,4 @@
-"""Which layers native operators compute in float32: measured once on each processor, and kept beside the parameters.
+"""In which way each layer is computed in float32: measured once on each processor, and kept beside the parameters.
 
 <prefix>.speed.json holds milliseconds of layers, by processor. They depend on shapes and settings alone,
 so the file serves all parameters of a prefix and all networks. What is slower on one processor may be
@@ -20,14 +20,13 @@ import mxnet as mx
 
 from dff.runtime.machine import processor_kind
 from lib.graph.layer_times import milliseconds
-from lib.graph.native_layers import by_rule
+from lib.graph.native_layers import ONEDNN, WAYS, by_rule
 from lib.inference.record import Record, is_number
 from lib.operator_cxx import sources
 
 SMALLEST = 2e7      # multiply-adds: fewer take less than a millisecond, and the rule will do
 MARGIN = 1.05       # another choice than the rule's must be so many times as fast
 LONGEST = 1e9       # milliseconds in a record
-BY = {'onednn', 'native'}
 _log = logging.getLogger('dff.precision')
 
 
@@ -47,18 +46,18 @@ class MeasuredChoice:
         self._record = SpeedRecord(path)
 
     def __call__(self, layers):
-        """Return for each NativeLayer of `layers` whether to use the native operator."""
-        large = {name_of(layer): layer for layer in layers if layer.multiply_adds() >= SMALLEST}
+        """Return a way for each Layer of `layers`."""
+        large = {name_of(layer): layer for layer in layers if len(layer.ways) > 1 and layer.multiply_adds() >= SMALLEST}
         times = self._record.times()
-        if not set(large) <= set(times):
+        if _missing(large, times):
             times = self._measured(large)
-        return [_is_native(layer.by_rule(), times.get(name_of(layer))) for layer in layers]
+        return [_fastest(layer, times.get(name_of(layer))) for layer in layers]
 
     def _measured(self, large):
         """The times with those that are missing: of processes that start together one measures, the others wait."""
         with self._record.locked() as locked:
             times = self._record.times()
-            missing = {name: layer for name, layer in large.items() if name not in times}
+            missing = _missing(large, times)
             if not locked or not missing:
                 return times
             start = time.perf_counter()
@@ -66,28 +65,37 @@ class MeasuredChoice:
             seconds = time.perf_counter() - start
             if not self._record.add(found):
                 return times
-        changed = sum(_is_native(large[name].by_rule(), each) != large[name].by_rule() for name, each in found.items())
+        changed = sum(_fastest(large[name], each) != large[name].by_rule() for name, each in found.items())
         _log.info('%d layers measured in %.1f s, kept in %s: %d of them are computed otherwise than by the rule',
                   len(found), seconds, self._record.path, changed)
         return dict(times, **found)
 
 
 def name_of(layer):
-    """Return what a record calls a NativeLayer: all that its time depends on."""
-    settings = ', '.join('%s %s' % (key, layer.settings[key]) for key in sorted(layer.settings))
-    return '%s of %s: %s' % (layer.operator, 'x'.join(map(str, layer.shape)), settings)
+    """Return what a record calls a Layer: all that its time depends on."""
+    node, settings = layer.node, {'slope': layer.slope, 'num_filter': layer.filters}
+    for name in ('kernel', 'stride', 'dilate'):
+        settings[name] = 'x'.join(map(str, node.get(name, (1, 1))))
+    return '%s of %s: %s' % (node.op, 'x'.join(map(str, layer.shape)),
+                             ', '.join('%s %s' % (name, settings[name]) for name in sorted(settings)))
 
 
-def _is_native(rule, times):
-    """The choice, given that of the rule and what was measured, or None."""
-    if times is None:
+def _missing(layers, times):
+    """Those of {name: Layer} that were not measured in all of their ways."""
+    return {name: layer for name, layer in layers.items() if set(times.get(name, ())) != set(layer.ways)}
+
+
+def _fastest(layer, times):
+    """The way to compute a Layer, given what was measured, or None."""
+    rule = layer.by_rule()
+    if times is None or set(times) != set(layer.ways):
         return rule
-    mine, other = ('native', 'onednn') if rule else ('onednn', 'native')
-    return rule if times[mine] < MARGIN * times[other] else not rule
+    fastest = min(times, key=times.get)
+    return fastest if times[rule] >= MARGIN * times[fastest] else rule
 
 
 class SpeedRecord(Record):
-    """The file: {processor: {'made_with': versions, 'layers': {name: {'onednn': ms, 'native': ms}}}} in 'processors'.
+    """The file: {processor: {'made_with': versions, 'layers': {name: {way: ms}}}} in 'processors'.
 
     path: of the file.
     """
@@ -148,5 +156,5 @@ def _is_processor(entry):
         return False
     layers = entry.get('layers')
     return isinstance(layers, dict) and all(
-        isinstance(times, dict) and set(times) == BY
+        isinstance(times, dict) and {ONEDNN} < set(times) <= set(WAYS)
         and all(is_number(value) and 0 < value < LONGEST for value in times.values()) for times in layers.values())

@@ -19,6 +19,12 @@ from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import symbol_tools, tiny
 
+@pytest.fixture(autouse=True)
+def winograd_is_tried(monkeypatch):
+    """In small layers, too."""
+    monkeypatch.setattr(native_layers, 'HOPELESS', float('inf'))
+
+
 pytestmark = pytest.mark.skipif(not loader.load(), reason='the native operators are not built (sh init.sh builds them)')
 SHAPE = (1, 4, 9, 11)
 
@@ -49,12 +55,12 @@ def operators(choose):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Names of the layers that were measured; {operator: (ms by oneDNN, ms by the native one)} says what is found."""
-    found, times = [], {'DFFWinograd': (2.0, 1.0), 'DFFDeconvolution': (1.0, 2.0)}
+    """Names of the layers that were measured; {operator: ms in each way} says what is found."""
+    found, times = [], {'Convolution': (2.0, 1.0), 'Deconvolution': (1.0, 2.0, 2.0)}      # onednn, winograd, products
 
     def milliseconds(layer):
         found.append(layer_choice.name_of(layer))
-        return dict(zip(('onednn', 'native'), times[layer.operator]))
+        return dict(zip(native_layers.WAYS, times[layer.node.op]))
     monkeypatch.setattr(layer_choice, 'milliseconds', milliseconds)
     monkeypatch.setattr(layer_choice, 'SMALLEST', 0)
     return found, times
@@ -81,6 +87,14 @@ def test_the_faster_one_is_used_and_kept(path, measured, caplog):
     np.testing.assert_array_equal(output, again)
 
 
+def test_a_deconvolution_by_winograd_computes_the_same(path, measured):
+    _, expected = operators(native_layers.by_rule)
+    measured[1].update(Deconvolution=(2.0, 1.0, 2.0))
+    found, output = operators(MeasuredChoice(str(path)))
+    assert found == ['DFFWinograd'] * 3 and output.shape == expected.shape
+    assert symbol_tools.relative_difference(output, expected) < 1e-5
+
+
 def test_layers_of_equal_shape_and_settings_are_measured_once(path, measured):
     layer = mx.sym.Variable('data')
     for number in range(3):
@@ -88,14 +102,22 @@ def test_layers_of_equal_shape_and_settings_are_measured_once(path, measured):
     shapes = dict(zip(layer.list_arguments(), layer.infer_shape(data=SHAPE)[0]))
     args = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name != 'data'}
     symbol, _, _ = for_inference(layer, {'data': SHAPE}, args, {}, choose=MeasuredChoice(str(path)))
-    assert measured[0] == ['DFFWinograd of 1x4x9x11: dilate 1, num_filter 8, slope 1.0, stride 1',
-                           'DFFWinograd of 1x8x9x11: dilate 1, num_filter 8, slope 1.0, stride 1']      # widened
+    assert measured[0] == ['Convolution of 1x%dx9x11: dilate 1x1, kernel 3x3, num_filter 8, slope 1.0, stride 1x1' % width
+                           for width in (4, 8)]      # widened
     assert sum(node.op == 'DFFWinograd' for node in Graph(symbol).nodes()) == 3
 
 
 def test_the_rules_choice_stays_where_the_other_is_hardly_faster(path, measured):
-    measured[1].update(DFFWinograd=(1.04, 1.0), DFFDeconvolution=(1.0, 1.04))
+    measured[1].update(Convolution=(1.04, 1.0), Deconvolution=(1.0, 1.01, 1.04))
     assert operators(MeasuredChoice(str(path)))[0] == ['Convolution', 'Convolution', 'DFFDeconvolution']
+
+
+def test_what_cannot_be_faster_is_not_measured(path, measured, monkeypatch):
+    monkeypatch.setattr(native_layers, 'HOPELESS', 1.5)
+    monkeypatch.setitem(measured[1], 'Deconvolution', (1.0, 2.0))
+    monkeypatch.setattr(native_layers, 'WAYS', ('onednn', 'products'))
+    assert operators(MeasuredChoice(str(path)))[0] == ['Convolution', 'Convolution', 'Deconvolution']
+    assert [name.partition(' ')[0] for name in measured[0]] == ['Deconvolution']
 
 
 def test_small_layers_follow_the_rule_and_leave_no_file(path, measured, monkeypatch):
@@ -119,7 +141,7 @@ def test_the_record_of_another_processor_is_kept_but_not_used(path, measured, mo
     monkeypatch.setattr(layer_choice, 'processor_kind', lambda: 'other')
     operators(MeasuredChoice(str(path)))
     monkeypatch.setattr(layer_choice, 'processor_kind', lambda: 'this')
-    measured[1].update(DFFWinograd=(1.0, 2.0), DFFDeconvolution=(2.0, 1.0))
+    measured[1].update(Convolution=(1.0, 2.0), Deconvolution=(2.0, 2.0, 1.0))
     assert operators(MeasuredChoice(str(path)))[0] == ['Convolution', 'Convolution', 'DFFDeconvolution']
     assert len(measured[0]) == 6 and set(json.loads(path.read_text())['processors']) == {'this', 'other'}
     monkeypatch.setattr(layer_choice, 'processor_kind', lambda: 'other')
@@ -147,13 +169,13 @@ def rewrite(path, change, sealed):
 
 
 WRONG = {
-    'text': lambda tree, entry, times: times.update(native='1'),
-    'zero': lambda tree, entry, times: times.update(native=0),
-    'negative': lambda tree, entry, times: times.update(native=-1.0),
-    'a boolean': lambda tree, entry, times: times.update(native=True),
-    'not a number': lambda tree, entry, times: times.update(native=float('nan')),
-    'infinite': lambda tree, entry, times: times.update(native=float('inf')),
-    'one time': lambda tree, entry, times: times.pop('native'),
+    'text': lambda tree, entry, times: times.update(winograd='1'),
+    'zero': lambda tree, entry, times: times.update(winograd=0),
+    'negative': lambda tree, entry, times: times.update(winograd=-1.0),
+    'a boolean': lambda tree, entry, times: times.update(winograd=True),
+    'not a number': lambda tree, entry, times: times.update(winograd=float('nan')),
+    'infinite': lambda tree, entry, times: times.update(winograd=float('inf')),
+    'one time': lambda tree, entry, times: times.pop('winograd'),
     'another algorithm': lambda tree, entry, times: times.update(magic=1.0),
     'no layers': lambda tree, entry, times: entry.pop('layers'),
     'layers in a list': lambda tree, entry, times: entry.update(layers=[]),
@@ -184,7 +206,7 @@ def test_what_is_no_record_is_made_anew(path, measured, content, caplog):
 
 def test_a_changed_time_is_noticed(path, measured, caplog):
     operators(MeasuredChoice(str(path)))
-    rewrite(path, lambda tree, entry, times: times.update(native=9.0), False)
+    rewrite(path, lambda tree, entry, times: times.update(winograd=9.0), False)
     operators(MeasuredChoice(str(path)))
     assert 'was changed' in caplog.text and len(measured[0]) == 6
 
@@ -215,14 +237,14 @@ def test_of_those_that_start_together_one_measures(path, measured, monkeypatch):
     monkeypatch.setattr(layer_choice, 'milliseconds', lambda layer: time.sleep(0.05) or quick(layer))
     layers = []
     for_inference(network(), {'data': SHAPE}, parameters(), {},
-                  choose=lambda found: layers.extend(found) or [False] * len(found))
+                  choose=lambda found: layers.extend(found) or ['onednn'] * len(found))
     chosen = []
     threads = [threading.Thread(target=lambda: chosen.append(MeasuredChoice(str(path))(layers))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert chosen == [[True, True, False]] * 4 and len(measured[0]) == 3
+    assert chosen == [['winograd', 'winograd', 'onednn']] * 4 and len(measured[0]) == 3
 
 
 @pytest.mark.parametrize('node', [
@@ -231,7 +253,7 @@ def test_of_those_that_start_together_one_measures(path, measured, monkeypatch):
     dict(op='Deconvolution', kernel=(4, 4), pad=(1, 1), stride=(2, 2))])
 @pytest.mark.parametrize('largest', [1e10, 1e5])
 @pytest.mark.parametrize('slope', [None, 0.1])
-def test_what_is_measured_is_the_layer_by_both(node, largest, slope, monkeypatch):
+def test_what_is_measured_is_the_layer_in_each_way(node, largest, slope, monkeypatch):
     monkeypatch.setattr(layer_times, 'LARGEST', largest)
     settings = dict(node, num_filter=16, name='layer')
     symbol = getattr(mx.sym, settings.pop('op'))(mx.sym.Variable('data'), **settings)
@@ -241,16 +263,19 @@ def test_what_is_measured_is_the_layer_by_both(node, largest, slope, monkeypatch
     shape = (2, 24, 13, 10)
     shapes = dict(zip(symbol.list_arguments(), symbol.infer_shape(data=shape)[0]))
     args = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name != 'data'}
-    for_inference(symbol, {'data': shape}, args, {}, choose=lambda found: layers.extend(found) or [False])
+    for_inference(symbol, {'data': shape}, args, {}, choose=lambda found: layers.extend(found) or ['onednn'])
     layer, = layers
-    assert layer.settings['slope'] == (1.0 if slope is None else slope)
-    assert set(layer_times.milliseconds(layer)) == {'onednn', 'native'}
-    assert all(0 < each < 1e4 for each in layer_times.milliseconds(layer).values())
-    one, other = (layer_times._bound(layer, make) for make in (layer_times._by_onednn, layer_times._by_native))
-    names = [[node.op for node in Graph(each._symbol).nodes() if node.op != 'null'] for each in (one, other)]
-    assert names[0][1] == layer.node.op and names[1][1] == layer.operator
-    assert one.arg_dict['data'].shape[1] == (24 if largest == 1e10 else max(1, int(24e5 / layer.multiply_adds())))
-    assert [each.forward()[0].shape for each in (one, other)] == [layer.out_shape] * 2
+    assert layer.slope == (1.0 if slope is None else slope)
+    times = layer_times.milliseconds(layer)
+    assert set(times) == set(layer.ways) == set(native_layers.WAYS[:2 if layer.node.op == 'Convolution' else 3])
+    assert all(0 < each < 1e4 for each in times.values())
+    for way in layer.ways:
+        executor = layer_times._bound(layer, way)
+        names = [each.op for each in Graph(executor._symbol).nodes() if each.op != 'null']
+        assert names[1] == (layer.node.op if way == 'onednn' else layer.operator(way)[0])
+        channels = 24 if largest == 1e10 else max(1, int(24e5 / layer.multiply_adds()))
+        assert executor.arg_dict['data'].shape[1] == channels
+        assert executor.forward()[0].shape == layer.out_shape
 
 
 def test_the_same_command_twice_gives_the_same(tmp_path, monkeypatch):

@@ -121,9 +121,11 @@ def test_winograd_agrees_with_convolution(kernel, stride, dilate, size):
 @pytest.mark.parametrize('channels, filters', [(19, 9), (40, 1), (16, 8)])
 def test_winograd_agrees_with_deconvolution(size, channels, filters):
     rng = np.random.RandomState(2)
-    arrays = dict(data=rng.randn(2, channels, *size), weight=rng.randn(channels, filters, 4, 4), bias=rng.randn(filters))
-    variables = [mx.sym.Variable(name) for name in arrays]
-    plain = mx.sym.Deconvolution(*variables, num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1), no_bias=False)
+    arrays = dict(data=rng.randn(2, channels, *size), bias=rng.randn(filters),
+                  weight=rng.randn(channels, filters, 4, 4))
+    variables = [mx.sym.Variable(name) for name in ('data', 'weight', 'bias')]
+    plain = mx.sym.Deconvolution(*variables, num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1),
+                                 no_bias=False)
     expected = symbol_tools.run(mx.sym.LeakyReLU(plain, act_type='leaky', slope=0.1), arrays)[0].popitem()[1]
     fast = mx.sym.DFFWinograd(*variables, num_filter=filters, dilate=1, stride=1, up=2, slope=0.1)
     out = symbol_tools.run(fast, dict(arrays, weight=transformed(arrays['weight'])))[0].popitem()[1]

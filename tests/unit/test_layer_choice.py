@@ -102,8 +102,8 @@ def test_layers_of_equal_shape_and_settings_are_measured_once(path, measured):
     shapes = dict(zip(layer.list_arguments(), layer.infer_shape(data=SHAPE)[0]))
     args = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name != 'data'}
     symbol, _, _ = for_inference(layer, {'data': SHAPE}, args, {}, choose=MeasuredChoice(str(path)))
-    assert measured[0] == ['Convolution of 1x%dx9x11: dilate 1x1, kernel 3x3, num_filter 8, slope 1.0, stride 1x1' % width
-                           for width in (4, 8)]      # widened
+    settings = 'dilate 1x1, kernel 3x3, num_filter 8, slope 1.0, stride 1x1'      # filters widened
+    assert measured[0] == ['Convolution of 1x%dx9x11: %s' % (width, settings) for width in (4, 8)]
     assert sum(node.op == 'DFFWinograd' for node in Graph(symbol).nodes()) == 3
 
 

@@ -12,7 +12,7 @@ import mxnet as mx
 from lib.graph.graph import Graph, Node
 from lib.graph.native_layers import ONEDNN
 
-ROUNDS = 5, 10   # where the rule's choice is the fastest one, and where it is not: noise must not decide
+ROUNDS = 4, 8    # where the rule's choice is the fastest one, and where it is not: noise must not decide
 CLEAR = 1.3      # times as long as the fastest: one round decides, if the rule expects that
 LARGEST = 1e10   # multiply-adds: of a layer that has more, a part of its input channels is measured
 VALUE = 0.01     # of all inputs: neither zero nor so small that products become denormal

@@ -21,6 +21,7 @@ import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.job import Job  # noqa: E402
+from lib.engine.checkpoint import file_name  # noqa: E402
 from lib.engine.devices import contexts  # noqa: E402
 from lib.engine.executors import ExecutorPool  # noqa: E402
 from lib.inference.exported import export_model  # noqa: E402
@@ -141,6 +142,7 @@ def write_outputs(job, folder):
     parameters.npz, frames.npz, calibration.npz, network.json.
     """
     inputs, params = inputs_of(job), job.params(lambda line: None)
+    precision = Float32(file_name(job.prefix, job.epoch))
     for name, built_in in (('reference', True), ('float32', False)):
         given, found = dict(inputs), {}
         for kind, symbol in symbols_of(job, built_in).items():
@@ -148,7 +150,7 @@ def write_outputs(job, folder):
             tapped += layer_outputs(symbol, MAPS[job.task.recognises])
             if kind == 'key' and job.instance.propagates:
                 given['data'] = inputs['data_key']
-            outputs = run_once(mx.sym.Group(tapped), given, params, rewritten=not built_in)
+            outputs = run_once(mx.sym.Group(tapped), given, params, precision=None if built_in else precision)
             given['data'] = inputs['data']
             if kind == 'key' and job.instance.propagates:
                 given['feat_key'] = found['feature'] = outputs.pop(0)
@@ -166,18 +168,18 @@ def write_outputs(job, folder):
                    'maps': MAPS[job.task.recognises]}, stream)
 
 
-def run_once(symbol, inputs, params, rewritten):
+def run_once(symbol, inputs, params, precision):
     """Return the outputs, NumPy arrays, of a float32 network on the CPU.
 
     Args:
         symbol: the network.
         inputs: {name: array}.
         params: (arg_params, aux_params).
-        rewritten: run it as this project does, not as it is built.
+        precision: of lib.inference.precision, to run it as this project does; None: as it is built.
     """
     shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
-    if rewritten:
-        network = Float32().rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
+    if precision is not None:
+        network = precision.rewrite(symbol, shapes, mx.cpu(), *params, 'the benchmark')
         symbol, params = network.symbol, (network.arg_params, network.aux_params)
     pool = ExecutorPool(symbol, mx.cpu(), shapes)
     pool.set_params(*params)

@@ -21,6 +21,14 @@ def processor() -> str:
     return cpuinfo('model name') or platform.processor() or platform.machine() or 'unknown processor'
 
 
+def processor_kind() -> str:
+    """Return the processor's name with what tells processors of one name apart, as virtual machines have them."""
+    flags = set(cpuinfo('flags').split())
+    vectors = [flag for flag in ('avx2', 'avx512f', 'avx512_vnni') if flag in flags]
+    numbers = ['%s %s' % (field, cpuinfo(field)) for field in ('cpu family', 'model') if cpuinfo(field)]
+    return ', '.join([processor(), *numbers, *vectors])
+
+
 def cpuinfo(field: str) -> str:
     """Return a field of the first processor as Linux describes it; '' where it does not."""
     try:

@@ -3,6 +3,7 @@ import ast
 import json
 
 import mxnet as mx
+import numpy as np
 
 
 class Node:
@@ -96,9 +97,14 @@ class Graph:
     @classmethod
     def of_node(cls, node):
         """The Graph of one node alone, its inputs variables: input0, input1 and so on."""
-        graph = cls.__new__(cls)
         inputs = [(Node('null', 'input%d' % place), 0) for place in range(len(node.inputs))]
-        graph.heads = [(Node(node.op, node.name, node.attributes, inputs), 0)]
+        return cls.ending_in(Node(node.op, node.name, node.attributes, inputs))
+
+    @classmethod
+    def ending_in(cls, node):
+        """The Graph whose output is that of `node`."""
+        graph = cls.__new__(cls)
+        graph.heads = [(node, 0)]
         return graph
 
     def symbol(self):
@@ -119,3 +125,9 @@ def output_shapes(symbol, shapes):
     names = inner.list_outputs()
     return dict(zip((name[:-len('_output')] if name.endswith('_output') else name for name in names),
                     inner.infer_shape(**shapes)[1]))
+
+
+def array_of(arrays, name):
+    """Return a parameter of {name: NDArray or NumPy array} as NumPy array."""
+    value = arrays[name]
+    return value if isinstance(value, np.ndarray) else value.asnumpy()

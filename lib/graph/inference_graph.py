@@ -5,10 +5,8 @@
     narrow layers         FlowNet's flow predictions, of 2 channels, are widened with zeros to the
                           8 that oneDNN computes at once; what they are concatenated to becomes a
                           multiple of 8, too
-    3x3 convolutions      by Winograd's algorithm (lib/operator_cxx/winograd) where that takes less
-                          time; also 5x5 of stride 2
-    deconvolutions        FlowNet's, which double a map's size, as matrix products
-                          (lib/operator_cxx/deconvolution)
+    3x3 convolutions      by Winograd's algorithm where that takes less time; also 5x5 of stride 2
+    deconvolutions        FlowNet's, which double a map's size, as matrix products (native_layers.py)
     R-FCN's heads         pooled first, then multiplied by each bin's weights (pooled_scores.py),
                           where that takes less time
 
@@ -17,10 +15,10 @@ What each is worth: docs/lab/2026-11-cpu-speed.md.
 import numpy as np
 
 from lib.engine.param_shapes import check_params
+from lib.graph.native_layers import by_rule, use_native_layers
 from lib.graph.pooled_scores import use_pooled_scores
-from lib.graph.winograd import pays, transformed
 from lib.operator_cxx import loader
-from lib.graph.graph import Graph, Node, output_shapes
+from lib.graph.graph import Graph, Node, array_of, output_shapes
 
 BLOCK = 8     # channels that oneDNN keeps side by side; with AVX-512 it likes 16, and takes 8
 KERNELS = ('Convolution', 'Deconvolution')
@@ -28,17 +26,17 @@ KERNELS = ('Convolution', 'Deconvolution')
 BY_CHANNEL = ('LeakyReLU', 'Activation', 'Pooling', 'slice_like')
 
 
-def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters given'):
+def for_inference(symbol, shapes, arg_params, aux_params, source='the parameters given', choose=by_rule):
     """(symbol, arg_params, aux_params) that compute the same faster, on the CPU.
 
     shapes: {input name: shape}, the largest expected; which algorithm pays depends on it, any other size works as well.
+    choose: see lib.graph.native_layers.use_native_layers.
     Parameters are not changed; those returned are NumPy arrays where they are new. Raises CheckpointError, which calls
     their origin `source`, where they do not fit `symbol`.
     """
-    graph, arguments, sizes = prepared(symbol, shapes, arg_params, aux_params, source)
+    graph, arguments, _ = prepared(symbol, shapes, arg_params, aux_params, source)
     if loader.load():
-        use_winograd(graph, arguments, sizes)
-        use_deconvolution(graph, arguments)
+        use_native_layers(graph, arguments, output_shapes(graph.symbol(), shapes), choose)
     return graph.symbol(), arguments, aux_params
 
 
@@ -182,14 +180,14 @@ def _add_filters(node, arguments):
     node.attributes['num_filter'] = str(BLOCK)
     axis = _filter_axis(node)
     for entry, along in zip(node.inputs[1:], (axis, 0)):
-        value = _array(arguments, entry[0].name)
+        value = array_of(arguments, entry[0].name)
         arguments[entry[0].name] = np.pad(value, [(0, missing if i == along else 0) for i in range(value.ndim)])
 
 
 def _scatter_weight(node, places, width, arguments):
     """Zero weights for those of `width` channels that are not at `places`."""
     name, axis = node.input(1).name, 1 - _filter_axis(node)
-    value = np.moveaxis(_array(arguments, name), axis, 0)
+    value = np.moveaxis(array_of(arguments, name), axis, 0)
     wide = np.zeros((width,) + value.shape[1:], np.float32)
     wide[places] = value
     arguments[name] = np.ascontiguousarray(np.moveaxis(wide, 0, axis))
@@ -200,76 +198,5 @@ def _filter_axis(node):
     return 1 if node.op == 'Deconvolution' else 0
 
 
-def use_winograd(graph, arguments, sizes):
-    """Let DFFWinograd compute convolutions, with the activations behind them, where it is faster.
-
-    See widen_narrow for `graph`, `arguments` and `sizes`.
-    """
-    users = graph.users()
-    for node in graph.nodes():
-        if node.op != 'Convolution' or not pays(node, sizes[node.input(0).name], sizes[node.name]):
-            continue
-        weight, name = node.input(1).name, node.name + '_winograd'
-        arguments[name] = transformed(_array(arguments, weight))
-        attributes = {
-            'num_filter': node.get('num_filter'), 'dilate': node.get('dilate', (1, 1))[0],
-            'stride': node.get('stride', (1, 1))[0]
-        }
-        _use(graph, arguments, node, _only_user(users, node), 'DFFWinograd', name, attributes)
-
-
-def use_deconvolution(graph, arguments):
-    """Let DFFDeconvolution compute the deconvolutions that it can, and the activations that follow
-    them or their cropping.
-    """
-    users = graph.users()
-    for node in graph.nodes():
-        settings = tuple(node.get(key, (0, 0)) for key in ('kernel', 'stride', 'pad', 'adj'))
-        if node.op != 'Deconvolution' or settings != ((4, 4), (2, 2), (1, 1), (0, 0)) or node.get('num_group', 1) != 1:
-            continue
-        weight, name = _array(arguments, node.input(1).name), node.name + '_taps'
-        arguments[name] = np.ascontiguousarray(weight.transpose(1, 0, 2, 3)).reshape(
-            weight.shape[1], weight.shape[0], -1)
-        follower = _only_user(users, node)
-        if follower is not None and follower.op == 'slice_like':
-            crop, follower = follower, _only_user(users, follower)
-            if _slope(follower) is not None:       # first the activation, then the crop
-                graph.replace(follower, crop)
-                follower.inputs[0], crop.inputs[0] = (node, 0), (follower, 0)
-        _use(graph, arguments, node, follower, 'DFFDeconvolution', name, {'num_filter': node.get('num_filter')})
-
-
-def _use(graph, arguments, node, follower, operator, weight, attributes):
-    """Put a native `operator` with the parameter `weight` in the place of `node` and of
-    `follower`, if that is an activation.
-    """
-    bias, slope = node.name + '_bias', _slope(follower)
-    arguments.setdefault(bias, np.zeros(node.get('num_filter'), np.float32))
-    inputs = [node.inputs[0]] + [(Node('null', each, {'__shape__': str(arguments[each].shape)}), 0)
-                                 for each in (weight, bias)]
-    attributes = dict(attributes, slope=1.0 if slope is None else slope)
-    native = Node(operator, node.name, {key: str(value) for key, value in attributes.items()}, inputs)
-    graph.replace(node if slope is None else follower, native)
-
-
-def _only_user(users, node):
-    """The node that alone reads `node`, or None."""
-    return users[node][0] if len(users[node]) == 1 and users[node][0] != 'head' else None
-
-
-def _slope(node):
-    """Factor on negative values of an activation that native operators apply themselves; None for anything else."""
-    if node is None or node.op not in ('Activation', 'LeakyReLU'):
-        return None
-    kind = node.get('act_type', 'leaky')
-    return {'relu': 0.0, 'leaky': node.get('slope', 0.25)}.get(kind)
-
-
-def _array(arrays, name):
-    """The parameter as NumPy array."""
-    value = arrays[name]
-    return value if isinstance(value, np.ndarray) else value.asnumpy()
-
-
 def _float64(arrays, name):
-    return _array(arrays, name).astype(np.float64)
+    return array_of(arrays, name).astype(np.float64)

@@ -9,7 +9,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from lib.graph.graph import Node
+from lib.graph.graph import Node, array_of
 
 PANEL, LANES = 16, 8     # as in lib/operator_cxx/pooled_scores/element.h
 
@@ -110,9 +110,9 @@ def _replace(graph, arguments, sizes, heads, outputs):
 def _per_bin(head, arguments, side):
     """Weight [side^2, outputs, C] and bias [side^2, outputs] of every bin, times the factor of the sum; in float32."""
     conv, group, outputs = head.convolution, head.pooling.get('group_size'), head.pooling.get('output_dim')
-    weight = _array(arguments, conv.input(1).name).reshape(outputs, group ** 2, -1)
+    weight = array_of(arguments, conv.input(1).name).reshape(outputs, group ** 2, -1)
     has_bias = not conv.get('no_bias', False)
-    bias = _array(arguments, conv.input(2).name) if has_bias else np.zeros(outputs * group ** 2, np.float32)
+    bias = array_of(arguments, conv.input(2).name) if has_bias else np.zeros(outputs * group ** 2, np.float32)
     place = np.minimum(np.arange(side) * group // side, group - 1)       # of the grid, that a bin reads
     places = (place[:, None] * group + place).ravel()
     factor = np.float32(head.factor)
@@ -133,11 +133,6 @@ def unpacked(weight, outputs, channels):
     chunks, panels, depth, _ = weight.shape
     wide = weight.reshape(chunks, panels, depth // LANES, LANES, PANEL).transpose(2, 1, 4, 0, 3)
     return wide.reshape(depth // LANES, panels * PANEL, chunks * LANES)[:, :outputs, :channels]
-
-
-def _array(arrays, name):
-    value = arrays[name]
-    return value if isinstance(value, np.ndarray) else value.asnumpy()
 
 
 def _up(number, multiple):

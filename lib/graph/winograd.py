@@ -8,9 +8,10 @@ G = np.array([[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6],
 
 
 def transformed(weight):
-    """Weight [O, I, 3, 3], or [O, I, 5, 5] of stride 2, as DFFWinograd takes it: float32 [36, panels, depth, 16]."""
-    if weight.shape[2] == 5:
-        weight = _phases(weight)
+    """Weight [O, I, 3, 3], [O, I, 5, 5] of stride 2, or [I, O, 4, 4] of a deconvolution of stride 2, as DFFWinograd
+    takes it: float32 [36, panels, depth, 16].
+    """
+    weight = {3: np.asarray, 5: _phases, 4: _doubling}[weight.shape[2]](weight)
     filters, depth = weight.shape[0], _up(weight.shape[1], LANES)
     out = np.zeros((POSITIONS, _up(filters, PANEL) // PANEL, depth, PANEL), np.float32)
     for panel in range(out.shape[1]):       # piece by piece: in float64 the whole would need twice its memory again
@@ -31,30 +32,62 @@ def _phases(weight):
     return out
 
 
-def pays(node, in_shape, out_shape):
-    """Return whether DFFWinograd can compute a convolution, and takes clearly less time.
-
-    Time in multiply-adds. What moving a value of a transformed map and reading a transformed
-    weight cost was measured on AVX2 (docs/lab/2026-11-cpu-speed.md).
-
-    Args:
-        node: Node of the convolution, of lib.graph.graph.
-        in_shape, out_shape: of its input and output, (N, C, H, W).
+def _doubling(weight):
+    """A 4x4 deconvolution of stride 2 as a 3x3 convolution: of each filter one for the even rows and columns of the
+    result, then even and odd, odd and even, odd and odd ones.
     """
+    channels, filters = weight.shape[:2]
+    out = np.zeros((filters, 2, 2, channels, 3, 3), weight.dtype)
+    taps = [(0, 3), (1, 1)], [(1, 2), (2, 0)]       # (of the convolution, of the deconvolution), even and odd
+    for row, column in np.ndindex(2, 2):
+        for y, from_y in taps[row]:
+            for x, from_x in taps[column]:
+                out[:, row, column, :, y, x] = weight[:, :, from_y, from_x].T
+    return out.reshape(4 * filters, channels, 3, 3)
+
+
+def fits(node):
+    """Return whether DFFWinograd can compute the convolution `node`."""
     kernel, dilation, stride = node.get('kernel'), node.get('dilate', (1, 1)), node.get('stride', (1, 1))
     pad = node.get('pad', (0, 0))
     plain = kernel == (3, 3) and stride == (1, 1) and pad == dilation and dilation[0] == dilation[1]
     strided = kernel == (5, 5) and stride == (2, 2) and pad == (2, 2) and dilation == (1, 1)
-    if not (plain or strided) or node.get('num_group', 1) != 1:
-        return False
+    return (plain or strided) and node.get('num_group', 1) == 1
+
+
+def depth_of(channels, stride):
+    """Return how many channels the weight of DFFWinograd has for a layer's input channels and stride."""
+    return _up(channels, LANES) * stride ** 2
+
+
+def pays(node, in_shape, out_shape):
+    """Return whether DFFWinograd takes clearly less time than oneDNN for a convolution that it can compute.
+
+    node, in_shape, out_shape: as of `cost`.
+    """
+    return cost(node, in_shape, out_shape) < 0.8 * in_shape[1] * np.prod(out_shape[1:]) * np.prod(node.get('kernel'))
+
+
+def cost(node, in_shape, out_shape):
+    """Return the time of DFFWinograd for a layer and one image, in multiply-adds.
+
+    What moving a value of a transformed map and reading a transformed weight cost was measured on
+    AVX2 (docs/lab/2026-11-cpu-speed.md).
+
+    Args:
+        node: Node of a convolution that it can compute, of lib.graph.graph, or of a deconvolution that doubles maps.
+        in_shape, out_shape: of its input and output, (N, C, H, W).
+    """
+    stride, step = node.get('stride', (1, 1))[0], node.get('dilate', (1, 1))[0]
     _, filters, height, width = out_shape
-    depth, step = _up(in_shape[1], LANES) * stride[0] ** 2, dilation[0]
+    if node.op == 'Deconvolution':
+        stride, filters, height, width = 1, 4 * filters, height // 2, width // 2
+    depth = depth_of(in_shape[1], stride)
     tiles = sum(-(-_part(height, step, y) // TILE) * -(-_part(width, step, x) // TILE)
                 for y in range(step)
                 for x in range(step))
     products = _up(tiles, ROWS) * depth * _up(filters, PANEL)
-    cost = POSITIONS * (products + 70 * tiles * (depth + filters) + 14 * depth * filters)
-    return cost < 0.8 * in_shape[1] * filters * height * width * kernel[0] * kernel[1]
+    return POSITIONS * (products + 70 * tiles * (depth + filters) + 14 * depth * filters)
 
 
 def _part(size, step, first):

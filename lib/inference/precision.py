@@ -16,13 +16,15 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 import numpy as np
 
-from dff.runtime.machine import cpuinfo, processor
+from dff.runtime.machine import cpuinfo, processor_kind
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
 from lib.graph.int8_network import is_fast, on_bytes
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised, widened
 from lib.graph.graph import Graph, output_shapes
 from lib.inference.int8_record import Int8Record
+from lib.inference.layer_choice import choice_for
+from lib.operator_cxx import sources
 
 FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL
 KEY_INTERVAL = 3
@@ -34,7 +36,13 @@ Rewritten = namedtuple('Rewritten', 'symbol arg_params aux_params monitor')
 
 
 class Float32:
-    """Networks as lib.graph.inference_graph makes them; on a GPU as they are."""
+    """Networks as lib.graph.inference_graph makes them; on a GPU as they are.
+
+    source: the parameters' file, beside which it is kept which layers are faster how; without one a rule decides.
+    """
+
+    def __init__(self, source=''):
+        self._choose = choice_for(source)
 
     def rewrite(self, symbol, shapes, ctx, arg_params, aux_params, source):
         """Return a network as it is to be bound.
@@ -49,7 +57,8 @@ class Float32:
         Returns a Rewritten. Raises CheckpointError where parameters do not fit.
         """
         if ctx.device_type == 'cpu':
-            symbol, arg_params, aux_params = for_inference(symbol, shapes, arg_params, aux_params, source)
+            symbol, arg_params, aux_params = for_inference(symbol, shapes, arg_params, aux_params, source,
+                                                           self._choose)
         return Rewritten(symbol, arg_params, aux_params, None)
 
     def to_calibrate(self):
@@ -64,6 +73,7 @@ class Int8(Float32):
     """
 
     def __init__(self, arg_params, source):
+        super().__init__(source)
         path = source[:-len('.params')] + '.int8.json' if source.endswith('.params') else None
         method = dict(method='smallest and largest value of every tensor', frames=FRAMES,
                       key_frame_interval=KEY_INTERVAL, headroom=HEADROOM,
@@ -131,7 +141,8 @@ class Int8(Float32):
 
     def _fastest(self, found, makers, shapes):
         """The name of the network that is the fastest here, measured once and recorded; makers: {name: function}."""
-        machine = '%s, %s threads' % (processor(), os.environ.get('OMP_NUM_THREADS'))
+        machine = '%s, %s threads, operators %s' % (processor_kind(), os.environ.get('OMP_NUM_THREADS'),
+                                                    sources.digest()[:16])
         if set(found['milliseconds'].get(machine, ())) != set(makers):
             found['milliseconds'][machine] = dict(zip(makers, _milliseconds(list(makers.values()), shapes)))
             self._record.save()
@@ -147,7 +158,7 @@ class Int8(Float32):
 
 def make_precision(name, arg_params, source):
     """Return the object for `name`, a value of TEST.PRECISION; arg_params: {name: NDArray}, source: their file."""
-    return Int8(arg_params, source) if name == 'int8' else Float32()
+    return Int8(arg_params, source) if name == 'int8' else Float32(source)
 
 
 def arithmetic(symbol):

@@ -45,18 +45,21 @@ static Floats winograd_weight(const WinogradShape& s, int kernel, const Floats& 
 }
 
 static void test_winograd() {
-  const int stride = pick(1, 2), kernel = stride == 2 ? 5 : 3;
-  const WinogradShape s = {pick(1, 2), pick(1, 40), pick(1, 40), pick(1, 14), pick(1, 14), stride == 2 ? 1 : pick(1, 4), stride};
+  const int stride = pick(1, 2), kernel = stride == 2 ? 5 : 3, up = stride == 2 ? 1 : pick(1, 2);
+  const int dilation = stride * up == 2 ? 1 : pick(1, 4);
+  const WinogradShape s = {pick(1, 2), pick(1, 40), pick(1, 40 / (up * up)) * up * up, pick(1, 14), pick(1, 14), dilation, stride, up};
   const size_t in_size = static_cast<size_t>(s.in_channels) * s.in_height * s.in_width;
   const size_t plane = static_cast<size_t>(s.height()) * s.width(), filter = static_cast<size_t>(s.in_channels) * kernel * kernel;
   const float slope = pick(0, 2) * 0.5f;
   const Floats data = numbers(s.images * in_size, -1, 1), weight = numbers(s.out_channels * filter, -1, 1);
-  const Floats bias = numbers(s.out_channels, -1, 1), transformed = winograd_weight(s, kernel, weight);
+  const Floats bias = numbers(s.filters(), -1, 1), transformed = winograd_weight(s, kernel, weight);
   Floats expected(s.images * s.out_channels * plane), out(expected.size(), 7);
   for (size_t i = 0; i < expected.size(); ++i) {
     const int x = i % s.width(), y = i / s.width() % s.height(), o = i / plane % s.out_channels, n = i / plane / s.out_channels;
-    const float value = convolved(s, kernel, data.data() + n * in_size, weight.data() + o * filter, y, x) + bias[o];
-    expected[i] = value > 0 ? value : slope * value;
+    const float value = convolved(s, kernel, data.data() + n * in_size, weight.data() + o * filter, y, x) + bias[o / (up * up)];
+    // Of the channels of one filter each makes every second row and column, from `corner` on.
+    const int own = o % (up * up), corner = own / up * up * s.width() + own % up;
+    expected[(i / plane - own) * plane + corner + y * up * up * s.width() + x * up] = value > 0 ? value : slope * value;
   }
   winograd_cpu(s, data.data(), transformed.data(), bias.data(), slope, out.data());
   expect_equal("winograd", expected, out, 1e-4f);

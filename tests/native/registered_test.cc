@@ -90,7 +90,7 @@ std::map<std::string, Sample> samples() {
   all["DFFClassMap"] = {{}, {{1, classes, h, w}, {9 * h}, {9 * w}}};
   all["DFFImagePair"] = {{{"factor", "0.5"}}, {{n, c, h, w}, {1, c, h, w}}};
   all["DFFWinograd"] = {{{"num_filter", text(filters)}, {"dilate", text(stride > 1 ? 1 : 1 + d)},
-                         {"stride", text(stride)}, {"slope", "0.1"}},
+                         {"stride", text(stride)}, {"up", "1"}, {"slope", "0.1"}},
                         {{n, c, h, w}, {36, (filters + 15) / 16, depth, 16}, {filters}}};
   all["DFFDeconvolution"] = {{{"num_filter", text(filters)}, {"slope", "0.1"}},
                              {{n, c, h, w}, {filters, c, 16}, {filters}}};

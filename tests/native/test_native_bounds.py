@@ -53,7 +53,7 @@ VALID = {
     'DFFClassMap': ({}, [(1, 3, 4, 5), (8,), (9,)]),
     'DFFImagePair': (dict(factor=0.5), [(1, 3, 4, 5), (1, 3, 4, 5)]),
     'DFFWinograd': (
-        dict(num_filter=4, dilate=1, stride=1, slope=1),
+        dict(num_filter=4, dilate=1, stride=1, up=1, slope=1),
         [(1, 3, 4, 5), (36, 1, 8, 16), (4,)],
     ),
     'DFFDeconvolution': (dict(num_filter=4, slope=1), [(1, 3, 4, 5), (4, 3, 16), (4,)]),
@@ -141,6 +141,7 @@ def test_the_number_of_inputs_is_checked(operator):
         ('DFFRCNNTargets', dict(agnostic=2), 'from 0 to 1'),
         ('DFFWinograd', dict(dilate=65536), 'expected an integer from 1 to 256'),
         ('DFFWinograd', dict(stride=3), 'from 1 to 2'),
+        ('DFFWinograd', dict(up=3), 'from 1 to 2'),
         ('DFFWinograd', dict(num_filter=2**32 - 1), 'expected an integer from 1 to 65536'),
         ('DFFDeconvolution', dict(num_filter=2**32 + 4), 'expected an integer from 1 to 65536'),
         ('DFFPooledScores', dict(pooled_size=257), 'expected an integer from 1 to 256'),

@@ -18,11 +18,11 @@ from lib.operator_cxx import loader
 loader.load()
 arrays = [mx.nd.zeros(shape) for shape in ((1, 3, 4, 5), (36, 1, 8, 16), (4,))]
 mx.nd.waitall()
-mx.nd.DFFWinograd(*arrays, num_filter=4, dilate=1, stride=1, slope=1).wait_to_read()
+mx.nd.DFFWinograd(*arrays, num_filter=4, dilate=1, stride=1, up=1, slope=1).wait_to_read()
 size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (40 << 20),) * 2)
 try:
-    mx.nd.DFFWinograd(*arrays, num_filter=4, dilate=256, stride=1, slope=1).wait_to_read()
+    mx.nd.DFFWinograd(*arrays, num_filter=4, dilate=256, stride=1, up=1, slope=1).wait_to_read()
 except mx.base.MXNetError as error:
     print('refused:', 'bad_alloc' in str(error))
 """

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from dff.errors import CheckpointError
-from lib.graph import inference_graph
+from lib.graph import native_layers
 from lib.graph.graph import Graph, Node
 from lib.graph.inference_graph import for_inference
-from lib.graph.winograd import pays, transformed
+from lib.graph.winograd import fits, pays, transformed
 from lib.operator_cxx import loader
 from tests.helpers import symbol_tools
 
@@ -21,7 +21,7 @@ SIZE = (90, 122)
 @pytest.fixture
 def winograd_everywhere(monkeypatch):
     """Small networks use the algorithm too, wherever it can be used."""
-    monkeypatch.setattr(inference_graph, 'pays',
+    monkeypatch.setattr(native_layers, 'pays',
                         lambda node, in_shape, out_shape: pays(node, (1, 9999), (1, 9999, 99, 99)))
 
 
@@ -112,7 +112,23 @@ def test_winograd_agrees_with_convolution(kernel, stride, dilate, size):
     plain = mx.sym.Convolution(*variables, num_filter=21, kernel=(kernel, kernel), stride=(stride, stride),
                                pad=(pad, pad), dilate=(dilate, dilate))
     expected = symbol_tools.run(mx.sym.LeakyReLU(plain, act_type='leaky', slope=0.1), arrays)[0].popitem()[1]
-    fast = mx.sym.DFFWinograd(*variables, num_filter=21, dilate=dilate, stride=stride, slope=0.1)
+    fast = mx.sym.DFFWinograd(*variables, num_filter=21, dilate=dilate, stride=stride, up=1, slope=0.1)
+    out = symbol_tools.run(fast, dict(arrays, weight=transformed(arrays['weight'])))[0].popitem()[1]
+    assert symbol_tools.relative_difference(out, expected) < 1e-5
+
+
+@native
+@pytest.mark.parametrize('size', [(37, 22), (5, 4), (1, 1)])
+@pytest.mark.parametrize('channels, filters', [(19, 9), (40, 1), (16, 8)])
+def test_winograd_agrees_with_deconvolution(size, channels, filters):
+    rng = np.random.RandomState(2)
+    arrays = dict(data=rng.randn(2, channels, *size), bias=rng.randn(filters),
+                  weight=rng.randn(channels, filters, 4, 4))
+    variables = [mx.sym.Variable(name) for name in ('data', 'weight', 'bias')]
+    plain = mx.sym.Deconvolution(*variables, num_filter=filters, kernel=(4, 4), stride=(2, 2), pad=(1, 1),
+                                 no_bias=False)
+    expected = symbol_tools.run(mx.sym.LeakyReLU(plain, act_type='leaky', slope=0.1), arrays)[0].popitem()[1]
+    fast = mx.sym.DFFWinograd(*variables, num_filter=filters, dilate=1, stride=1, up=2, slope=0.1)
     out = symbol_tools.run(fast, dict(arrays, weight=transformed(arrays['weight'])))[0].popitem()[1]
     assert symbol_tools.relative_difference(out, expected) < 1e-5
 
@@ -121,8 +137,11 @@ def test_winograd_agrees_with_convolution(kernel, stride, dilate, size):
 def test_winograd_names_what_does_not_fit():
     data, weight, bias = (mx.sym.Variable(name) for name in ('data', 'weight', 'bias'))
     with pytest.raises(mx.base.MXNetError, match='stride must be 1, or 2 with dilate 1'):
-        mx.sym.DFFWinograd(data, weight, bias, num_filter=8, dilate=2, stride=2, slope=1)
-    symbol = mx.sym.DFFWinograd(data, weight, bias, num_filter=8, dilate=1, stride=1, slope=1)
+        mx.sym.DFFWinograd(data, weight, bias, num_filter=8, dilate=2, stride=2, up=1, slope=1)
+    for other in (dict(dilate=2, stride=1), dict(dilate=1, stride=2)):
+        with pytest.raises(mx.base.MXNetError, match='up must be 1, or 2 with stride 1 and dilate 1'):
+            mx.sym.DFFWinograd(data, weight, bias, num_filter=8, up=2, slope=1, **other)
+    symbol = mx.sym.DFFWinograd(data, weight, bias, num_filter=8, dilate=1, stride=1, up=1, slope=1)
     with pytest.raises(mx.base.MXNetError,
                        match=r'input weight has shape \(8, 3, 3, 3\), but data \(1, 3, 9, 9\) needs \(36, 1, 8, 16\)'):
         symbol.infer_shape(data=(1, 3, 9, 9), weight=(8, 3, 3, 3), bias=(8,))
@@ -173,7 +192,7 @@ def test_deconvolution_names_what_does_not_fit():
 def test_where_winograd_pays():
     def worth(channels, filters, height, width, **attributes):
         node = Node('Convolution', 'conv', dict({'kernel': '(3, 3)', 'pad': '(1, 1)'}, **attributes))
-        return pays(node, (1, channels, height, width), (1, filters, height, width))
+        return fits(node) and pays(node, (1, channels, height, width), (1, filters, height, width))
     assert worth(256, 256, 36, 63) and worth(2048, 1024, 36, 63, dilate='(6, 6)', pad='(6, 6)')
     # transforms cost more; weights cost more
     assert not worth(16, 16, 200, 200) and not worth(1024, 1024, 5, 8)

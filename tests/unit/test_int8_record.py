@@ -7,7 +7,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.inference import int8_record, precision
+from lib.inference import int8_record, precision, record as records
 from lib.inference.detector import VideoDetector
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny
@@ -54,7 +54,7 @@ def rewrite(path, change, sealed):
     tree = json.loads(path.read_text())
     change(tree, tree['networks'])
     if sealed:
-        tree['sha256'] = int8_record._checksum(tree)
+        tree['sha256'] = records._checksum(tree)
     path.write_text(json.dumps(tree))
 
 
@@ -147,7 +147,7 @@ def test_a_changed_record_is_made_anew_and_written(record, whole, caplog, int8_i
 def test_where_nothing_can_be_written_int8_runs_without_a_record(tmp_path, monkeypatch, caplog, int8_is_faster):
     def refuse(*_):
         raise PermissionError(13, 'Permission denied')
-    monkeypatch.setattr(int8_record, 'write_json', refuse)      # root may write everywhere
+    monkeypatch.setattr(records, 'write_json', refuse)      # root may write everywhere
     assert len(run(tmp_path / 'm-0001.params')) == 4
     assert caplog.text.count('cannot write %s (Permission denied): int8 runs all the same, and is '
                              'calibrated again in the next run' % (tmp_path / 'm-0001.int8.json')) == 1

@@ -1,8 +1,11 @@
 // What the CPU kernels share: one binary for every x86-64, scratch memory, and channels as vector lanes.
 #pragma once
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include <new>
 #include <vector>
 
 // The functions so marked exist several times in the library and the loader picks the best for this processor.
@@ -16,14 +19,46 @@
 
 namespace dff {
 
+// Memory that grows and starts at a cache line, so that a vector of 64 bytes lies in one. From two megabytes on it is in
+// large pages where Linux has them to give: Winograd's algorithm writes to 36 places at once, each in a page of its own.
+class Buffer {
+ public:
+  Buffer() : memory_(nullptr), size_(0) {}
+  Buffer(Buffer&& other) noexcept : memory_(other.memory_), size_(other.size_) { other.memory_ = nullptr; }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { free(memory_); }
+
+  // What was in it is not kept. Throws bad_alloc.
+  void* at_least(size_t bytes) {
+    if (bytes > size_ || !memory_) {
+      const size_t page = 2 << 20, line = bytes < page ? 64 : page, whole = (bytes / line + 1) * line;
+      free(memory_);
+      size_ = 0;
+      if (posix_memalign(&memory_, line, whole)) {
+        memory_ = nullptr;
+        throw std::bad_alloc();
+      }
+#ifdef MADV_HUGEPAGE
+      if (line == page) madvise(memory_, whole, MADV_HUGEPAGE);
+#endif
+      size_ = whole;
+    }
+    return memory_;
+  }
+
+ private:
+  void* memory_;
+  size_t size_;
+};
+
 // Memory of this thread that grows and is kept: fresh megabytes on every call would cost page faults.
 // `slot` tells buffers apart that are in use at the same time; what was in a buffer is not kept.
 template <typename T>
 T* scratch(int slot, size_t count) {
-  static thread_local std::vector<std::vector<T> > buffers;
+  static thread_local std::vector<Buffer> buffers;
   if (buffers.size() <= static_cast<size_t>(slot)) buffers.resize(slot + 1);
-  if (buffers[slot].size() < count) buffers[slot].resize(count);
-  return buffers[slot].data();
+  return static_cast<T*>(buffers[slot].at_least(count * sizeof(T)));
 }
 
 // Channels are handled eight at a time as the lanes of a vector: [8][n] in the tensor, [n][8] in scratch memory.

@@ -1,6 +1,7 @@
 #include "gemm.h"
 
 #include <algorithm>
+#include <vector>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -52,59 +53,70 @@ __attribute__((target("avx2,fma"))) void avx2_kernel(const float* a, size_t a_pi
   }
 }
 
-// Two panels at a time, one register each.
+// `kSide` panels, a register each: four take most of the 32 registers there are.
+template <int kSide>
 __attribute__((target("avx512f"))) void avx512_kernel(const float* a, size_t a_pitch, int depth, const float* b, size_t b_pitch,
                                                        bool first, float* out, size_t out_pitch) {
-  __m512 sum[kGemmRows][2];
+  __m512 sum[kGemmRows][kSide];
 #pragma GCC unroll 6
   for (int r = 0; r < kGemmRows; ++r) {
-#pragma GCC unroll 2
-    for (int h = 0; h < 2; ++h) sum[r][h] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(out + r * out_pitch + kPanel * h);
+#pragma GCC unroll 4
+    for (int h = 0; h < kSide; ++h) sum[r][h] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(out + r * out_pitch + kPanel * h);
   }
   for (int k = 0; k < depth; ++k) {
-    const __m512 b0 = _mm512_loadu_ps(b + k * kPanel), b1 = _mm512_loadu_ps(b + b_pitch + k * kPanel);
+    __m512 columns[kSide];
+#pragma GCC unroll 4
+    for (int h = 0; h < kSide; ++h) columns[h] = _mm512_loadu_ps(b + h * b_pitch + k * kPanel);
 #pragma GCC unroll 6
     for (int r = 0; r < kGemmRows; ++r) {
       const __m512 value = _mm512_set1_ps(a[r * a_pitch + k]);
-      sum[r][0] = _mm512_fmadd_ps(value, b0, sum[r][0]);
-      sum[r][1] = _mm512_fmadd_ps(value, b1, sum[r][1]);
+#pragma GCC unroll 4
+      for (int h = 0; h < kSide; ++h) sum[r][h] = _mm512_fmadd_ps(value, columns[h], sum[r][h]);
     }
   }
 #pragma GCC unroll 6
   for (int r = 0; r < kGemmRows; ++r) {
-#pragma GCC unroll 2
-    for (int h = 0; h < 2; ++h) _mm512_storeu_ps(out + r * out_pitch + kPanel * h, sum[r][h]);
+#pragma GCC unroll 4
+    for (int h = 0; h < kSide; ++h) _mm512_storeu_ps(out + r * out_pitch + kPanel * h, sum[r][h]);
   }
 }
 #endif
 
+// A kernel, and how many panels it takes at a time.
 struct Choice {
-  Kernel single, pair;  // pair: null where there is none
+  int panels;
+  Kernel kernel;
 };
 
-Choice choose() {
+// What this processor has, the widest first; the last takes one panel.
+std::vector<Choice> choices() {
+  std::vector<Choice> found;
 #ifdef DFF_X86
   const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (fma) return {avx2_kernel, __builtin_cpu_supports("avx512f") ? avx512_kernel : nullptr};
+  if (fma && __builtin_cpu_supports("avx512f")) {
+    found.push_back({4, avx512_kernel<4>});
+    found.push_back({2, avx512_kernel<2>});
+  }
+  if (fma) found.push_back({1, avx2_kernel});
 #endif
-  return {plain_kernel, nullptr};
+  found.push_back({1, plain_kernel});
+  return found;
 }
 
 }  // namespace
 
 void multiply(const float* a, size_t a_pitch, int rows, int depth, const float* b, int panels, float* out, size_t out_pitch) {
-  static const Choice choice = choose();
+  static const std::vector<Choice> kernels = choices();
   const size_t b_pitch = static_cast<size_t>(depth) * kPanel;
   for (int k = 0; k < depth; k += kDepth) {
     const int part = std::min(kDepth, depth - k);
-    for (int panel = 0; panel < panels;) {
-      const bool pair = choice.pair && panel + 1 < panels;
-      const Kernel kernel = pair ? choice.pair : choice.single;
+    std::vector<Choice>::const_iterator choice = kernels.begin();
+    for (int panel = 0; panel < panels; panel += choice->panels) {
+      while (choice->panels > panels - panel) ++choice;
       for (int r = 0; r < rows; r += kGemmRows) {
-        kernel(a + r * a_pitch + k, a_pitch, part, b + panel * b_pitch + static_cast<size_t>(k) * kPanel, b_pitch, k == 0,
-               out + r * out_pitch + panel * kPanel, out_pitch);
+        choice->kernel(a + r * a_pitch + k, a_pitch, part, b + panel * b_pitch + static_cast<size_t>(k) * kPanel, b_pitch, k == 0,
+                       out + r * out_pitch + panel * kPanel, out_pitch);
       }
-      panel += pair ? 2 : 1;
     }
   }
 }

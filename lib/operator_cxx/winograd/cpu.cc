@@ -13,6 +13,7 @@ namespace {
 enum { kMaps, kRow, kIn, kProducts };  // scratch slots
 const int kTile = 4;            // outputs along each side of a tile
 const int kEdge = kTile + 2;    // inputs
+const int kAhead = 2;           // tiles, from one that is read or written to the one whose lines are fetched
 
 // The top left output of a tile; its neighbours lie `dilation` cells apart.
 struct Tile {
@@ -38,6 +39,11 @@ struct Layout {
   Layout(int rows, int channels)
       : pitch((channels + kPanel - 1) / kPanel * kPanel), position(static_cast<size_t>(rows) * pitch + 3 * kPanel) {}
 };
+
+// Tells the caches that the lines of a tile, one at each position, come soon: too far apart for them to guess.
+DFF_INLINE void prefetch(const float* tiles, size_t tile, const Layout& layout) {
+  for (int p = 0; p < kPositions; ++p) __builtin_prefetch(tiles + p * layout.position + tile * layout.pitch);
+}
 
 // A map with zeros around, so that every tile can be read and written whole: [height][width][8 lanes].
 struct Padded {
@@ -95,6 +101,7 @@ DFF_CLONES void transform_data(const WinogradShape& s, const float* data, int ch
   const int halves = s.depth() - channel > kLanes ? 2 : 1;
   for (int half = 0; half < halves; ++half) load_map(s, data, channel + half * kLanes, padded, maps + half * padded.size());
   for (size_t t = 0; t < tiles.size(); ++t) {
+    prefetch(to, t + kAhead, layout);
     for (int half = 0; half < halves; ++half) {
       const float* map = maps + half * padded.size();
       Eight in[kPositions], rows[kPositions];
@@ -110,14 +117,33 @@ DFF_CLONES void transform_data(const WinogradShape& s, const float* data, int ch
   }
 }
 
+// Cells of the result for each channel of the convolution.
+DFF_INLINE size_t plane_of(const WinogradShape& s) { return static_cast<size_t>(s.height()) * s.width(); }
+
+// Eight channels of a padded map to where they belong in the result; with `up` four of them are one filter's.
+DFF_INLINE void store_map(const WinogradShape& s, const float* map, const Padded& padded, int channels, float* out) {
+  for (int y = 0; y < s.height(); ++y) {
+    const float* row = map + padded.at(y, 0);
+    if (s.up == 1) {
+      store_lanes(row, plane_of(s), channels, s.width(), out + static_cast<size_t>(y) * s.width());
+      continue;
+    }
+    for (int first = 0; first < channels; first += 2) {      // the left and the right cells of one row
+      float* to = out + first / 4 * 4 * plane_of(s) + (2 * y + first / 2 % 2) * (2 * static_cast<size_t>(s.width()));
+      for (int x = 0; x < s.width(); ++x) memcpy(to + 2 * x, row + x * kLanes + first, 2 * sizeof(float));
+    }
+  }
+}
+
 // The inverse for sixteen output channels, with bias and activation.
 DFF_CLONES void transform_products(const WinogradShape& s, const float* from, int channels, const std::vector<Tile>& tiles,
                                    const Layout& layout, const float* bias, float slope, float* maps, float* out) {
   const Padded padded(s);
   const int halves = channels > kLanes ? 2 : 1;
   float offsets[2 * kLanes] = {0};
-  for (int c = 0; c < channels; ++c) offsets[c] = bias[c];
+  for (int c = 0; c < channels; ++c) offsets[c] = bias[c / (s.up * s.up)];
   for (size_t t = 0; t < tiles.size(); ++t) {
+    prefetch(from, t + kAhead, layout);
     for (int half = 0; half < halves; ++half) {
       const Eight offset = load_eight(offsets + half * kLanes);
       float* map = maps + half * padded.size();
@@ -133,12 +159,8 @@ DFF_CLONES void transform_products(const WinogradShape& s, const float* from, in
       }
     }
   }
-  const size_t plane = static_cast<size_t>(s.height()) * s.width();
   for (int half = 0; half < halves; ++half) {
-    for (int y = 0; y < s.height(); ++y) {
-      store_lanes(maps + half * padded.size() + padded.at(y, 0), plane, min_int(kLanes, channels - half * kLanes), s.width(),
-                  out + half * kLanes * plane + static_cast<size_t>(y) * s.width());
-    }
+    store_map(s, maps + half * padded.size(), padded, min_int(kLanes, channels - half * kLanes), out + half * kLanes * plane_of(s));
   }
 }
 
@@ -150,7 +172,7 @@ void winograd_cpu(const WinogradShape& s, const float* data, const float* weight
   const Layout in_layout(rows, s.depth()), out_layout(rows, s.out_channels);
   float* in = scratch<float>(kIn, kPositions * in_layout.position);
   float* products = scratch<float>(kProducts, kPositions * out_layout.position);
-  const size_t in_plane = static_cast<size_t>(s.in_height) * s.in_width, plane = static_cast<size_t>(s.height()) * s.width();
+  const size_t in_plane = static_cast<size_t>(s.in_height) * s.in_width, plane = plane_of(s);
   const size_t map_size = Padded(s).size();
   // A part of the panels for each thread, where there are fewer positions than would keep all threads busy.
   const int chunk = std::min(s.panels(), 8), chunks = (s.panels() + chunk - 1) / chunk;
@@ -179,7 +201,7 @@ void winograd_cpu(const WinogradShape& s, const float* data, const float* weight
 #pragma omp for schedule(dynamic)
       for (int c = 0; c < s.out_channels; c += kPanel) {
         if (!maps) continue;  // there was no memory for them
-        transform_products(s, products + c, std::min(kPanel, s.out_channels - c), tiles, out_layout, bias + c, slope, maps, to + c * plane);
+        transform_products(s, products + c, std::min(kPanel, s.out_channels - c), tiles, out_layout, bias + c / (s.up * s.up), slope, maps, to + c * plane);
       }
     }
     caught.rethrow();

@@ -15,14 +15,18 @@ struct Settings {
 };
 
 Settings settings(const AttributeMap& map) {
-  const Attributes a(kOp, map, {"num_filter", "dilate", "stride", "slope"});
+  const Attributes a(kOp, map, {"num_filter", "dilate", "stride", "up", "slope"});
   Settings s = {};
-  s.shape.out_channels = a.integer("num_filter", 1, kMaxChannels);
+  s.shape.up = a.integer("up", 1, 2);
+  s.shape.out_channels = a.integer("num_filter", 1, kMaxChannels) * s.shape.up * s.shape.up;
   s.shape.dilation = a.integer("dilate", 1, kMaxDilation);
   s.shape.stride = a.integer("stride", 1, 2);
   s.slope = a.real("slope", -kHuge, kHuge);
   if (s.shape.stride == 2 && s.shape.dilation > 1) {
     throw Error(std::string(kOp) + ": stride must be 1, or 2 with dilate 1");
+  }
+  if (s.shape.up == 2 && (s.shape.stride > 1 || s.shape.dilation > 1)) {
+    throw Error(std::string(kOp) + ": up must be 1, or 2 with stride 1 and dilate 1");
   }
   return s;
 }
@@ -41,10 +45,10 @@ MXReturnValue infer_shape(const AttributeMap& map, Shapes* in, Shapes* out) {
     check_shape(kOp, "data", (*in)[0], {kAny, kAny, kAny, kAny}, "a convolution");
     const WinogradShape s = settings(map, (*in)[0]).shape;
     const std::string why = "data " + describe((*in)[0]);
-    const unsigned panels = s.panels(), depth = s.depth(), filters = s.out_channels;
+    const unsigned panels = s.panels(), depth = s.depth(), filters = s.filters();
     check_shape(kOp, "weight", (*in)[1], {kPositions, panels, depth, kPanel}, why);
     check_shape(kOp, "bias", (*in)[2], {filters}, why);
-    (*out)[0] = {(*in)[0][0], filters, static_cast<unsigned>(s.height()), static_cast<unsigned>(s.width())};
+    (*out)[0] = {(*in)[0][0], filters, static_cast<unsigned>(s.up * s.height()), static_cast<unsigned>(s.up * s.width())};
   });
 }
 

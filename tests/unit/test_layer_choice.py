@@ -132,8 +132,8 @@ def test_parameters_of_no_file_follow_the_rule():
 
 
 def test_all_epochs_of_a_prefix_share_a_record(tmp_path, measured):
-    for epoch in (1, 12):
-        operators(choice_for(str(tmp_path / ('m-%04d.params' % epoch))))
+    for epoch in ('0001', '0012', '12345', '0003-000500', 'best'):
+        operators(choice_for(str(tmp_path / ('m-%s.params' % epoch))))
     assert len(measured[0]) == 3 and os.listdir(str(tmp_path)) == ['m.speed.json']
 
 

@@ -6,8 +6,8 @@ Random parameters and drawn frames, as tools/benchmark.py without --model and --
 run as in the pipeline, but are stopped after every layer to read the clock; the last line of each
 table is the network without that. The floor is 2 x the multiply-adds of the plain convolutions
 over the fastest matrix product that is found here, of bytes with --precision int8; Winograd's
-algorithm, with fewer products, may stay below it. --folder keeps parameters, frames and the record
-of the int8 calibration, which takes minutes, for the next time.
+algorithm, with fewer products, may stay below it. --folder keeps parameters, frames and the records
+of the fastest way of each layer, and of the int8 calibration, which takes minutes, for the next time.
 """
 import ctypes
 import os

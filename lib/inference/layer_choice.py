@@ -19,6 +19,7 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from dff.runtime.machine import processor_kind
+from lib.engine.checkpoint import BEST
 from lib.graph.layer_times import milliseconds
 from lib.graph.native_layers import ONEDNN, WAYS, by_rule
 from lib.inference.record import Record, is_number
@@ -35,7 +36,7 @@ def choice_for(source):
 
     source: the parameters' file. Another kind of source has no record on disk: the rule decides.
     """
-    prefix = re.fullmatch(r'(.*)-\d+\.params', source, re.DOTALL)
+    prefix = re.fullmatch(r'(.+?)-(?:\d{4,}(?:-\d{6})?|%s)\.params' % BEST, source, re.DOTALL)
     return MeasuredChoice(prefix.group(1) + '.speed.json') if prefix else by_rule
 
 

@@ -25,6 +25,7 @@ class Record:
 
     def __init__(self, path, head, anew):
         self.path, self.writes, self._head, self._anew = path, path is not None, head, anew
+        self._said = None
 
     def read(self):
         """Return the file's content; {} where there is none, or, with a message, it cannot be used."""
@@ -35,8 +36,9 @@ class Record:
             problem = self._problem(record)
         except RecursionError:
             problem = 'is no record'
-        if problem:
+        if problem and problem != self._said:      # a file may be read again before it is written anew
             _log.warning('%s %s: %s', self.path, problem, self._anew)
+            self._said = problem
         return {} if problem else record
 
     def _problem(self, record):

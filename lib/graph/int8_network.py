@@ -94,7 +94,7 @@ class _Rewriting:
         if user in self._inside:
             return end in bytes_of(self._found[self._inside[user]])
         if user.op == 'Reshape':
-            return all(each in self._inside for each in self._users[user])
+            return all(each in self._inside and self._reads_bytes(end, each) for each in self._users[user])
         for chain in self._found.values():
             is_other = chain.other and chain.other[0] is end and user.op == 'elemwise_add'
             is_like = chain.like is end and user.op == 'slice_like' and user.input(1) is end

@@ -56,13 +56,14 @@ def sliced():
     return mx.sym.Group([body, conv(halves[0], 'b', 3), mx.sym.softmax(conv(halves[1], 'c', 4), axis=1)])
 
 
-def compared():
-    """Two images side by side, as in the correlation network: both are compared, one is read again."""
+def compared(is_read_whole=False):
+    """Two images side by side, as in the correlation network: both are compared, one is read again, and both at once."""
     body = mx.sym.Reshape(conv(mx.sym.Variable('data'), 'a', 8), shape=(-1, 16, 0, 0))
     current, reference = (mx.sym.slice_axis(body, axis=1, begin=begin, end=begin + 8) for begin in (0, 8))
     matches = leaky(mx.sym.DFFCorrelation(current, reference, max_displacement=1))
     merged = mx.sym.Concat(leaky(current), leaky(conv(matches, 'b', 4)), dim=1)
-    return mx.sym.Group([conv(merged, 'c', 5), mx.sym.slice_axis(conv(merged, 'd', 4), axis=1, begin=0, end=2)])
+    outputs = [conv(merged, 'c', 5), mx.sym.slice_axis(conv(merged, 'd', 4), axis=1, begin=0, end=2)]
+    return mx.sym.Group(outputs + [conv(body, 'e', 3)] if is_read_whole else outputs)
 
 
 def warped():
@@ -105,6 +106,13 @@ def test_results_are_near_and_layers_are_native(network, float_operators):
     assert {operator for operator in operators if not operator.startswith('DFFInt8')} <= float_operators
     for a, b in zip(exact, found):
         assert a.shape == b.shape and 0 < np.sqrt(np.mean((a - b) ** 2)) < 0.04 * np.sqrt(np.mean(a ** 2))
+
+
+def test_a_map_that_is_read_reshaped_as_well_has_floats():
+    exact, found, operators = both(compared(is_read_whole=True))
+    assert 'Reshape' in operators and 'DFFInt8Slice' in operators and 'Convolution' not in operators
+    for a, b in zip(exact, found):
+        assert np.sqrt(np.mean((a - b) ** 2)) < 0.04 * np.sqrt(np.mean(a ** 2))
 
 
 def test_a_layer_that_stays_float_reads_and_makes_floats():

@@ -57,7 +57,7 @@ def sliced():
 
 
 def compared(is_read_whole=False):
-    """Two images side by side, as in the correlation network: both are compared, one is read again, and both at once."""
+    """Two images side by side, as in the correlation network: both are compared, one is read again, or both are."""
     body = mx.sym.Reshape(conv(mx.sym.Variable('data'), 'a', 8), shape=(-1, 16, 0, 0))
     current, reference = (mx.sym.slice_axis(body, axis=1, begin=begin, end=begin + 8) for begin in (0, 8))
     matches = leaky(mx.sym.DFFCorrelation(current, reference, max_displacement=1))

@@ -2,10 +2,10 @@
 import logging
 
 from lib.graph.graph import Graph
+from lib.graph.int8_weights import LARGEST
 from lib.graph.quantised_graph import JUDGED
 from lib.inference.record import Record, is_number
 
-LARGEST = 1e30      # of a range's ends: HEADROOM times it is a float32
 _log = logging.getLogger('dff.precision')
 
 

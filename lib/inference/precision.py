@@ -20,6 +20,7 @@ from dff.runtime.machine import cpuinfo, processor_kind
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
 from lib.graph.int8_network import is_fast, on_bytes
+from lib.graph.int8_weights import LARGEST
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised, widened
 from lib.graph.graph import Graph, output_shapes
 from lib.inference.int8_record import Int8Record
@@ -125,6 +126,13 @@ class Int8(Float32):
         for role, (monitor, plain) in self._open.items():
             if not monitor.found:      # it did not run: a clip of one frame
                 self._given_up.add(role)
+                continue
+            beyond = sorted(name for name, ends in monitor.found.items() if not all(abs(end) <= LARGEST for end in ends))
+            if beyond:
+                self._given_up.add(role)
+                _log.warning('int8: %s is from %g to %g, and bytes are for what is within %g: the network with inputs %s '
+                             'stays float32. Are the parameters those of a training that diverged?', beyond[0],
+                             *monitor.found[beyond[0]], LARGEST, ', '.join(sorted(networks[monitor][0])))
                 continue
             own, arguments = networks[monitor]
             errors = layer_errors(plain, arguments, own)

@@ -121,6 +121,20 @@ def test_what_is_no_record_is_not_used(tmp_path, content, caplog):
     assert 'is damaged, was changed, or is of an older version: int8 is calibrated again' in caplog.text
 
 
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='there are no pipes')
+def test_a_pipe_is_no_record(tmp_path, caplog):
+    """Opening it would wait for a writer, for ever."""
+    path = tmp_path / 'm.int8.json'
+    os.mkfifo(str(path))
+    record = int8_record.Int8Record(str(path), 'digest', {}, 0.1)
+    record.save()
+    record.save()
+    assert record.networks == {} and caplog.messages == [
+        '%s is damaged, was changed, or is of an older version: int8 is calibrated again' % path,
+        'cannot write %s (it is a device or a pipe, no regular file): int8 runs all the same, and is calibrated again in '
+        'the next run' % path]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('change', [
     lambda tree, networks: [network['ranges'].pop('data') for network in networks.values()],

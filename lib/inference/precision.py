@@ -127,14 +127,10 @@ class Int8(Float32):
             if not monitor.found:      # it did not run: a clip of one frame
                 self._given_up.add(role)
                 continue
-            beyond = sorted(name for name, ends in monitor.found.items() if not all(abs(end) <= LARGEST for end in ends))
-            if beyond:
-                self._given_up.add(role)
-                _log.warning('int8: %s is from %g to %g, and bytes are for what is within %g: the network with inputs %s '
-                             'stays float32. Are the parameters those of a training that diverged?', beyond[0],
-                             *monitor.found[beyond[0]], LARGEST, ', '.join(sorted(networks[monitor][0])))
-                continue
             own, arguments = networks[monitor]
+            if _is_beyond_bytes(monitor.found, own):
+                self._given_up.add(role)
+                continue
             errors = layer_errors(plain, arguments, own)
             kept = {name: 'error %.3f of its output' % error for name, error in errors.items()
                     if not error <= LARGEST_ERROR}
@@ -173,6 +169,17 @@ def arithmetic(symbol):
     """'int8' or 'float32', what most of a bound network computes with."""
     marks = ('quantize', 'DFFInt8')
     return 'int8' if any(mark in node.op for node in Graph(symbol).nodes() for mark in marks) else 'float32'
+
+
+def _is_beyond_bytes(ranges, inputs):
+    """Whether {tensor: (low, high)} of the network with `inputs` holds what no byte can stand for, which is logged."""
+    for name, ends in sorted(ranges.items()):
+        if not all(abs(end) <= LARGEST for end in ends):
+            _log.warning('int8: %s is from %g to %g, and bytes are for what is within %g: the network with inputs %s stays '
+                         'float32. Are the parameters those of a training that diverged?', name, *ends, LARGEST,
+                         ', '.join(sorted(inputs)))
+            return True
+    return False
 
 
 def _milliseconds(makers, shapes, repeats=5):

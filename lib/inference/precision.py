@@ -175,8 +175,8 @@ def _is_beyond_bytes(ranges, inputs):
     """Whether {tensor: (low, high)} of the network with `inputs` holds what no byte can stand for, which is logged."""
     for name, ends in sorted(ranges.items()):
         if not all(abs(end) <= LARGEST for end in ends):
-            _log.warning('int8: %s is from %g to %g, and bytes are for what is within %g: the network with inputs %s stays '
-                         'float32. Are the parameters those of a training that diverged?', name, *ends, LARGEST,
+            _log.warning('int8: %s is from %g to %g, and bytes are for what is within %g: the network with inputs %s '
+                         'stays float32. Are the parameters those of a training that diverged?', name, *ends, LARGEST,
                          ', '.join(sorted(inputs)))
             return True
     return False

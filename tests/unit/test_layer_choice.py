@@ -234,12 +234,10 @@ def test_where_nothing_can_be_written_the_rule_decides(path, measured, monkeypat
 
 def test_a_process_that_keeps_the_lock_is_not_waited_for_for_ever(path, measured, monkeypatch, caplog):
     monkeypatch.setattr(layer_choice, 'PATIENCE', 0.2)
-    with layer_choice.SpeedRecord(str(path)).locked() as locked:
-        assert locked
+    with layer_choice.SpeedRecord(str(path)).locked():
         assert operators(MeasuredChoice(str(path)))[0] == ['Convolution', 'Convolution', 'DFFDeconvolution']
     assert caplog.messages == ['cannot write %s (another process has had its folder for 0 s): the rule decides which '
-                               'layers native operators compute' % path]
-    assert not measured[0] and not path.exists()
+                               'layers native operators compute' % path] and not measured[0]
 
 
 def test_of_those_that_start_together_one_measures(path, measured, monkeypatch):

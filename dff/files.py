@@ -153,6 +153,7 @@ def missing_file(path: str) -> str:
 def read_json(path: str) -> Optional[Dict[str, Any]]:
     """Return the dict in a JSON file; None where there is no such file, or no dict in it."""
     try:
+        require_regular(path)
         with open(path, encoding='utf-8') as stream:
             content = json.load(stream)
     except (OSError, ValueError, RecursionError):

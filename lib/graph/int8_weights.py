@@ -6,6 +6,9 @@ import numpy as np
 GROUP, PANEL = 4, 32          # channels and filters side by side, as in lib/operator_cxx/int8/product.h
 BLOCK = 16                    # channels of a bin side by side, as in features.h
 LARGEST_DEPTH = 1 << 16       # products of a sum, as in op.cc
+# Of the ends of ranges, and of what lies between them, less than which is 0: the factor between two scales, or of the
+# square of one and another, is then one that the operators take.
+LARGEST, SMALLEST = 1e9, 1e-12
 # Rows, or columns, of a 4x4 kernel that meet the places y - 1 and y of the input in row 2 y of a
 # deconvolution of stride 2, and the places y and y + 1 in row 2 y + 1.
 TAPS = ((3, 1), (2, 0))
@@ -17,9 +20,11 @@ Packed = namedtuple('Packed', 'weight scale shift')
 
 
 def scale_of(low, high):
-    """Return the Scale whose bytes reach from `low` to `high`, and hold 0 exactly."""
+    """Return the Scale whose bytes reach from `low` to `high`, and hold 0 exactly: those below SMALLEST stand for 0."""
     low, high = min(low, 0.0), max(high, 0.0)
-    scale = (high - low) / 255 or 1.0
+    if high - low < SMALLEST:
+        low, high = 0.0, 255.0
+    scale = (high - low) / 255
     return Scale(scale, int(round(-low / scale)))
 
 

@@ -48,6 +48,7 @@ def fused(symbol, shapes, arg_params, aux_params, source):
         for name, value in arguments.items()
     }
     return plain.get_backend_symbol(BACKEND), arguments, plain
+WORKSPACE = '_workspace'      # output of a pooling that has no values: memory as it was
 
 
 class Ranges:
@@ -64,6 +65,9 @@ class Ranges:
         name = name.decode() if isinstance(name, bytes) else name
         # Before it is read: this owns the handle.
         array = mx.nd.NDArray(ctypes.cast(handle, mx.base.NDArrayHandle), writable=False)
+        if name.endswith(WORKSPACE):
+            self.found[name] = 0.0, 0.0
+            return
         # MXNet shows an argument twice in a row: by its own name, then by that of the input it is, often the same.
         if self._shown is not None:
             self.found[name], self._shown = self.found[self._shown], None

@@ -2,10 +2,10 @@
 import logging
 
 from lib.graph.graph import Graph
-from lib.graph.quantised_graph import JUDGED
+from lib.graph.int8_weights import LARGEST
+from lib.graph.quantised_graph import JUDGED, WORKSPACE
 from lib.inference.record import Record, is_number
 
-LARGEST = 1e30      # of a range's ends: HEADROOM times it is a float32
 _log = logging.getLogger('dff.precision')
 
 
@@ -43,8 +43,7 @@ class Int8Record(Record):
         return (all(isinstance(name, str) for name in inputs)
                 and all(is_number(error) for error in errors.values())
                 and set(kept) == {name for name, error in errors.items() if not error <= self._largest_error}
-                and all(isinstance(ends, list) and len(ends) == 2 and all(map(is_number, ends))
-                        and -LARGEST <= ends[0] <= ends[1] <= LARGEST for ends in ranges.values())
+                and all(_is_range(ends, 1e30 if name.endswith(WORKSPACE) else LARGEST) for name, ends in ranges.items())
                 and all(isinstance(time, dict) and set(time) - {'native'} == {'float32', 'int8'} and all(
                     is_number(value) and 0 < value < LARGEST for value in time.values()) for time in times.values()))
 
@@ -71,3 +70,9 @@ class Int8Record(Record):
     def save(self):
         """Write the record, if that is possible."""
         self.write({'networks': self.networks}, 'int8 runs all the same, and is calibrated again in the next run')
+
+
+def _is_range(ends, largest):
+    """Whether `ends` are those of a range within `largest`; version 1.0.0 recorded what is in workspaces, too."""
+    return (isinstance(ends, list) and len(ends) == 2 and all(map(is_number, ends))
+            and -largest <= ends[0] <= ends[1] <= largest)

@@ -28,6 +28,7 @@ from lib.operator_cxx import sources
 SMALLEST = 2e7      # multiply-adds: fewer take less than a millisecond, and the rule will do
 MARGIN = 1.05       # another choice than the rule's must be so many times as fast
 LONGEST = 1e9       # milliseconds in a record
+PATIENCE = 300      # seconds for another process that measures: one that was stopped keeps the lock
 _log = logging.getLogger('dff.precision')
 
 
@@ -127,9 +128,9 @@ class SpeedRecord(Record):
             yield self._refused(error.strerror)
             return
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            can_write = self.writes and os.access(folder, os.W_OK)
-            why = '' if can_write else 'Permission denied'
+            why = '' if _lock(handle) else 'another process has had its folder for %d s' % PATIENCE
+            if not why and not (self.writes and os.access(folder, os.W_OK)):
+                why = 'Permission denied'
         except OSError as error:
             why = error.strerror
         try:
@@ -149,6 +150,19 @@ class SpeedRecord(Record):
         processors = dict(self.read().get('processors', {}), **{self._kind: own})
         self.write({'processors': processors}, 'the rule decides which layers native operators compute')
         return self.writes
+
+
+def _lock(handle):
+    """Lock an open folder; returns False where another process keeps it for PATIENCE. Raises OSError."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
 
 
 def _is_processor(entry):

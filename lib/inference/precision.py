@@ -20,6 +20,7 @@ from dff.runtime.machine import cpuinfo, processor_kind
 from lib.engine.executors import ExecutorPool
 from lib.graph.inference_graph import for_inference
 from lib.graph.int8_network import is_fast, on_bytes
+from lib.graph.int8_weights import LARGEST
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised, widened
 from lib.graph.graph import Graph, output_shapes
 from lib.inference.int8_record import Int8Record
@@ -127,6 +128,9 @@ class Int8(Float32):
                 self._given_up.add(role)
                 continue
             own, arguments = networks[monitor]
+            if _is_beyond_bytes(monitor.found, own):
+                self._given_up.add(role)
+                continue
             errors = layer_errors(plain, arguments, own)
             kept = {name: 'error %.3f of its output' % error for name, error in errors.items()
                     if not error <= LARGEST_ERROR}
@@ -165,6 +169,17 @@ def arithmetic(symbol):
     """'int8' or 'float32', what most of a bound network computes with."""
     marks = ('quantize', 'DFFInt8')
     return 'int8' if any(mark in node.op for node in Graph(symbol).nodes() for mark in marks) else 'float32'
+
+
+def _is_beyond_bytes(ranges, inputs):
+    """Whether {tensor: (low, high)} of the network with `inputs` holds what no byte can stand for, which is logged."""
+    for name, ends in sorted(ranges.items()):
+        if not all(abs(end) <= LARGEST for end in ends):
+            _log.warning('int8: %s is from %g to %g, and bytes are for what is within %g: the network with inputs %s '
+                         'stays float32. Are the parameters those of a training that diverged?', name, *ends, LARGEST,
+                         ', '.join(sorted(inputs)))
+            return True
+    return False
 
 
 def _milliseconds(makers, shapes, repeats=5):

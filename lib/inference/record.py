@@ -9,7 +9,7 @@ import json
 import logging
 import os
 
-from dff.files import read_json, write_json
+from dff.files import read_json, require_regular, write_json
 
 _log = logging.getLogger('dff.precision')
 
@@ -61,6 +61,8 @@ class Record:
             return
         record = dict(self._head, **content)
         try:
+            if os.path.exists(self.path):
+                require_regular(self.path)      # a pipe would be written into, and wait for a reader
             write_json(self.path, dict(record, sha256=_checksum(record)))
         except OSError as error:
             self.writes = False

@@ -80,9 +80,10 @@ def test_ranges_and_errors_are_those_of_the_whole_network(kind):
         for seed in range(3):
             executor.forward(is_train=False, **drawn(shapes, seed))
             mx.nd.waitall()
-        # A pooling layer's workspace is memory that inference never writes.
+        # A pooling layer's workspace is memory that inference never writes: what lies there may be of any size.
         found.append({name: ends for name, ends in monitor.found.items() if not name.endswith('_workspace')})
     assert found[0] == found[1] and len(found[0]) > 50
+    assert {ends for name, ends in monitor.found.items() if name.endswith('_workspace')} <= {(0.0, 0.0)}
     errors = layer_errors(plain, arguments, drawn(shapes, 0))
     assert 0.001 < errors.pop('rfcn_cls_rfcn_bbox') < 0.05
     assert len(errors) > 10 and list(errors) == list(errors_at_once(plain, arguments, drawn(shapes, 0)))

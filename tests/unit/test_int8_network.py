@@ -5,7 +5,7 @@ import pytest
 
 from lib.graph.graph import Graph, output_shapes
 from lib.graph.int8_network import on_bytes
-from lib.graph.int8_weights import scale_of
+from lib.graph.int8_weights import LARGEST, SMALLEST, scale_of
 from lib.graph.quantised_graph import Ranges, fused, widened
 from lib.operator_cxx import loader
 
@@ -121,9 +121,19 @@ def test_a_layer_that_stays_float_reads_and_makes_floats():
     assert np.sqrt(np.mean((exact[0] - found[0]) ** 2)) < 0.04 * np.sqrt(np.mean(exact[0] ** 2))
 
 
-@pytest.mark.parametrize('low, high', [(-1.0, 3.0), (0.5, 2.0), (-4.0, -1.0), (0.0, 0.0)])
+@pytest.mark.parametrize('low, high', [
+    (-1.0, 3.0), (0.5, 2.0), (-4.0, -1.0), (0.0, 0.0), (-1e-9, 1e-9), (-1e-13, 0.0), (0.0, 1e-310), (-1e-321, 0.0)])
 def test_bytes_hold_the_range_and_zero(low, high):
     scale = scale_of(low, high)
     assert 0 <= scale.zero <= 255 and scale.scale > 0
     ends = [(byte - scale.zero) * scale.scale for byte in (0, 255)]
     assert ends[0] <= min(low, 0) + 0.5 * scale.scale and ends[1] >= max(high, 0) - 0.5 * scale.scale
+
+
+def test_ranges_as_far_apart_as_they_may_be_make_attributes_that_operators_take():
+    largest, smallest = 1.5 * LARGEST / 255, SMALLEST / 255
+    matches = mx.nd.DFFInt8Correlation(*[mx.nd.ones((1, 2, 2, 4), dtype='uint8')] * 2, max_displacement=1, in_zero=0,
+                                       zero=0, slope=1, factor=repr((2 * largest) ** 2 / smallest))
+    assert set(matches.asnumpy().ravel()) == {0, 255}
+    assert (mx.nd.DFFInt8Quantise(mx.nd.ones((1, 4, 1, 1)), begin=0, count=4, zero=0,
+                                  scale=repr(1 / smallest)).asnumpy() == 255).all()

@@ -87,6 +87,7 @@ FORMS = {
     'one end': lambda tree, networks: [each(networks, 'ranges', {'data': [1.0]})],
     'ends the wrong way round': lambda tree, networks: data_is(networks, [3.0, -3.0]),
     'a number of 400 digits': lambda tree, networks: data_is(networks, [-1, 10 ** 400]),
+    'what no byte can stand for': lambda tree, networks: data_is(networks, [-1, 2e9]),
     'no number': lambda tree, networks: data_is(networks, [float('nan'), 1]),
     'layers as a list': lambda tree, networks: each(networks, 'float_layers', ['conv1']),
     'layers that are none': lambda tree, networks: each(networks, 'float_layers', {'there is none': 'x'}),
@@ -121,6 +122,20 @@ def test_what_is_no_record_is_not_used(tmp_path, content, caplog):
     assert 'is damaged, was changed, or is of an older version: int8 is calibrated again' in caplog.text
 
 
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='there are no pipes')
+def test_a_pipe_is_no_record(tmp_path, caplog):
+    """Opening it would wait for a writer, for ever."""
+    path = tmp_path / 'm.int8.json'
+    os.mkfifo(str(path))
+    record = int8_record.Int8Record(str(path), 'digest', {}, 0.1)
+    record.save()
+    record.save()
+    assert record.networks == {} and caplog.messages == [
+        '%s is damaged, was changed, or is of an older version: int8 is calibrated again' % path,
+        'cannot write %s (it is a device or a pipe, no regular file): int8 runs all the same, and is calibrated again '
+        'in the next run' % path]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('change', [
     lambda tree, networks: [network['ranges'].pop('data') for network in networks.values()],
@@ -152,3 +167,15 @@ def test_where_nothing_can_be_written_int8_runs_without_a_record(tmp_path, monke
     assert caplog.text.count('cannot write %s (Permission denied): int8 runs all the same, and is '
                              'calibrated again in the next run' % (tmp_path / 'm-0001.int8.json')) == 1
     assert os.listdir(str(tmp_path)) == []
+
+
+def test_what_1_0_0_recorded_of_workspaces_is_taken(record):
+    """It was memory as it was."""
+    def workspaces(tree, networks):
+        for network in networks.values():
+            network['ranges'].update({name: [-2e9, 2e9] for name in network['ranges'] if name.endswith('_workspace')})
+    rewrite(record, workspaces, True)
+    tree = json.loads(record.read_text())
+    head = {name: value for name, value in tree.items() if name not in ('networks', 'sha256', 'parameters')}
+    assert '_workspace": [-2' in json.dumps(tree)
+    assert int8_record.Int8Record(str(record), tree['parameters'], head, 0.1).networks == tree['networks']

@@ -232,6 +232,14 @@ def test_where_nothing_can_be_written_the_rule_decides(path, measured, monkeypat
     assert len(measured[0]) == (3 if refused == 'write_json' else 0)
 
 
+def test_a_process_that_keeps_the_lock_is_not_waited_for_for_ever(path, measured, monkeypatch, caplog):
+    monkeypatch.setattr(layer_choice, 'PATIENCE', 0.2)
+    with layer_choice.SpeedRecord(str(path)).locked():
+        assert operators(MeasuredChoice(str(path)))[0] == ['Convolution', 'Convolution', 'DFFDeconvolution']
+    assert caplog.messages == ['cannot write %s (another process has had its folder for 0 s): the rule decides which '
+                               'layers native operators compute' % path] and not measured[0]
+
+
 def test_of_those_that_start_together_one_measures(path, measured, monkeypatch):
     quick = layer_choice.milliseconds
     monkeypatch.setattr(layer_choice, 'milliseconds', lambda layer: time.sleep(0.05) or quick(layer))

@@ -168,3 +168,40 @@ def test_values_beyond_those_of_the_calibration_are_not_cut_off():
     int8, params = quantised(network, arguments, ranges.found, [])
     out = symbol_tools.run(int8, {'data': 1.4 * values}, params)[0].popitem()[1]
     assert abs(out - exact).max() < 0.03 * abs(exact).max()
+
+
+@pytest.mark.parametrize('native', [True, False])
+@pytest.mark.parametrize('layer, factor, kind', [
+    ('feat_conv_3x3_weight', 1e12, 'key'), ('Convolution5_weight', float('nan'), 'current')])
+def test_values_that_no_byte_can_stand_for_stay_float32(tmp_path, int8_is_faster, monkeypatch, caplog, layer, factor,
+                                                        kind, native):
+    """As after a training that diverged."""
+    monkeypatch.setattr(precision, 'is_fast', lambda: native and loader.load())
+    tiny_params = tiny.tiny_params
+
+    def diverged(cfg, seed):
+        arg_params, aux_params = tiny_params(cfg, seed)
+        arg_params[layer] *= factor
+        return arg_params, aux_params
+    monkeypatch.setattr(tiny, 'tiny_params', diverged)
+    int8 = detector(tmp_path / 'a.params')
+    assert len(list(int8.detect(tiny.clip(7)))) == 7
+    assert int8.arithmetic()[kind] == 'float32'
+    assert 'and bytes are for what is within 1e+09: the network with inputs data, ' in caplog.text
+    assert 'NaN' not in (tmp_path / 'a.int8.json').read_text()
+
+
+@pytest.mark.skipif(not loader.load(), reason='the native library is not built')
+@pytest.mark.parametrize('layer', ['feat_conv_3x3_weight', 'conv1_weight'])
+def test_layers_that_make_almost_nothing_are_in_int8(tmp_path, int8_is_faster, monkeypatch, layer):
+    """As those whose weights decayed: scales of such bytes are far from those of others."""
+    monkeypatch.setattr(precision, 'is_fast', lambda: True)
+    tiny_params = tiny.tiny_params
+
+    def decayed(cfg, seed):
+        arg_params, aux_params = tiny_params(cfg, seed)
+        arg_params[layer] *= 1e-20
+        return arg_params, aux_params
+    monkeypatch.setattr(tiny, 'tiny_params', decayed)
+    int8 = detector(tmp_path / 'a.params')
+    assert len(list(int8.detect(tiny.clip(7)))) == 7 and int8.arithmetic() == {'key': 'int8', 'current': 'int8'}

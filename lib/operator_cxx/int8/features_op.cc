@@ -46,7 +46,7 @@ struct Activation {
 
 Activation activation_settings(const AttributeMap& map) {
   const Attributes a(kActivation, map, {"in_zero", "zero", "slope", "factor"});
-  return {a.integer("in_zero", 0, 255), a.integer("zero", 0, 255), a.real("slope", -kHuge, kHuge), a.real("factor", 0, kHuge)};
+  return {a.integer("in_zero", 0, 255), a.integer("zero", 0, 255), a.real("slope", -kHuge, kHuge), a.real("factor", 0, kLargestScale)};
 }
 
 MXReturnValue activation_shape(const AttributeMap&, Shapes* in, Shapes* out) {
@@ -67,7 +67,7 @@ MXReturnValue activation_forward(const AttributeMap& map, Tensors* in, Tensors* 
 
 Int8Scaling warp_settings(const AttributeMap& map) {
   const Attributes a(kWarp, map, {"scale_zero", "zero", "factor"});
-  return {a.integer("scale_zero", 0, 255), a.integer("zero", 0, 255), a.real("factor", 0, kHuge)};
+  return {a.integer("scale_zero", 0, 255), a.integer("zero", 0, 255), a.real("factor", 0, kLargestScale)};
 }
 
 MXReturnValue warp_shape(const AttributeMap&, Shapes* in, Shapes* out) {
@@ -150,7 +150,7 @@ Matching correlation_settings(const AttributeMap& map) {
   const Attributes a(kCorrelation, map, {"max_displacement", "in_zero", "zero", "factor", "slope"});
   Matching s = {};
   s.displacement = a.integer("max_displacement", 0, kMaxDisplacement);
-  s.how = {a.integer("in_zero", 0, 255), a.integer("zero", 0, 255), a.real("factor", 0, kHuge), a.real("slope", -kHuge, kHuge)};
+  s.how = {a.integer("in_zero", 0, 255), a.integer("zero", 0, 255), a.real("factor", 0, kLargestScale), a.real("slope", -kHuge, kHuge)};
   return s;
 }
 

@@ -16,7 +16,7 @@ struct Range {
 
 Range range_settings(const char* op, const AttributeMap& map) {
   const Attributes a(op, map, {"begin", "count", "zero", "scale"});
-  return {a.integer("begin", 0, kMaxChannels), a.integer("count", 1, kMaxChannels), a.integer("zero", 0, 255), a.real("scale", 0, 1e30f)};
+  return {a.integer("begin", 0, kMaxChannels), a.integer("count", 1, kMaxChannels), a.integer("zero", 0, 255), a.real("scale", 0, kLargestScale)};
 }
 
 Range quantise_settings(const AttributeMap& map) { return range_settings(kQuantise, map); }

@@ -32,7 +32,7 @@ Layer convolution_settings(const AttributeMap& map) {
   window_settings(kConvolution, a, &s.window);
   s.is_float = a.flag("is_float");
   s.has_other = a.flag("has_other");
-  s.other_scale = a.real("other_scale", -kHuge, kHuge);
+  s.other_scale = a.real("other_scale", -kLargestScale, kLargestScale);
   s.other_zero = a.integer("other_zero", 0, 255);
   return s;
 }

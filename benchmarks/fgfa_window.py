@@ -21,7 +21,7 @@ from dff.frames import prepare  # noqa: E402
 from dff.runtime.onnx_networks import open_networks  # noqa: E402
 from lib.inference.key_frames import input_format  # noqa: E402
 from lib.inference.networks import DETECTION, Binder, with_test_settings  # noqa: E402
-from lib.inference.precision import make_precision  # noqa: E402
+from lib.precision.precision import make_precision  # noqa: E402
 from lib.inference.window import WindowNetworks  # noqa: E402
 from lib.operator_cxx import loader  # noqa: E402
 from lib.symbols.initialise import initial_value  # noqa: E402

@@ -31,7 +31,7 @@ from dff.runtime.machine import processor  # noqa: E402
 from lib.engine.checkpoint import file_name  # noqa: E402
 from lib.graph.int8_network import is_fast  # noqa: E402
 from lib.graph.int8_weights import Scale, convolution  # noqa: E402
-from lib.inference.precision import make_precision  # noqa: E402
+from lib.precision.precision import make_precision  # noqa: E402
 from lib.graph.graph import Graph, output_shapes  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 
@@ -126,7 +126,7 @@ def profile(symbol, inputs, params, precision, repeats):
         symbol: a test network.
         inputs: {name: array}.
         params: (arg_params, aux_params).
-        precision: object of lib.inference.precision, which is calibrated where it must be.
+        precision: object of lib.precision.precision, which is calibrated where it must be.
         repeats: timed forwards.
 
     Returns:

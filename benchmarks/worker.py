@@ -25,7 +25,7 @@ from lib.engine.checkpoint import file_name  # noqa: E402
 from lib.engine.devices import contexts  # noqa: E402
 from lib.engine.executors import ExecutorPool  # noqa: E402
 from lib.inference.exported import export_model  # noqa: E402
-from lib.inference.precision import FRAMES, KEY_INTERVAL, Float32  # noqa: E402
+from lib.precision.precision import FRAMES, KEY_INTERVAL, Float32  # noqa: E402
 from lib.inference.key_frames import input_format  # noqa: E402
 from lib.symbols.outputs import layer_outputs, own_outputs  # noqa: E402
 from dff.frames import prepare  # noqa: E402
@@ -175,7 +175,7 @@ def run_once(symbol, inputs, params, precision):
         symbol: the network.
         inputs: {name: array}.
         params: (arg_params, aux_params).
-        precision: of lib.inference.precision, to run it as this project does; None: as it is built.
+        precision: of lib.precision.precision, to run it as this project does; None: as it is built.
     """
     shapes = {name: np.shape(value) for name, value in inputs.items() if name in symbol.list_arguments()}
     if precision is not None:

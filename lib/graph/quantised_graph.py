@@ -24,6 +24,7 @@ HEADROOM = 1.5
 JUDGED = {'Convolution': (1, (1, 2, 3)), 'DFFPooledScores': (2, (0, 2))}
 SETTINGS = {'Convolution': ('num_filter', 'kernel', 'stride', 'dilate', 'pad', 'num_group', 'no_bias'),
             'DFFPooledScores': ('spatial_scale', 'pooled_size', 'outputs', 'first_channel', 'channels')}
+WORKSPACE = '_workspace'      # output of a pooling that has no values: memory as it was
 
 
 def fused(symbol, shapes, arg_params, aux_params, source):
@@ -48,7 +49,6 @@ def fused(symbol, shapes, arg_params, aux_params, source):
         for name, value in arguments.items()
     }
     return plain.get_backend_symbol(BACKEND), arguments, plain
-WORKSPACE = '_workspace'      # output of a pooling that has no values: memory as it was
 
 
 class Ranges:

@@ -30,7 +30,7 @@ class Binder:
         ctx: mx.Context.
         arg_params, aux_params: {name: NDArray}.
         source: what messages call the origin of the parameters.
-        precision: of lib.inference.precision.
+        precision: of lib.precision.precision.
     """
 
     def __init__(self, ctx, arg_params, aux_params, source, precision):

@@ -8,7 +8,7 @@ from dff.sources import read_ahead
 from lib.inference.key_frames import (check_aggregation, check_stride, input_format, passes_of, require_one_pass,
                                       schedule_of, several_passes)
 from lib.inference.networks import Binder, FrameNetworks, PassNetworks, PropagatingNetworks
-from lib.inference.precision import FRAMES, KEY_INTERVAL, arithmetic, make_precision
+from lib.precision.precision import FRAMES, KEY_INTERVAL, arithmetic, make_precision
 from lib.inference.window import WindowNetworks
 
 
@@ -100,7 +100,7 @@ class VideoPredictor:
         return {kind: arithmetic(pool.symbol) for kind, pool in self.networks.pools.items()}
 
     def _calibrated(self, frames):
-        """All of `frames`, after the first ones have shown which ranges int8 needs (lib/inference/precision.py)."""
+        """All of `frames`, after the first ones have shown which ranges int8 needs (lib/precision/precision.py)."""
         first = list(itertools.islice(frames, FRAMES))
         for schedule in self._calibration():
             for _ in key_frame_loop(first, schedule, self.networks, lambda values, frame: None):

@@ -11,7 +11,7 @@ from lib.graph import steps as step_by_step
 from lib.graph.graph import Graph
 from lib.graph.quantised_graph import Ranges, _round_tensor, _rounded_filters, fused, layer_errors
 from lib.graph.steps import steps
-from lib.inference import precision
+from lib.precision import precision
 from lib.inference.detector import VideoDetector
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny

@@ -7,7 +7,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.inference import int8_record, precision, record as records
+from lib.precision import int8_record, precision, record as records
 from lib.inference.detector import VideoDetector
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import tiny

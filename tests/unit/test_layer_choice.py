@@ -12,9 +12,9 @@ import pytest
 from lib.graph import layer_times, native_layers
 from lib.graph.graph import Graph
 from lib.graph.inference_graph import for_inference
-from lib.inference import layer_choice, record as records
+from lib.precision import layer_choice, record as records
 from lib.inference.detector import VideoDetector
-from lib.inference.layer_choice import MeasuredChoice, choice_for
+from lib.precision.layer_choice import MeasuredChoice, choice_for
 from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance
 from tests.helpers import symbol_tools, tiny

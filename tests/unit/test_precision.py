@@ -10,7 +10,7 @@ import pytest
 from dff.errors import ConfigError
 from lib.graph.graph import Graph
 from lib.graph.quantised_graph import Ranges, fused, layer_errors, quantised
-from lib.inference import precision
+from lib.precision import precision
 from lib.inference.detector import VideoDetector
 from lib.operator_cxx import loader
 from lib.symbols.registry import get_symbol_instance

@@ -5,7 +5,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.inference import precision
+from lib.precision import precision
 from lib.inference.detector import VideoDetector
 from lib.inference.networks import Head, with_test_settings
 from lib.inference.segmenter import SCORES, VideoSegmenter

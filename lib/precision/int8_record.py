@@ -4,7 +4,7 @@ import logging
 from lib.graph.graph import Graph
 from lib.graph.int8_weights import LARGEST
 from lib.graph.quantised_graph import JUDGED, WORKSPACE
-from lib.inference.record import Record, is_number
+from lib.precision.record import Record, is_number
 
 _log = logging.getLogger('dff.precision')
 

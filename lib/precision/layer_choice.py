@@ -22,7 +22,7 @@ from dff.runtime.machine import processor_kind
 from lib.engine.checkpoint import BEST
 from lib.graph.layer_times import milliseconds
 from lib.graph.native_layers import ONEDNN, WAYS, by_rule
-from lib.inference.record import Record, is_number
+from lib.precision.record import Record, is_number
 from lib.operator_cxx import sources
 
 SMALLEST = 2e7      # multiply-adds: fewer take less than a millisecond, and the rule will do

@@ -23,8 +23,8 @@ from lib.graph.int8_network import is_fast, on_bytes
 from lib.graph.int8_weights import LARGEST
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised, widened
 from lib.graph.graph import Graph, output_shapes
-from lib.inference.int8_record import Int8Record
-from lib.inference.layer_choice import choice_for
+from lib.precision.int8_record import Int8Record
+from lib.precision.layer_choice import choice_for
 from lib.operator_cxx import sources
 
 FRAMES = 12           # to measure ranges on, with a key frame every KEY_INTERVAL

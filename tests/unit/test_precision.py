@@ -113,6 +113,18 @@ def test_a_network_that_is_slower_in_int8_stays_float32(tmp_path, monkeypatch, c
     assert slow.arithmetic()['key'] == 'float32'
 
 
+def test_times_of_other_operators_do_not_count(tmp_path, monkeypatch):
+    measured = []
+    monkeypatch.setattr(precision, '_milliseconds',
+                        lambda networks, shapes: measured.append(1) or [3.0, 2.0, 1.0][:len(networks)])
+    for digest, count in (('a' * 64, 2), ('a' * 64, 2), ('b' * 64, 4)):
+        monkeypatch.setattr(precision.sources, 'digest', lambda digest=digest: digest)
+        list(detector(tmp_path / 'a.params').detect(tiny.clip(4)))
+        assert len(measured) == count
+        names = [list(network['milliseconds']) for network in read(tmp_path / 'a.int8.json')['networks'].values()]
+        assert all(len(each) == 1 and each[0].endswith('operators ' + digest[:16]) for each in names)
+
+
 def test_layers_with_large_errors_stay_float(tmp_path, int8_is_faster, monkeypatch, caplog):
     caplog.set_level(logging.WARNING)
     real = precision.layer_errors

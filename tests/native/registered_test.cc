@@ -58,6 +58,22 @@ void add_int8(unsigned n, unsigned h, unsigned w, unsigned filters, std::map<std
   (*all)["DFFInt8Concat"] = {{{"num_args", text(n)}}, Shapes(n, {1, h, w, c})};
 }
 
+// The other operators on bytes.
+void add_features(unsigned n, unsigned h, unsigned w, unsigned r, unsigned filters, std::map<std::string, Sample>* all) {
+  const auto text = [](unsigned value) { return std::to_string(value); };
+  const unsigned c = 4 * pick(1, 5), d = pick(0, 3), side = pick(1, 3), first = pick(0, c - 1), count = 4 * pick(1, c / 4);
+  const unsigned depth = side * side * ((c - first + 15) / 16 * 16);
+  const Shape map = {n, h, w, c};
+  (*all)["DFFInt8Slice"] = {{{"first", text(n - 1)}, {"step", text(1 + d)}, {"begin", text(c - count)}, {"count", text(count)}}, {map}};
+  (*all)["DFFInt8Activation"] = {{{"in_zero", "3"}, {"zero", "90"}, {"slope", "0.1"}, {"factor", "0.7"}}, {map}};
+  (*all)["DFFInt8Correlation"] = {{{"max_displacement", text(d)}, {"in_zero", "3"}, {"zero", "90"}, {"factor", "0.01"}, {"slope", "0.1"}},
+                                  {map, map}};
+  (*all)["DFFInt8FlowWarp"] = {{{"scale_zero", "3"}, {"zero", "90"}, {"factor", "0.5"}}, {{1, c, h, w}, {n, 2, h, w}, map}};
+  (*all)["DFFInt8PooledScores"] = {{{"spatial_scale", "0.0625"}, {"pooled_size", text(side)}, {"outputs", text(filters)},
+                                    {"first_channel", text(first)}, {"channels", text(c - first)}, {"zero", "3"}},
+                                   {map, {r, 5}, {1, (filters + 31) / 32, depth / 4, 32, 4}, {filters}, {filters}, {side * side, filters}}};
+}
+
 std::map<std::string, Sample> samples() {
   const unsigned n = pick(1, 2), c = pick(1, 9), h = pick(1, 6), w = pick(1, 9), r = pick(1, 6);
   const unsigned group = pick(1, 3), filters = pick(1, 20), stride = pick(1, 2), d = pick(0, 3);
@@ -99,6 +115,7 @@ std::map<std::string, Sample> samples() {
                             {{n, c + d, h, w}, {r, 5}, {(c + 7) / 8, (filters + 15) / 16, group * group * 8, 16},
                              {group * group, filters}}};
   add_int8(n, h, w, filters, &all);
+  add_features(n, h, w, r, filters, &all);
   return all;
 }
 

@@ -49,6 +49,6 @@ def test_what_is_let_through_stays_within_its_tensors(compiler, root, tmp_path):
     )
     assert result.returncode == 0, result.stdout
     lines = result.stdout.splitlines()
-    assert len(lines) == 18 and all(
+    assert len(lines) == 23 and all(
         ': %s of %s good calls' % (ROUNDS, ROUNDS) in line for line in lines
     ), result.stdout

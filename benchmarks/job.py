@@ -13,7 +13,8 @@ from dff.errors import ConfigError
 from dff.frames import largest_input
 from lib.boxes.transform import target_normalisation
 from lib.config.config import update_from_settings
-from lib.engine.checkpoint import file_name, fold_bbox_normalisation, save_checkpoint
+from lib.engine.box_regression import fold_bbox_normalisation
+from lib.engine.checkpoint import file_name, save_checkpoint
 from lib.inference.key_frames import input_format
 from lib.inference.testing import check_classes
 from lib.symbols.initialise import LAST_LAYERS

@@ -127,6 +127,18 @@ def output_shapes(symbol, shapes):
                     inner.infer_shape(**shapes)[1]))
 
 
+def only_user(users, node):
+    """Return the node that alone reads `node`, or None; users: of Graph.users."""
+    return users[node][0] if len(users[node]) == 1 and users[node][0] != 'head' else None
+
+
+def slope_of(node):
+    """Return the factor on negative values of an activation that layers take in; None for anything else."""
+    if node is None or node.op not in ('Activation', 'LeakyReLU'):
+        return None
+    return {'relu': 0.0, 'leaky': node.get('slope', 0.25)}.get(node.get('act_type', 'leaky'))
+
+
 def array_of(arrays, name):
     """Return a parameter of {name: NDArray or NumPy array} as NumPy array."""
     value = arrays[name]

@@ -1,6 +1,7 @@
 """Which layers of a network work on bytes, each with what it takes in of the layers behind it, and on which scale."""
 from collections import namedtuple
 
+from lib.graph.graph import only_user, slope_of
 from lib.graph.int8_weights import BLOCK, GROUP, LARGEST_DEPTH, scale_of
 
 MOST_INPUTS = 64     # of a concatenation, as in lib/operator_cxx/int8/op.cc
@@ -66,7 +67,7 @@ def _reads_bytes(node, found, sizes):
 def _other(node, users, sizes):
     """The Chain of a node for which _reads_bytes holds."""
     if node.op == 'DFFCorrelation':
-        follower = _only_user(users, node)
+        follower = only_user(users, node)
         slope = slope_of(follower)
         return Chain(node, node if slope is None else follower, 1.0 if slope is None else slope)
     own = slope_of(node)
@@ -133,17 +134,6 @@ def scale_groups(found, ranges):
             for end, members in group.items() if found[end].node.op != 'DFFPooledScores'}
 
 
-def slope_of(node):
-    """Factor on negative values of an activation that layers take in; None for anything else."""
-    if node is None or node.op not in ('Activation', 'LeakyReLU'):
-        return None
-    return {'relu': 0.0, 'leaky': node.get('slope', 0.25)}.get(node.get('act_type', 'leaky'))
-
-
-def _only_user(users, node):
-    return users[node][0] if len(users[node]) == 1 and users[node][0] != 'head' else None
-
-
 def _is_concat(node, sizes):
     """Whether it joins channels, and none begin within a group of bytes."""
     return (node.get('dim', 1) == 1 and len(node.inputs) <= MOST_INPUTS
@@ -168,19 +158,19 @@ def _is_pooling(node):
 
 
 def _convolution(node, users, has_sum):
-    end, other, follower = node, None, _only_user(users, node)
+    end, other, follower = node, None, only_user(users, node)
     if has_sum:
         if follower is None or follower.op != 'elemwise_add' or follower.input(0) is follower.input(1):
             return None
         other = follower.inputs[1] if follower.input(0) is node else follower.inputs[0]
-        end, follower = follower, _only_user(users, follower)
+        end, follower = follower, only_user(users, follower)
     slope = slope_of(follower)
     return Chain(node, end if slope is None else follower, 1.0 if slope is None else slope, other)
 
 
 def _deconvolution(node, users, found):
     settings = tuple(node.get(key, (0, 0)) for key in ('kernel', 'stride', 'pad', 'adj'))
-    crop = _only_user(users, node)
+    crop = only_user(users, node)
     if settings != DOUBLING or node.get('num_group', 1) != 1 or crop is None or crop.op != 'slice_like':
         return None
     like = crop.input(1)
@@ -188,5 +178,5 @@ def _deconvolution(node, users, found):
         return None
     if like not in found or node.input(0) not in found:
         return None
-    slope = slope_of(_only_user(users, crop))
-    return Chain(node, crop if slope is None else _only_user(users, crop), 1.0 if slope is None else slope, None, like)
+    slope = slope_of(only_user(users, crop))
+    return Chain(node, crop if slope is None else only_user(users, crop), 1.0 if slope is None else slope, None, like)

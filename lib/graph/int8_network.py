@@ -7,7 +7,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from lib.graph.graph import Graph, Node
+from lib.graph.graph import Graph, Node, array_of
 from lib.graph.int8_chains import bytes_of, chains, scale_groups
 from lib.graph.int8_weights import convolution, deconvolution, pooled_scores, scale_of
 from lib.graph.pooled_scores import unpacked
@@ -140,8 +140,8 @@ class _Rewriting:
         node, given = chain.node, self._bytes(chain.node.inputs[0])
         filters = node.get('num_filter')
         bias = (np.zeros(filters, np.float32) if node.get('no_bias', False)
-                else _array(self.arguments[node.input(2).name]))
-        packed = pack(_array(self.arguments[node.input(1).name]), bias, given.scale, scale)
+                else array_of(self.arguments, node.input(2).name))
+        packed = pack(array_of(self.arguments, node.input(1).name), bias, given.scale, scale)
         inputs = [(given.node, 0)] + self._parameters(node, packed)
         attributes = dict(attributes, num_filter=filters, slope=chain.slope, in_zero=given.scale.zero,
                           zero=scale.zero if scale else 0)
@@ -212,7 +212,7 @@ class _Rewriting:
 
     def _dffpooledscores(self, chain, scale):
         node, given = chain.node, self._made[chain.node.input(0)]
-        weight = unpacked(_array(self.arguments[node.input(2).name]), node.get('outputs'), node.get('channels'))
+        weight = unpacked(array_of(self.arguments, node.input(2).name), node.get('outputs'), node.get('channels'))
         packed = pooled_scores(weight, given.scale)
         inputs = [(given.node, 0), self._float(node.inputs[1])] + self._parameters(node, packed) + [node.inputs[3]]
         return _node('DFFInt8PooledScores', node.name, dict(node.attributes, zero=given.scale.zero), inputs)
@@ -226,7 +226,3 @@ def _window(node):
 
 def _node(operator, name, attributes, inputs):
     return Node(operator, name, {key: str(value) for key, value in attributes.items()}, inputs)
-
-
-def _array(value):
-    return value if isinstance(value, np.ndarray) else value.asnumpy()

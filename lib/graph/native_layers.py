@@ -8,7 +8,7 @@ The native operators apply the bias and the activation behind themselves.
 """
 import numpy as np
 
-from lib.graph.graph import Node, array_of
+from lib.graph.graph import Node, array_of, only_user, slope_of
 from lib.graph.winograd import PANEL, POSITIONS, cost, depth_of, fits, pays, transformed
 
 ONEDNN, WINOGRAD, PRODUCTS = WAYS = ('onednn', 'winograd', 'products')
@@ -35,7 +35,7 @@ class Layer:
 
     def follow(self, node):
         """Apply the activation `node` as well, if it is one that can be."""
-        slope = _slope(node)
+        slope = slope_of(node)
         if slope is not None:
             self.follower, self.slope = node, slope
 
@@ -105,9 +105,9 @@ def _can_be_native(node):
 
 def _behind(layer, users):
     """Find the activation behind a layer; returns the cropping between both, or None."""
-    follower, crop = _only_user(users, layer.node), None
+    follower, crop = only_user(users, layer.node), None
     if layer.node.op == 'Deconvolution' and follower is not None and follower.op == 'slice_like':
-        crop, follower = follower, _only_user(users, follower)
+        crop, follower = follower, only_user(users, follower)
     layer.follow(follower)
     return crop if layer.follower is not None else None
 
@@ -131,16 +131,3 @@ def _use(graph, arguments, layer, crop, way):
 def _taps(weight):
     """Weight [I, O, 4, 4] of a deconvolution as DFFDeconvolution takes it: [O, I, 16]."""
     return np.ascontiguousarray(weight.transpose(1, 0, 2, 3)).reshape(weight.shape[1], weight.shape[0], -1)
-
-
-def _only_user(users, node):
-    """The node that alone reads `node`, or None."""
-    return users[node][0] if len(users[node]) == 1 and users[node][0] != 'head' else None
-
-
-def _slope(node):
-    """Factor on negative values of an activation that native operators apply themselves; None for anything else."""
-    if node is None or node.op not in ('Activation', 'LeakyReLU'):
-        return None
-    kind = node.get('act_type', 'leaky')
-    return {'relu': 0.0, 'leaky': node.get('slope', 0.25)}.get(kind)

@@ -14,7 +14,7 @@ from dff.writers import open_folder
 from lib.boxes.seq_nms import whole_clip_of
 from lib.dataset.formats.problems import refuse
 from lib.dataset.rules.pictures import wrong_size
-from lib.engine.checkpoint import use_test_bbox
+from lib.engine.box_regression import use_test_bbox
 from lib.evaluation.groups import FEW, by_clip
 from lib.evaluation.track_eval import evaluate_tracks
 from lib.evaluation.tracks_file import read_tracks

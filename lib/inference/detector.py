@@ -8,7 +8,8 @@ from dff.tracking.tracker import Tracker, rules_for
 from lib.boxes.frame_detections import frame_detections
 from lib.boxes.passes import merged_boxes, nms_of_boxes
 from lib.config.checks import TRACKS_OR_WHOLE_CLIP
-from lib.engine.checkpoint import file_name, load_params, use_test_bbox
+from lib.engine.box_regression import use_test_bbox
+from lib.engine.checkpoint import file_name, load_params
 from lib.inference.key_frames import require_fixed, require_one_pass
 from lib.inference.networks import DETECTION, BatchNetwork
 from lib.inference.predictor import VideoPredictor

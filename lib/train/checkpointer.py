@@ -5,8 +5,9 @@ import re
 import signal
 
 from lib.boxes.transform import target_normalisation
+from lib.engine.box_regression import fold_bbox_normalisation
 from lib.engine.checkpoint import (KINDS, averages_of, change_record, file_name, find_checkpoint,
-                                   fold_bbox_normalisation, positions, save_checkpoint, seed_epoch)
+                                   positions, save_checkpoint, seed_epoch)
 from lib.train.divergence import check_finite
 from lib.train.watch.validation import ValidationCutOff
 from lib.jobs import signs

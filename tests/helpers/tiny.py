@@ -19,7 +19,8 @@ import rfcn.symbols  # noqa: F401
 from lib.apps import demo
 from lib.config.defaults import detection_defaults, fgfa_defaults
 from lib.dataset.toy import toy_generator
-from lib.engine.checkpoint import fold_bbox_normalisation, save_checkpoint
+from lib.engine.box_regression import fold_bbox_normalisation
+from lib.engine.checkpoint import save_checkpoint
 from lib.symbols.registry import get_symbol_instance
 from lib.tasks.task import TASKS
 from lib.utils import cli

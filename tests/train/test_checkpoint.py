@@ -8,8 +8,9 @@ import pytest
 
 from dff.errors import CheckpointError
 from lib.engine import checkpoint
-from lib.engine.checkpoint import (find_checkpoint, fold_bbox_normalisation, load_arrays, load_params, positions,
-                                   save_arrays, save_checkpoint, seed_epoch, use_test_bbox)
+from lib.engine.box_regression import fold_bbox_normalisation, use_test_bbox
+from lib.engine.checkpoint import (find_checkpoint, load_arrays, load_params, positions,
+                                   save_arrays, save_checkpoint, seed_epoch)
 from lib.engine.params_file import ArrayInfo, inspect
 
 ARGS = {'conv_weight': mx.nd.array(np.arange(24).reshape(2, 3, 2, 2)), 'fc_bias': mx.nd.array([1, 2, 3])}

@@ -98,21 +98,22 @@ DFF_INLINE void transpose_four(Four* r) {
 #undef DFF_SHUFFLE
 }
 
-// to[i][lane] = from[lane][i] for i < count; lanes from `lanes` on become 0.  `stride`: from one channel to the next.
+// to[i][lane] = from[lane][i] for i < count, kWidth lanes; those from `lanes` on become 0.  `stride`: from one channel to the next.
+template <int kWidth = kLanes>
 DFF_INLINE void load_lanes(const float* from, size_t stride, int lanes, int count, float* to) {
   int i = 0;
-  if (lanes == kLanes) {
+  if (lanes == kWidth) {
     for (; i + 4 <= count; i += 4) {
-      for (int half = 0; half < kLanes; half += 4) {
+      for (int part = 0; part < kWidth; part += 4) {
         Four rows[4];
-        for (int k = 0; k < 4; ++k) rows[k] = load_four(from + (half + k) * stride + i);
+        for (int k = 0; k < 4; ++k) rows[k] = load_four(from + (part + k) * stride + i);
         transpose_four(rows);
-        for (int k = 0; k < 4; ++k) store_four(to + (i + k) * kLanes + half, rows[k]);
+        for (int k = 0; k < 4; ++k) store_four(to + (i + k) * kWidth + part, rows[k]);
       }
     }
   }
   for (; i < count; ++i) {
-    for (int lane = 0; lane < kLanes; ++lane) to[i * kLanes + lane] = lane < lanes ? from[lane * stride + i] : 0.0f;
+    for (int lane = 0; lane < kWidth; ++lane) to[i * kWidth + lane] = lane < lanes ? from[lane * stride + i] : 0.0f;
   }
 }
 

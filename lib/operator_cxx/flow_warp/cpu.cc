@@ -12,19 +12,6 @@ const int kChunk = 32;  // pixels that go through the vector loops at a time: th
 
 enum { kFeature, kGradFeature, kTaps, kFlowParts };  // scratch slots
 
-// The taps of every pixel of every image; shared by all channels.
-void fill_taps(const WarpShape& s, const float* flow, WarpTap* taps) {
-  const int plane = s.height * s.width;
-#pragma omp parallel for
-  for (int row = 0; row < s.images * s.height; ++row) {
-    const int n = row / s.height, y = row % s.height;
-    const float* flow_x = flow + (static_cast<size_t>(n) * 2 * s.height + y) * s.width;
-    for (int x = 0; x < s.width; ++x) {
-      taps[static_cast<size_t>(row) * s.width + x] = warp_tap(x, y, flow_x[x], flow_x[x + plane], s.height, s.width);
-    }
-  }
-}
-
 // Pointers to one block of channels of one image (null where a tensor is absent).
 struct Block {
   size_t plane;
@@ -110,6 +97,18 @@ DFF_CLONES void backward_block(const Block& b, const WarpTap* taps, const float*
 }
 
 }  // namespace
+
+void fill_taps(const WarpShape& s, const float* flow, WarpTap* taps) {
+  const int plane = s.height * s.width;
+#pragma omp parallel for
+  for (int row = 0; row < s.images * s.height; ++row) {
+    const int n = row / s.height, y = row % s.height;
+    const float* flow_x = flow + (static_cast<size_t>(n) * 2 * s.height + y) * s.width;
+    for (int x = 0; x < s.width; ++x) {
+      taps[static_cast<size_t>(row) * s.width + x] = warp_tap(x, y, flow_x[x], flow_x[x + plane], s.height, s.width);
+    }
+  }
+}
 
 void warp_forward_cpu(const WarpShape& s, const float* feature, const float* flow, const float* scale, float* out) {
   const size_t plane = static_cast<size_t>(s.height) * s.width;

@@ -4,6 +4,9 @@
 
 namespace dff {
 
+// Writes the taps [N, H, W] of every pixel of every image, which all channels share.
+void fill_taps(const WarpShape& shape, const float* flow, WarpTap* taps);
+
 // feature [F, C, H, W], flow [N, 2, H, W], scale [N, C, H, W] or null -> out [N, C, H, W].
 void warp_forward_cpu(const WarpShape& shape, const float* feature, const float* flow, const float* scale, float* out);
 

@@ -4,6 +4,8 @@
 
 #include "../common/cpu.h"
 #include "../common/parallel.h"
+#include "../flow_warp/cpu.h"
+#include "bytes.h"
 #include "product.h"
 
 #ifdef DFF_VNNI
@@ -13,19 +15,10 @@
 namespace dff {
 namespace {
 
-const float kRound = 12582912.0f;  // 1.5 * 2^23: added to a small number it rounds it, half to even
 const int kBlock = kInt8Block;
 
 enum { kLanesOf };  // scratch slots of floats
 enum { kTaps };     // of WarpTaps
-
-DFF_INLINE uint8_t to_byte(float value) {
-  value = value > 0.0f ? value : 0.0f;
-  value = (value < 255.0f ? value : 255.0f) + kRound;
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return static_cast<uint8_t>(bits & 255u);
-}
 
 // Of an image, up to kBlock channels of all places, `pitch` bytes from one place to the next.
 struct Block {
@@ -43,7 +36,7 @@ void warp_plain(const Block& b, const WarpTap* taps, const float* feature, const
       float value = 0.0f;
       for (int k = 0; k < 4; ++k) value += feature[static_cast<size_t>(taps[i].offset[k]) * kBlock + c] * taps[i].weight[k];
       value *= (static_cast<float>(scale[c]) - scale_zero) * how.factor;
-      b.out[static_cast<size_t>(i) * b.pitch + c] = to_byte(value + zero);
+      b.out[static_cast<size_t>(i) * b.pitch + c] = static_cast<uint8_t>(nearest_byte(value + zero));
     }
   }
 }
@@ -80,20 +73,7 @@ void warp_block(const Block& b, const WarpTap* taps, const float* feature, const
 
 // kBlock channels side by side; those that there are not are 0.
 DFF_CLONES void load_block(const float* from, size_t plane, int channels, float* to) {
-  size_t start = 0;
-  if (channels == kBlock) {
-    for (; start + 4 <= plane; start += 4) {
-      for (int c = 0; c < kBlock; c += 4) {
-        Four rows[4];
-        for (int k = 0; k < 4; ++k) rows[k] = load_four(from + (c + k) * plane + start);
-        transpose_four(rows);
-        for (int k = 0; k < 4; ++k) store_four(to + (start + k) * kBlock + c, rows[k]);
-      }
-    }
-  }
-  for (; start < plane; ++start) {
-    for (int c = 0; c < kBlock; ++c) to[start * kBlock + c] = c < channels ? from[c * plane + start] : 0.0f;
-  }
+  load_lanes<kBlock>(from, plane, channels, static_cast<int>(plane), to);
 }
 
 }  // namespace
@@ -114,7 +94,7 @@ void int8_activation_cpu(size_t bytes, const uint8_t* in, int in_zero, float slo
   uint8_t table[256];
   for (int byte = 0; byte < 256; ++byte) {
     const float value = static_cast<float>(byte - in_zero) * factor;
-    table[byte] = to_byte((value > 0.0f ? value : value * slope) + static_cast<float>(zero));
+    table[byte] = static_cast<uint8_t>(nearest_byte((value > 0.0f ? value : value * slope) + static_cast<float>(zero)));
   }
 #pragma omp parallel for
   for (long long i = 0; i < static_cast<long long>(bytes); ++i) out[i] = table[in[i]];
@@ -124,14 +104,7 @@ void int8_warp_cpu(const WarpShape& s, const float* feature, const float* flow, 
                    uint8_t* out) {
   const size_t plane = static_cast<size_t>(s.height) * s.width;
   WarpTap* taps = scratch<WarpTap>(kTaps, plane * s.images);
-#pragma omp parallel for
-  for (int row = 0; row < s.images * s.height; ++row) {
-    const int n = row / s.height, y = row % s.height;
-    const float* flow_x = flow + (static_cast<size_t>(n) * 2 * s.height + y) * s.width;
-    for (int x = 0; x < s.width; ++x) {
-      taps[static_cast<size_t>(row) * s.width + x] = warp_tap(x, y, flow_x[x], flow_x[x + plane], s.height, s.width);
-    }
-  }
+  fill_taps(s, flow, taps);
   Caught caught;
   // Static: channels that lie in one line of the caches are then written by one thread.
 #pragma omp parallel for schedule(static)

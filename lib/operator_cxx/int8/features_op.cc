@@ -8,7 +8,6 @@ namespace {
 
 const char kSlice[] = "DFFInt8Slice", kActivation[] = "DFFInt8Activation", kWarp[] = "DFFInt8FlowWarp", kScores[] = "DFFInt8PooledScores";
 const char kCorrelation[] = "DFFInt8Correlation";
-const unsigned kMaxDepth = 1 << 16;      // products of bytes that a sum of 32 bits holds
 const unsigned kMaxCells = 1 << 23;      // bytes that it holds, of a map
 const unsigned kMaxProducts = 1 << 15;   // products of two bytes less a zero that it holds
 const int kMaxImages = 1 << 16, kMaxBins = 256, kMaxDisplacement = 64;

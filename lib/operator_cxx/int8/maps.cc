@@ -3,13 +3,13 @@
 
 #include "../common/cpu.h"
 #include "../common/platform.h"
+#include "bytes.h"
 #include "cpu.h"
 
 namespace dff {
 namespace {
 
-const float kRound = 12582912.0f;  // 1.5 * 2^23: added to a small number it rounds it, half to even
-const int kBlock = 64;             // places, or channels, taken at a time
+const int kBlock = 64;  // places, or channels, taken at a time
 
 // Four channels of up to kBlock places, as bytes side by side; data: null where there is no such channel.
 DFF_CLONES void quantise_four(const float* const* data, int count, float scale, float zero, uint32_t* out) {
@@ -17,14 +17,7 @@ DFF_CLONES void quantise_four(const float* const* data, int count, float scale, 
   const float zeros[kBlock] = {0};
   for (int c = 0; c < 4; ++c) {
     const float* from = data[c] ? data[c] : zeros;
-    for (int i = 0; i < count; ++i) {
-      float value = from[i] * scale + zero;
-      value = value > 0.0f ? value : 0.0f;
-      value = (value < 255.0f ? value : 255.0f) + kRound;
-      uint32_t bits;
-      memcpy(&bits, &value, sizeof(bits));
-      out[i] |= (bits & 255u) << (8 * c);
-    }
+    for (int i = 0; i < count; ++i) out[i] |= nearest_byte(from[i] * scale + zero) << (8 * c);
   }
 }
 
@@ -43,12 +36,7 @@ DFF_CLONES void add(const uint8_t* in, int count, int32_t* sums) {
 }
 
 DFF_CLONES void divide(const int32_t* sums, int count, float cells, uint8_t* out) {
-  for (int c = 0; c < count; ++c) {
-    const float value = static_cast<float>(sums[c]) / cells + kRound;
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof(bits));
-    out[c] = static_cast<uint8_t>(bits & 255u);
-  }
+  for (int c = 0; c < count; ++c) out[c] = static_cast<uint8_t>(rounded_byte(static_cast<float>(sums[c]) / cells));
 }
 
 // Bytes of four channels of a place, of which the machine may have the first one at either end.

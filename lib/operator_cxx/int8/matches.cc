@@ -3,6 +3,7 @@
 
 #include "../common/cpu.h"
 #include "../common/parallel.h"
+#include "bytes.h"
 #include "features.h"
 #include "product.h"
 
@@ -43,15 +44,9 @@ void fill(const CorrelationShape& s, const Pairs& p, const uint8_t* map, int zer
 
 // What becomes of a plane's sums: bytes[cell].
 void finish(const int32_t* sums, const Int8Matching& how, uint8_t* bytes) {
-  const float kRound = 12582912.0f;  // 1.5 * 2^23: added to a small number it rounds it, half to even
   for (int i = 0; i < kCells; ++i) {
-    float value = static_cast<float>(sums[i]) * how.factor;
-    value = (value > 0.0f ? value : value * how.slope) + static_cast<float>(how.zero);
-    value = value > 0.0f ? value : 0.0f;
-    value = (value < 255.0f ? value : 255.0f) + kRound;
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof(bits));
-    bytes[i] = static_cast<uint8_t>(bits & 255u);
+    const float value = static_cast<float>(sums[i]) * how.factor;
+    bytes[i] = static_cast<uint8_t>(nearest_byte((value > 0.0f ? value : value * how.slope) + static_cast<float>(how.zero)));
   }
 }
 

@@ -5,7 +5,6 @@ namespace dff {
 namespace {
 
 const char kConvolution[] = "DFFInt8Convolution", kDeconvolution[] = "DFFInt8Deconvolution";
-const unsigned kMaxDepth = 1 << 16;  // products of bytes that a sum of 32 bits holds
 
 // Of both kinds of layer.
 struct Layer {

@@ -12,6 +12,7 @@ namespace dff {
 using mxnet::ext::MXTensor;
 
 const int kMaxWindow = 256;
+const unsigned kMaxDepth = 1 << 16;  // products of bytes that a sum of 32 bits holds
 const float kLargestScale = 1e30f;  // of one scale over another; lib/graph/int8_weights.py keeps within it
 
 inline const uint8_t* bytes(const MXTensor& tensor) { return static_cast<const uint8_t*>(tensor.data_ptr); }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../common/cpu.h"
+#include "bytes.h"
 
 #ifdef DFF_VNNI
 #include <immintrin.h>
@@ -117,13 +118,7 @@ void int8_tail_plain(const Int8Tail& t, const int32_t* sums, const uint8_t* othe
       values[f] = value;
       continue;
     }
-    value += t.zero;
-    value = value > 0.0f ? value : 0.0f;
-    // 1.5 * 2^23, added to a small number, rounds it, half to even.
-    value = (value < 255.0f ? value : 255.0f) + 12582912.0f;
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof(bits));
-    bytes[f] = static_cast<uint8_t>(bits & 255u);
+    bytes[f] = static_cast<uint8_t>(nearest_byte(value + t.zero));
   }
 }
 

@@ -6,6 +6,7 @@
 #include "../common/cpu.h"
 #include "../common/parallel.h"
 #include "../psroi_pooling/integral.h"
+#include "bytes.h"
 #include "features.h"
 #include "product.h"
 
@@ -16,31 +17,10 @@
 namespace dff {
 namespace {
 
-const float kRound = 12582912.0f;  // 1.5 * 2^23: added to a small number it rounds it, half to even
 const int kBlock = kInt8Block;
 
 enum { kTable };  // scratch slots of int32_t
 enum { kMeans };  // of bytes
-
-// A bin as cells of an integral image, and 1 / its area, 0 where it is empty.
-struct Place {
-  unsigned top_left, top_right, bottom_left, bottom_right;
-  float scale;
-};
-
-std::vector<Place> places_of(const PooledScoresShape& s, const std::vector<Region>& regions) {
-  std::vector<Place> places;
-  places.reserve(regions.size() * s.bins());
-  for (const Region& region : regions) {
-    for (int bin = 0; bin < s.bins(); ++bin) {
-      const CellRange &rows = region.rows[bin / s.pooled], &columns = region.columns[bin % s.pooled];
-      const unsigned pitch = s.width + 1, top = rows.begin * pitch, bottom = rows.end * pitch;
-      places.push_back({top + columns.begin, top + columns.end, bottom + columns.begin, bottom + columns.end,
-                        static_cast<float>(region.inverse_area[bin])});
-    }
-  }
-  return places;
-}
 
 // table[y][x][channel] = sum of the bytes in rows 0 .. y - 1 and columns 0 .. x - 1, exact; 0 of channels that are not there.
 DFF_CLONES void sum_up(const uint8_t* data, int height, int width, int pitch, int channels, int32_t* table) {
@@ -64,25 +44,23 @@ DFF_CLONES void sum_up(const uint8_t* data, int height, int width, int pitch, in
 }
 
 // The rounded mean of every bin, `zero` of those that are empty: to[bin][kBlock].
-void pool_plain(const Place* places, int bins, const int32_t* table, float zero, uint8_t* to) {
+void pool_plain(const Place<float>* places, int bins, const int32_t* table, float zero, uint8_t* to) {
   for (int bin = 0; bin < bins; ++bin) {
-    const Place& place = places[bin];
+    const Place<float>& place = places[bin];
     const int32_t *a = table + static_cast<size_t>(place.top_left) * kBlock, *b = table + static_cast<size_t>(place.top_right) * kBlock;
     const int32_t *c = table + static_cast<size_t>(place.bottom_left) * kBlock, *d = table + static_cast<size_t>(place.bottom_right) * kBlock;
     for (int l = 0; l < kBlock; ++l) {
-      const float mean = (place.scale > 0 ? static_cast<float>(d[l] - b[l] - c[l] + a[l]) * place.scale : zero) + kRound;
-      uint32_t bits;
-      memcpy(&bits, &mean, sizeof(bits));
-      to[bin * kBlock + l] = static_cast<uint8_t>(bits & 255u);
+      const float mean = place.scale > 0 ? static_cast<float>(d[l] - b[l] - c[l] + a[l]) * place.scale : zero;
+      to[bin * kBlock + l] = static_cast<uint8_t>(rounded_byte(mean));
     }
   }
 }
 
 #ifdef DFF_VNNI
-__attribute__((target("avx512f"))) void pool_avx512(const Place* places, int bins, const int32_t* table, float zero, uint8_t* to) {
+__attribute__((target("avx512f"))) void pool_avx512(const Place<float>* places, int bins, const int32_t* table, float zero, uint8_t* to) {
   const __m512* const cells = reinterpret_cast<const __m512*>(table);
   for (int bin = 0; bin < bins; ++bin) {
-    const Place& place = places[bin];
+    const Place<float>& place = places[bin];
     const __m512i right = _mm512_sub_epi32(_mm512_loadu_si512(cells + place.bottom_right), _mm512_loadu_si512(cells + place.top_right));
     const __m512i left = _mm512_sub_epi32(_mm512_loadu_si512(cells + place.bottom_left), _mm512_loadu_si512(cells + place.top_left));
     __m512 mean = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(right, left)), _mm512_set1_ps(place.scale));
@@ -92,7 +70,7 @@ __attribute__((target("avx512f"))) void pool_avx512(const Place* places, int bin
 }
 #endif
 
-void pool(const Place* places, int bins, const int32_t* table, float zero, uint8_t* to) {
+void pool(const Place<float>* places, int bins, const int32_t* table, float zero, uint8_t* to) {
 #ifdef DFF_VNNI
   static const bool is_fast = dff_int8_is_fast() != 0;
   if (is_fast) return pool_avx512(places, bins, table, zero, to);
@@ -137,7 +115,7 @@ void int8_scores_cpu(const PooledScoresShape& s, const uint8_t* data, int zero, 
   std::fill(out, out + static_cast<size_t>(s.rois) * s.outputs, 0.0f);  // those of no image keep it
   for (int image = 0; image < s.images; ++image) {
     const std::vector<Region>& own = regions.of_image[image];
-    const std::vector<Place> places = places_of(s, own);
+    const std::vector<Place<float> > places = places_of<float>(own, s.pooled, s.width);
     const int count = static_cast<int>(own.size());
     uint8_t* means = scratch<uint8_t>(kMeans, std::max<size_t>(1, count * depth));
     Caught caught;

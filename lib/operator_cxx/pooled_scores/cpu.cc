@@ -16,33 +16,11 @@ enum { kOther, kTable };                  // of doubles
 
 const int kBlock = 8 * kGemmRows;  // regions at a time: their pooled features stay in the second-level cache
 
-// A bin as cells of an integral image, and 1 / its area, 0 where it is empty.
-struct Place {
-  unsigned top_left, top_right, bottom_left, bottom_right;
-  double scale;
-};
-
-// [regions of `image`][bins], of all regions one after the other.
-std::vector<Place> places_of(const PooledScoresShape& s, const std::vector<Region>& regions) {
-  std::vector<Place> places;
-  places.reserve(regions.size() * s.bins());
-  for (const Region& region : regions) {
-    for (int bin = 0; bin < s.bins(); ++bin) {
-      const CellRange &rows = region.rows[bin / s.pooled], &columns = region.columns[bin % s.pooled];
-      const unsigned pitch = s.width + 1, top = rows.begin * pitch, bottom = rows.end * pitch;
-      const Place place = {top + columns.begin, top + columns.end, bottom + columns.begin, bottom + columns.end,
-                           region.inverse_area[bin]};
-      places.push_back(place);
-    }
-  }
-  return places;
-}
-
 // to[region][bin][lane] = means of the bins.
-DFF_CLONES void pool(const Place* places, int regions, int bins, const double* table, float* to, size_t pitch) {
+DFF_CLONES void pool(const Place<double>* places, int regions, int bins, const double* table, float* to, size_t pitch) {
   for (int r = 0; r < regions; ++r) {
     for (int bin = 0; bin < bins; ++bin) {
-      const Place& place = places[static_cast<size_t>(r) * bins + bin];
+      const Place<double>& place = places[static_cast<size_t>(r) * bins + bin];
       const double *a = table + static_cast<size_t>(place.top_left) * kLanes, *b = table + static_cast<size_t>(place.top_right) * kLanes;
       const double *c = table + static_cast<size_t>(place.bottom_left) * kLanes, *d = table + static_cast<size_t>(place.bottom_right) * kLanes;
       const double scale = place.scale;
@@ -73,7 +51,7 @@ void pool_directly(const PooledScoresShape& s, const Region* regions, int count,
 
 // What a chunk of channels adds to the scores of one image's regions: part [R, panels * 16], at the regions' own rows.
 void score_chunk(const PooledScoresShape& s, int chunk, const float* data, const std::vector<Region>& regions,
-                 const std::vector<Place>& places, const float* weight, float* part) {
+                 const std::vector<Place<double> >& places, const float* weight, float* part) {
   const size_t plane = static_cast<size_t>(s.height) * s.width, cells = static_cast<size_t>(s.height + 1) * (s.width + 1);
   const size_t pitch = s.depth() + 16;  // not a power of two, whose rows would fall into the same few lines of the caches
   const size_t columns = static_cast<size_t>(s.panels()) * kScorePanel;
@@ -123,7 +101,7 @@ void pooled_scores_cpu(const PooledScoresShape& s, const float* data, const floa
   std::fill(out, out + static_cast<size_t>(s.rois) * s.outputs, 0.0f);  // those of no image keep it
   for (int image = 0; image < s.images; ++image) {
     const std::vector<Region>& own = regions.of_image[image];
-    const std::vector<Place> places = places_of(s, own);
+    const std::vector<Place<double> > places = places_of<double>(own, s.pooled, s.width);
     const int count = static_cast<int>(own.size());
     Caught caught;
 #pragma omp parallel

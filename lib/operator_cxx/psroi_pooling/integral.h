@@ -45,6 +45,30 @@ struct Regions {
 // It has height + 1 rows and width + 1 columns. Takes slot 0 of the thread's scratch floats.
 void integral_image(const float* data, size_t channel_stride, int lanes, int height, int width, double* table);
 
+// A bin as cells of a table, and 1 / its area, 0 where it is empty.
+template <typename Real>
+struct Place {
+  unsigned top_left, top_right, bottom_left, bottom_right;
+  Real scale;
+};
+
+// [regions][bins], of all regions one after the other.
+template <typename Real>
+std::vector<Place<Real> > places_of(const std::vector<Region>& regions, int pooled, int width) {
+  std::vector<Place<Real> > places;
+  places.reserve(regions.size() * pooled * pooled);
+  for (const Region& region : regions) {
+    for (int bin = 0; bin < pooled * pooled; ++bin) {
+      const CellRange &rows = region.rows[bin / pooled], &columns = region.columns[bin % pooled];
+      const unsigned pitch = width + 1, top = rows.begin * pitch, bottom = rows.end * pitch;
+      const Place<Real> place = {top + columns.begin, top + columns.end, bottom + columns.begin, bottom + columns.end,
+                                 static_cast<Real>(region.inverse_area[bin])};
+      places.push_back(place);
+    }
+  }
+  return places;
+}
+
 // Offsets of a bin's four corners in a table of (width + 1) columns.
 struct Corners {
   size_t top_left, top_right, bottom_left, bottom_right;

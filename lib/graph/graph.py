@@ -1,9 +1,25 @@
 """A network's symbol as nodes that can be rewritten, and back: what MXNet's own interface to symbols cannot do."""
-import ast
 import json
 
 import mxnet as mx
 import numpy as np
+
+WORDS = {'True': True, 'False': False, 'None': None}
+
+
+def _value(text):
+    """What MXNet wrote as an attribute: a number, one of WORDS, a tuple (in () or []) of these, or any other word."""
+    # Python 3.11's parser of literals fails where two threads are in it (CPython issue 106905).
+    if text[:1] + text[-1:] in ('()', '[]'):
+        return tuple(_value(part.strip()) for part in text[1:-1].split(',') if part.strip())
+    if text in WORDS:
+        return WORDS[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 class Node:
@@ -15,12 +31,7 @@ class Node:
     def get(self, key, default=None):
         """The attribute as the number, tuple or word that it stands for."""
         text = self.attributes.get(key)
-        if text is None:
-            return default
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            return text
+        return default if text is None else _value(text)
 
     def input(self, index):
         """The Node that computes input `index`."""

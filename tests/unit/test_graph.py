@@ -1,0 +1,55 @@
+"""A network's nodes as they are read from MXNet's text."""
+import gc
+import threading
+import time
+
+import pytest
+
+from lib.graph.graph import Node
+
+
+class Cycle:
+    """Only the collector of cycles frees it, and then another thread may go on: as with MXNet's arrays."""
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        time.sleep(0)
+
+
+@pytest.mark.parametrize('text, value', [
+    ('(1, 1)', (1, 1)), ('[2,2]', (2, 2)), ('(3,)', (3,)), ('()', ()), ('(0.5, 1e-05, -1)', (0.5, 1e-05, -1)),
+    ('(None, -2)', (None, -2)), ('3', 3), ('-1', -1), ('0.7', 0.7), ('1e-05', 1e-05), ('True', True),
+    ('False', False), ('None', None), ('max', 'max'), ('float32', 'float32'), ('', '')])
+def test_attributes_are_numbers_tuples_and_words(text, value):
+    read = Node('Convolution', 'conv', {'key': text}).get('key')
+    assert read == value and type(read) is type(value)
+
+
+def test_an_attribute_that_is_missing_is_the_default():
+    assert Node('Convolution', 'conv').get('stride', (1, 1)) == (1, 1)
+
+
+def test_threads_read_attributes_while_arrays_are_freed():
+    """Python 3.11's own parser of literals fails here in most runs, with a SystemError."""
+    node, failures = Node('Convolution', 'conv', {'stride': '(1, 1)'}), []
+
+    def read():
+        try:
+            for _ in range(3000):
+                Cycle()
+                node.get('stride')
+        except SystemError as error:
+            failures.append(error)
+
+    threads, threshold = [threading.Thread(target=read) for _ in range(4)], gc.get_threshold()
+    gc.set_threshold(5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.set_threshold(*threshold)
+    assert not failures

@@ -27,6 +27,8 @@ class ExecutorPool:
         capacity: executors kept, the least recently used go first.
         monitor: called with (name, NDArray handle) for every tensor of every forward; makes it slow.
 
+    Attribute last_shapes: {input name: shape} of the executor used last.
+
     The workspace is shared: outputs are valid until the next forward of *any* executor of the pool. Copy what
     must live longer. A pool is not for use from several threads at a time.
     """
@@ -71,6 +73,7 @@ class ExecutorPool:
             if len(self._executors) > self.capacity:
                 self._executors.popitem(last=False)
         self._executors.move_to_end(key)
+        self.last_shapes = dict(zip(self.input_names, key))
         return executor
 
     def last_inputs(self):

@@ -5,8 +5,8 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from lib.engine.checkpoint import load_arrays, save_arrays
-from lib.engine.executors import ExecutorPool
 from lib.train.binding import gradient_requests, mean_on_cpu, merged, per_device, shapes_by_name
+from lib.train.frozen_part import training_pool
 from lib.train.updater import create_optimizer, create_updater
 
 INITIALIZER = mx.init.Uniform(0.01)      # of BaseModule.init_params
@@ -78,7 +78,7 @@ class MutableModule(mx.mod.BaseModule):
 
     def _bound_shapes(self, names):
         assert self.binded
-        return [(name, self._current[0].arg_dict[name].shape) for name in names]
+        return [(name, self._pools[0].last_shapes[name]) for name in names]
 
     # ---- setting up
 
@@ -113,9 +113,9 @@ class MutableModule(mx.mod.BaseModule):
         for context, data_desc, label_desc in zip(self._context, data, labels):
             shapes = self._with_label_shapes({**shapes_by_name(data_desc), **shapes_by_name(label_desc)})
             largest = {name: self._max_shapes[name] for name in shapes if name in self._max_shapes}
-            pool = ExecutorPool(self._symbol, context, largest if len(largest) == len(shapes) else shapes, requests)
-            self._pools.append(pool)
-            self._current.append(pool.get(shapes))
+            self._pools.append(training_pool(self._symbol, context, largest if len(largest) == len(shapes) else shapes,
+                                             requests, self._data_names, self._fixed))
+            self._current.append(self._pools[-1].get(shapes))
         self.binded, self.for_training, self.inputs_need_grad = True, for_training, inputs_need_grad
         if params:
             self.set_params(*params)

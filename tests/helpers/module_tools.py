@@ -1,6 +1,6 @@
 """A small network, batches of changing size for it, and a training run of it that can be killed and resumed.
 
-As a script: python module_tools.py PREFIX DEVICES EPOCHS [--resume] [--kill-in EPOCH]
+As a script: python module_tools.py PREFIX DEVICES EPOCHS [--resume] [--kill-in EPOCH] [--fixed NAME ...]
 """
 import argparse
 import os
@@ -77,9 +77,9 @@ def make_module(devices=1, symbol=None, **arguments):
     return MutableModule(symbol, ['data'], ['label'], context=[mx.cpu(i) for i in range(devices)], **arguments)
 
 
-def train(prefix, devices, epochs, resume=False, kill_in=None):
+def train(prefix, devices, epochs, resume=False, kill_in=None, fixed=()):
     """Train for `epochs` epochs with a checkpoint after each; die in the middle of epoch `kill_in` (from 0)."""
-    module = make_module(devices)
+    module = make_module(devices, fixed_param_names=fixed)
     begin, first, params = 0, 0, (None, None)
     mx.random.seed(CONFIG.TRAIN.SEED)
     np.random.seed(CONFIG.TRAIN.SEED)
@@ -117,5 +117,6 @@ if __name__ == '__main__':
     parser.add_argument('epochs', type=int)
     parser.add_argument('--resume', action='store_true')
     parser.add_argument('--kill-in', type=int)
+    parser.add_argument('--fixed', nargs='+', default=())
     args = parser.parse_args()
-    train(args.prefix, args.devices, args.epochs, args.resume, args.kill_in)
+    train(args.prefix, args.devices, args.epochs, args.resume, args.kill_in, args.fixed)

@@ -54,15 +54,15 @@ def run_worker(*arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('devices', [1, slow(2)])
-def test_killed_and_resumed_training_gives_the_same_parameters(tmp_path, devices):
+@pytest.mark.parametrize('devices, fixed', [(1, ()), slow(2, ()), (2, ('--fixed', 'conv1_weight', 'conv1_bias'))])
+def test_killed_and_resumed_training_gives_the_same_parameters(tmp_path, devices, fixed):
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
-    run = run_worker(whole, devices, 3)
+    run = run_worker(whole, devices, 3, *fixed)
     assert run.returncode == 0, run.stderr
-    killed = run_worker(broken, devices, 3, '--kill-in', 1)
+    killed = run_worker(broken, devices, 3, '--kill-in', 1, *fixed)
     assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / 'broken-0001.json').exists() and not (tmp_path / 'broken-0002.json').exists()
-    resumed = run_worker(broken, devices, 3, '--resume')
+    resumed = run_worker(broken, devices, 3, '--resume', *fixed)
     assert resumed.returncode == 0, resumed.stderr
     for epoch in (1, 2, 3):
         for kind in ('params', 'states'):

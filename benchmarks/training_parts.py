@@ -5,7 +5,8 @@
 First parameter values and drawn frames of the settings' size, on the CPU. Steps are timed as `fit` makes them;
 then the executor's monitor stops further ones behind every operator to read the clock. It is called for those
 of the backward pass, too, by the layer's name and `_backward`; a sum of gradients counts for the operator
-before it. The step that is not watched also has the update, the metrics and the threads that make batches.
+before it. Frozen layers that are computed apart (lib/train/frozen_part.py) are one part, with the copying of the
+inputs. The step that is not watched also has the update, the metrics and the threads that make batches.
 
 The floor is 2 x the multiply-adds of the convolutions over the fastest matrix product that is found here: once
 for the forward pass, once for the gradient of the weights where they are trained, once for that of the input
@@ -33,6 +34,7 @@ from lib.config.cli import base_parser  # noqa: E402
 from lib.dataset.formats.records import Record  # noqa: E402
 from lib.graph.graph import Graph  # noqa: E402
 from lib.train.frozen import fixed_param_names, with_stored_statistics  # noqa: E402
+from lib.train.frozen_part import SplitPool  # noqa: E402
 from lib.train.loaders.detection_loader import DetectionLoader  # noqa: E402
 from lib.train.module import MutableModule  # noqa: E402
 from lib.train.trainer import optimizer_params  # noqa: E402
@@ -41,6 +43,7 @@ from lib.utils.cli import run  # noqa: E402
 
 BOXES = 4               # objects on a drawn frame
 BACKWARD = '_backward'
+FROZEN = 'frozen layers, apart'
 # Operators that let no gradient through.
 ENDS = ('BlockGrad', 'DFFProposal', 'DFFRCNNTargets', 'DFFHardExamples', 'DFFImagePair')
 
@@ -53,7 +56,7 @@ class Training:
         steps: batches that are needed.
 
     Attributes: symbol, in which every layer has a name of its own; shapes, {input: shape}; fixed, names of the
-    parameters that are not trained; loader, module, metrics.
+    parameters that are not trained; frozen, names of the layers that are computed apart; loader, module, metrics.
 
     Raises ConfigError for another kind of task.
     """
@@ -78,7 +81,8 @@ class Training:
         self.module.bind(loader.provide_data, loader.provide_label)
         self.module.init_params(None, *params)
         self.module.init_optimizer(kvstore=None, optimizer_params=optimizer_params(config, loader.batches_per_epoch))
-        self.metrics = job.task.kind.train_metrics()
+        pool, self.metrics = self.module._pools[0], job.task.kind.train_metrics()
+        self.frozen = {node.name for node in Graph(pool.parts.frozen).nodes()} if isinstance(pool, SplitPool) else set()
 
     def step(self, batch):
         """Queue what `fit` does with a batch."""
@@ -116,18 +120,21 @@ class Training:
 
     def watched(self, steps):
         """{layer or layer + BACKWARD: median ms}, in order, of so many steps. The network then stays slow."""
-        batch = self.loader.make((0, list(range(self.loader.batch_size))))
-        self.module.forward(batch)
+        batch, pool = self.loader.make((0, list(range(self.loader.batch_size)))), self.module._pools[0]
+        inputs = dict(zip(self.loader.data_names + self.loader.label_names, batch.data[0] + batch.label[0]))
         watch = Layers(part_names(self.symbol))
-        self.module._current[0].set_monitor_callback(watch)
+        pool.fill(inputs).set_monitor_callback(watch)
         rounds = []
         for _ in range(steps + 1):
+            frozen = timed(lambda: pool.fill(inputs)) / 1e3
             watch.start()
-            self.module.forward(batch)
-            self.module.backward()
+            executor = pool.get(self.shapes)
+            executor.forward(is_train=True)
+            executor.backward()
             mx.nd.waitall()
-            rounds.append(watch.seconds)
-        return {layer: 1e3 * float(np.median([each.get(layer, 0) for each in rounds[1:]])) for layer in watch.order}
+            rounds.append(dict(watch.seconds, **{FROZEN: frozen} if self.frozen else {}))
+        order = [FROZEN] * bool(self.frozen) + watch.order
+        return {layer: 1e3 * float(np.median([each.get(layer, 0) for each in rounds[1:]])) for layer in order}
 
 
 class Layers(Stopwatch):
@@ -226,8 +233,9 @@ def main():
         step, waiting = training.whole(args.steps)
         beside = training.beside(args.steps)
         layers = training.watched(args.steps)
-        work = work_of(training.symbol, training.shapes, training.fixed)
-        print('\n' + table(layers, part_names(training.symbol), work, rate))
+        work, parts = work_of(training.symbol, training.shapes, training.fixed), part_names(training.symbol)
+        work[FROZEN] = sum(work.pop(layer)[0] for layer in training.frozen.intersection(work)), 0
+        print('\n' + table(layers, dict(parts, **{FROZEN: FROZEN}), work, rate))
         floor = 2e-6 * sum(map(sum, work.values())) / rate
         print('\n| a step, not watched | ms |\n|---|---|\n| all | %.1f |\n| its floor | %.1f |' % (step, floor))
         print('| waiting for data | %.2f |' % waiting)

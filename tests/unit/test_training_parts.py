@@ -48,16 +48,21 @@ def test_tables():
                                                                '| relu_backward | 2.0 | 0.0 |']
 
 
-@pytest.mark.parametrize('task', [slow('rfcn'), 'dff_rfcn'])
-def test_a_tiny_network(task, tmp_path, monkeypatch):
+@pytest.mark.parametrize('task, fixed', [slow('rfcn', 'conv1'), ('dff_rfcn', 'conv1,bn,res')])
+def test_a_tiny_network(task, fixed, tmp_path, monkeypatch):
     monkeypatch.setattr(training_parts, 'peak', lambda: 100.0)       # seconds of matrix products, else
     cfg = tiny.write_experiment(tmp_path, task, clips=1, length=4)
-    done = tiny.run_here(training_parts.main, '--cfg', cfg, '--steps', 1, '--slowest', 3)
+    done = tiny.run_here(training_parts.main, '--cfg', cfg, '--steps', 1, '--slowest', 3, '--set',
+                         'network.FIXED_PARAMS=[%s]' % fixed)
     assert done.returncode == 0, done.stderr
     rows = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip('|').split('|')]
                                               for line in done.stdout.splitlines() if line.startswith('|'))}
-    shown = ['stage 5, dilated', 'feat_conv_3x3, dilated', 'RPN and R-FCN, 1x1', 'PS-RoI pooling', 'all of these']
-    if task == 'dff_rfcn':
+    shown = ['feat_conv_3x3, dilated', 'RPN and R-FCN, 1x1', 'PS-RoI pooling', 'all of these']
+    if task == 'rfcn':
+        shown += ['stage 5, dilated']
+    else:
+        assert float(rows['frozen layers, apart'][0]) > 0 and not rows['frozen layers, apart'][2]
+        assert 'stage 5, dilated' not in rows
         shown += ['FlowNet, contracting', 'FlowNet, expanding', 'warp']
     # Tenths of a millisecond, of which a small part may have none.
     assert all(float(rows[part][0]) >= 0 and float(rows[part][2]) >= 0 for part in shown)

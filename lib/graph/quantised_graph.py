@@ -48,7 +48,11 @@ def fused(symbol, shapes, arg_params, aux_params, source):
         name: value if isinstance(value, mx.nd.NDArray) else mx.nd.array(value)
         for name, value in arguments.items()
     }
-    return plain.get_backend_symbol(BACKEND), arguments, plain
+    for node in graph.nodes():
+        if node.op == 'Concat' and node.get('dim') == 0:
+            # MXNet leaves a Concat of images in float, and writes two lines on the screen about each.
+            node.op, node.attributes = '_npi_concatenate', {'num_args': node.attributes['num_args'], 'axis': '0'}
+    return graph.symbol().get_backend_symbol(BACKEND), arguments, plain
 
 
 class Ranges:
@@ -106,9 +110,8 @@ def quantised(symbol, arguments, ranges, float_layers):
         float_layers: names of the convolutions that stay in float.
     """
     weights = {layer + '_weight' for layer in float_layers}
-    excluded = [node.name for node in Graph(symbol).nodes() if any(source.name in weights for source, _ in node.inputs)
-                # Those MXNet leaves out itself, saying so each time.
-                or (node.op == 'Concat' and node.get('dim') == 0)]
+    excluded = [node.name for node in Graph(symbol).nodes()
+                if any(source.name in weights for source, _ in node.inputs)]
     collector = _Found(widened(ranges))
     out, _, _, _ = quantization.quantize_graph(symbol, arguments, {}, mx.cpu(), excluded, [],
                                                'customize', 'auto', 'smart', 'channel-wise',

@@ -166,6 +166,26 @@ def test_errors_of_layers_are_those_of_int8_convolutions():
     assert 0.2 * predicted < measured < 5 * predicted < 0.1
 
 
+def test_a_concat_of_images_stays_float_in_silence(capfd):
+    data = mx.sym.Variable('data')
+    convolved = [mx.sym.Convolution(data, num_filter=8, kernel=(1, 1), name=name) for name in 'ab']
+    symbol = mx.sym.Concat(*convolved, dim=0)
+    shapes = zip(symbol.list_arguments(), symbol.infer_shape(data=(1, 8, 6, 6))[0])
+    rng = np.random.RandomState(0)
+    args = {name: mx.nd.array(rng.randn(*shape)) for name, shape in shapes if name != 'data'}
+    values = rng.randn(1, 8, 6, 6).astype(np.float32)
+    exact = symbol_tools.run(symbol, {'data': values}, args)[0].popitem()[1]
+    network, arguments, _ = fused(symbol, {'data': values.shape}, args, {}, 'test')
+    ranges = Ranges()
+    executor = network.bind(mx.cpu(), dict(arguments, data=mx.nd.array(values)), grad_req='null')
+    executor.set_monitor_callback(ranges, monitor_all=True)
+    executor.forward()[0].wait_to_read()
+    int8, params = quantised(network, arguments, ranges.found, [])
+    out = symbol_tools.run(int8, {'data': values}, params)[0].popitem()[1]
+    assert out.shape == (2, 8, 6, 6) and abs(out - exact).max() < 0.03 * abs(exact).max()
+    assert capfd.readouterr().err == ''
+
+
 def test_values_beyond_those_of_the_calibration_are_not_cut_off():
     symbol = mx.sym.Convolution(mx.sym.Activation(mx.sym.Variable('data'), act_type='relu'), num_filter=8,
                                 kernel=(3, 3), name='conv')

@@ -23,10 +23,15 @@ def _value(text):
 
 
 class Node:
-    """An operator or, with op 'null', a variable. inputs: [(Node, number of its output)]; attributes: {name: text}."""
+    """An operator or, with op 'null', a variable.
 
-    def __init__(self, op, name, attributes=None, inputs=()):
+    inputs: [(Node, number of its output)]; attributes: {name: text}; subgraphs: what loops and branches run, as in
+    the symbol's JSON.
+    """
+
+    def __init__(self, op, name, attributes=None, inputs=(), subgraphs=()):
         self.op, self.name, self.attributes, self.inputs = op, name, dict(attributes or {}), list(inputs)
+        self.subgraphs = list(subgraphs)
 
     def get(self, key, default=None):
         """The attribute as the number, tuple or word that it stands for."""
@@ -51,7 +56,7 @@ class Graph:
             if name in names and entry['op'] != 'null':
                 name = '%s_node%d' % (name, number)
             names.add(name)
-            nodes.append(Node(entry['op'], name, entry.get('attrs'), inputs))
+            nodes.append(Node(entry['op'], name, entry.get('attrs'), inputs, entry.get('subgraphs', ())))
         self.heads = [(nodes[head[0]], head[1]) for head in tree['heads']]
 
     def nodes(self):
@@ -100,7 +105,7 @@ class Graph:
         stands, known = {}, {}
         for node in self.nodes():
             node.inputs = [(stands.get(source, source), index) for source, index in node.inputs]
-            if node.inputs:      # variables and constants have none
+            if node.inputs and not node.subgraphs:      # variables and constants have no inputs
                 key = node.op, tuple(sorted(node.attributes.items())), tuple(node.inputs)
                 stands[node] = known.setdefault(key, node)
         self.heads = [(stands.get(node, node), index) for node, index in self.heads]
@@ -123,7 +128,8 @@ class Graph:
         nodes = self.nodes()
         numbers = {node: number for number, node in enumerate(nodes)}
         entries = [{'op': node.op, 'name': node.name, 'attrs': node.attributes,
-                    'inputs': [[numbers[source], index, 0] for source, index in node.inputs]} for node in nodes]
+                    'inputs': [[numbers[source], index, 0] for source, index in node.inputs],
+                    **({'subgraphs': node.subgraphs} if node.subgraphs else {})} for node in nodes]
         return mx.sym.load_json(json.dumps({
             'nodes': entries, 'arg_nodes': [number for number, node in enumerate(nodes) if node.op == 'null'],
             'heads': [[numbers[node], index, 0] for node, index in self.heads],
@@ -141,6 +147,20 @@ def output_shapes(symbol, shapes):
 def only_user(users, node):
     """Return the node that alone reads `node`, or None; users: of Graph.users."""
     return users[node][0] if len(users[node]) == 1 and users[node][0] != 'head' else None
+
+
+def has_own_params(node, users, parameters):
+    """Return whether all inputs of `node` but the first are of `parameters`, and it alone reads them.
+
+    Of others its weight cannot be changed: they are computed, or shared with other layers.
+
+    Args:
+        node: Node of a layer.
+        users: of Graph.users.
+        parameters: names, or a dict by name.
+    """
+    return all(source.op == 'null' and source.name in parameters and len(users[source]) == 1
+               for source, _ in node.inputs[1:])
 
 
 def slope_of(node):

@@ -18,7 +18,7 @@ from lib.engine.param_shapes import check_params
 from lib.graph.native_layers import by_rule, use_native_layers
 from lib.graph.pooled_scores import use_pooled_scores
 from lib.operator_cxx import loader
-from lib.graph.graph import Graph, Node, array_of, output_shapes
+from lib.graph.graph import Graph, Node, array_of, has_own_params, output_shapes
 
 BLOCK = 8     # channels that oneDNN keeps side by side; with AVX-512 it likes 16, and takes 8
 KERNELS = ('Convolution', 'Deconvolution')
@@ -90,6 +90,8 @@ def fold_batch_norm(graph, arguments, aux_params):
         conv = node.input(0) if node.op == 'BatchNorm' else None
         if conv is None or conv.op != 'Convolution' or len(users[conv]) > 1:
             continue
+        if not has_own_params(conv, users, arguments) or not has_own_params(node, users, {**arguments, **aux_params}):
+            continue
         gamma, beta, mean, variance = (_float64(source, name) for source, name in zip(
             (arguments, arguments, aux_params, aux_params), (entry.name for entry, _ in node.inputs[1:])))
         if node.get('fix_gamma', True):
@@ -118,7 +120,7 @@ def widen_narrow(graph, arguments, sizes):
         arguments: {name: array} of its parameters; changed.
         sizes: {node name: shape of its output}.
     """
-    takes_zeros = _takers(graph)
+    takes_zeros, users = _takers(graph, arguments), graph.users()
     kept, widths = {}, {}     # widened node -> which of its channels were there before; how many it has now
     first = {}                # widened node -> the layer that hands out those alone: one, as MXNet makes one of two
     for node in graph.nodes():
@@ -135,19 +137,24 @@ def widen_narrow(graph, arguments, sizes):
             _scatter_weight(node, kept[node.input(0)], widths[node.input(0)], arguments)
         elif node.input(0) in kept:
             kept[node], widths[node] = kept[node.input(0)], widths[node.input(0)]
-        if node.op in KERNELS and node.get('num_filter') < BLOCK and node.get('num_group', 1) == 1:
+        if _is_plain(node, users, arguments) and node.get('num_filter') < BLOCK:
             kept[node], widths[node] = np.arange(node.get('num_filter')), BLOCK
             _add_filters(node, arguments)
     graph.heads = [_first_channels(node, kept, first) if node in kept else (node, index)
                    for node, index in graph.heads]
 
 
-def _takers(graph):
+def _is_plain(node, users, arguments):
+    """Whether `node` is a layer whose weight can get other numbers of filters and channels."""
+    return node.op in KERNELS and node.get('num_group', 1) == 1 and has_own_params(node, users, arguments)
+
+
+def _takers(graph, arguments):
     """Nodes that may read zero channels more: their results are the same, or hold them in places that are known."""
     users, takers = graph.users(), set()
     for node in reversed(graph.nodes()):
         if node.op in KERNELS:
-            good = node.get('num_group', 1) == 1
+            good = _is_plain(node, users, arguments)
         elif node.op in BY_CHANNEL or (node.op == 'Concat' and node.get('dim', 1) == 1):
             good = all(user in takers for user in users[node])
         else:

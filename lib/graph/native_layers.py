@@ -8,7 +8,7 @@ The native operators apply the bias and the activation behind themselves.
 """
 import numpy as np
 
-from lib.graph.graph import Node, array_of, only_user, slope_of
+from lib.graph.graph import Node, array_of, has_own_params, only_user, slope_of
 from lib.graph.winograd import PANEL, POSITIONS, cost, depth_of, fits, pays, transformed
 
 ONEDNN, WINOGRAD, PRODUCTS = WAYS = ('onednn', 'winograd', 'products')
@@ -84,7 +84,8 @@ def use_native_layers(graph, arguments, sizes, choose):
         choose: function from [Layer] to [a way of each]; `by_rule` is one.
     """
     users = graph.users()
-    layers = [Layer(node, sizes) for node in graph.nodes() if _can_be_native(node)]
+    layers = [Layer(node, sizes) for node in graph.nodes()
+              if _can_be_native(node) and has_own_params(node, users, arguments)]
     crops = [_behind(layer, users) for layer in layers]
     for layer, crop, way in zip(layers, crops, choose(layers)):
         if way != ONEDNN:

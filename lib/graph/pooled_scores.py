@@ -9,7 +9,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from lib.graph.graph import Node, array_of
+from lib.graph.graph import Node, array_of, has_own_params
 
 PANEL, LANES = 16, 8     # as in lib/operator_cxx/pooled_scores/element.h
 
@@ -31,7 +31,7 @@ def use_pooled_scores(graph, arguments, sizes, int8=False):
     users, together = graph.users(), {}
     for node in graph.nodes():
         head = _head(node, users, sizes)
-        if head:
+        if head and has_own_params(head.convolution, users, arguments):
             same = (head.convolution.inputs[0], node.inputs[1], node.get('spatial_scale'), node.get('pooled_size'))
             together.setdefault(same, []).append(head)
     for (feature, regions, _, _), heads in together.items():

@@ -47,8 +47,8 @@ def _work(symbol, shapes):
     """Multiply-adds of the convolutions; shapes: {input name: shape}, also of inputs that `symbol` does not have."""
     graph, names = Graph(symbol), symbol.list_arguments()
     sizes = output_shapes(graph.symbol(), {name: shape for name, shape in shapes.items() if name in names})
-    return sum(int(np.prod(sizes[node.name])) * int(np.prod(sizes[node.input(1).name][1:]))
-               for node in graph.nodes() if node.op == 'Convolution')
+    return sum(int(np.prod(sizes[node.name])) * sizes[node.input(0).name][1] * int(np.prod(node.get('kernel')))
+               // node.get('num_group', 1) for node in graph.nodes() if node.op == 'Convolution')
 
 
 def split(symbol, inputs, fixed):

@@ -115,6 +115,25 @@ def test_what_is_trained_or_read_twice_is_no_frozen_part():
     assert split(layers('conv', 'relu'), set(), ['conv0_weight']) is None
 
 
+def test_weights_that_are_computed_count_as_others():
+    image, kept = mx.sym.Variable('data'), mx.sym.Variable('kept', shape=(4, 3, 3, 3))
+    body = mx.sym.Convolution(image, kept * 2, num_filter=4, kernel=(3, 3), no_bias=True, num_group=1, name='conv')
+    half = mx.sym.split(mx.sym.Variable('both', shape=(8, 2, 5, 5)), num_outputs=2, axis=0)[1]
+    body = mx.sym.Convolution(body, half, num_filter=4, kernel=(5, 5), num_group=2, no_bias=True, name='last')
+    shapes = {'data': (1, 3, 10, 9)}
+    assert frozen_part._work(body, shapes) == 8 * 7 * 4 * 3 * 9 + 4 * 3 * 4 * 2 * 25
+    symbol = mx.sym.MakeLoss(body)
+    given = {'kept': mx.nd.random.normal(shape=(4, 3, 3, 3)), 'both': mx.nd.ones((8, 2, 5, 5))}
+    pool = training_pool(symbol, mx.cpu(), shapes, {'both': 'write'}, ['data'], ['kept'])
+    pool.set_params(given, {})
+    values = {'data': np.random.RandomState(0).randn(*shapes['data'])}
+    executor = pool.fill({'data': mx.nd.array(values['data'])})
+    executor.forward(is_train=True)
+    wanted = run(symbol, values, {name: array.asnumpy() for name, array in given.items()}, train=True)[0]
+    assert isinstance(pool, SplitPool)
+    assert relative_difference(executor.outputs[0].asnumpy(), *wanted.values()) < 1e-5
+
+
 def test_small_frozen_parts_and_gpus_have_executors_of_the_whole_network(monkeypatch):
     symbol, shapes = layers(*['conv', 'relu'] * 6), {'data': (1, 3, 8, 8), 'label': (1,)}
     requests = {'last_weight': 'write'}

@@ -3,9 +3,12 @@ import gc
 import threading
 import time
 
+import lib  # noqa: F401  (prepares MXNet's import)
+import mxnet as mx
+import numpy as np
 import pytest
 
-from lib.graph.graph import Node
+from lib.graph.graph import Graph, Node
 
 
 class Cycle:
@@ -29,6 +32,16 @@ def test_attributes_are_numbers_tuples_and_words(text, value):
 
 def test_an_attribute_that_is_missing_is_the_default():
     assert Node('Convolution', 'conv').get('stride', (1, 1)) == (1, 1)
+
+
+def test_what_loops_run_is_kept():
+    step = mx.sym.contrib.foreach(lambda item, states: (item + states[0], [item + states[0]]), mx.sym.Variable('items'),
+                                  [mx.sym.Variable('start')])[0]
+    graph = Graph(step)
+    graph.merge_equal()
+    arrays = {'items': mx.nd.array([[1], [2], [3]]), 'start': mx.nd.array([10])}
+    sums = graph.symbol().bind(mx.cpu(), arrays).forward()[0].asnumpy()
+    np.testing.assert_array_equal(sums, [[11], [13], [16]])
 
 
 def test_threads_read_attributes_while_arrays_are_freed():

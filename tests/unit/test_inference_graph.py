@@ -83,6 +83,26 @@ def test_batch_norm_is_folded_only_where_nothing_else_reads_the_convolution():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize('filters', [4, 8])      # with four it would be widened
+def test_weights_that_are_computed_or_shared_are_left_as_they_are(filters, request):
+    if loader.load():
+        request.getfixturevalue('winograd_everywhere')
+    weight = mx.sym.Variable('weight', shape=(filters, 3, 3, 3))
+    bias, image = mx.sym.Variable('bias', shape=(filters,)), mx.sym.Variable('data')
+    given = [(weight * 2, bias), (weight, bias * 2), (weight, bias), (mx.sym.split(weight, num_outputs=1), bias)]
+    norms = [mx.sym.BatchNorm(mx.sym.Convolution(image, *each, num_filter=filters, kernel=(3, 3), pad=(1, 1),
+                                                 name='conv%d' % number),
+                              fix_gamma=False, use_global_stats=True, name='norm%d' % number)
+             for number, each in enumerate(given)]
+    symbol, rng = mx.sym.Concat(*norms, dim=1), np.random.RandomState(0)
+    shapes, _, aux_shapes = symbol.infer_shape(data=(1, 3, 6, 7))
+    args = {name: rng.rand(*shape).astype(np.float32) for name, shape in zip(symbol.list_arguments(), shapes)}
+    auxs = {name: np.full(shape, 2, np.float32) for name, shape in zip(symbol.list_auxiliary_states(), aux_shapes)}
+    data = {'data': args.pop('data')}
+    (plain,), (fast,), _ = both(symbol, data, args, auxs)
+    assert symbol_tools.relative_difference(fast, plain) < 1e-5
+
+
 def test_narrow_layers_are_widened_and_the_rest_sees_nothing_of_it():
     data = mx.sym.Variable('data')
     narrow = mx.sym.Convolution(data, num_filter=2, kernel=(3, 3), pad=(1, 1), name='narrow')

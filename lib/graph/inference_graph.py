@@ -22,6 +22,9 @@ from lib.graph.graph import Graph, Node, array_of, has_own_params, output_shapes
 
 BLOCK = 8     # channels that oneDNN keeps side by side; with AVX-512 it likes 16, and takes 8
 KERNELS = ('Convolution', 'Deconvolution')
+# MXNet fuses the second with the first that they read, also where others read the first, which then get wrong values.
+FUSING = ('Convolution', 'FullyConnected', 'BatchNorm', 'elemwise_add')
+FUSED = ('Activation', 'LeakyReLU', 'clip', 'BatchNorm', 'elemwise_add')
 # Of zero they make zero; of slice_like, input 0 counts.
 BY_CHANNEL = ('LeakyReLU', 'Activation', 'Pooling', 'slice_like')
 
@@ -66,6 +69,7 @@ def prepared(symbol, shapes, arg_params, aux_params, source, int8=False):
     if loader.load():
         use_pooled_scores(graph, arguments, sizes, int8)
     widen_narrow(graph, arguments, sizes)
+    keep_apart(graph)
     return graph, arguments, sizes
 
 
@@ -75,6 +79,17 @@ def skip_copies(graph):
     for node in graph.nodes():
         if node.op == '_copy' and node.input(0).op == 'null' and 'head' not in users[node]:
             graph.replace(node, node.input(0))
+
+
+def keep_apart(graph):
+    """Copy what several layers read where MXNet would fuse one of these with what computes it; graph: changed."""
+    users = graph.users()
+    for node in graph.nodes():
+        readers = [user for user in users[node] if user != 'head']
+        if node.op in FUSING and len(users[node]) > 1 and any(user.op in FUSED for user in readers):
+            copy = Node('BlockGrad', node.name + '_apart')      # MXNet leaves out a _copy
+            graph.replace(node, copy)
+            copy.inputs = [(node, 0)]
 
 
 def fold_batch_norm(graph, arguments, aux_params):

@@ -83,6 +83,29 @@ def test_batch_norm_is_folded_only_where_nothing_else_reads_the_convolution():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def relu(value):
+    return mx.sym.Activation(value, act_type='relu')
+
+
+@pytest.mark.parametrize('network, wanted', [
+    (lambda x: relu(x) + x, lambda x: np.maximum(x, 0) + x), (lambda x: x + x, lambda x: 2 * x),
+    (lambda x: mx.sym.clip(x, 0, 1) + x, lambda x: np.clip(x, 0, 1) + x),
+    (lambda x: mx.sym.Concat(mx.sym.LeakyReLU(x, act_type='leaky', slope=0.1) + x, x, dim=1),
+     lambda x: np.concatenate([np.where(x > 0, 2, 1.1) * x, x], axis=1)),
+    (lambda x: mx.sym.Group([relu(x), x]), lambda x: np.maximum(x, 0))])
+def test_what_several_layers_read_is_fused_with_none_of_them(network, wanted):
+    """MXNet itself gives the sums other values, or fails."""
+    conv = mx.sym.Convolution(mx.sym.Variable('data'), num_filter=8, kernel=(3, 3), name='conv')
+    rng = np.random.RandomState(0)
+    args = {'conv_weight': rng.randn(8, 3, 3, 3).astype(np.float32), 'conv_bias': rng.randn(8).astype(np.float32)}
+    data = {'data': rng.randn(1, 3, 9, 8)}
+    value = symbol_tools.run(conv, data, args)[0]['conv_output']
+    fast, arguments, _ = for_inference(network(conv), {'data': data['data'].shape}, args, {})
+    outputs = list(symbol_tools.run(fast, data, arguments)[0].values())
+    assert symbol_tools.relative_difference(outputs[0], wanted(value)) < 1e-6
+    assert len(outputs) == 1 or symbol_tools.relative_difference(outputs[1], value) < 1e-6
+
+
 @pytest.mark.parametrize('filters', [4, 8])      # with four it would be widened
 def test_weights_that_are_computed_or_shared_are_left_as_they_are(filters, request):
     if loader.load():

@@ -8,6 +8,7 @@ from lib.boxes.transform import target_normalisation
 from lib.engine.box_regression import fold_bbox_normalisation
 from lib.engine.checkpoint import (KINDS, averages_of, change_record, file_name, find_checkpoint,
                                    positions, save_checkpoint, seed_epoch)
+from lib.train.averages import learned_statistics
 from lib.train.divergence import check_finite
 from lib.train.watch.validation import ValidationCutOff
 from lib.jobs import signs
@@ -42,7 +43,7 @@ class Checkpointer:
         self.loader, self.stop, self.group = loader, stop, group
         self._facts, self._averages, self._validation = facts or {}, averages, validation
         self._stopping = False
-        self._seeds_batches = draws_numbers(module.symbol)
+        self._seeds_batches, self._learned = draws_numbers(module.symbol), learned_statistics(module.symbol)
 
     def end_batch(self, param):
         """batch_end_callback.
@@ -112,7 +113,7 @@ class Checkpointer:
         """
         arg_params, aux_params = self._averages.of(*params) if self._averages else params
         try:
-            self._validation(epoch, batch, self._folded(arg_params), self.group.mean(aux_params),
+            self._validation(epoch, batch, self._folded(arg_params), self._mean(aux_params),
                              lambda: self.stop.received is not None)
         except ValidationCutOff:
             if not checkpoint:
@@ -120,6 +121,10 @@ class Checkpointer:
             self._raise_stopped(*(checkpoint or (epoch, batch)))
         if checkpoint == (epoch, batch) and not self.group.rank:
             change_record(self.prefix, epoch, batch, validation=self._validation.state)
+
+    def _mean(self, statistics):
+        """{name: NDArray} with those that are learned as their mean over the workers; others stay to the last bit."""
+        return dict(statistics, **self.group.mean({name: statistics[name] for name in self._learned}))
 
     def _folded(self, arg_params):
         return fold_bbox_normalisation(arg_params, *target_normalisation(self.config.TRAIN),
@@ -134,12 +139,12 @@ class Checkpointer:
 
     def _write(self, epoch, batch, arg_params, aux_params):
         when = 'after batch %d of epoch %d' % (batch, epoch + 1) if batch else 'after epoch %d' % epoch
-        check_finite(arg_params, when)
+        check_finite({**arg_params, **aux_params}, when)
         averages = None
         if self._averages:
             averages, statistics = self._averages.of(arg_params, aux_params)
-            averages = self._folded(averages), self.group.mean(statistics)
-        aux_params = self.group.mean(aux_params)
+            averages = self._folded(averages), self._mean(statistics)
+        aux_params = self._mean(aux_params)
         if self.group.rank:
             return
         record = dict(self._facts, seed=self.config.TRAIN.SEED,

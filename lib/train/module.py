@@ -5,6 +5,7 @@ import lib  # noqa: F401  (prepares MXNet's import)
 import mxnet as mx
 
 from lib.engine.checkpoint import load_arrays, save_arrays
+from lib.train.averages import learned_statistics
 from lib.train.binding import gradient_requests, mean_on_cpu, merged, per_device, shapes_by_name
 from lib.train.frozen_part import training_pool
 from lib.train.updater import create_optimizer, create_updater
@@ -38,7 +39,7 @@ class MutableModule(mx.mod.BaseModule):
         self._data_names, self._label_names = list(data_names), list(label_names or [])
         # A network without its losses takes no labels; batches may bring them all the same.
         self._unused = set(self._label_names) - set(symbol.list_arguments())
-        self._fixed = set(fixed_param_names or [])
+        self._fixed, self._learned = set(fixed_param_names or []), learned_statistics(symbol)
         self._max_shapes = {**shapes_by_name(max_data_shapes), **shapes_by_name(max_label_shapes)}
         self._pools, self._current = [], []
         self._updater, self._preloaded_states = None, None
@@ -167,10 +168,7 @@ class MutableModule(mx.mod.BaseModule):
         return values
 
     def get_params(self):
-        """({name: NDArray}, {name: NDArray}), copies on the CPU.
-
-        Auxiliary states, such as batch-norm statistics, are averaged over the devices; parameters are the same on all.
-        """
+        """({name: NDArray}, {name: NDArray}), copies on the CPU; statistics that are learned as mean of the devices."""
         assert self.binded and self.params_initialized
         self._finish_update()
         # Batch norm's backward writes its statistics without telling MXNet's scheduler: reading
@@ -178,8 +176,8 @@ class MutableModule(mx.mod.BaseModule):
         mx.nd.waitall()
         first = self._pools[0]
         arg_params = {name: array.copyto(mx.cpu()) for name, array in first.arg_params.items()}
-        aux_params = {name: mean_on_cpu([pool.aux_params[name] for pool in self._pools])
-                      for name in first.aux_params}
+        aux_params = {name: mean_on_cpu([pool.aux_params[name] for pool in self._pools]) if name in self._learned
+                      else array.copyto(mx.cpu()) for name, array in first.aux_params.items()}
         return arg_params, aux_params
 
     def on_devices(self):

@@ -3,15 +3,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
 import pytest
 
 from dff.errors import CheckpointError, ConfigError
-from lib.engine.checkpoint import load_arrays
+from lib.engine.checkpoint import load_arrays, load_params
+from lib.train.checkpointer import Checkpointer
 from tests.helpers.marks import slow
-from tests.helpers.module_tools import BATCHES, Batches, make_module, small_symbol, train
+from tests.helpers.module_tools import BATCHES, CONFIG, Batches, make_module, small_symbol, train
 
 WORKER = str(Path(__file__).parents[1] / 'helpers' / 'module_tools.py')
 
@@ -99,6 +101,28 @@ def test_two_devices_step_along_the_sum_of_their_gradients():
     for pool in module._pools:
         assert_same({name: pool.arg_params[name].asnumpy() for name in params[0]},
                     {name: after[name] for name in params[0]})
+
+
+@pytest.mark.parametrize('devices', [3])       # the mean of three equal numbers is not always that number
+def test_statistics_that_are_stored_stay_to_the_last_bit(devices, tmp_path):
+    body = mx.sym.BatchNorm(mx.sym.Variable('data'), use_global_stats=True, name='stored')
+    body = mx.sym.BatchNorm(mx.sym.Flatten(mx.sym.Pooling(body, global_pool=True, kernel=(1, 1))), name='learned')
+    module = make_module(devices, mx.sym.SoftmaxOutput(
+        mx.sym.FullyConnected(body, num_hidden=3, name='fc'), mx.sym.Variable('label'), name='softmax'))
+    batch = Batches(devices).batch(0, 0)
+    module.bind(batch.provide_data, batch.provide_label)
+    stored = mx.nd.array(np.random.RandomState(0).rand(3))
+    module.init_params(mx.init.One(), None, {'stored_moving_mean': stored, 'stored_moving_var': stored},
+                       allow_missing=True)
+    assert (module.get_params()[1]['stored_moving_mean'] == stored).asnumpy().all()
+    module.init_optimizer(kvstore='local')
+    workers = SimpleNamespace(size=3, rank=0, mean=lambda arrays: {name: 7 + array for name, array in arrays.items()})
+    prefix = str(tmp_path / 'net')
+    Checkpointer(module, prefix, CONFIG, SimpleNamespace(batches_per_epoch=BATCHES), None, workers).end_epoch(
+        0, None, *module.get_params())
+    auxs = load_params(prefix, 1)[1]
+    assert (auxs['stored_moving_var'] == stored).asnumpy().all()
+    assert (auxs['learned_moving_mean'] >= 7).asnumpy().all()
 
 
 def test_statistics_are_averaged_over_devices():

@@ -51,10 +51,15 @@ class LossWatch:
             name, value, limit, epoch + 1, batch + 1, ', '.join(images), self.lr_report, ADVICE))
 
 
+def not_finite(params):
+    """Return the names of those of {name: NDArray} that hold values that are not finite."""
+    sums = mx.nd.concat(*[mx.nd.sum(array.reshape((-1,)) * 0) for array in params.values()], dim=0).asnumpy()
+    return [name for name, total in zip(params, sums) if total != 0]
+
+
 def check_finite(params, when):
     """Raise DivergenceError where a value of {name: NDArray} is not finite; when: what the message says of the time."""
-    sums = mx.nd.concat(*[mx.nd.sum(array.reshape((-1,)) * 0) for array in params.values()], dim=0).asnumpy()
-    bad = [name for name, total in zip(params, sums) if total != 0]
+    bad = not_finite(params)
     if bad:
         raise DivergenceError(
             'training diverged: %s: %d parameters, %s the first, hold values that are not finite; '

@@ -1,6 +1,8 @@
 """Starting from a network that was trained for other classes, with other anchors, or with other settings."""
+from dff.errors import CheckpointError
 from lib.engine.checkpoint import file_name, load_params
 from lib.engine.trained_with import report_other_training
+from lib.train.divergence import not_finite
 from lib.utils.paths import resolve
 
 MOST_NAMED = 12
@@ -22,9 +24,25 @@ def read_pretrained(network, report):
             args, auxs = load_params(resolve(name), epoch)
             arg_params.update(args)
             aux_params.update(auxs)
-            origins.update(dict.fromkeys(args, (resolve(name), epoch)))
+            origins.update(dict.fromkeys([*args, *auxs], (resolve(name), epoch)))
             report('%d parameters from %s' % (len(args) + len(auxs), file_name(name, epoch)))
     return arg_params, aux_params, origins
+
+
+def check_values(instance, params, origins):
+    """Raise CheckpointError where what the network takes of pretrained files is not finite: it may be frozen.
+
+    Args:
+        instance: the network, with its shapes inferred.
+        params: {name: NDArray} of the arguments and auxiliary states read.
+        origins: of read_pretrained.
+    """
+    taken = {name: array for name, array in params.items()
+             if name in instance.arg_shape_dict or name in instance.aux_shape_dict}
+    bad = not_finite(taken) if taken else []
+    if bad:
+        raise CheckpointError('%s: %d parameters, %s the first, hold values that are not finite; choose another '
+                              'network.pretrained' % (file_name(*origins[bad[0]]), len(bad), bad[0]))
 
 
 def report_meaning(config, instance, classes, origins, arg_params, report):

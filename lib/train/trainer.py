@@ -11,7 +11,7 @@ from lib.engine.checkpoint import BEST, averages_of, load_arrays, load_params, s
 from lib.train.checkpointer import Checkpointer, remove_unfinished, resume_position
 from lib.engine.distributed import connect
 from lib.train.divergence import LossWatch
-from lib.train.fine_tuning import drop_class_layers, read_pretrained, report_meaning, report_new
+from lib.train.fine_tuning import check_values, drop_class_layers, read_pretrained, report_meaning, report_new
 from lib.train.frozen import describe_fixed, fixed_param_names, with_stored_statistics
 from lib.train.lr_scheduler import WarmupMultiFactorScheduler, effective_lr_report
 from lib.train.module import MutableModule
@@ -248,6 +248,7 @@ def initial_params(config, instance, loader, classes, prefix, start, logger):
     instance.infer_shape(shapes)
     if not start:
         drop_class_layers(instance, arg_params, logger.info)
+        check_values(instance, {**arg_params, **aux_params}, origins)
         report_meaning(config, instance, classes, origins, arg_params, logger.info)
         report_new(instance.init_weight(config, arg_params, aux_params), logger.info)
     instance.check_parameter_shapes(arg_params, aux_params, shapes)

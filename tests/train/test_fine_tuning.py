@@ -23,10 +23,14 @@ ANCHOR_ARGUMENTS = {'%s_%s' % (layer, kind) for layer in ('rpn_cls_score', 'rpn_
 @pytest.fixture
 def start(tmp_path, caplog):
     """A function that saves a model of `task` and 3 classes, and starts a training with changed settings from it."""
-    def run(task, trained_with=None, **changes):
+    def run(task, trained_with=None, values=None, **changes):
         saved = tiny.tiny_config(task)
         prefix = str(tmp_path / 'old')
         tiny.save_params(prefix, saved, epoch=3)
+        for name, value in (values or {}).items():
+            arrays = mx.nd.load(prefix + '-0003.params')
+            arrays.setdefault(name, mx.nd.zeros(2))[-1] = value
+            mx.nd.save(prefix + '-0003.params', arrays)
         if trained_with:
             (tmp_path / 'old-0003.json').write_text(json.dumps({'settings': trained_with}))
         cfg = tiny.tiny_config(task, network__pretrained=prefix, network__pretrained_epoch=3,
@@ -101,6 +105,14 @@ def test_layers_for_testing_are_not_taken_over(start):
     args, _, (old, _), log = start('rfcn')
     assert 'rfcn_bbox_weight_test' in old and not [name for name in args if name.endswith('_test')]
     assert same(args['rfcn_bbox_weight'], old['rfcn_bbox_weight']) and 'newly' not in log and 'other classes' not in log
+
+
+@pytest.mark.parametrize('name, value', [('arg:conv1_weight', np.nan), ('aux:bn4a_branch2a_moving_var', np.inf)])
+def test_values_that_are_not_finite_are_an_error(start, name, value):
+    said = r'old-0003.params: 1 parameters, %s the first, hold values that are not finite' % name[4:]
+    with pytest.raises(CheckpointError, match=said):
+        start('rfcn', values={name: value})
+    start('rfcn', values={'arg:of_another_network': value})
 
 
 def test_another_backbone_is_an_error(start):

@@ -58,7 +58,7 @@ class Training:
     Attributes: symbol, in which every layer has a name of its own; shapes, {input: shape}; fixed, names of the
     parameters that are not trained; frozen, names of the layers that are computed apart; loader, module, metrics.
 
-    Raises ConfigError for another kind of task.
+    Raises ConfigError for another kind of task, and where nothing is trained.
     """
 
     def __init__(self, job, steps):
@@ -71,6 +71,8 @@ class Training:
         symbol = instance.get_train_symbol(config)
         inputs = loader.data_names + loader.label_names
         self.fixed = fixed_param_names(symbol, inputs, config.network)
+        if not set(symbol.list_arguments()).difference(inputs, self.fixed):
+            raise ConfigError('network.FIXED_PARAMS freezes all parameters: there is no training to measure')
         self.symbol = Graph(with_stored_statistics(symbol, inputs + self.fixed)).symbol()
         self.shapes = dict(loader.provide_data[0] + loader.provide_label[0])
         instance.infer_shape(self.shapes)

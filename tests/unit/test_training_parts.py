@@ -48,6 +48,12 @@ def test_tables():
                                                                '| relu_backward | 2.0 | 0.0 |']
 
 
+def test_where_nothing_is_trained_there_is_nothing_to_measure(tmp_path):
+    cfg = tiny.write_experiment(tmp_path, 'rfcn', clips=1, length=4)
+    done = tiny.run_here(training_parts.main, '--cfg', cfg, '--steps', 1, '--set', 'network.FIXED_PARAMS=[""]')
+    assert done.returncode == 2 and 'network.FIXED_PARAMS freezes all parameters' in done.stderr
+
+
 @pytest.mark.parametrize('task, fixed', [slow('rfcn', 'conv1'), ('dff_rfcn', 'conv1,bn,res')])
 def test_a_tiny_network(task, fixed, tmp_path, monkeypatch):
     monkeypatch.setattr(training_parts, 'peak', lambda: 100.0)       # seconds of matrix products, else

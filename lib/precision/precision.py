@@ -18,11 +18,11 @@ import numpy as np
 
 from dff.runtime.machine import cpuinfo, processor_kind
 from lib.engine.executors import ExecutorPool
-from lib.graph.inference_graph import for_inference
+from lib.graph.inference_graph import KERNELS, for_inference
 from lib.graph.int8_network import is_fast, on_bytes
 from lib.graph.int8_weights import LARGEST
 from lib.graph.quantised_graph import HEADROOM, Ranges, fused, layer_errors, quantised, widened
-from lib.graph.graph import Graph, output_shapes
+from lib.graph.graph import Graph, has_own_params, output_shapes
 from lib.precision.int8_record import Int8Record
 from lib.precision.layer_choice import choice_for
 from lib.operator_cxx import sources
@@ -88,6 +88,10 @@ class Int8(Float32):
             _log.warning('int8 is for the CPU: %s runs in float32', ctx)
             return super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
         network, arguments, plain = fused(symbol, shapes, arg_params, aux_params, source)
+        if not _is_for_bytes(plain, arguments):
+            _log.warning('int8: the network with inputs %s has a batch norm that is in no convolution, or weights that '
+                         'are computed or shared: it stays float32', ', '.join(sorted(shapes)))
+            return super().rewrite(symbol, shapes, ctx, arg_params, aux_params, source)
         role = hashlib.sha256(json.dumps([plain.tojson(remove_amp_cast=False),
                                           sorted(shapes.items())]).encode()).hexdigest()[:16]
         found = self._record.of(role, network, plain)
@@ -172,6 +176,14 @@ def arithmetic(symbol):
     """'int8' or 'float32', what most of a bound network computes with."""
     marks = ('quantize', 'DFFInt8')
     return 'int8' if any(mark in node.op for node in Graph(symbol).nodes() for mark in marks) else 'float32'
+
+
+def _is_for_bytes(symbol, arguments):
+    """Whether int8 can compute a network: all its layers have weights of their own, and nothing else has a state."""
+    graph = Graph(symbol)
+    users = graph.users()
+    return not symbol.list_auxiliary_states() and all(
+        has_own_params(node, users, arguments) for node in graph.nodes() if node.op in KERNELS)
 
 
 def _is_beyond_bytes(ranges, inputs):

@@ -71,6 +71,21 @@ def test_int8_networks_are_bound_and_are_near_to_float32(tmp_path, int8_is_faste
     assert 0 < abs(a - b).mean() < 0.1 * abs(a).mean()
 
 
+@pytest.mark.parametrize('computed', [True, False])
+def test_what_int8_cannot_compute_stays_float32(computed, caplog):
+    weight = mx.sym.Variable('weight', shape=(8, 3, 3, 3)) * 2 if computed else None
+    body = mx.sym.Convolution(mx.sym.Variable('data'), weight, num_filter=8, kernel=(3, 3), no_bias=True, name='conv')
+    if not computed:       # the convolution is read twice
+        body = mx.sym.BatchNorm(body, name='norm') + body
+    shapes, rng = {'data': (1, 3, 8, 8)}, np.random.RandomState(0)
+    args = {name: rng.rand(*shape).astype(np.float32)
+            for name, shape in zip(body.list_arguments(), body.infer_shape(**shapes)[0]) if name != 'data'}
+    auxs = {name: np.ones(8, np.float32) for name in body.list_auxiliary_states()}
+    rewritten = precision.Int8({}, 'none').rewrite(body, shapes, mx.cpu(), args, auxs, 'none')
+    assert rewritten.monitor is None and precision.arithmetic(rewritten.symbol) == 'float32'
+    assert 'int8: the network with inputs data has a batch norm that is in no convolution' in caplog.text
+
+
 @pytest.mark.skipif(not loader.load(), reason='the native library is not built')
 @pytest.mark.parametrize('times, mark', [([3.0, 1.0, 2.0], 'quantize'), ([3.0, 2.0, 1.0], 'DFFInt8')])
 def test_the_faster_kind_of_int8_layers_serves(tmp_path, monkeypatch, times, mark):

@@ -5,6 +5,8 @@ import mxnet as mx
 import numpy as np
 
 from lib.engine.executors import ExecutorPool
+from lib.graph.graph import Graph
+from lib.graph.inference_graph import keep_apart
 from lib.symbols.flownet import flownet, settings_of
 from dff.image import to_tensor
 from lib.utils.progress import progress_bar
@@ -29,8 +31,9 @@ class FlowEstimator:
         network = config.network
         flow, _ = flownet(mx.sym.Variable('data'), mx.sym.Variable('data_ref'),
                           network.DFF_FEAT_DIM, **settings_of(network))
-        shape = (1, 3) + tuple(config.SCALES[0])
-        self._pool = ExecutorPool(flow, context, {'data': shape, 'data_ref': shape})
+        shape, graph = (1, 3) + tuple(config.SCALES[0]), Graph(flow)
+        keep_apart(graph)
+        self._pool = ExecutorPool(graph.symbol(), context, {'data': shape, 'data_ref': shape})
         self._pool.set_params(arg_params, {}, source=source)
         self._means, self._stride = network.PIXEL_MEANS, network.RCNN_FEAT_STRIDE
 

@@ -235,3 +235,19 @@ def test_it_learns_from_synthetic_pairs(kind, message, tmp_path):
     config.network.update(flow='flownet', flow_width=0.125)
     with pytest.raises(CheckpointError, match='flow-0000.params: ' + message):
         FlowEstimator(config, params, mx.cpu(), str(path))
+
+
+def test_a_flow_network_of_ones_own_has_the_values_that_it_is_built_for(monkeypatch):
+    """MXNet alone would fuse the convolution with the activation, and add the activation to itself."""
+    def own(data, data_ref, channels, **settings):
+        conv = mx.sym.Convolution(data - data_ref, num_filter=2, kernel=(1, 1), name='conv')
+        return mx.sym.Activation(conv, act_type='relu') + conv, None
+
+    monkeypatch.setattr('lib.flow.evaluate.flownet', own)
+    weight = np.zeros((2, 3, 1, 1), np.float32)
+    weight[:, 0, 0, 0] = 1, -1
+    params = {'conv_weight': mx.nd.array(weight), 'conv_bias': mx.nd.zeros(2)}
+    flow = FlowEstimator(small(copy.deepcopy(dff_rfcn.config.config.config)), params, mx.cpu())
+    current, reference = np.full((8, 8, 3), 9, np.uint8), np.full((8, 8, 3), 4, np.uint8)
+    values = flow.cells(current, reference)
+    assert np.array_equal(values[:, 0, 0], [10, -5])

@@ -41,6 +41,14 @@ def test_the_time_left_knows_of_pauses_and_of_a_speed_that_changed():
     assert left.seconds(100) - left.seconds(0) > 290
 
 
+@pytest.mark.parametrize('stopped', [0, 1, 5])
+def test_the_time_left_does_not_count_that_of_a_stopped_process(stopped):
+    left = TimeLeft()
+    for report in range(10):
+        left.add(20, 20.0 + 1500 * (report == stopped))
+    assert left.seconds(100) == pytest.approx(100)
+
+
 def test_a_trend_is_told_after_a_twentieth_of_the_run():
     trend, found = Trend(400), []
     for batch in range(5, 401, 5):

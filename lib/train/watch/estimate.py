@@ -3,6 +3,7 @@ import collections
 import math
 
 HALF = 200      # batches after which a report counts half in the recent speed
+STOPPED = 30    # times as slow as the others: the process was stopped (Ctrl-Z, a laptop asleep), which says nothing
 PARTS = 20      # the loss is smoothed over so many parts of the whole run
 
 
@@ -11,10 +12,13 @@ class TimeLeft:
 
     Recent speed alone would jump with everything else that the machine does, and that of the whole
     run would hold on to a slow beginning. Pauses, as validations, are taken to go on as they came
-    so far.
+    so far, and time in which the process was stopped does not count.
     """
 
     def __init__(self):
+        self._forget()
+
+    def _forget(self):
         self._batches, self._seconds, self._paused, self._recent = 0, 0.0, 0.0, None
 
     def add(self, batches, seconds, paused=0.0):
@@ -28,10 +32,15 @@ class TimeLeft:
         self._paused += paused
         if batches <= 0:
             return
+        speed = seconds / batches
+        if self._batches and speed > STOPPED * self._seconds / self._batches:
+            return
+        if self._batches and STOPPED * speed < self._seconds / self._batches:
+            self._forget()
         self._batches += batches
         self._seconds += seconds
         kept = 0.5 ** (batches / HALF) if self._recent is not None else 0.0
-        self._recent = kept * (self._recent or 0.0) + (1 - kept) * seconds / batches
+        self._recent = kept * (self._recent or 0.0) + (1 - kept) * speed
 
     def seconds(self, batches):
         """Return the seconds that so many batches with their pauses take; None: not known yet."""

@@ -1,4 +1,5 @@
 """AP over parts of a test: objects of one size, frames of one clip, clips of one camera."""
+import collections
 import fnmatch
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -123,9 +124,9 @@ def _part(name, found, truth, selected, wanted):
 
 def clip_names(clips: Sequence[Clip]) -> List[str]:
     """Return a name for each of `clips`; parts of one video are told apart by their first frame."""
-    names = [clip.name for clip in clips]
-    return [name if names.count(name) == 1 else '%s from frame %d' % (name, clip.first_frame)
-            for name, clip in zip(names, clips)]
+    parts = collections.Counter(clip.name for clip in clips)
+    return [clip.name if parts[clip.name] == 1 else '%s from frame %d' % (clip.name, clip.first_frame)
+            for clip in clips]
 
 
 def clip_of_frames(clips: Sequence[Clip], frames: np.ndarray) -> np.ndarray:

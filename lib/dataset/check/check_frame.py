@@ -79,12 +79,12 @@ def check_image(path, where, decode, report):
 
 def _check_objects(source, parsed, names, report):
     classes, tracks, unknown = parsed[3:]
-    for name in sorted(set(unknown)):
+    for name, count in sorted(collections.Counter(unknown).items()):
         report(
             'unknown class',
             source.where,
             "%s has %d x '%s', which is not in the class list"
-            % (source.xml, unknown.count(name), name),
+            % (source.xml, count, name),
         )
     known = [(index, track) for index, track in zip(classes, tracks) if track]
     if len(set(known)) == len(known):

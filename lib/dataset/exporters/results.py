@@ -1,4 +1,5 @@
 """Reading what `dff_rfcn/demo.py --json` and `dff run --json` write: both have one form."""
+import collections
 import json
 import math
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -86,8 +87,8 @@ def _frame(entry: Any, classes: List[str], thresh: float, path: str, key: str) -
         raise _wrong(path, key + '.detections', 'a list' + why, found)
     boxes = [_detection(each, classes, path, '%s.detections[%d]' % (key, place))
              for place, each in enumerate(found)]
-    tracks = [box.track for box in boxes if box.track]
-    twice = next((track for track in tracks if tracks.count(track) > 1), None)
+    tracks = collections.Counter(box.track for box in boxes if box.track)
+    twice = next((track for track, count in tracks.items() if count > 1), None)
     if twice is not None:
         raise _wrong(path, key + '.detections', 'a track once in a frame', twice)
     return Seen(index, name, [box for box in boxes if box.score >= thresh])

@@ -243,6 +243,7 @@ def _videos(tasks: List[_Task], library: Library, options: Options, report: Repo
     clips: List[Clip] = []
     taken: Set[str] = set()
     bare = [without_video_suffix(task.names[-1]) for task in tasks]
+    tasks_of = collections.Counter(bare)
     for task, short in zip(tasks, bare):
         names = merged(task.names, [without_video_suffix(name) for name in task.names])
         media: Optional[Media] = library.clip(names, library.roots, task.place)
@@ -260,7 +261,7 @@ def _videos(tasks: List[_Task], library: Library, options: Options, report: Repo
         if isinstance(media, Images):
             media = Images(media.paths, range(len(media.paths)))
         *folders, own = parts_of(task.names[0], task.place)
-        name = '/'.join(folders + [without_video_suffix(own) if bare.count(short) > 1 else short])
+        name = '/'.join(folders + [without_video_suffix(own) if tasks_of[short] > 1 else short])
         found = [(label, task.results[index]) for index, label in task.labels.items()]
         tracks = tracks_of(found, task.place, report)
         first = 1 if options.first_frame is None else options.first_frame

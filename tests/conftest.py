@@ -20,6 +20,16 @@ def shared_folder(name):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def environment():
+    """Tests leave the environment as it was: what they run in this process may set variables for its children."""
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope='session')
 def root():
     """The repository's root folder, a Path."""

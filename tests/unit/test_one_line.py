@@ -26,7 +26,7 @@ from lib.engine.params_file import inspect
 from lib.utils import cli
 from tests.helpers import tiny
 
-SOON = 20.0      # seconds of the processor; the right way takes a fraction of one
+SOON = 10.0      # seconds of the processor; the right way takes at most 3, a quadratic one 18 or more
 
 
 @pytest.fixture(autouse=True)

@@ -120,6 +120,8 @@ build_native
 "$python" tools/describe_setup.py || exit 2
 case $mode in
     --demo)
+        # What is wrong with the arguments is said before the clip takes its minute.
+        [ "${1:-}" = quick ] || "$python" tools/compare.py --check "$@" || exit
         "$python" tools/demo_clip.py || exit
         [ "${1:-}" != quick ] || exit 0
         exec "$python" tools/compare.py "$@" ;;

@@ -19,13 +19,14 @@ from collections import namedtuple
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 sys.path.insert(0, ROOT)
 
-from lib.config.config import load_yaml  # noqa: E402
+from lib.config.config import load_yaml, update_from_settings  # noqa: E402
 from lib.utils.paths import resolve  # noqa: E402
 from lib.engine.devices import gpu_count  # noqa: E402
 from lib.report.comparison import plot, table  # noqa: E402
 from lib.utils.cli import run  # noqa: E402
 from dff.errors import ConfigError, DataError, DFFError  # noqa: E402
 from dff.files import atomic_path  # noqa: E402
+from lib.tasks.task import TASKS  # noqa: E402
 from lib.utils.side_by_side import Step, run_steps, start  # noqa: E402
 
 # tasks: baseline and DFF; settings: name in experiments/<task>/cfgs/<settings>_<task>.yaml; parts:
@@ -94,6 +95,13 @@ class Task:
         folder = os.path.join(resolve(tree['output_path']), os.path.splitext(os.path.basename(cfg))[0])
         self.prefix = os.path.join(folder, tree['dataset']['image_set'].replace('+', '_'), prefix)
         self.tests = glob.escape(os.path.join(folder, tree['dataset']['test_image_set'], prefix))
+
+    def check_settings(self):
+        """Raise ConfigError where the task does not take its settings."""
+        task = TASKS.get(self.task)
+        config = task.new_config()
+        task.merge_file(config, resolve(self.cfg))
+        update_from_settings(config, self.overrides)
 
     def pretrain(self, part, key, settings=(), needs=(), flags=()):
         """Return the Step that makes a part's file to start from.
@@ -189,11 +197,13 @@ class Comparison:
     def _task(self, task, settings):
         return Task(task, 'experiments/%s/cfgs/%s_%s.yaml' % (task, settings, task), self.overrides)
 
-    def check_data(self):
-        """Raise DataError, with the command that makes it, where the data set is missing."""
+    def check(self):
+        """Raise ConfigError for wrong settings, DataError, with the command that makes it, for a missing data set."""
         if self.job.data and not os.path.isdir(resolve('data/%s' % self.name)):
             raise DataError('data/%s is missing: get the data set (docs/results.md says where) into a folder '
                             'SRC, then: %s' % (self.name, self.job.data))
+        self.baseline.check_settings()
+        self.dff.check_settings()
 
     def steps(self):
         """The Steps of all training."""
@@ -246,6 +256,7 @@ def parse_arguments():
     parser.add_argument('jobs', nargs='*', metavar='NAME', help='%s (default toy_vid toy_seg)' % ', '.join(JOBS))
     parser.add_argument('--set', nargs='+', action='extend', default=[], metavar='a.b=c', dest='overrides',
                         help='settings for every command')
+    parser.add_argument('--check', action='store_true', help='only say what is wrong with the other arguments')
     args = parser.parse_args()
     for name in args.jobs:
         if name not in JOBS:
@@ -262,7 +273,9 @@ def main():
     start_time, args = time.time(), parse_arguments()
     comparisons = [Comparison(name, args.overrides) for name in args.jobs or ('toy_vid', 'toy_seg')]
     for comparison in comparisons:
-        comparison.check_data()
+        comparison.check()
+    if args.check:
+        return
     minutes = train(comparisons)
     texts = [comparison.test() for comparison in comparisons]
     print('\n%s\n\nminutes: %s; everything %.1f'

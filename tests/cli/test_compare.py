@@ -132,4 +132,4 @@ def test_real_footage_has_its_own_steps(monkeypatch):
     assert '--neighbours' not in compare.Comparison('toy_vid', []).steps()[2].command
     monkeypatch.setattr(compare, 'resolve', lambda path: '/nowhere/' + path)
     with pytest.raises(DataError, match='data/person is missing: get the data set .* tools/import_dataset.py mot SRC'):
-        comparison.check_data()
+        comparison.check()

@@ -40,6 +40,16 @@ def test_unknown_argument(root, arguments):
     assert "error: unknown argument '%s'" % arguments[-1] in result.stderr
 
 
+@pytest.mark.parametrize('arguments, message', [
+    (['toy_vid', 'slow'], "there is nothing to compare called 'slow': choose from toy_vid, toy_seg"),
+    (['--set', 'network.depht=50'], "there is no setting 'network.depht'; did you mean 'network.depth'?")])
+def test_wrong_arguments_of_the_demo_are_named_before_the_clip_runs(root, arguments, message):
+    # Its Python is the one that these tests run with: nothing is installed.
+    result = init_sh(root, '--demo', *arguments, VIRTUAL_ENV=sys.prefix)
+    assert result.returncode == 2 and message in result.stderr.splitlines()[-1]
+    assert 'V_AIRPLANE' not in result.stdout + result.stderr
+
+
 @pytest.mark.parametrize('answer, package, reason', [
     ('8.6', 'mxnet-cu112==1.9.1', 'compute capability 8.6'),
     ('9.0', 'mxnet==1.9.1', 'has compute capability 9.0 and MXNet 1.9.1 has kernels for 5.0 to 8.9 only'),
